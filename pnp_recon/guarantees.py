@@ -1,0 +1,198 @@
+"""What is proven about a map, as small frozen values, and the rules that combine them.
+
+T is Lipschitz with constant L if ‖T x − T y‖ ≤ L‖x − y‖, and α-averaged, 0 < α < 1, if
+T = (1 − α)I + αR with R 1-Lipschitz; α = ½ is called firmly nonexpansive and α = 1 says no more
+than 1-Lipschitz. Constants are upper bounds; a rule never lowers one without a theorem. What has
+no theorem is `none(reason)`, and every rule passes the reason on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+COMBETTES_YAMADA = "Combettes & Yamada 2015, Prop. 2.4 and 2.5"
+BAUSCHKE_COMBETTES = "Bauschke & Combettes 2017"
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """A proven property of a map.
+
+    Attributes:
+        lipschitz: proven Lipschitz constant, or None where nothing is proven.
+        averagedness: α in (0, 1] (1: only 1-Lipschitz), or None where the map is not known to
+            be nonexpansive.
+        source: the theorem and the citation, or the reason why there is none.
+    """
+
+    lipschitz: float | None
+    averagedness: float | None
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.lipschitz is not None and not 0 <= self.lipschitz < float("inf"):
+            raise ValueError(f"a Lipschitz constant is finite and ≥ 0, found {self.lipschitz}")
+        if self.averagedness is not None and not 0 < self.averagedness <= 1:
+            raise ValueError(f"averagedness lies in (0, 1], found {self.averagedness}")
+
+    @property
+    def holds(self) -> bool:
+        """Is anything proven at all?"""
+        return self.lipschitz is not None
+
+    @property
+    def is_nonexpansive(self) -> bool:
+        return self.averagedness is not None
+
+    @property
+    def is_averaged(self) -> bool:
+        return self.averagedness is not None and self.averagedness < 1
+
+    @property
+    def is_firm(self) -> bool:
+        """Firmly nonexpansive: α ≤ ½."""
+        return self.averagedness is not None and self.averagedness <= 0.5
+
+    @property
+    def is_contraction(self) -> bool:
+        return self.lipschitz is not None and self.lipschitz < 1
+
+    def __str__(self) -> str:
+        if not self.holds:
+            return f"no guarantee: {self.source}"
+        if self.averagedness is None:
+            words = "Lipschitz"
+        elif self.is_firm:
+            words = f"firmly nonexpansive (α = {self.averagedness:.6g})"
+        elif self.is_averaged:
+            words = f"α-averaged with α = {self.averagedness:.6g}"
+        else:
+            words = "1-Lipschitz"
+        if self.lipschitz is not None and (self.averagedness is None or self.lipschitz < 1):
+            words += f", constant {self.lipschitz:.6g}"
+        return f"{words} ({self.source})"
+
+
+def averaged(alpha: float, source: str) -> Guarantee:
+    """α-averaged, 0 < α ≤ 1."""
+    return Guarantee(1.0, alpha, source)
+
+
+def firm(source: str) -> Guarantee:
+    """Firmly nonexpansive, as every proximal map of a convex function is."""
+    return averaged(0.5, source)
+
+
+def lipschitz(constant: float, source: str) -> Guarantee:
+    """Lipschitz; a contraction with constant q is also (1+q)/2-averaged.
+
+    Source: Bauschke & Combettes 2017, Prop. 4.38.
+    """
+    return Guarantee(constant, (1 + constant) / 2 if constant <= 1 else None, source)
+
+
+def none(reason: str) -> Guarantee:
+    """Nothing is proven, and why."""
+    return Guarantee(None, None, reason)
+
+
+def gradient_step(step: float, smoothness: float) -> Guarantee:
+    """I − τ∇f, f convex with L-Lipschitz gradient, 0 < τ < 2/L: (τL/2)-averaged.
+
+    Source: Baillon & Haddad 1977 with Bauschke & Combettes 2017, Prop. 4.39.
+    """
+    if step <= 0:
+        raise ValueError(f"a step size is positive, found {step}")
+    alpha = step * smoothness / 2
+    if alpha >= 1:
+        limit = 2 / smoothness if smoothness else float("inf")
+        return none(f"step {step:.6g} lies outside (0, 2/L) = (0, {limit:.6g})")
+    source = f"gradient step, τL/2 with τ = {step:.6g}, L ≤ {smoothness:.6g} (Baillon–Haddad)"
+    return averaged(max(alpha, 1e-12), source)
+
+
+def compose(*parts: Guarantee) -> Guarantee:
+    """T_1 ∘ … ∘ T_m: 1/(1 + 1/Σ αᵢ/(1−αᵢ))-averaged; Lipschitz constants multiply.
+
+    Source: Combettes & Yamada 2015, Prop. 2.5 (two maps: Prop. 2.4).
+    """
+    if not parts:
+        raise ValueError("nothing to compose")
+    if len(parts) == 1:
+        return parts[0]
+    constant = 1.0
+    for part in parts:
+        if part.lipschitz is None:
+            return none(part.source)
+        constant *= part.lipschitz
+    alphas = [part.averagedness for part in parts if part.averagedness is not None]
+    source = f"composition of {len(parts)} maps ({COMBETTES_YAMADA})"
+    if len(alphas) < len(parts):
+        return lipschitz(constant, source)
+    if any(alpha >= 1 for alpha in alphas):
+        return Guarantee(constant, 1.0 if constant >= 1 else (1 + constant) / 2, source)
+    total = sum(alpha / (1 - alpha) for alpha in alphas)
+    return Guarantee(constant, min(total / (1 + total), (1 + constant) / 2), source)
+
+
+def relax(part: Guarantee, weight: float) -> Guarantee:
+    """(1−λ)I + λT: λα-averaged for 0 < λα ≤ 1; Lipschitz constant |1−λ| + λ Lip(T) otherwise.
+
+    Source: Bauschke & Combettes 2017, Prop. 4.40. With T 1-Lipschitz and λ = ½ the result is
+    firmly nonexpansive.
+    """
+    if weight <= 0:
+        raise ValueError(f"a relaxation weight is positive, found {weight}")
+    if part.lipschitz is None:
+        return part
+    source = f"relaxation by λ = {weight:.6g} of: {part.source}"
+    constant = abs(1 - weight) + weight * part.lipschitz
+    if part.averagedness is not None and weight * part.averagedness <= 1:
+        return Guarantee(min(constant, 1.0), weight * part.averagedness, source)
+    return lipschitz(constant, source)
+
+
+def scale(part: Guarantee, factor: float) -> Guarantee:
+    """D_c(x) = D(c x)/c, c > 0, keeps every constant: the difference quotients are the same."""
+    if factor <= 0:
+        raise ValueError(f"a scaling factor is positive, found {factor}")
+    return part if factor == 1 else _same(part, f"scaling by c = {factor:.6g}")
+
+
+def isometric_lifting(part: Guarantee) -> Guarantee:
+    """QᵀTQ with QᵀQ = I keeps α: Qᵀ((1−α)I + αR)Q = (1−α)I + α QᵀRQ, QᵀRQ 1-Lipschitz."""
+    return _same(part, "isometric lifting QᵀTQ, QᵀQ = I")
+
+
+def group_average(part: Guarantee) -> Guarantee:
+    """Σ g⁻¹T(g ·)/|G| over a finite group of isometries keeps α.
+
+    Source: Bauschke & Combettes 2017, Prop. 4.42 (convex combinations), each conjugate being
+    a lifting by an isometry.
+    """
+    return _same(part, "average over a group of isometries")
+
+
+def convex_combination(parts: list[Guarantee], weights: list[float]) -> Guarantee:
+    """Σ wᵢTᵢ, wᵢ > 0, Σ wᵢ = 1: (Σ wᵢαᵢ)-averaged.
+
+    Source: Bauschke & Combettes 2017, Prop. 4.42.
+    """
+    if len(parts) != len(weights) or not parts or min(weights) <= 0:
+        raise ValueError("one positive weight for each map")
+    if abs(sum(weights) - 1) > 1e-9:
+        raise ValueError(f"the weights of a convex combination sum to 1, found {sum(weights)}")
+    constant, alpha = 0.0, 0.0
+    for part, weight in zip(parts, weights, strict=True):
+        if part.lipschitz is None:
+            return part
+        constant += weight * part.lipschitz
+        alpha += weight * (part.averagedness if part.averagedness is not None else float("inf"))
+    source = f"convex combination of {len(parts)} maps ({BAUSCHKE_COMBETTES}, Prop. 4.42)"
+    if alpha > 1:
+        return lipschitz(constant, source)
+    return Guarantee(min(constant, 1.0), alpha, source)
+
+
+def _same(part: Guarantee, words: str) -> Guarantee:
+    return replace(part, source=f"{words} of: {part.source}") if part.holds else part

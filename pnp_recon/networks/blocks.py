@@ -1,0 +1,116 @@
+"""The gradient-flow block x ↦ x − h Wᵀ φ(W x + b), one explicit Euler step.
+
+It is a gradient step on the convex potential Σ ψ(Wx + b), ψ' = φ, whose gradient is
+‖W‖²-Lipschitz because φ has slopes in [0, 1]. It is therefore 1-Lipschitz for h‖W‖² ≤ 2 and
+(h‖W‖²/2)-averaged for h‖W‖² < 2 (Celledoni et al. 2021; Sherry et al. 2024).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pnp_recon.networks.activations import ACTIVATIONS
+from pnp_recon.networks.constraints import conv_norm_bound, power_step
+
+# Largest relative step h‖W‖²/2 of a block: below one, so that every block is averaged.
+STEP_LIMIT = 0.99
+# Side of the picture on which training estimates the norm: small, since the filters are.
+ESTIMATE_SIDE = 16
+# Noise level at which the thresholds' polynomial in log σ is centred.
+SIGMA_CENTRE = 10 / 255
+
+
+class EulerBlock(nn.Module):
+    """x − 2s·Vᵀ t φ(V x / t + b) with V = W/n, where n ≥ ‖W‖ and 0 < s < 1.
+
+    The relative step s = h‖V‖²/2 is learned inside its proven range; the thresholds
+    t = σ·exp(c₀ + c₁ℓ + c₂ℓ²), ℓ = log(σ/σ₀), follow the noise level and leave the slopes of
+    t φ(·/t + b) alone. `norm` is n: in training an estimate that follows the weights, after
+    `certify()` the proven bound.
+
+    Args:
+        channels: feature channels (input and output).
+        hidden: rows of W.
+        kernel_size: odd.
+        activation: a name from `ACTIVATIONS`.
+    """
+
+    norm: Tensor
+    vector: Tensor
+    conditioning: Tensor
+
+    def __init__(self, channels: int, hidden: int, kernel_size: int, activation: str) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, found {kernel_size}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
+        shape = (hidden, channels, kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.randn(shape) / (kernel_size * math.sqrt(channels)))
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.threshold = nn.Parameter(torch.tensor([[-1.0], [0.0], [0.0]]).repeat(1, hidden))
+        self.step_logit = nn.Parameter(torch.tensor(1.0))
+        self.activation = ACTIVATIONS[activation](hidden)
+        vector = torch.randn(1, channels, ESTIMATE_SIDE, ESTIMATE_SIDE)
+        self.register_buffer("vector", vector / vector.norm())
+        self.register_buffer("norm", torch.tensor(1.0))
+        for _ in range(5):
+            self._estimate()
+
+    def _estimate(self) -> Tensor:
+        estimate, vector = power_step(self.weight, self.vector)
+        with torch.no_grad():
+            self.vector.copy_(vector)
+            self.norm.copy_(estimate)
+        return estimate
+
+    @property
+    def relative_step(self) -> Tensor:
+        """s = h‖V‖²/2 in (0, STEP_LIMIT): the averagedness constant of the block."""
+        return STEP_LIMIT * torch.sigmoid(self.step_logit)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Features (B, C, H, W) and noise levels (B,) or (1,) to features (B, C, H, W)."""
+        norm = self._estimate() if self.training else self.norm
+        weight = self.weight / norm
+        pad = self.weight.shape[-1] // 2
+        level = torch.log(sigma / SIGMA_CENTRE)
+        powers = torch.stack([torch.ones_like(level), level, level**2], 1)
+        scale = sigma[:, None] * torch.exp(powers @ self.threshold)
+        if sigma.numel() == 1:
+            # One level for the batch: the thresholds go into the filters, which are small.
+            t = scale[0, :, None, None, None]
+            z = F.conv2d(x, weight / t, self.bias, padding=pad)
+            flow = F.conv_transpose2d(self.activation(z), weight * t, padding=pad)
+        else:
+            t = scale[:, :, None, None]
+            z = F.conv2d(x, weight, padding=pad) / t + self.bias[:, None, None]
+            flow = F.conv_transpose2d(self.activation(z) * t, weight, padding=pad)
+        return torch.addcmul(x, flow.to(x.dtype), -2 * self.relative_step)
+
+    @torch.no_grad()
+    def certify(self, grid: int = 64) -> float:
+        """Sets n to the proven bound of ‖W‖ (float64, any picture size); returns it.
+
+        Rounded up once more to the weights' own precision, so that ‖W/n‖ ≤ 1 holds in it.
+        """
+        bound = conv_norm_bound(self.weight, grid) * (1 + 1e-6)
+        self.norm.fill_(bound)
+        return bound
+
+    def averagedness(self) -> float:
+        """The proven averagedness constant for the stored weights; needs `certify()` first.
+
+        Raises:
+            ValueError: if the stored normaliser is below the proven bound.
+        """
+        bound = conv_norm_bound(self.weight)
+        ratio = bound / float(self.norm)
+        alpha = float(self.relative_step.double()) * ratio**2 * (1 + 1e-6)
+        if alpha >= 1:
+            raise ValueError(f"the block is not averaged: h‖W‖²/2 ≤ {alpha:.6f} is not below 1")
+        return alpha

@@ -1,0 +1,187 @@
+"""The one loop: z ← T(z), with the laws of averaged maps checked on what ran.
+
+A solver says what T is (`step`), what is proven about it (`check`, called before the first
+iteration) and which picture belongs to z (`image`). The loop knows nothing of denoisers or
+operators.
+
+For an α-averaged T with fixed point z*, ‖z_{k+1}−z_k‖ never increases and
+(k+1)·‖z_{k+1}−z_k‖² ≤ α/(1−α)·‖z₀−z*‖² (Bauschke & Combettes 2017, Thm 5.15 and its proof).
+A step with ‖z_{k+1} − T z_k‖ ≤ e_k can raise ‖z_{k+1}−z_k‖ by at most e_k + e_{k+1}, and the
+second law to (α/(1−α))^½‖z₀−z*‖/(k+1)^½ + 3·Σe.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pnp_recon.solvers.certificate import Certificate, Observation
+from pnp_recon.solvers.solution import History, Look, Solution
+from pnp_recon.solvers.stopping import Status, Stopping
+
+# Rounding of one evaluation of T in units of the machine epsilon, relative to ‖z‖.
+ROUNDING_UNITS = 32.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """An evaluation of T and a proven bound (B,) on its distance to the exact value."""
+
+    z: Tensor
+    error: Tensor
+
+
+class Solver(ABC):
+    """A fixed-point iteration z ← T(z)."""
+
+    name: str
+
+    @abstractmethod
+    def check(self) -> Certificate:
+        """What is proven about T; raises where parameters leave the theorem's range."""
+
+    @abstractmethod
+    def init(self) -> Tensor:
+        """The start z₀ (B, C, H, W)."""
+
+    @abstractmethod
+    def step(self, z: Tensor, iteration: int) -> Step:
+        """One application of T."""
+
+    @abstractmethod
+    def image(self, z: Tensor) -> Tensor:
+        """The picture (B, C, H, W) in [0, 1] that belongs to z."""
+
+    def distance_bound(self, z: Tensor) -> Tensor | None:
+        """Proven bound (B,) on ‖z − z*‖ for every fixed point z*, or None."""
+        return None
+
+    def parameters(self) -> dict[str, float]:
+        """The solver's numbers, for the report."""
+        return {}
+
+
+def iterate(
+    solver: Solver,
+    stopping: Stopping | None = None,
+    *,
+    reference: Tensor | None = None,
+    callback: Callable[[Look], None] | None = None,
+) -> Solution:
+    """Runs `solver` until `stopping` says so; Ctrl-C returns what there is.
+
+    `reference` (B, C, H, W) adds the PSNR of every look to the history. A broken law makes
+    `solution.certificate.contradicted` true.
+    """
+    stopping = stopping or Stopping()
+    certificate = solver.check()
+    begin = time.perf_counter()
+    run = _Run(History(), [])
+    status = Status.ITERATION_LIMIT
+    with torch.inference_mode():
+        z = solver.init()
+        last_finite, reach = z, solver.distance_bound(z)
+        try:
+            for iteration in range(1, stopping.max_iter + 1):
+                result = solver.step(z, iteration - 1)
+                run.pending.append((norms(result.z - z), norms(z), result.error))
+                z = result.z
+                if iteration % stopping.check_every and iteration < stopping.max_iter:
+                    continue
+                if not run.look(iteration, time.perf_counter() - begin):
+                    status = Status.NON_FINITE
+                    break
+                last_finite = z
+                residual = max(run.history.relative(-1))
+                psnr = run.measure(solver.image(z), reference) if reference is not None else None
+                if callback is not None:
+                    callback(Look(iteration, residual, psnr, lambda: solver.image(last_finite)))
+                if residual <= stopping.tol:
+                    status = Status.CONVERGED
+                    break
+                if stopping.time_limit and run.history.seconds[-1] > stopping.time_limit:
+                    status = Status.TIME_LIMIT
+                    break
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+            if run.pending and run.look(iteration, time.perf_counter() - begin):
+                last_finite = z
+        image = solver.image(last_finite).clone()
+    if certificate.proven:
+        precision = torch.finfo(z.dtype).eps
+        observed = observe(run.history, certificate.guarantee.averagedness, reach, precision)
+        certificate = certificate.with_observations(observed)
+    return Solution(image, status, certificate, run.history, solver.name, solver.parameters())
+
+
+@dataclass
+class _Run:
+    """Residuals wait on the device until the loop looks: one synchronisation for each look."""
+
+    history: History
+    pending: list[tuple[Tensor, Tensor, Tensor]]
+
+    def look(self, iteration: int, seconds: float) -> bool:
+        """Moves what is pending into the history; False at the first non-finite value."""
+        block = torch.stack([torch.stack(row) for row in self.pending]).double().cpu()
+        self.pending.clear()
+        for residual, norm, error in block.tolist():
+            if not all(map(math.isfinite, residual + norm + error)):
+                return False
+            self.history.residuals.append(residual)
+            self.history.norms.append(norm)
+            self.history.errors.append(error)
+        self.history.checked.append(iteration)
+        self.history.seconds.append(seconds)
+        return True
+
+    def measure(self, image: Tensor, reference: Tensor) -> float:
+        error = (image - reference).square().flatten(1).mean(1).clamp_min(1e-12)
+        values = (-10 * torch.log10(error)).tolist()
+        self.history.psnr.append(values)
+        return float(sum(values) / len(values))
+
+
+def norms(z: Tensor) -> Tensor:
+    """Euclidean norm of every picture of the batch: (B,)."""
+    return torch.linalg.vector_norm(z.flatten(1), dim=1)
+
+
+def observe(
+    history: History, alpha: float | None, reach: Tensor | None, precision: float
+) -> tuple[Observation, ...]:
+    """The two laws of averaged maps, on the worst picture; fills `history.bounds`.
+
+    Limits are ratios: 1 plus what rounding and the measured inner errors allow.
+    """
+    if alpha is None or alpha >= 1 or not history.residuals:
+        return ()
+    growth, rate = 0.0, 0.0
+    distances = reach.double().tolist() if reach is not None else None
+    total = [0.0] * len(history.residuals[0])
+    for k, residual in enumerate(history.residuals):
+        slack = [
+            error + ROUNDING_UNITS * precision * norm
+            for error, norm in zip(history.errors[k], history.norms[k], strict=True)
+        ]
+        total = [a + b for a, b in zip(total, slack, strict=True)]
+        if k:
+            for i, value in enumerate(residual):
+                allowed = history.residuals[k - 1][i] + slack[i] + previous[i]
+                growth = max(growth, value / max(allowed, 1e-300))
+        previous = slack
+        if distances is not None:
+            factor = math.sqrt(alpha / (1 - alpha) / (k + 1))
+            history.bounds.append([factor * distance for distance in distances])
+            for i, value in enumerate(residual):
+                rate = max(rate, value / max(history.bounds[k][i] + 3 * total[i], 1e-300))
+    laws = [Observation("‖z_{k+1}−z_k‖ never increases (ratio of successive)", growth, 1.0)]
+    if distances is not None:
+        laws.append(Observation("‖z_{k+1}−z_k‖ below its O(1/√k) bound (ratio)", rate, 1.0))
+    return tuple(laws)

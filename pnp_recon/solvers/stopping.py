@@ -1,0 +1,48 @@
+"""Stopping rules and outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pnp_recon.errors import InputError
+
+
+class Status(Enum):
+    """How a run ended; the value is the sentence for the user."""
+
+    CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
+    ITERATION_LIMIT = "stopped at the iteration limit; raise max_iter or loosen tol"
+    TIME_LIMIT = "stopped at the time limit; raise time_limit or loosen tol"
+    INTERRUPTED = "interrupted; the picture is the last iterate"
+    NON_FINITE = "diverged to non-finite values; the picture is the last finite iterate"
+
+    @property
+    def succeeded(self) -> bool:
+        return self is Status.CONVERGED
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop.
+
+    Attributes:
+        tol: on ‖z_{k+1} − z_k‖/‖z_k‖, for the worst picture of the batch.
+        max_iter: iteration limit.
+        time_limit: seconds, or None.
+        check_every: iterations between two looks at the residuals; each look waits for the
+            device once.
+    """
+
+    tol: float = 1e-5
+    max_iter: int = 1000
+    time_limit: float | None = None
+    check_every: int = 5
+
+    def __post_init__(self) -> None:
+        if not self.tol > 0:
+            raise InputError(f"tol must be positive, found {self.tol}")
+        if self.max_iter < 1 or self.check_every < 1:
+            raise InputError("max_iter and check_every must be at least 1")
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise InputError(f"time_limit must be positive, found {self.time_limit}")
