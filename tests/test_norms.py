@@ -33,6 +33,8 @@ F64 = torch.float64
 class Dense(LinearOperator):
     """Any matrix, on images of one row."""
 
+    matrix: Tensor
+
     def __init__(self, matrix: Tensor, *, nonnegative: bool = True) -> None:
         rows, columns = matrix.shape
         super().__init__("matrix", (1, 1, columns), (rows,), nonnegative=nonnegative)
