@@ -53,7 +53,7 @@ class EulerBlock(nn.Module):
         self.weight = nn.Parameter(torch.randn(shape) / (kernel_size * math.sqrt(channels)))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.threshold = nn.Parameter(torch.tensor([[-1.0], [0.0], [0.0]]).repeat(1, hidden))
-        self.step_logit = nn.Parameter(torch.tensor(1.0))
+        self.step_logit = nn.Parameter(torch.tensor(3.0))
         self.activation = ACTIVATIONS[activation](hidden)
         vector = torch.randn(1, channels, ESTIMATE_SIDE, ESTIMATE_SIDE)
         self.register_buffer("vector", vector / vector.norm())

@@ -56,9 +56,12 @@ class EulerNet(nn.Module):
             z = block(z, level)
         return self.lifting.lower(z, (x.shape[-2], x.shape[-1])) + SHIFT
 
+    def euler_blocks(self) -> list[EulerBlock]:
+        return [block for block in self.blocks if isinstance(block, EulerBlock)]
+
     def certify(self) -> list[float]:
         """Rescales every block once by its proven norm bound; returns the bounds."""
-        return [block.certify() for block in self.blocks]
+        return [block.certify() for block in self.euler_blocks()]
 
     def check(self) -> Guarantee:
         """The proven guarantee of the very weights held now, from float64 bounds.
@@ -67,7 +70,7 @@ class EulerNet(nn.Module):
             ValueError: if a block is not averaged.
         """
         source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024)"
-        parts = [averaged(block.averagedness(), source) for block in self.blocks]
+        parts = [averaged(block.averagedness(), source) for block in self.euler_blocks()]
         return isometric_lifting(compose(*parts))
 
     def recipe(self) -> dict[str, object]:
