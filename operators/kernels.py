@@ -14,9 +14,8 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
-
 from operators.base import OperatorError
+from torch import Tensor
 
 __all__ = [
     "KERNELS",
