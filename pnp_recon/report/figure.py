@@ -34,9 +34,9 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     aspect = min(max(height / width, 0.4), 1.6)
     columns = len(pictures)
     cell = 12.0 / columns
-    figure = Figure(figsize=(12, 2 * cell * aspect + 4.4), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(12, 2 * cell * aspect + 4.8), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    rows = figure.subfigures(3, 1, height_ratios=[cell * aspect + 0.3, cell * aspect, 4.0])
+    rows = figure.subfigures(3, 1, height_ratios=[cell * aspect + 0.7, cell * aspect, 4.0])
     top, middle = rows[0].subplots(1, columns), rows[1].subplots(1, columns)
     window = close_up(run.restored)
     for place, close, (title, picture, quality) in zip(top, middle, pictures, strict=True):
@@ -50,7 +50,8 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     else:
         bottom[0].set_axis_off()
     _residuals(bottom[1], run)
-    figure.suptitle(_headline(run), color=_INK if run.solution.certificate.holds else _RED)
+    colour = _INK if run.solution.certificate.holds else _RED
+    rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
