@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from operators.base import LinearOperator
+from torch import Tensor
 
 
 @dataclass(frozen=True)

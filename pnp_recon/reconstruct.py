@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+from operators.base import LinearOperator
 from torch import Tensor
 
-from operators.base import LinearOperator
+from pnp_recon.defaults import automatic
 from pnp_recon.denoisers import Denoiser
-from pnp_recon.solvers import Look, Solution, Stopping
+from pnp_recon.errors import InputError
+from pnp_recon.fidelity import LeastSquares
+from pnp_recon.noise import estimate_noise_level
+from pnp_recon.solvers import SOLVERS, Look, Plugged, Solution, Solver, Stopping, iterate
+from pnp_recon.weights import AUTO, load_denoiser
 
 
 def reconstruct(
@@ -22,6 +28,7 @@ def reconstruct(
     step: float | None = None,
     gamma: float | None = None,
     denoiser_level: float | None = None,
+    denoiser_scaling: float = 1.0,
     relaxation: float | None = None,
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
@@ -29,5 +36,81 @@ def reconstruct(
     reference: Tensor | None = None,
     callback: Callable[[Look], None] | None = None,
 ) -> Solution:
-    """Placeholder signature; the body follows."""
-    raise NotImplementedError
+    """Reconstructs pictures from y = A x + noise, with a certificate.
+
+    Args:
+        y: measurements (B, C, h, w), pictures in [0, 1].
+        A: forward operator; see `operators.from_deepinv` for deepinv's.
+        denoiser: a `Denoiser`, the name or path of a model, or "auto" (the shipped model for
+            the picture's channels).
+        noise_level: standard deviation of the noise in y on the [0, 1] scale; estimated where
+            it is None.
+        solver: a name from `SOLVERS`, or "auto".
+        strength: multiplies the weight of the denoiser against the data (1: tuned choice). For
+            PnP-PGD, whose coupling the theorem ties to the step, it multiplies the level.
+        step: PnP-PGD only: step size τ in (0, 2/‖A‖²).
+        gamma: PnP-HQS and PnP-DRS: coupling γ > 0; overrides `strength`.
+        denoiser_level: level at which the denoiser runs, [0, 1] scale.
+        denoiser_scaling: c of D_c(x) = D(cx)/c.
+        relaxation: λ; see the solver.
+        stopping: tolerance and limits.
+        allow_uncertified: run outside the theorem's range, and say so in the certificate.
+        start: (B, C, H, W); default: the normalised back-projection of y.
+        reference: the true picture; adds the PSNR to the history.
+        callback: called at every look with a `Look`.
+
+    Returns:
+        The `Solution`; its certificate says what was proven and what was observed.
+
+    Raises:
+        InputError: arguments that do not fit together.
+        StepSizeError: parameters outside the proven range, unless allowed.
+    """
+    if not strength > 0:
+        raise InputError(f"strength must be positive, found {strength}")
+    if noise_level is None:
+        noise_level = estimate_noise_level(y)
+    with torch.no_grad():
+        start = back_projection(A, y) if start is None else start
+    if isinstance(denoiser, str):
+        name = AUTO.get(start.shape[1], AUTO[1]) if denoiser == "auto" else denoiser
+        denoiser = load_denoiser(name, device=str(y.device), dtype=y.dtype)
+    choice = automatic(noise_level, solver)
+    if choice.solver not in SOLVERS:
+        raise InputError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
+    is_pgd = choice.solver == "pnp-pgd"
+    level = denoiser_level or choice.level * (strength if is_pgd else 1.0)
+    low, high = denoiser.sigma_range
+    if denoiser_level is None:
+        level = min(max(level, low), high)
+    fidelity = LeastSquares(A, y)
+    common = {
+        "fidelity": fidelity,
+        "denoiser": Plugged(denoiser, level, denoiser_scaling),
+        "relaxation": choice.relaxation if relaxation is None else relaxation,
+        "start": start,
+        "allow_uncertified": allow_uncertified,
+    }
+    if is_pgd:
+        if gamma is not None:
+            raise InputError("gamma belongs to pnp-drs and pnp-hqs; pnp-pgd takes step")
+        tau = choice.coupling / fidelity.lipschitz if step is None else step
+        chosen: Solver = SOLVERS[choice.solver](step_size=tau, **common)
+    else:
+        if step is not None:
+            raise InputError(f"step belongs to pnp-pgd; {choice.solver} takes gamma or strength")
+        if gamma is None:
+            gamma = choice.coupling / strength
+        if not gamma > 0:
+            raise InputError(f"gamma must be positive, found {gamma}")
+        chosen = SOLVERS[choice.solver](gamma=gamma, **common)
+    return iterate(chosen, stopping, reference=reference, callback=callback)
+
+
+def back_projection(A: LinearOperator, y: Tensor) -> Tensor:
+    """Aᵀy/Aᵀ1 where Aᵀ1 is positive, mid-grey elsewhere: a start with the right brightness."""
+    if not A.nonnegative:
+        return A.A_adjoint(y)
+    weight = A.A_adjoint(torch.ones_like(y))
+    seen = weight > 1e-3
+    return torch.where(seen, A.A_adjoint(y) / weight.clamp_min(1e-3), 0.5)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from pnp_recon.guarantees import Guarantee, compose, isometric_lifting, averaged
+from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.lifting import lifting
 

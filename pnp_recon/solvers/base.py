@@ -17,6 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -101,7 +102,7 @@ def iterate(
                 residual = max(run.history.relative(-1))
                 psnr = run.measure(solver.image(z), reference) if reference is not None else None
                 if callback is not None:
-                    callback(Look(iteration, residual, psnr, lambda: solver.image(last_finite)))
+                    callback(Look(iteration, residual, psnr, partial(solver.image, z)))
                 if residual <= stopping.tol:
                     status = Status.CONVERGED
                     break
@@ -164,18 +165,19 @@ def observe(
         return ()
     growth, rate = 0.0, 0.0
     distances = reach.double().tolist() if reach is not None else None
-    total = [0.0] * len(history.residuals[0])
+    pictures = len(history.residuals[0])
+    before, total = [0.0] * pictures, [0.0] * pictures
     for k, residual in enumerate(history.residuals):
         slack = [
             error + ROUNDING_UNITS * precision * norm
             for error, norm in zip(history.errors[k], history.norms[k], strict=True)
         ]
-        total = [a + b for a, b in zip(total, slack, strict=True)]
-        if k:
-            for i, value in enumerate(residual):
-                allowed = history.residuals[k - 1][i] + slack[i] + previous[i]
+        for i, value in enumerate(residual):
+            if k:
+                allowed = history.residuals[k - 1][i] + slack[i] + before[i]
                 growth = max(growth, value / max(allowed, 1e-300))
-        previous = slack
+            total[i] += slack[i]
+        before = slack
         if distances is not None:
             factor = math.sqrt(alpha / (1 - alpha) / (k + 1))
             history.bounds.append([factor * distance for distance in distances])
