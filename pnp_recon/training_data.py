@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from pnp_recon.datasets import is_bsds500, load_stack, training_pictures
 from pnp_recon.errors import InputError
-from pnp_recon.images import expand_inputs, read_picture, to_grey
+from pnp_recon.files import sha256_of
 
 # At most this many pictures are validated on: a check of the course, not a result.
 VALIDATION_PICTURES = 12
@@ -34,32 +34,6 @@ class TrainingData:
     training: list[Tensor]
     validation: list[Tensor]
     description: dict[str, Any]
-
-
-def is_bsds500(folder: Path) -> bool:
-    return (folder / "bsd68.json").is_file() and (folder / "train").is_dir()
-
-
-def training_pictures(folder: Path) -> list[Path]:
-    import json
-
-    names = set(json.loads((folder / "bsd68.json").read_text())["bsd68"])
-    val = [p for p in expand_inputs([folder / "val"]) if f"val/{p.stem}" not in names]
-    return expand_inputs([folder / "train"]) + val
-
-
-def training_files(folder: Path) -> tuple[list[Path], str]:
-    """The files of a training folder, sorted, and in words which they are.
-
-    Raises:
-        InputError: no such folder, or no pictures in it.
-    """
-    if not folder.is_dir():
-        found = "is not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"{folder} {found}; --data expects a folder of pictures")
-    if is_bsds500(folder):
-        return training_pictures(folder), "BSDS500 train and val without BSD68"
-    return expand_inputs([folder]), "all pictures of the folder"
 
 
 def held_out(count: int, number: int) -> list[int]:
@@ -83,18 +57,19 @@ def load_training_data(
 
     Args:
         folder: BSDS500 (with train/, val/ and bsd68.json) or any folder of pictures.
-        channels: 1 (grey: 0.299 R + 0.587 G + 0.114 B) or 3 (grey files are refused).
+        channels: 1 (grey: 0.299 R + 0.587 G + 0.114 B) or 3.
         patch: smallest side in pixels that a picture must have.
         hold_out: see above.
         tick: called with the pictures read so far and their total.
 
     Raises:
-        InputError: missing folder, no pictures, a damaged or too small or grey picture, or fewer
-            pictures than are to be held out.
+        InputError: missing folder, no pictures, a damaged or too small picture, or fewer pictures
+            than are to be held out.
     """
-    files, selection = training_files(folder)
+    files = training_pictures(folder)
+    bsds500 = is_bsds500(folder)
     if hold_out is None:
-        hold_out = 0 if is_bsds500(folder) else min(VALIDATION_PICTURES, -(-len(files) // 10))
+        hold_out = 0 if bsds500 else min(VALIDATION_PICTURES, -(-len(files) // 10))
         hold_out = min(hold_out, len(files) - 1)
     if not 0 <= hold_out < len(files):
         raise InputError(
@@ -114,7 +89,9 @@ def load_training_data(
     joined = "\n".join(sorted(hashes[index] for index in train))
     description = {
         "folder": folder.name or folder.resolve().name,
-        "selection": selection,
+        "selection": (
+            "BSDS500 train and val without BSD68" if bsds500 else "all pictures of the folder"
+        ),
         "pictures": len(train),
         "sha256_of_sorted_file_hashes": hashlib.sha256(joined.encode()).hexdigest(),
         "validation_pictures": [files[index].relative_to(folder).as_posix() for index in shown],
@@ -127,17 +104,11 @@ def load_training_data(
 
 def _load(path: Path, channels: int, patch: int) -> tuple[Tensor, str]:
     """One picture as uint8 (C, H, W), and the SHA-256 of its file."""
-    picture = read_picture(path)
-    pixels = picture.pixels
-    height, width = pixels.shape[-2:]
+    samples: Tensor = load_stack([path], grey=channels == 1)[0]
+    height, width = samples.shape[-2:]
     if min(height, width) < patch:
         raise InputError(
             f"{path} has {height}×{width} pixels, smaller than the patch of {patch}×{patch}; "
             "take it away or give a smaller --patch"
         )
-    if channels == 1:
-        pixels = to_grey(pixels)
-    elif pixels.shape[1] != channels:
-        raise InputError(f"{path} is grey and the model is for colour; take it away or use --grey")
-    samples = (pixels[0] * 255).round().clamp(0, 255).to(torch.uint8)
-    return samples, picture.sha256
+    return samples, sha256_of(path)

@@ -7,10 +7,8 @@ lie the checkpoint and the log (`training`), sample sheets and TensorBoard's fil
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +48,6 @@ class RunSettings:
     threads: int
     description: dict[str, Any]
     made_with: dict[str, str]
-
-
-def versions() -> dict[str, str]:
-    """Versions of this package, torch and Python."""
-    try:
-        own = metadata.version("pnp-recon")
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        own = "unknown"
-    python = ".".join(map(str, sys.version_info[:3]))
-    return {"pnp_recon": own, "torch": torch.__version__, "python": python}
 
 
 def run_file(folder: Path) -> Path:

@@ -100,12 +100,12 @@ def check_model(name: str, attack_steps: int = 30) -> ModelCheck:
         quotient, reflected = (
             _attack(network, alpha, (low, high), attack_steps) if attack_steps else (None, None)
         )
-        rows.append(_row("network, averagedness α", _number(claimed, "averagedness"), alpha, None))
+        rows.append(_row("network, α", _number(claimed, "averagedness"), alpha, None))
         constant = float(guarantee.lipschitz or 1.0)
         claim = _number(claimed, "lipschitz")
-        rows.append(_row("network, Lipschitz constant", claim, constant, quotient))
+        rows.append(_row("network, Lipschitz", claim, constant, quotient))
         # N is α-averaged exactly if R = (N − (1−α)I)/α is 1-Lipschitz.
-        rows.append(_row("(N − (1−α)I)/α, Lipschitz constant", 1.0, 1.0, reflected))
+        rows.append(_row("(N−(1−α)I)/α, Lipschitz", 1.0, 1.0, reflected))
     count = sum(parameter.numel() for parameter in network.parameters())
     if card.get("parameters", count) != count:
         problems.append(f"parameters: {card['parameters']} in the card, {count} in the weights")
@@ -144,9 +144,9 @@ def _block_rows(
     attained = _attained_norm(block.weight) if attack else None
     rows = [_row(f"block {index}, ‖W‖", bound, proven, attained)]
     try:
-        rows.append(_row(f"block {index}, averagedness", alpha, block.averagedness(), None))
+        rows.append(_row(f"block {index}, α", alpha, block.averagedness(), None))
     except ValueError as error:
-        what = f"block {index}, averagedness"
+        what = f"block {index}, α"
         rows.append(Row(what, alpha, float("nan"), None, str(error)))
     return rows
 

@@ -7,29 +7,39 @@ by Ctrl-C. Torch is imported after parsing.
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pnp_recon.cli.common import INTERRUPTED, choose_device, run_app
 from pnp_recon.cli.train_options import (
     TrainOptions,
     check_name,
     default_name,
-    parse_level,
-    pick_device,
     run_settings,
+    training_level,
 )
-from pnp_recon.errors import PnPReconError
+
+PROGRAM = "pnp-train"
 
 app = typer.Typer(
     help="Train denoisers whose Lipschitz constant is proven, export and check them.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: no import of rich, and it fits eighty columns
 )
-INTERRUPTED = 130
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+_QUIET = typer.Option("--quiet", "-q", help="Errors only.")
+_VERBOSE = typer.Option("--verbose", "-v", help="Show where an error comes from.")
 
 
 def _option(words: str, default: str, *names: str) -> Any:
@@ -81,7 +91,7 @@ def denoiser(
             "0 for BSDS500, else a tenth, at most 12",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     threads: Annotated[
         int | None, _option("CPU threads; exact resume needs the same number.", "all cores")
     ] = None,
@@ -93,7 +103,8 @@ def denoiser(
     tensorboard: Annotated[
         bool, typer.Option(help="Write TensorBoard events if it is installed.")
     ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    quiet: Annotated[bool, _QUIET] = False,
+    verbose: Annotated[bool, _VERBOSE] = False,
 ) -> None:
     """Train a denoiser on pictures with Gaussian noise, and export it with its certificate.
 
@@ -104,8 +115,8 @@ def denoiser(
         "steps": steps,
         "batch": batch,
         "patch": patch,
-        "sigma_min": parse_level(sigma_min, "--sigma-min"),
-        "sigma_max": parse_level(sigma_max, "--sigma-max"),
+        "sigma_min": training_level(sigma_min, "--sigma-min"),
+        "sigma_max": training_level(sigma_max, "--sigma-max"),
         "learning_rate": learning_rate,
         "seed": seed,
         "bf16": bf16,
@@ -123,7 +134,7 @@ def denoiser(
     if name is not None:
         check_name(name)
     folder = output or Path("runs") / (name or default_name(channels))
-    _train(folder, data, given, device, every, export, tensorboard, quiet)
+    _train(folder, data, given, device.value, every, export, tensorboard, quiet)
 
 
 def _train(
@@ -141,7 +152,7 @@ def _train(
     from pnp_recon.cli.train_display import Interruption, TrainingDisplay
     from pnp_recon.training_run import check_export, export_run, start_or_resume
 
-    device = pick_device(device)
+    device = str(choose_device(device))
     settings = run_settings(folder, data, given)
     out = export or folder
     if out != folder:
@@ -178,7 +189,8 @@ def export_command(
     name: Annotated[str | None, _option("Name of the model.", "that of the run")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the model.")] = Path(),
     overwrite: Annotated[bool, typer.Option(help="Replace a model of that name.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    quiet: Annotated[bool, _QUIET] = False,
+    verbose: Annotated[bool, _VERBOSE] = False,
 ) -> None:
     """Export the averaged weights of a run, as far as it got, with certificate and model card."""
     from pnp_recon.training_run import check_export, export_run, read_run
@@ -199,7 +211,8 @@ def check(
     attack_steps: Annotated[
         int, typer.Option(min=0, help="Gradient ascent steps from each start; 0: no attack.")
     ] = 30,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    quiet: Annotated[bool, _QUIET] = False,
+    verbose: Annotated[bool, _VERBOSE] = False,
 ) -> None:
     """Recompute a model's certificate from its weights, compare with the card, attack it.
 
@@ -244,14 +257,10 @@ def _say_exported(card: Path, quiet: bool) -> None:
     typer.echo(f"{card}: averaged, α ≤ {content['certificate']['averagedness']:.6f}; {words}")
 
 
-def main() -> None:
-    """Entry point of the command."""
-    try:
-        app()
-    except PnPReconError as error:
-        typer.echo(f"pnp-train: {error}", err=True)
-        sys.exit(error.exit_code)
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_app(app, PROGRAM, argv)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,12 +5,14 @@ Imports torch only where a run is made.
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pnp_recon.cli.common import package_version, parse_level
 from pnp_recon.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ class TrainOptions:
         return {**_given(own), **self.recipe, **self.network}
 
 
+def training_level(text: str | None, option: str) -> float | None:
+    """A noise level as in `common.parse_level`; None, the recipe's own, where none is given."""
+    return None if text is None else parse_level(text, option)
+
+
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
@@ -70,7 +77,7 @@ def run_settings(folder: Path, data: Path | None, given: TrainOptions) -> RunSet
 
     from pnp_recon.networks.euler import EulerConfig
     from pnp_recon.training_recipe import DenoiserRecipe
-    from pnp_recon.training_run import RunSettings, read_run, run_file, versions
+    from pnp_recon.training_run import RunSettings, read_run, run_file
 
     if run_file(folder).exists():
         stored = read_run(folder)
@@ -89,8 +96,18 @@ def run_settings(folder: Path, data: Path | None, given: TrainOptions) -> RunSet
         hold_out=given.hold_out,
         threads=given.threads or torch.get_num_threads(),
         description={},
-        made_with=versions(),
+        made_with=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    return {
+        "pnp_recon": package_version(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _refuse_differing(folder: Path, stored: RunSettings, given: TrainOptions) -> None:
@@ -111,38 +128,3 @@ def _refuse_differing(folder: Path, stored: RunSettings, given: TrainOptions) ->
             f"{folder} was begun with other options: {', '.join(changed)}; leave them out to "
             "resume it, or give another -o to start anew"
         )
-
-
-def parse_level(text: str | None, option: str) -> float | None:
-    """A noise level on the [0, 1] scale from "0.03" or "7.65/255"; None stays None.
-
-    Raises:
-        InputError: not a level, or one on the 0..255 scale.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(?:/\s*([0-9.]+)\s*)?", text)
-    try:
-        value = float(found[1]) / float(found[2] or 1) if found else float("nan")
-    except (ValueError, ZeroDivisionError):
-        value = float("nan")
-    if not 0 < value <= 1:
-        hint = f"{value:g}/255, not {text.strip()}" if 1 < value <= 255 else "0.03 or 7.65/255"
-        raise InputError(f"{option} is {text!r}, expected a level in (0, 1]; write {hint}")
-    return value
-
-
-def pick_device(name: str) -> str:
-    """ "cpu" or "cuda" from "auto", "cpu" or "cuda".
-
-    Raises:
-        InputError: another name, or no CUDA device.
-    """
-    import torch
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device is {name!r}; expected auto, cpu or cuda")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise InputError("--device cuda: torch finds no CUDA device; use --device cpu")
-    return "cuda" if available and name != "cpu" else "cpu"
