@@ -94,15 +94,24 @@ def estimate_motion(
         angle = float(near_angles[best // len(near_lengths)])
         length = float(near_lengths[best % len(near_lengths)])
     # features
-    sharp_f = float(_score(fine, torch.zeros(1, len(fine.x)))[0]); nf = len(fine.x)
-    sharp_c = float(_score(coarse, torch.zeros(1, len(coarse.x)))[0]); nc = len(coarse.x)
+    sharp_f = float(_score(fine, torch.zeros(1, len(fine.x)))[0])
+    nf = len(fine.x)
+    sharp_c = float(_score(coarse, torch.zeros(1, len(coarse.x)))[0])
+    nc = len(coarse.x)
     d = (angles[:, None] - angle).abs() % 180
     d = torch.minimum(d, 180 - d)
     other = (d > 7.6) | ((lengths[None] - length).abs() > 3.1)
     rival = float(scores[other].max()) if bool(other.any()) else sharp_c
     bc = float(scores.max())
-    feats = dict(gain_f=(float(near.max()) - sharp_f) / nf, gain_c=(bc - sharp_c) / nc, gap=(bc - max(rival, sharp_c)) / nc,
-                 fit=float(near.max()) / nf, nf=nf, nc=nc,noise=coarse.log_noise)
+    feats = dict(
+        gain_f=(float(near.max()) - sharp_f) / nf,
+        gain_c=(bc - sharp_c) / nc,
+        gap=(bc - max(rival, sharp_c)) / nc,
+        fit=float(near.max()) / nf,
+        nf=nf,
+        nc=nc,
+        noise=coarse.log_noise,
+    )
     global LAST
     LAST = feats
     return MotionEstimate(length, angle % 180, 0.0)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from net_laws import (
     CASES,
     COMBINATIONS,
@@ -25,8 +27,6 @@ from net_laws import (
     small_net,
     spectral_norm,
 )
-from torch import Tensor, nn
-
 from pnp_recon import weights
 from pnp_recon.denoisers import attained_ratio
 from pnp_recon.errors import InputError
@@ -253,7 +253,9 @@ def test_levels_of_a_batch_equal_a_loop() -> None:
 @pytest.mark.parametrize("name", LIFTINGS)
 def test_state_does_not_depend_on_the_mode(name: str) -> None:
     net = small_net("spline", name)
-    states = [{k: v.clone() for k, v in net.train(mode).state_dict().items()} for mode in (True, False)]
+    states = [
+        {k: v.clone() for k, v in net.train(mode).state_dict().items()} for mode in (True, False)
+    ]
     assert list(states[0]) == list(states[1])
     for key, value in states[0].items():
         torch.testing.assert_close(value, states[1][key], rtol=0, atol=0)
