@@ -61,7 +61,8 @@ def _run_jobs(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    from pnp_recon.cli.deblur_job import Session, deblur  # loads torch
+    from pnp_recon.cli.deblur_job import deblur  # loads torch
+    from pnp_recon.cli.deblur_problem import Session
     from pnp_recon.solvers import Status
 
     session = Session(options)

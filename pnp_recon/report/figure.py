@@ -36,7 +36,7 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     cell = 12.0 / columns
     figure = Figure(figsize=(12, 2 * cell * aspect + 4.8), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    rows = figure.subfigures(3, 1, height_ratios=[cell * aspect + 0.7, cell * aspect, 4.0])
+    rows: Any = figure.subfigures(3, 1, height_ratios=[cell * aspect + 0.7, cell * aspect, 4.0])
     top, middle = rows[0].subplots(1, columns), rows[1].subplots(1, columns)
     window = close_up(run.restored)
     for place, close, (title, picture, quality) in zip(top, middle, pictures, strict=True):
