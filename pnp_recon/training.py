@@ -12,7 +12,6 @@ import copy
 import csv
 import io
 import math
-import pickle
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -285,7 +284,9 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
         missing = {"network", "average", "optimiser", "generator", "step", "recipe"} - set(state)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; train first") from error
-    except (OSError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # damaged bytes raise nearly anything in the unpickler
         raise InputError(f"{path} is damaged; remove it to start the run anew") from error
     if missing:
         raise InputError(f"{path} is not a training checkpoint: it lacks {sorted(missing)[0]}")
