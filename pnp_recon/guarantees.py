@@ -34,6 +34,8 @@ class Guarantee:
             raise ValueError(f"a Lipschitz constant is finite and ≥ 0, found {self.lipschitz}")
         if self.averagedness is not None and not 0 < self.averagedness <= 1:
             raise ValueError(f"averagedness lies in (0, 1], found {self.averagedness}")
+        if self.averagedness is not None and (self.lipschitz is None or self.lipschitz > 1):
+            raise ValueError(f"an averaged map is 1-Lipschitz, found constant {self.lipschitz}")
 
     @property
     def holds(self) -> bool:
@@ -103,6 +105,8 @@ def gradient_step(step: float, smoothness: float) -> Guarantee:
     """
     if step <= 0:
         raise ValueError(f"a step size is positive, found {step}")
+    if not 0 <= smoothness < float("inf"):
+        raise ValueError(f"a gradient's Lipschitz constant is finite and ≥ 0, found {smoothness}")
     alpha = step * smoothness / 2
     if alpha >= 1:
         limit = 2 / smoothness if smoothness else float("inf")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,11 +17,9 @@ from operators import (
     Boundary,
     Convolution,
     GaussianNoise,
-    LinearOperator,
     OperatorError,
     adjoint_mismatch,
     check_adjoint,
-    from_deepinv,
     to_matrix,
 )
 
@@ -96,7 +91,7 @@ def test_dagger_is_the_pseudo_inverse(case: laws.OperatorCase) -> None:
     A = case.build(F64)
     matrix = to_matrix(A)
     y = rand(2, *A.measurement_shape)
-    x = A.A_dagger(y, tol=1e-12, max_iter=2000).flatten(1)
+    x = A.A_dagger(y, tol=1e-12, max_iter=600).flatten(1)
     exact = y.flatten(1) @ torch.linalg.pinv(matrix, rtol=1e-12).T
     assert torch.allclose(x, exact, rtol=1e-5, atol=1e-5)
 
@@ -188,96 +183,6 @@ def test_a_bright_pixel_becomes_the_kernel_itself() -> None:
     assert not torch.allclose(y[0, 0, 3:6, 2:7], kernel.flip(0, 1), atol=1e-3)  # no correlation
 
 
-# ---- precision, devices, caches ----
-
-
-@every_device
-@every_boundary
-def test_follows_the_dtype_of_the_image_and_survives_moves(boundary: Boundary, device: str) -> None:
-    kernel = laws.random_kernel((7, 7))
-    A = Convolution(kernel, (1, 12, 14), boundary, method="fft")
-    x = rand(1, 1, 12, 14)
-    wide, narrow = A.A(x), A.A(x.float())
-    assert (wide.dtype, narrow.dtype) == (F64, torch.float32)
-    assert torch.allclose(wide, narrow.double(), atol=1e-6)
-    assert not torch.equal(wide, narrow.double())
-    rounded = Convolution(kernel.float(), (1, 12, 14), boundary, method="fft")
-    A.to(device).float()  # rounds the kernel: a stale transform would still answer `wide`
-    answer = A.A(x.to(device)).cpu()
-    assert torch.allclose(answer, rounded.A(x), rtol=0, atol=1e-14)
-    assert not torch.allclose(answer, wide, rtol=0, atol=1e-14)
-
-
-def test_a_kernel_changed_in_place_gets_new_transforms_and_a_new_proof() -> None:
-    A = Convolution(laws.random_kernel((7, 7)), (1, 10, 10), method="fft")
-    x = rand(1, 1, 10, 10)
-    before, bound = A.A(x), A.norm_bound
-    A.kernel.mul_(3)
-    assert torch.allclose(A.A(x), 3 * before)
-    assert A.norm_bound == pytest.approx(3 * bound, rel=1e-12)
-    other = Convolution(laws.random_kernel((7, 7), seed=9), (1, 10, 10), method="fft")
-    A.load_state_dict(other.state_dict())
-    assert torch.equal(A.A(x), other.A(x))
-    assert A.norm_bound == other.norm_bound
-
-
-def test_inference_mode_leaves_nothing_behind() -> None:
-    with torch.inference_mode():
-        A = Convolution(laws.random_kernel((7, 7)), (1, 10, 10))
-        _ = A.A(rand(1, 1, 10, 10)), A.norm_bound
-    x = rand(1, 1, 10, 10).requires_grad_()
-    A.A(x).sum().backward()
-    assert x.grad is not None
-
-
-def test_auto_picks_direct_for_small_kernels_and_fft_for_large() -> None:
-    small = Convolution(laws.random_kernel((3, 3)), (1, 20, 20))
-    large = Convolution(laws.random_kernel((9, 9)), (1, 20, 20))
-    assert not small._uses_fft(torch.float32)
-    assert large._uses_fft(torch.float32)
-
-
-# ---- conjugate gradients ----
-
-
-def test_error_bound_holds_when_cut_short_and_warm_start_saves_work() -> None:
-    A = Convolution(laws.random_kernel((5, 5)), (1, 16, 16), "reflect")
-    z, y = rand(2, 1, 16, 16), rand(2, 1, 16, 16, seed=2)
-    exact = A.prox_l2(z, y, 30.0, tol=1e-12, max_iter=1000)
-    for dtype, iterations in itertools.product(DTYPES, (0, 1, 3, 8)):
-        x, error = A.prox_l2_with_error(
-            z.to(dtype), y.to(dtype), 30.0, tol=0.0, max_iter=iterations
-        )
-        assert x.dtype == dtype
-        distance = (x.double() - exact).flatten(1).norm(dim=1)
-        # The inputs themselves are rounded in float32; the map z, y -> prox has norm below 31.
-        assert bool((distance <= error.double() + (0 if dtype == F64 else 1e-4)).all())
-        assert float(distance.max()) > 1e-7  # the bound had something to bound
-    again, error = A.prox_l2_with_error(z, y, 30.0, exact, tol=1e-9, max_iter=0)
-    assert torch.equal(again, exact)
-    assert float(error.max()) < 1e-9
-
-
-def test_converged_images_are_frozen_and_images_do_not_mix() -> None:
-    A = Convolution(laws.random_kernel((5, 5)), (1, 12, 12), "constant")
-    z, y = rand(2, 1, 12, 12), rand(2, 1, 12, 12, seed=2)
-    alone = A.prox_l2(z[:1], y[:1], 5.0, tol=1e-11)
-    start = torch.cat([alone, z[1:]])  # the first image is there already
-    both = A.prox_l2(z, y, 5.0, x0=start, tol=1e-10)
-    assert torch.equal(both[:1], alone)
-    assert torch.allclose(both[1:], A.prox_l2(z[1:], y[1:], 5.0, tol=1e-10), atol=1e-9)
-
-
-def test_circular_prox_is_closed_form_and_equals_conjugate_gradients() -> None:
-    A = Convolution(laws.random_kernel((5, 5)), (3, 10, 12))
-    z, y = rand(2, 3, 10, 12), rand(2, 3, 10, 12, seed=2)
-    x, error = A.prox_l2_with_error(z, y, 7.0)
-    assert A.prox_closed_form
-    assert torch.equal(error, torch.zeros(2, dtype=F64))
-    iterated, _ = LinearOperator.prox_l2_with_error(A, z, y, 7.0, tol=1e-11)
-    assert torch.allclose(x, iterated, rtol=0, atol=1e-10)
-
-
 # ---- errors ----
 
 GOOD = laws.random_kernel((3, 3))
@@ -338,81 +243,3 @@ def test_noise_is_seeded_and_of_the_stated_size() -> None:
     assert float((measure(5) - clean).std()) == pytest.approx(0.1, rel=0.05)
     with pytest.raises(OperatorError, match="sigma"):
         GaussianNoise(-1.0, torch.Generator())
-
-
-# ---- deepinv ----
-
-
-@every_boundary
-def test_deepinv_sees_the_same_operator(boundary: Boundary) -> None:
-    from deepinv.physics import LinearPhysics
-
-    noise = GaussianNoise(0.1, torch.Generator().manual_seed(5))
-    A = Convolution(laws.random_kernel((3, 5)), (2, 8, 9), boundary, noise_model=noise)
-    physics = A.to_deepinv()
-    assert isinstance(physics, LinearPhysics)
-    x = rand(2, 2, 8, 9)
-    y = A.A(x)
-    assert torch.equal(physics.A(x), y)
-    assert torch.equal(physics.A_adjoint(y), A.A_adjoint(y))
-    assert torch.equal(physics.A_dagger(y), A.A_dagger(y))
-    assert torch.equal(physics.prox_l2(x, y, 3.0), A.prox_l2(x, y, 3.0))
-    assert torch.equal(physics.prox_l2(None, y, 3.0), A.prox_l2(0 * x, y, 3.0))
-    assert float(physics.adjointness_test(x)) < 1e-10
-    assert float((physics(x) - y).std()) == pytest.approx(0.1, rel=0.3)
-    assert from_deepinv(physics, (2, 8, 9)) is A
-    assert torch.equal(copy.deepcopy(physics).A(x), y)
-
-
-def test_a_deepinv_operator_comes_in_with_only_what_is_known() -> None:
-    from deepinv.physics import Blur, GaussianNoise
-
-    blur = Blur(filter=torch.full((1, 1, 3, 3), 1 / 9), padding="replicate")
-    blur.noise_model = GaussianNoise(0.1)
-    A = from_deepinv(blur, (1, 10, 12))
-    x = rand(2, 1, 10, 12, dtype=torch.float32)
-    assert torch.equal(A.A(x), blur.A(x))
-    assert A.to_deepinv() is blur
-    assert not torch.equal(A(x), A.A(x))  # the noise came along
-    assert A.adjoint_mismatch < 1e-5  # type: ignore[operator]
-    assert not A.has_norm_bound
-    with pytest.raises(OperatorError, match=r"norm_bound=\.\.\."):
-        _ = A.norm_bound
-    ours = Convolution(torch.full((3, 3), 1 / 9), (1, 10, 12), "replicate")
-    y = A.A(x)
-    assert torch.allclose(A.prox_l2(x, y, 2.0), ours.prox_l2(x, y, 2.0), atol=1e-5)
-    bracketed = from_deepinv(blur, (1, 10, 12), nonnegative=True).norm_certificate
-    assert bracketed.lower <= ours.norm_bound
-    assert bracketed.value >= ours.norm_certificate.lower
-    assert bracketed.looseness < 1.02
-    declared = from_deepinv(blur, (1, 10, 12), norm_bound=1.5)
-    assert declared.norm_bound == 1.5
-    assert declared.norm_certificate.method == "declared by the user"
-
-
-def test_false_statements_about_a_deepinv_operator_are_refused() -> None:
-    from deepinv.physics import Blur, LinearPhysics
-
-    mean = Blur(filter=torch.full((1, 1, 3, 3), 1 / 9), padding="circular")
-    with pytest.raises(OperatorError, match=r"attained"):
-        from_deepinv(mean, (1, 10, 12), norm_bound=0.8)
-    edge = Blur(filter=torch.tensor([[[[1.0, 0.0, -1.0]]]]), padding="circular")
-    with pytest.raises(OperatorError, match="non-negative"):
-        from_deepinv(edge, (1, 10, 12), nonnegative=True)
-    unmatched = LinearPhysics(A=lambda x: x.cumsum(-1), A_adjoint=lambda y: y)
-    with pytest.raises(OperatorError, match="not the transpose"):
-        from_deepinv(unmatched, (1, 10, 12))
-    flagged = from_deepinv(unmatched, (1, 10, 12), norm_bound=50.0, allow_unmatched=True)
-    assert not flagged.adjoint_matched
-    assert not flagged.has_norm_bound
-    with pytest.raises(OperatorError, match="not the transpose"):
-        _ = flagged.norm_bound
-    with pytest.raises(OperatorError, match="LinearPhysics"):
-        from_deepinv(torch.nn.Identity(), (1, 10, 12))  # type: ignore[arg-type]
-
-
-def test_import_stays_light() -> None:
-    heavy = "{'deepinv', 'torchvision', 'odl', 'matplotlib', 'scipy', 'skimage', 'pnp_recon'}"
-    code = f"import sys, operators; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

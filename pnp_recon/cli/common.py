@@ -5,13 +5,11 @@ Imports neither torch nor numpy at the top: `--help` has to be quick.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import sys
 import tempfile
 import traceback
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,6 +187,8 @@ def make_folder(folder: Path) -> None:
 
 def package_version() -> str:
     """The version of the installed package; of a bare checkout, what pyproject.toml says."""
+    from importlib import metadata
+
     try:
         return metadata.version("pnp-recon")
     except metadata.PackageNotFoundError:

@@ -68,7 +68,9 @@ def find_blur(options: Options, x: Tensor, source: Path) -> Blur:
     if options.kernel == "disk":
         radius = DISK_RADIUS if options.length is None else options.length
         return _given(
-            kernels.disk(radius, size, dtype=torch.float64), "disk", {"radius": radius, "size": size}
+            kernels.disk(radius, size, dtype=torch.float64),
+            "disk",
+            {"radius": radius, "size": size},
         )
     side = UNIFORM_SIZE if size is None else size
     return _given(kernels.uniform(side, dtype=torch.float64), "uniform", {"size": side})

@@ -169,7 +169,7 @@ def plan_jobs(options: Options) -> list[Job]:
             _reference_for(options, source, batch),
             _inside(options.report, name if batch else None),
             _with_name(options.residuals, name if batch else None),
-            tuple([*sources, *kernel_file]),
+            (*sources, *kernel_file),
         )
         for source, target, name in zip(sources, targets, names, strict=True)
     ]

@@ -23,8 +23,14 @@ class LiveLine:
         self.task: TaskID | None = None
         if enabled and interactive():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
-            from rich.progress import TextColumn, TimeElapsedColumn
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeElapsedColumn,
+            )
 
             bar = (BarColumn(bar_width=24), MofNCompleteColumn()) if files > 1 else ()
             self.progress = Progress(

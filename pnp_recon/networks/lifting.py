@@ -32,6 +32,9 @@ class Lifting(nn.Module):
     def channels_out(self, channels: int) -> int:
         raise NotImplementedError
 
+    def check(self) -> None:
+        """Raises ValueError if stored weights make Q no isometry; fixed liftings need none."""
+
 
 class ChannelPadding(Lifting):
     """Appends zero channels up to a width; the transpose drops them."""
@@ -108,6 +111,14 @@ class Orthonormal(Lifting):
     def channels_out(self, channels: int) -> int:
         return self.width
 
+    @torch.no_grad()
+    def check(self) -> None:
+        q = self.linear.weight.double()
+        defect = float((q.T @ q - torch.eye(q.shape[1]).to(q)).norm())
+        # Computed in the weights' precision, so that it is an isometry up to rounding alone.
+        if not defect <= 1e-4 * self.linear.in_features:
+            raise ValueError(f"the lifting is not isometric: ‖QᵀQ − I‖ = {defect:.3g}")
+
 
 class Chain(Lifting):
     """Q = Q_m … Q_1; picture sizes that `factor` does not divide are zero-padded.
@@ -138,6 +149,10 @@ class Chain(Lifting):
         for lifting in self.liftings:
             channels = lifting.channels_out(channels)
         return channels
+
+    def check(self) -> None:
+        for lifting in self.liftings:
+            lifting.check()
 
 
 def _pad(channels: int, width: int) -> list[Lifting]:

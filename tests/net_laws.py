@@ -1,0 +1,144 @@
+"""Registry of networks, and the laws that every registered one is put to.
+
+What is named in `ACTIVATIONS` or `LIFTINGS` is tested because it is there. A law is a function
+that measures; the tests compare, and show with a broken twin that the measurement can fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pnp_recon.networks.activations import ACTIVATIONS
+from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.lifting import LIFTINGS
+
+Map = Callable[[Tensor], Tensor]
+
+# Rounding of a difference quotient in float64 at the scales used here.
+ROUNDING = 1e-8
+# Picture sizes and noise levels of an attack: odd, oblong, and smaller than a filter's reach.
+CASES = [((8, 8), 10 / 255), ((7, 10), 1 / 255), ((3, 5), 50 / 255)]
+COMBINATIONS = [(activation, name) for activation in ACTIVATIONS for name in LIFTINGS]
+
+
+def random_tensor(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def picture(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def small_net(
+    activation: str = "clip",
+    lifting: str = "unshuffle",
+    *,
+    channels: int = 1,
+    blocks: int = 2,
+    kernel_size: int = 3,
+    seed: int = 0,
+    certify: bool = True,
+) -> EulerNet:
+    """A small net in float64 with every parameter random and steps near their limit."""
+    config = EulerConfig(
+        channels=channels,
+        width=16 * channels,
+        hidden=12,
+        blocks=blocks,
+        kernel_size=kernel_size,
+        activation=activation,
+        lifting=lifting,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = EulerNet(config)
+        with torch.no_grad():
+            for block in net.euler_blocks():
+                block.bias.normal_(std=0.1)
+                block.threshold.add_(0.3 * torch.randn(block.threshold.shape))
+                block.step_logit.fill_(5.0)
+                for parameter in block.activation.parameters():
+                    parameter.normal_()
+    if certify:
+        net.certify()
+    return net.double().eval().requires_grad_(False)
+
+
+def reflected(function: Map, alpha: float) -> Map:
+    """R of T = (1 − α)I + αR; T is α-averaged exactly if R is 1-Lipschitz."""
+    return lambda x: (function(x) - (1 - alpha) * x) / alpha
+
+
+def attack(function: Map, x: Tensor, steps: int = 10, scale: float = 1e-2) -> float:
+    """Largest ‖f(x+d) − f(x)‖/‖d‖ found: power steps on d, gradient ascent on x.
+
+    d ← J(x+d)ᵀ(f(x+d) − f(x)), rescaled, is power iteration wherever f is linear between the two
+    points, and finds the worst direction far sooner than gradient ascent on d.
+    """
+    d = random_tensor(*x.shape, seed=1)
+    size = scale * x.numel() ** 0.5
+    best = 0.0
+    for _ in range(steps):
+        d = size * d / d.norm()
+        point, other = x.clone().requires_grad_(), (x + d).requires_grad_()
+        difference = function(other) - function(point)
+        ratio = difference.norm() / d.norm()
+        best = max(best, float(ratio.detach()))
+        at_point, at_other = torch.autograd.grad(0.5 * difference.square().sum(), (point, other))
+        uphill = at_point + at_other
+        x = x + 0.1 * size * uphill / uphill.norm().clamp_min(1e-30)
+        d = at_other if float(at_other.norm()) > 0 else random_tensor(*x.shape, seed=2)
+    return best
+
+
+def attacked(function: Map, channels: int, size: tuple[int, int], steps: int = 10) -> float:
+    """The worst of attacks from a random picture and from mid-grey, small and large offsets."""
+    random, grey = picture(1, channels, *size), torch.full((1, channels, *size), 0.5)
+    starts = [(random, 1e-2), (grey.double(), 1e-3), (random, 1.0)]
+    return max(attack(function, x, steps, scale) for x, scale in starts)
+
+
+def slopes(activation: nn.Module, channels: int = 3) -> tuple[float, float]:
+    """Smallest and largest difference quotient on a dense grid."""
+    z = torch.linspace(-12, 12, 24001, dtype=torch.float64)
+    values = activation(z.expand(1, channels, 1, -1))
+    quotients = torch.diff(values, dim=-1) / torch.diff(z)
+    return float(quotients.min()), float(quotients.max())
+
+
+def dense(function: Map, shape: tuple[int, int, int]) -> Tensor:
+    """The matrix of a linear map on pictures (C, H, W)."""
+    eye = torch.eye(shape[0] * shape[1] * shape[2], dtype=torch.float64)
+    return function(eye.reshape(-1, *shape)).flatten(1).T
+
+
+def convolve(weight: Tensor, padding: str) -> Map:
+    """conv2d with 'zero' or 'circular' padding, output as large as the input."""
+    pads = (weight.shape[-1] // 2,) * 2 + (weight.shape[-2] // 2,) * 2
+
+    def function(x: Tensor) -> Tensor:
+        return F.conv2d(F.pad(x, pads, "constant" if padding == "zero" else padding), weight)
+
+    return function
+
+
+def spectral_norm(matrix: Tensor) -> float:
+    return float(torch.linalg.matrix_norm(matrix, ord=2))
+
+
+class Steep(nn.Module):
+    """A broken twin: slope 1.5."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return 1.5 * z
+
+
+class Wavy(nn.Module):
+    """A broken twin: not monotone."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.sin(z)
