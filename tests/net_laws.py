@@ -102,14 +102,11 @@ def _unit(d: Tensor) -> Tensor:
     return d / d.flatten(1).norm(dim=1).clamp_min(1e-30)[:, None, None, None]
 
 
-def attacked(
-    function: Map, channels: int, size: tuple[int, int], steps: int = 8, centre: float = 0.5
-) -> float:
-    """The worst of attacks from a random picture and from its centre, small and large offsets."""
-    random = picture(1, channels, *size) - 0.5 + centre
-    flat = torch.full_like(random, centre)
-    scales = torch.tensor([1e-2, 1.0, 1e-3], dtype=torch.float64)
-    return attack(function, torch.cat([random, random, flat]), scales, steps)
+def attacked(function: Map, channels: int, size: tuple[int, int], steps: int = 8) -> float:
+    """The worst of attacks from a random picture, black and mid-grey, small and large offsets."""
+    random = picture(1, channels, *size)
+    starts = torch.cat([random, random, 0 * random, 0 * random + 0.5])
+    return attack(function, starts, torch.tensor([1e-2, 1.0, 1e-3, 1e-3]).double(), steps)
 
 
 def slopes(activation: nn.Module, channels: int = 3) -> tuple[float, float]:

@@ -97,11 +97,11 @@ class Orthonormal(Lifting):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.width = width
-        # Householder products without a stored base: whatever the parameters hold, the columns
-        # are orthonormal up to rounding in the precision of use.
+        # Columns of the exponential of a skew matrix, without a stored base: whatever the
+        # parameters hold, they are orthonormal up to rounding in the precision of use.
         self.linear = parametrizations.orthogonal(
             nn.Linear(channels, width, bias=False),
-            orthogonal_map="householder",
+            orthogonal_map="matrix_exp",
             use_trivialization=False,
         )
 
