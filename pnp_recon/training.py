@@ -1,20 +1,22 @@
 """Training of denoisers: random crops, Gaussian noise over a range of levels, exact resume.
 
-Light on imports (torch alone), so that it runs on a bare machine. A run is a folder: the
-checkpoint (`checkpoint.pt`, replaced atomically), the log (`log.csv`), sample sheets. A killed
-run goes on from its checkpoint with the same random numbers, hence to the same weights.
+Light on imports (torch alone), so that it runs on a bare machine; knows nothing of picture files
+or of command lines. A run is a folder: the checkpoint (`checkpoint.pt`, replaced atomically) and
+the log (`log.csv`). A killed run goes on from its checkpoint with the same random numbers, hence,
+on the CPU with the same number of threads, to the same weights bit by bit.
 """
 
 from __future__ import annotations
 
 import copy
 import csv
+import io
 import math
-import os
+import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,79 +25,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write
+from pnp_recon.training_recipe import (
+    DenoiserRecipe,
+    check_size,
+    expected_error,
+    learning_rate_factor,
+    random_patches,
+)
+from pnp_recon.training_validation import refreshed, validation_psnr
 
-
-@dataclass(frozen=True)
-class DenoiserRecipe:
-    """How a denoiser is trained. Noise levels in [0, 1] units (σ = 25/255, not 25)."""
-
-    steps: int = 20_000
-    batch: int = 16
-    patch: int = 64
-    sigma_min: float = 1 / 255
-    sigma_max: float = 50 / 255
-    learning_rate: float = 2e-3
-    warmup: int = 200
-    ema: float = 0.999
-    seed: int = 0
-    bf16: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.sigma_min <= self.sigma_max <= 1:
-            raise InputError(
-                f"noise levels must satisfy 0 < min ≤ max ≤ 1 on the [0, 1] scale, found "
-                f"{self.sigma_min} and {self.sigma_max}; write 25/255, not 25"
-            )
-        if min(self.steps, self.batch, self.patch) < 1:
-            raise InputError("steps, batch and patch must be positive")
-
-
-def random_patches(
-    pictures: list[Tensor], count: int, size: int, generator: torch.Generator
-) -> Tensor:
-    """`count` crops (B, C, size, size) in [0, 1] of uint8 pictures, each turned and flipped.
-
-    Pictures smaller than `size` are refused. The eight dihedral symmetries are equally likely.
-    """
-    patches = []
-    for _ in range(count):
-        picture = pictures[_integer(len(pictures), generator)]
-        height, width = picture.shape[-2:]
-        if min(height, width) < size:
-            raise InputError(f"a training picture of {height}×{width} is smaller than {size}")
-        top = _integer(height - size + 1, generator)
-        left = _integer(width - size + 1, generator)
-        patch = picture[:, top : top + size, left : left + size]
-        symmetry = _integer(8, generator)
-        patch = torch.rot90(patch, symmetry % 4, (1, 2))
-        patches.append(patch.flip(2) if symmetry >= 4 else patch)
-    return torch.stack(patches).float() / 255
-
-
-def _integer(high: int, generator: torch.Generator) -> int:
-    return int(torch.randint(high, (1,), generator=generator))
-
-
-def expected_error(sigma: float) -> float:
-    """Typical mean squared error of a denoiser at this level, which evens out the loss.
-
-    A fit to published denoising results on photographs: σ²/(1 + σ/0.02). Only the balance
-    between noise levels depends on it.
-    """
-    return sigma**2 / (1 + sigma / 0.02)
-
-
-def learning_rate_factor(step: int, recipe: DenoiserRecipe) -> float:
-    """Linear warm-up, then a cosine down to 1 %."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+__all__ = ["DenoiserRecipe", "DenoiserTrainer", "Progress", "read_checkpoint"]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One line of the log."""
+    """One line of the log: step, running mean of the loss, seconds of training, PSNR by level."""
 
     step: int
     loss: float
@@ -107,12 +52,16 @@ class DenoiserTrainer:
     """A training run in a folder.
 
     Args:
-        network: called as network(x, sigma); trained in place.
+        network: called as network(x, sigma); trained in place. To resume, build the same one.
         recipe: see `DenoiserRecipe`.
-        pictures: training pictures, uint8 (C, H, W).
+        pictures: training pictures, uint8 (C, H, W), no side below `recipe.patch`.
         validation: pictures for the validation PSNR, uint8 (C, H, W); may be empty.
         folder: where checkpoint and log go; an existing checkpoint is resumed.
         device: "cpu" or "cuda".
+
+    Raises:
+        InputError: no pictures, a picture smaller than a patch, or a checkpoint that is damaged
+            or belongs to another recipe or network.
     """
 
     def __init__(
@@ -126,54 +75,74 @@ class DenoiserTrainer:
     ) -> None:
         if not pictures:
             raise InputError("no training pictures were given")
+        for picture in pictures:
+            check_size(picture, recipe.patch)
         self.recipe, self.folder, self.device = recipe, folder, device
         self.pictures, self.validation = pictures, validation
         self.network = network.to(device).train()
-        self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimiser = torch.optim.Adam(network.parameters(), recipe.learning_rate)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.learning_rate)
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.loss, self.seconds = 0, math.nan, 0.0
+        self.psnr: dict[str, float] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self._resume()
+        self._drop_log_rows_after(self.step)
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
     def save(self) -> None:
-        """Writes the checkpoint whole or not at all."""
+        """Writes the checkpoint whole or not at all.
+
+        The norm estimates and their vectors are buffers of the network, so they are in it.
+        """
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
+            "loss": self.loss,
             "seconds": self.seconds,
+            "psnr": self.psnr,
             "recipe": asdict(self.recipe),
         }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        # Through memory: a full disk is then one clear error of the writer, not of the pickler.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        atomic_write(self.checkpoint, buffer.getvalue())
 
     def _resume(self) -> None:
-        state: dict[str, Any] = torch.load(
-            self.checkpoint, map_location=self.device, weights_only=True
-        )
-        if state["recipe"] != asdict(self.recipe):
-            raise InputError(
-                f"{self.checkpoint} was made with another recipe; give the same options to "
-                "resume it, or another folder to start anew"
+        state = read_checkpoint(self.checkpoint, self.device)
+        recipe = asdict(self.recipe)
+        differing = [key for key in recipe if state["recipe"].get(key) != recipe[key]]
+        if differing:
+            changes = ", ".join(
+                f"{key} {state['recipe'].get(key)} (now {recipe[key]})" for key in differing
             )
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+            raise InputError(
+                f"{self.checkpoint} was made with another recipe: {changes}; give the same "
+                "options to resume it, or another folder to start anew"
+            )
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{self.checkpoint} is of another network; give the same network to resume it, "
+                "or another folder to start anew"
+            ) from error
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
+        self.loss, self.psnr = state.get("loss", math.nan), state.get("psnr", {})
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.recipe.bf16:
-            return torch.autocast(self.device, torch.bfloat16)
+            return torch.autocast(torch.device(self.device).type, torch.bfloat16)
         return nullcontext()
 
     def _batch(self) -> tuple[Tensor, Tensor, float]:
@@ -188,23 +157,36 @@ class DenoiserTrainer:
         return clean, clean + sigma * noise.to(self.device), sigma
 
     def train_step(self) -> float:
-        """One optimiser step; returns the loss, about 1 for a good denoiser at any level."""
+        """One optimiser step; returns the loss, about 1 for a good denoiser at any level.
+
+        Raises:
+            InputError: the loss or its gradient is not finite; the weights are as before.
+        """
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate * learning_rate_factor(self.step, self.recipe)
         clean, noisy, sigma = self._batch()
         with self._autocast():
             restored = self.network(noisy, sigma)
-        loss = F.mse_loss(restored.float(), clean) / expected_error(sigma)
+        error = F.mse_loss(restored.float(), clean) / expected_error(sigma)
         self.optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        error.backward()
+        slope = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        loss = float(error.detach())
+        if not math.isfinite(loss + float(slope)):
+            raise InputError(
+                f"training diverged at step {self.step} (loss {loss:g}, gradient {slope:g}); "
+                "start anew in another folder with a lower learning rate"
+            )
         self.optimiser.step()
         self._update_average()
         self.step += 1
-        return float(loss.detach())
+        # A running mean over about a hundred steps, for the log only.
+        self.loss = loss if math.isnan(self.loss) else 0.99 * self.loss + 0.01 * loss
+        return loss
 
     @torch.no_grad()
     def _update_average(self) -> None:
+        # Early on the average forgets faster, or the first, random weights would linger.
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
         for mean, value in pairs:
@@ -212,77 +194,99 @@ class DenoiserTrainer:
         for mean, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
             mean.copy_(value)
 
-    @torch.no_grad()
-    def validate(
-        self, levels: tuple[float, ...] = (5 / 255, 15 / 255, 25 / 255)
-    ) -> dict[str, float]:
-        """Mean PSNR of the averaged weights on 128² centre crops, each level with its own seed.
+    def validate(self) -> dict[str, float]:
+        """PSNR of the averaged weights at the recipe's validation levels.
 
         The norm that divides the averaged weights is refreshed first: averaging moves it.
         """
         network = refreshed(self.average)
-        result = {}
-        for level in levels:
-            total = 0.0
-            for index, picture in enumerate(self.validation):
-                clean = centre_crop(picture, 128)[None].float().to(self.device) / 255
-                generator = torch.Generator().manual_seed(index)
-                noise = torch.randn(clean.shape, generator=generator).to(self.device)
-                with self._autocast():
-                    restored = network(clean + level * noise, level)
-                error = F.mse_loss(restored.float(), clean)
-                total += float(-10 * torch.log10(error)) / len(self.validation)
-            result[f"psnr_{round(level * 255, 2):g}"] = total
-        return result
+        with self._autocast():
+            return validation_psnr(
+                network, self.validation, self.recipe.validation_levels(), self.device
+            )
 
-    def run(self, report: Callable[[Progress], None], every: int = 250) -> None:
-        """Trains to the last step; logs, validates and saves every `every` steps."""
-        for progress in self._iterate(every):
-            self._log(progress)
-            self.save()
-            report(progress)
+    def run(
+        self,
+        report: Callable[[Progress], None],
+        every: int = 250,
+        tick: Callable[[int, float], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> bool:
+        """Trains to the last step; validates, logs and saves every `every` steps.
 
-    def _iterate(self, every: int) -> Iterator[Progress]:
-        mean, begin = 0.0, time.perf_counter()
+        Neither `every` nor an interruption changes the weights that come out.
+
+        Args:
+            report: called after each validation, its checkpoint being safe.
+            every: steps between validations.
+            tick: called after each step with the step and the running mean of the loss.
+            stop: asked after each step; if it says True a checkpoint is saved and the run ends.
+
+        Returns:
+            True if the last step was reached.
+        """
+        begin = time.perf_counter()
         while self.step < self.recipe.steps:
-            loss = self.train_step()
-            if not math.isfinite(loss):
-                raise InputError(f"the loss became {loss} at step {self.step}; lower the rate")
-            mean = loss if mean == 0 else 0.99 * mean + 0.01 * loss
-            if self.step % every == 0 or self.step == self.recipe.steps:
-                now = time.perf_counter()
-                self.seconds, begin = self.seconds + now - begin, now
-                yield Progress(self.step, mean, self.seconds, self.validate())
+            self.train_step()
+            if tick is not None:
+                tick(self.step, self.loss)
+            last = self.step == self.recipe.steps
+            stopping = not last and stop is not None and stop()
+            if not (last or stopping or self.step % every == 0):
+                continue
+            now = time.perf_counter()
+            self.seconds, begin = self.seconds + now - begin, now
+            if last or self.step % every == 0:
+                self.psnr = self.validate()
+                progress = Progress(self.step, self.loss, self.seconds, self.psnr)
+                self._log(progress)
+                self.save()
+                report(progress)
+            else:
+                self.save()
+            if stopping:
+                return False
+        return True
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.csv"
 
     def _log(self, progress: Progress) -> None:
         row = {"step": progress.step, "loss": progress.loss, "seconds": progress.seconds}
         row |= progress.psnr
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
+        new = not self.log.exists()
+        with self.log.open("a", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             if new:
                 writer.writeheader()
             writer.writerow(row)
 
-
-def refreshed(network: nn.Module, steps: int = 20) -> nn.Module:
-    """A copy whose norm estimates belong to its own weights (evaluation during training only)."""
-    network = copy.deepcopy(network)
-    with torch.no_grad():
-        for module in network.modules():
-            estimate = getattr(module, "_estimate", None)
-            for _ in range(steps if estimate else 0):
-                estimate()
-    return network.eval()
-
-
-def centre_crop(picture: Tensor, size: int) -> Tensor:
-    """The central crop of at most `size` pixels a side."""
-    height, width = picture.shape[-2:]
-    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
-    return picture[..., top : top + size, left : left + size]
+    def _drop_log_rows_after(self, step: int) -> None:
+        """A run killed between log and checkpoint repeats those steps: keep each row once."""
+        if not self.log.exists():
+            return
+        header, *rows = self.log.read_text().splitlines() or [""]
+        kept = [
+            row for row in rows if row.split(",")[0].isdigit() and int(row.split(",")[0]) <= step
+        ]
+        if len(kept) < len(rows):
+            atomic_write(self.log, "".join(line + "\n" for line in [header, *kept]))
 
 
-def with_seed(recipe: DenoiserRecipe, seed: int) -> DenoiserRecipe:
-    return replace(recipe, seed=seed)
+def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """The state that a run saved; tensors and plain values only, no code is run.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        missing = {"network", "average", "optimiser", "generator", "step", "recipe"} - set(state)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; train first") from error
+    except (OSError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path} is damaged; remove it to start the run anew") from error
+    if missing:
+        raise InputError(f"{path} is not a training checkpoint: it lacks {sorted(missing)[0]}")
+    return state

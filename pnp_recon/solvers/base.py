@@ -6,8 +6,10 @@ operators.
 
 For an α-averaged T with fixed point z*, ‖z_{k+1}−z_k‖ never increases and
 (k+1)·‖z_{k+1}−z_k‖² ≤ α/(1−α)·‖z₀−z*‖² (Bauschke & Combettes 2017, Thm 5.15 and its proof).
-A step with ‖z_{k+1} − T z_k‖ ≤ e_k can raise ‖z_{k+1}−z_k‖ by at most e_k + e_{k+1}, and the
-second law to (α/(1−α))^½‖z₀−z*‖/(k+1)^½ + 3·Σe.
+A step with ‖z_{k+1} − T z_k‖ ≤ e_k can raise ‖z_{k+1}−z_k‖ by at most e_k + e_{k+1}. With
+E = Σe, c = (1−α)/α and ρ_k = ‖T z_k − z_k‖, summing ‖z_{k+1}−z*‖² ≤ (‖T z_k − z*‖ + e_k)² gives
+c·Σρ² ≤ (‖z₀−z*‖ + 2E)²; as ρ_k ≤ ρ_j + 2E for j ≤ k, the second law becomes
+‖z_{k+1}−z_k‖ ≤ (‖z₀−z*‖ + 2E)/(c(k+1))^½ + 3E.
 """
 
 from __future__ import annotations
@@ -182,7 +184,7 @@ def observe(
             factor = math.sqrt(alpha / (1 - alpha) / (k + 1))
             history.bounds.append([factor * distance for distance in distances])
             for i, value in enumerate(residual):
-                rate = max(rate, value / max(history.bounds[k][i] + 3 * total[i], 1e-300))
+                rate = max(rate, value / max(history.bounds[k][i] + (3 + 2 * factor) * total[i], 1e-300))
     laws = [Observation("‖z_{k+1}−z_k‖ never increases (ratio of successive)", growth, 1.0)]
     if distances is not None:
         laws.append(Observation("‖z_{k+1}−z_k‖ below its O(1/√k) bound (ratio)", rate, 1.0))

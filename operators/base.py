@@ -1,0 +1,305 @@
+"""The contract that every forward operator keeps: a matched transpose and a proven norm.
+
+`LinearOperator` speaks the language of deepinv (`A`, `A_adjoint`, `A_dagger`, `prox_l2`, and a call
+that adds noise) without importing it. A new operator writes two maps and says how large its norm
+is; everything else is derived from them. Nothing here may import `pnp_recon`, deepinv or ODL.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
+
+if TYPE_CHECKING:
+    from deepinv.physics import LinearPhysics
+
+    from operators.norms import NormBound
+
+
+class OperatorError(ValueError):
+    """An operator, a kernel or a tensor given to one is not what was asked for."""
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """y + sigma n with n standard normal; `sigma` in the units of the image ([0, 1]).
+
+    The numbers are drawn on the generator's own device and then moved, so that one seed gives
+    the same noise wherever the image lives.
+    """
+
+    sigma: float
+    generator: torch.Generator
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sigma) and self.sigma >= 0):
+            raise OperatorError(f"sigma is {self.sigma}; give a finite number >= 0")
+
+    def __call__(self, y: Tensor) -> Tensor:
+        noise = torch.randn(
+            y.shape, generator=self.generator, dtype=y.dtype, device=self.generator.device
+        )
+        return y + self.sigma * noise.to(y.device)
+
+
+class LinearOperator(torch.nn.Module, ABC):
+    """A linear map from images (B, C, H, W) to measurements (B, *measurement_shape).
+
+    A subclass implements `_forward_map` and `_transpose_map` on checked tensors, and either sets
+    `nonnegative` (then the norm is bounded by Collatz–Wielandt) or overrides `_prove_norm`.
+
+    Attributes:
+        name: what a report calls the operator.
+        image_shape: (C, H, W).
+        measurement_shape: shape of one measurement, without the batch.
+        nonnegative: every entry of the matrix of A is >= 0.
+        noise_model: applied to A(x) by `forward`, or None.
+        adjoint_matched: `A_adjoint` is the transpose of `A`. Only an operator brought in from
+            elsewhere may say False, and then nothing is guaranteed about it.
+        prox_closed_form: `prox_l2` is exact up to rounding.
+        certificate_dtype: the precision that bounds are computed in.
+    """
+
+    adjoint_matched: bool = True
+    prox_closed_form: bool = False
+    certificate_dtype: torch.dtype = torch.float64
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: Sequence[int],
+        measurement_shape: Sequence[int],
+        *,
+        nonnegative: bool = False,
+        noise_model: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        if len(image_shape) != 3 or min(image_shape) < 1:
+            raise OperatorError(
+                f"image_shape is {tuple(image_shape)}; expected three positive numbers (C, H, W)"
+            )
+        channels, height, width = (int(n) for n in image_shape)
+        self.name = name
+        self.image_shape: tuple[int, int, int] = (channels, height, width)
+        self.measurement_shape: tuple[int, ...] = tuple(int(n) for n in measurement_shape)
+        self.nonnegative = nonnegative
+        self.noise_model = noise_model
+        self._certificate: tuple[object, NormBound] | None = None
+
+    # ---- the maps -------------------------------------------------------------------------
+
+    @abstractmethod
+    def _forward_map(self, x: Tensor) -> Tensor:
+        """A x for a checked x."""
+
+    @abstractmethod
+    def _transpose_map(self, y: Tensor) -> Tensor:
+        """Aᵀ y for a checked y: the Euclidean transpose of `_forward_map`, nothing less."""
+
+    def A(self, x: Tensor) -> Tensor:
+        """The noiseless measurement A x of an image (B, C, H, W); differentiable."""
+        self._check(x, self.image_shape, "image")
+        return self._forward_map(x)
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        """The Euclidean transpose: <A x, y> = <x, A_adjoint(y)> for all x and y."""
+        self._check(y, self.measurement_shape, "measurement")
+        return self._transpose_map(y)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Aᵀ A x."""
+        return self.A_adjoint(self.A(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A x with the noise model applied: what a camera would record."""
+        y = self.A(x)
+        return y if self.noise_model is None else self.noise_model(y)
+
+    # ---- least squares --------------------------------------------------------------------
+
+    def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
+        """The least-squares solution of smallest norm, by conjugate gradients from zero.
+
+        Stops where ‖Aᵀ(y − A x)‖ <= tol ‖Aᵀ y‖ for every image of the batch, or at `max_iter`.
+        For an ill-conditioned A an early stop is a regularisation, not the pseudo-inverse.
+        """
+        b = self.A_adjoint(y)
+        return conjugate_gradient(
+            self.normal, b, torch.zeros_like(b), tol=tol * image_norms(b), max_iter=max_iter
+        )
+
+    def prox_l2(
+        self,
+        z: Tensor,
+        y: Tensor,
+        gamma: float | Tensor,
+        *,
+        x0: Tensor | None = None,
+        tol: float | Tensor = 1e-4,
+        max_iter: int = 200,
+    ) -> Tensor:
+        """argmin_x γ/2 ‖A x − y‖² + ½ ‖x − z‖² (deepinv's convention for γ).
+
+        See `prox_l2_with_error` for the arguments and for how exact the result is.
+        """
+        return self.prox_l2_with_error(z, y, gamma, x0=x0, tol=tol, max_iter=max_iter)[0]
+
+    def prox_l2_with_error(
+        self,
+        z: Tensor,
+        y: Tensor,
+        gamma: float | Tensor,
+        x0: Tensor | None = None,
+        *,
+        tol: float | Tensor = 1e-4,
+        max_iter: int = 200,
+    ) -> tuple[Tensor, Tensor]:
+        """`prox_l2` together with a proven bound on its distance from the exact answer.
+
+        The prox solves (I + γAᵀA) x = z + γAᵀy. Since I + γAᵀA ⪰ I, its inverse has norm at most
+        one, so any x̂ satisfies ‖x̂ − prox‖ <= ‖z − x̂ + γAᵀ(y − A x̂)‖. That residual is computed
+        afresh from the final x̂, in float64, and not taken from the recurrence.
+
+        Args:
+            z: image (B, C, H, W).
+            y: measurement (B, *measurement_shape).
+            gamma: > 0; a number, or one per image (B,).
+            x0: where conjugate gradients start; default z. The last iterate of an outer loop
+                saves most of the work.
+            tol: wanted residual of each image, absolute, Euclidean; a number or (B,).
+            max_iter: limit for conjugate gradients. It is no error to reach it, or to miss `tol`
+                for lack of precision: the second result says how good the first one is.
+
+        Returns:
+            The prox (B, C, H, W) and the bound (B,); zero for a closed form, meaning rounding.
+        """
+        step = self._checked_gamma(gamma, z)
+        b = z + step * self.A_adjoint(y)
+        start = z if x0 is None else x0
+        self._check(start, self.image_shape, "starting image")
+        x = conjugate_gradient(
+            lambda v: v + step * self.normal(v), b, start, tol=tol, max_iter=max_iter
+        )
+        with torch.no_grad():
+            wide = torch.promote_types(z.dtype, self.certificate_dtype)
+            x_, y_, z_, step_ = (t.to(wide) for t in (x, y, z, step))
+            residual = z_ - x_ + step_ * self.A_adjoint(y_ - self.A(x_))
+        return x, image_norms(residual)
+
+    # ---- the norm -------------------------------------------------------------------------
+
+    @property
+    def norm_certificate(self) -> NormBound:
+        """The proven bracket of ‖A‖, computed when first asked for and then kept.
+
+        It is about the operator in exact arithmetic, with its stored coefficients.
+        Raises OperatorError if no proven bound is known.
+        """
+        token = self._state_token()
+        if self._certificate is None or self._certificate[0] != token:
+            with torch.no_grad():
+                self._certificate = (token, self._prove_norm())
+        return self._certificate[1]
+
+    @property
+    def norm_bound(self) -> float:
+        """A proven upper bound of ‖A‖ (largest singular value). Never an estimate."""
+        return self.norm_certificate.value
+
+    @property
+    def has_norm_bound(self) -> bool:
+        """Whether `norm_bound` can be proven."""
+        return self.nonnegative and self.adjoint_matched
+
+    def _prove_norm(self) -> NormBound:
+        from operators.norms import collatz_wielandt  # norms imports this module
+
+        if not self.has_norm_bound:
+            raise OperatorError(
+                f"no proven bound of the norm of '{self.name}' is known; override _prove_norm, or "
+                "state that all its entries are >= 0 (nonnegative=True)"
+            )
+        return collatz_wielandt(self)
+
+    def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Entrywise bounds lower <= AᵀA v <= upper for v > 0 that allow for rounding.
+
+        This holds where A and its transpose are evaluated as sums of products of non-negative
+        numbers: n such terms are off by a factor of at most 1 ± n ε / (1 − n ε), in any order
+        (Higham 2002, Accuracy and Stability of Numerical Algorithms, §3.1). An operator that
+        computes in another way (FFT) must override it.
+        """
+        product = self.normal(v)
+        terms = math.prod(self.image_shape) + math.prod(self.measurement_shape) + 8
+        error = terms * torch.finfo(v.dtype).eps
+        if error >= 0.1:
+            raise OperatorError(
+                f"'{self.name}' is too large to bound its norm in {v.dtype}; use float64"
+            )
+        error /= 1 - error
+        return product / (1 + error), product * (1 + error)
+
+    def certificate_start(self) -> Tensor:
+        """The all-ones image (1, C, H, W) on which a certificate starts its iteration."""
+        tensors = (*self.parameters(), *self.buffers())
+        device = tensors[0].device if tensors else torch.device("cpu")
+        return torch.ones(1, *self.image_shape, dtype=self.certificate_dtype, device=device)
+
+    def _state_token(self) -> object:
+        """Changes whenever the coefficients do; a certificate is good for one token."""
+        return None
+
+    def _forget(self) -> None:
+        """Drop whatever was computed from the coefficients."""
+        self._certificate = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._forget()  # .to(...) may have moved or rounded the coefficients
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._forget()
+
+    # ---- conversion and checks --------------------------------------------------------------
+
+    def to_deepinv(self) -> LinearPhysics:
+        """This operator as a `deepinv.physics.LinearPhysics` (imports deepinv)."""
+        from operators.interop import to_deepinv
+
+        return to_deepinv(self)
+
+    def extra_repr(self) -> str:
+        return f"{self.name}: {self.image_shape} -> {self.measurement_shape}"
+
+    def _check(self, t: Tensor, shape: tuple[int, ...], what: str) -> None:
+        if not isinstance(t, Tensor):
+            raise OperatorError(f"the {what} is a {type(t).__name__}; expected a torch tensor")
+        if t.dtype not in (torch.float32, torch.float64):
+            raise OperatorError(f"the {what} has dtype {t.dtype}; convert to float32 or float64")
+        if t.ndim != len(shape) + 1 or tuple(t.shape[1:]) != shape:
+            expected = ", ".join(("B", *map(str, shape)))
+            raise OperatorError(
+                f"the {what} has shape {tuple(t.shape)}; '{self.name}' expects ({expected})"
+            )
+
+    def _checked_gamma(self, gamma: float | Tensor, like: Tensor) -> Tensor:
+        """γ as a tensor that multiplies images: one number, or one per image."""
+        self._check(like, self.image_shape, "image")
+        step = torch.as_tensor(gamma, dtype=like.dtype, device=like.device).flatten()
+        if step.numel() not in (1, like.shape[0]):
+            raise OperatorError(
+                f"gamma has {step.numel()} values; expected one, or one per image ({like.shape[0]})"
+            )
+        if not bool((torch.isfinite(step) & (step > 0)).all()):
+            raise OperatorError(f"gamma is {gamma}; expected finite numbers > 0")
+        return per_image(step, like)

@@ -1,0 +1,64 @@
+"""Conjugate gradients for a batch of images, each with its own coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# Reading a residual makes the host wait for the device; a few iterations too many cost less.
+CHECK_EVERY = 5
+
+
+def per_image(values: Tensor, like: Tensor) -> Tensor:
+    """Values (B,) or (1,) shaped so that they multiply tensors (B, ...)."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def image_dots(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each image with its partner, (B,)."""
+    return (a * b).flatten(1).sum(1)
+
+
+def image_norms(a: Tensor) -> Tensor:
+    """Euclidean norm of each image, (B,)."""
+    return torch.linalg.vector_norm(a.flatten(1), dim=1)
+
+
+def conjugate_gradient(
+    apply: Callable[[Tensor], Tensor],
+    b: Tensor,
+    x0: Tensor,
+    *,
+    tol: float | Tensor,
+    max_iter: int,
+) -> Tensor:
+    """Solve apply(x) = b for a symmetric positive semi-definite map, image by image.
+
+    Hestenes & Stiefel (1952). An image whose residual has reached `tol` (absolute, Euclidean, a
+    number or (B,)) is frozen while the others go on. From x0 = 0 and b in the range the limit is
+    the solution of smallest norm. The residual of the recurrence decides when to stop; whoever
+    needs the true one computes it from the result.
+    """
+    threshold = torch.as_tensor(tol, dtype=b.dtype, device=b.device) ** 2
+    x = x0
+    r = b - apply(x)
+    p = r
+    rho = image_dots(r, r)
+    for iteration in range(max_iter):
+        active = rho > threshold
+        if iteration % CHECK_EVERY == 0 and not bool(active.any()):
+            break
+        q = apply(p)
+        curvature = image_dots(p, q)
+        active = active & (curvature > 0)  # zero curvature: p lies in the kernel, nothing to gain
+        one = torch.ones_like(rho)
+        alpha = torch.where(active, rho / torch.where(active, curvature, one), 0 * one)
+        x = x + per_image(alpha, x) * p
+        r = r - per_image(alpha, r) * q
+        rho_next = image_dots(r, r)
+        beta = torch.where(active, rho_next / torch.where(active, rho, one), 0 * one)
+        p = r + per_image(beta, p) * p
+        rho = torch.where(active, rho_next, rho)
+    return x

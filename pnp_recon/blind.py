@@ -1,0 +1,226 @@
+"""Estimate a linear motion kernel from one blurred picture.
+
+Method: a parametric fit of the power spectrum. A uniform motion of length L at angle θ multiplies
+the spectrum of the sharp picture by sinc²(L·f), f being the frequency along the motion: its zeros
+are parallel lines, 1/L apart (Cannon 1976, who looked for them in the cepstrum; Oliveira,
+Figueiredo & Bioucas-Dias 2014 fitted the sinc along a Radon transform of the spectrum). Here the
+whole two-dimensional spectrum is fitted at once:
+
+    E|Y(ω)|² = S(ω)·K(L·f) + σ²,      log S = a smooth function of few coefficients,
+
+K being sinc² smeared by the data window, S a power law with a slowly varying dependence on the
+direction (sharp pictures have log-spectra like that: Field 1987), σ² the noise. For every (L, θ) of
+a grid the coefficients are fitted by Gauss–Newton steps to the logarithm of the averaged
+periodogram (Welch 1967, Hann window: no wrap-around of the borders enters), under a Cauchy loss,
+which forgives the lines that edges and textures draw into a spectrum. The best fit wins, and is
+refined on larger blocks. The two-fold ambiguity of θ modulo 180° and the sign of the motion are
+invisible in a spectrum and irrelevant for a symmetric kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["MotionEstimate", "estimate_motion"]
+
+METHOD = "parametric fit of the power spectrum (after Cannon 1976, Oliveira et al. 2014)"
+SHORTEST = 2.0  # pixels; a shorter motion leaves no zero in the spectrum
+LOWEST, HIGHEST = 0.025, 0.45  # cycles per pixel: below is content, above mostly noise
+STEPS = 5  # Gauss-Newton steps; further ones change no decision
+# Standard deviations of the coefficients of log S (0: free). Natural pictures vary by about this
+# much; without the limit the curvature would imitate a blur.
+SPREAD = (0.0, 0.0, 1.0, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3)
+
+
+@dataclass(frozen=True)
+class MotionEstimate:
+    """A linear motion: `length` in pixels (1: none), `angle` in degrees in [0, 180), y up."""
+
+    length: float
+    angle: float
+    confidence: float
+    method: str = METHOD
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    """The averaged periodogram at n frequencies, and what its model needs."""
+
+    x: Tensor  # (n,) cycles per pixel, to the right
+    y: Tensor  # (n,) upwards
+    log_power: Tensor  # (n,)
+    features: Tensor  # (n, p) of log S
+    log_noise: float
+    block: int
+
+
+def estimate_motion(
+    image: Tensor, sigma: float | None = None, max_length: float = 40
+) -> MotionEstimate:
+    """Length and angle of the motion that blurred `image`.
+
+    `image` is (1, C, H, W) in [0, 1]; `sigma` the standard deviation of its noise in the same
+    units, estimated from the spectrum where it is not given; `max_length` in pixels, at most half
+    the shorter side being looked at.
+
+    CONFIDENCE_DOC
+    """
+    grey = image.detach()[0].to("cpu", torch.float64).mean(dim=0)
+    channels = image.shape[1]
+    none = MotionEstimate(1.0, 0.0, 0.0)
+    longest = min(float(max_length), min(grey.shape) / 2)
+    if longest < 3 or not bool(torch.isfinite(grey).all()) or float(grey.std()) < 1e-6:
+        return none
+    noise = None if sigma is None else (sigma**2 + 1 / (12 * 255**2)) / channels
+    block = 128 if longest <= 50 else 256
+    coarse = _spectrum(grey, block, noise, thin=2 if block == 128 else 8)
+    lengths = torch.arange(3.0, longest + 0.01, 1.5, dtype=torch.float64)
+    angles = torch.arange(0.0, 180.0, 3.0, dtype=torch.float64)
+    scores = _search(coarse, lengths, angles)
+    feats = {}
+    best = int(scores.argmax())
+    angle, length = float(angles[best // len(lengths)]), float(lengths[best % len(lengths)])
+    fine = _spectrum(grey, 256, math.exp(coarse.log_noise), thin=2)
+    for step_angle, step_length in ((1.0, 0.5), (0.25, 0.125)):
+        near_angles = angle + step_angle * torch.arange(-3.0, 4.0, dtype=torch.float64)
+        near_lengths = length + step_length * torch.arange(-3.0, 4.0, dtype=torch.float64)
+        near_lengths = near_lengths.clamp(min=SHORTEST).unique()
+        near = _search(fine, near_lengths, near_angles)
+        best = int(near.argmax())
+        angle = float(near_angles[best // len(near_lengths)])
+        length = float(near_lengths[best % len(near_lengths)])
+    # features
+    sharp_f = float(_score(fine, torch.zeros(1, len(fine.x)))[0]); nf = len(fine.x)
+    sharp_c = float(_score(coarse, torch.zeros(1, len(coarse.x)))[0]); nc = len(coarse.x)
+    d = (angles[:, None] - angle).abs() % 180
+    d = torch.minimum(d, 180 - d)
+    other = (d > 7.6) | ((lengths[None] - length).abs() > 3.1)
+    rival = float(scores[other].max()) if bool(other.any()) else sharp_c
+    bc = float(scores.max())
+    feats = dict(gain_f=(float(near.max()) - sharp_f) / nf, gain_c=(bc - sharp_c) / nc, gap=(bc - max(rival, sharp_c)) / nc,
+                 fit=float(near.max()) / nf, nf=nf, nc=nc,noise=coarse.log_noise)
+    global LAST
+    LAST = feats
+    return MotionEstimate(length, angle % 180, 0.0)
+
+
+def _spectrum(grey: Tensor, block: int, noise: float | None, thin: int) -> _Spectrum:
+    """Welch's average over blocks that overlap by half; every `thin`-th frequency is kept."""
+    height, width = grey.shape
+    block = min(block, height, width) // 2 * 2
+    window = torch.hann_window(block, periodic=True, dtype=torch.float64)
+    window = torch.outer(window, window)
+    window = window / window.square().sum().sqrt()  # white noise keeps its variance
+    blocks = torch.stack(
+        [
+            grey[top : top + block, left : left + block]
+            for top in _starts(height, block)
+            for left in _starts(width, block)
+        ]
+    )
+    mean = (blocks * window.square()).sum(dim=(1, 2), keepdim=True)
+    power = torch.fft.rfft2((blocks - mean) * window).abs().square()
+    x = torch.fft.rfftfreq(block, dtype=torch.float64).expand(block, -1)
+    y = -torch.fft.fftfreq(block, dtype=torch.float64)[:, None].expand_as(x)
+    radius = torch.hypot(x, y)
+    # The quietest tenth of the high frequencies, 0.75 being what averaging leaves of the mean. A
+    # noise level that was given too low would make the fit read noise as signal.
+    quietest = float(power.mean(dim=0)[radius > 0.35].quantile(0.1)) / 0.75
+    noise = max(noise or 0.0, quietest, 1e-9)
+    order = torch.arange(block)[:, None] + torch.arange(x.shape[1])
+    kept = (radius > LOWEST) & (radius < HIGHEST) & (order % thin == 0)
+    power, x, y = power[:, kept], x[kept], y[kept]
+    # Blocks of high contrast would drown the others: each is weighed by its own level, which the
+    # noise must not dominate.
+    weights = 1 / (power.mean(dim=1) + 3 * noise)
+    weights = weights / weights.sum()
+    return _Spectrum(
+        x=x,
+        y=y,
+        log_power=(weights @ power).clamp(min=1e-12).log().float(),
+        features=_features(x, y).float(),
+        log_noise=math.log(noise),
+        block=block,
+    )
+
+
+def _starts(extent: int, block: int) -> list[int]:
+    count = math.ceil((extent - block) / (block / 2)) + 1
+    return [round(i * (extent - block) / max(1, count - 1)) for i in range(count)]
+
+
+def _features(x: Tensor, y: Tensor) -> Tensor:
+    """The basis of log S: a power law, its curvature, and its dependence on the direction."""
+    radius, direction = torch.hypot(x, y), torch.atan2(y, x)
+    log = torch.log(radius / 0.1)
+    cos2, sin2 = torch.cos(2 * direction), torch.sin(2 * direction)
+    cos4, sin4 = torch.cos(4 * direction), torch.sin(4 * direction)
+    one = torch.ones_like(log)
+    columns = [one, log, log * log, cos2, sin2, cos4, sin4, log * cos2, log * sin2, log * cos4]
+    return torch.stack(columns, dim=1)
+
+
+def _search(spectrum: _Spectrum, lengths: Tensor, angles: Tensor) -> Tensor:
+    """Scores (angles, lengths)."""
+    table, step = _smeared_sinc(lengths, spectrum.block)
+    rows = []
+    for angle in angles.deg2rad():
+        along = (spectrum.x * torch.cos(angle) + spectrum.y * torch.sin(angle)).abs() / step
+        cell = along.long().clamp(max=table.shape[1] - 2)
+        share = (along - cell).float()
+        rows.append(_score(spectrum, torch.lerp(table[:, cell], table[:, cell + 1], share).log()))
+    return torch.stack(rows)
+
+
+def _smeared_sinc(lengths: Tensor, block: int) -> tuple[Tensor, float]:
+    """sinc²(L f) as a periodogram under the Hann window shows it: (lengths, cells), cell width.
+
+    It is the cosine transform of the autocorrelation of the motion, a triangle of half width L,
+    times that of the window.
+    """
+    window = torch.hann_window(block, periodic=True, dtype=torch.float64)
+    correlation = torch.fft.irfft(torch.fft.rfft(window, 2 * block).abs().square())[: block + 1]
+    nodes = (torch.arange(160, dtype=torch.float64) + 0.5) / 160
+    lag = lengths[:, None] * nodes
+    cell = lag.long().clamp(max=block - 1)
+    damping = torch.lerp(correlation[cell], correlation[cell + 1], (lag - cell).clamp(max=1.0))
+    triangle = (1 - nodes) * damping * (2 / (160 * correlation[0]))
+    step = 0.75 / 512
+    frequency = step * torch.arange(513, dtype=torch.float64)
+    wave = torch.cos(2 * math.pi * frequency[:, None] * lag[:, None, :])
+    return torch.einsum("lfn,ln->lf", wave, triangle).clamp(min=1e-5).float(), step
+
+
+def _score(spectrum: _Spectrum, log_kernel: Tensor) -> Tensor:
+    """Fit log S under each kernel (c, n), and return minus the Cauchy losses (c,)."""
+    features, target = spectrum.features, spectrum.log_power
+    count, p = len(log_kernel), features.shape[1]
+    rows, columns = torch.triu_indices(p, p)
+    products = features[:, rows] * features[:, columns]
+    spread = torch.tensor(SPREAD)
+    ridge = torch.where(spread > 0, 1 / spread.square().clamp(min=1e-12), torch.zeros(p))
+    noise = torch.tensor(spectrum.log_noise)
+    coefficients = torch.zeros(count, p)
+    coefficients[:, 0] = target.quantile(0.7)
+    coefficients[:, 1] = -2.0  # the power law of natural pictures
+    for step in range(STEPS + 1):
+        signal = coefficients @ features.T + log_kernel
+        model = torch.logaddexp(signal, noise)
+        residual = target - model
+        if step == STEPS:
+            break
+        slope = (signal - model).exp()  # d model / d signal
+        forgiven = slope / (1 + residual.square())
+        gradient = (forgiven * residual) @ features - ridge * coefficients
+        upper = (forgiven * slope) @ products
+        hessian = torch.zeros(count, p, p)
+        hessian[:, rows, columns] = upper
+        hessian[:, columns, rows] = upper
+        hessian = hessian + torch.diag(ridge + 0.01)
+        update = torch.linalg.solve(hessian, gradient[..., None])[..., 0]
+        coefficients = coefficients + update.clamp(-2.0, 2.0)
+    return -torch.log1p(residual.square()).sum(dim=1)

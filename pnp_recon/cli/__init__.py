@@ -1,0 +1,1 @@
+"""The commands: parse, call, write, exit code. Nothing heavy is imported before parsing is done."""

@@ -1,0 +1,239 @@
+"""`Run` -> the dictionary of report.json, and its validation against the published schema.
+
+The schema (`report.schema.json`, JSON Schema 2020-12) carries the version; a reader of reports
+checks `schema_version` and then relies on every required field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnp_recon.errors import PnPReconError
+from pnp_recon.guarantees import Guarantee
+from pnp_recon.report.run import KernelRecord, Quality, Run
+from pnp_recon.solvers import Certificate, Solution
+
+SCHEMA_VERSION = "1.0"
+_SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+_LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
+
+
+class ReportError(PnPReconError, ValueError):
+    """A report does not follow its schema."""
+
+
+def build_report(run: Run) -> dict[str, Any]:
+    """The report as plain JSON values (no NaN or infinity: they become null).
+
+    Raises:
+        ReportError: if the result breaks the schema, which would be a programming error.
+    """
+    solution = run.solution
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "inputs": [
+            {
+                "role": file.role,
+                "path": file.path,
+                "sha256": file.sha256,
+                "shape": file.shape,
+                "bit_depth": file.bit_depth,
+            }
+            for file in run.files
+        ],
+        "output": run.output,
+        "options": run.options,
+        "notes": run.notes,
+        "simulated": run.simulated,
+        "linear_light": run.linear_light,
+        "environment": environment(run.device, run.dtype),
+        "kernel": _kernel(run.kernel),
+        "operator": {
+            "name": run.operator.name,
+            "boundary": run.boundary,
+            "image_shape": run.operator.image_shape,
+            "measurement_shape": run.operator.measurement_shape,
+        },
+        "noise": {"level": run.noise_level, "origin": run.noise_origin},
+        "denoiser": {
+            "name": run.denoiser.name,
+            "sha256": run.denoiser_sha256,
+            "guarantee": _guarantee(run.denoiser.guarantee),
+        },
+        "solver": {"name": solution.solver, "parameters": solution.parameters},
+        "status": {
+            "name": solution.status,
+            "message": solution.status.value,
+            "succeeded": solution.status.succeeded,
+            "iterations": solution.iterations,
+        },
+        "certificate": certificate_block(solution.certificate),
+        "history": _history(solution, run.psnr_track),
+        "metrics": {"before": _quality(run.before), "after": _quality(run.after)},
+        "timings": run.timings,
+        "peak_memory": peak_memory(run.device),
+    }
+    plain = plain_json(report)
+    validate_report(plain)
+    return plain
+
+
+def certificate_block(certificate: Certificate) -> dict[str, Any]:
+    """What was proven, by which theorem, with which numbers, and what was then observed."""
+    return {
+        "verdict": certificate.verdict,
+        "proven": certificate.proven,
+        "contradicted": certificate.contradicted,
+        "holds": certificate.holds,
+        "theorem": certificate.theorem,
+        "guarantee": _guarantee(certificate.guarantee),
+        "constants": [
+            {"name": item.name, "value": item.value, "how": item.how}
+            for item in certificate.constants
+        ],
+        "observations": [
+            {"law": item.law, "worst": item.worst, "limit": item.limit, "passed": item.passed}
+            for item in certificate.observed
+        ],
+    }
+
+
+def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Versions, platform, device and threads."""
+    name = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return {
+        "python": platform.python_version(),
+        "pnp_recon": version("pnp-recon"),
+        "libraries": {library: version(library) for library in _LIBRARIES},
+        "platform": platform.platform(),
+        "device": str(device),
+        "device_name": name,
+        "dtype": str(dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def version(distribution: str) -> str | None:
+    """The installed version, without importing the package; None where it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def peak_memory(device: torch.device) -> dict[str, int | None]:
+    """Largest memory of this process so far, in bytes."""
+    host: int | None = None
+    try:
+        import resource
+    except ImportError:  # Windows has no such count
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024  # Linux counts kibibytes
+        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    cuda = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    return {"host_bytes": host, "cuda_bytes": cuda}
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of report.json that this version writes."""
+    loaded: dict[str, Any] = json.loads(_SCHEMA_FILE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def validate_report(report: Mapping[str, Any]) -> None:
+    """Checks a loaded report.json against the schema.
+
+    Raises:
+        ReportError: naming the first field that is missing or of the wrong kind.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema()).iter_errors(report))
+    if error is not None:
+        where = "/".join(str(part) for part in error.absolute_path) or "the report"
+        raise ReportError(
+            f"report does not follow schema {SCHEMA_VERSION}: {where}: {error.message[:300]}; "
+            "write it again with this version"
+        )
+
+
+def plain_json(value: Any) -> Any:
+    """Any value as JSON holds it: tensors as lists, paths and others as text, NaN as null."""
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Tensor):
+        return plain_json(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_json(item) for item in value]
+    return str(value)
+
+
+def _guarantee(guarantee: Guarantee) -> dict[str, Any]:
+    return {
+        "holds": guarantee.holds,
+        "lipschitz": guarantee.lipschitz,
+        "averagedness": guarantee.averagedness,
+        "source": guarantee.source,
+        "words": str(guarantee),
+    }
+
+
+def _kernel(kernel: KernelRecord | None) -> dict[str, Any] | None:
+    if kernel is None:
+        return None
+    return {
+        "name": kernel.name,
+        "origin": kernel.origin,
+        "parameters": kernel.parameters,
+        "confidence": kernel.confidence,
+        "method": kernel.method,
+        "shape": tuple(kernel.weights.shape),
+        "weights": kernel.weights.detach().cpu(),
+    }
+
+
+def _quality(quality: Quality | None) -> dict[str, float] | None:
+    return None if quality is None else {"psnr": quality.psnr, "ssim": quality.ssim}
+
+
+def _history(solution: Solution, track: tuple[tuple[int, float], ...]) -> dict[str, Any]:
+    history = solution.history
+    if not track and history.psnr:
+        means = [sum(row) / len(row) for row in history.psnr]
+        track = tuple(zip(history.checked, means, strict=False))
+    return {
+        "residuals": history.residuals,
+        "relative_residuals": [history.relative(k) for k in range(history.iterations)],
+        "inner_errors": history.errors,
+        "bounds": history.bounds,
+        "checked": history.checked,
+        "seconds": history.seconds,
+        "psnr": [{"iteration": iteration, "psnr": value} for iteration, value in track],
+    }

@@ -1,0 +1,182 @@
+"""The figure of a report: pictures, a close-up, the kernel and the residual curve.
+
+Matplotlib's object interface on the Agg canvas: no window, no global state, usable from threads.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pnp_recon.report.run import Quality, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_INK, _PALE = "#22303c", "#8a96a3"
+_BLUE, _ORANGE, _RED = "#1f5fa8", "#d9822b", "#b3261e"
+
+
+def figure_png(run: Run, dpi: int = 130) -> bytes:
+    """The figure as the bytes of a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    pictures = [("degraded", run.degraded, run.before), ("restored", run.restored, run.after)]
+    if run.reference is not None:
+        pictures.append(("reference", run.reference, None))
+    height, width = run.restored.shape[-2:]
+    aspect = min(max(height / width, 0.4), 1.6)
+    columns = len(pictures)
+    cell = 12.0 / columns
+    figure = Figure(figsize=(12, 2 * cell * aspect + 4.8), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    rows = figure.subfigures(3, 1, height_ratios=[cell * aspect + 0.7, cell * aspect, 4.0])
+    top, middle = rows[0].subplots(1, columns), rows[1].subplots(1, columns)
+    window = close_up(run.restored)
+    for place, close, (title, picture, quality) in zip(top, middle, pictures, strict=True):
+        _show(place, picture)
+        place.set_title(_title(title, quality), color=_INK, fontsize=12)
+        place.add_patch(_frame(window))
+        _show(close, picture[..., window[0] : window[1], window[2] : window[3]])
+    bottom = rows[2].subplots(1, 2, width_ratios=[1, 3] if run.kernel is not None else [0.02, 3])
+    if run.kernel is not None:
+        _kernel(bottom[0], run)
+    else:
+        bottom[0].set_axis_off()
+    _residuals(bottom[1], run)
+    colour = _INK if run.solution.certificate.holds else _RED
+    rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def picture_png(picture: Tensor, longest: int = 1200) -> bytes:
+    """(1, C, H, W) as an 8 bit PNG no side of which is longer than `longest`."""
+    from PIL import Image
+
+    image = Image.fromarray(np.rint(_array(picture) * 255).astype(np.uint8))
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def kernel_png(weights: Tensor, side: int = 180) -> bytes:
+    """A kernel as a PNG, its largest weight white, each weight a square of whole pixels."""
+    from PIL import Image
+
+    values = weights.detach().double().cpu().numpy()
+    values = values / max(float(values.max()), 1e-300)
+    factor = max(1, side // max(values.shape))
+    enlarged = np.kron(np.rint(255 * values).astype(np.uint8), np.ones((factor, factor), np.uint8))
+    buffer = io.BytesIO()
+    Image.fromarray(enlarged).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def close_up(picture: Tensor, share: float = 0.3) -> tuple[int, int, int, int]:
+    """The window (top, bottom, left, right) with the most detail: largest summed gradient."""
+    grey = picture.detach().double().cpu().mean(1)[0]
+    height, width = grey.shape
+    rows, columns = max(1, round(share * height)), max(1, round(share * width))
+    energy = grey.new_zeros(height + 1, width + 1)
+    energy[1:height, 1:] += grey.diff(dim=0).abs()
+    energy[1:, 1:width] += grey.diff(dim=1).abs()
+    total = energy.cumsum(0).cumsum(1)
+    sums = (
+        total[rows:, columns:]
+        - total[:-rows, columns:]
+        - total[rows:, :-columns]
+        + total[:-rows, :-columns]
+    )
+    top, left = divmod(int(sums.argmax()), sums.shape[1])
+    return top, top + rows, left, left + columns
+
+
+def _array(picture: Tensor) -> NDArray[np.float64]:
+    """(1, C, H, W) as (H, W) or (H, W, 3) in [0, 1]."""
+    values = picture.detach().double().cpu()[0].clamp(0, 1).nan_to_num(0.0)
+    array: NDArray[np.float64] = values.permute(1, 2, 0).numpy()
+    return array[..., 0] if array.shape[-1] == 1 else array
+
+
+def _show(axes: Axes, picture: Tensor) -> None:
+    axes.imshow(_array(picture), cmap="gray", vmin=0, vmax=1, interpolation="none")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _frame(window: tuple[int, int, int, int]) -> Any:
+    from matplotlib.patches import Rectangle
+
+    top, bottom, left, right = window
+    return Rectangle(
+        (left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=_ORANGE, lw=1.5
+    )
+
+
+def _title(name: str, quality: Quality | None) -> str:
+    if quality is None:
+        return name
+    return f"{name}   {quality.psnr:.2f} dB,  SSIM {quality.ssim:.3f}"
+
+
+def _headline(run: Run) -> str:
+    certificate = run.solution.certificate
+    if certificate.contradicted:
+        return "CERTIFICATE FAILED: the run contradicts the proof"
+    if not certificate.proven:
+        return "NO GUARANTEE: nothing is proven about this run"
+    return "certified: the iteration is proven to converge"
+
+
+def _kernel(axes: Axes, run: Run) -> None:
+    assert run.kernel is not None
+    axes.imshow(run.kernel.weights.detach().cpu().numpy(), cmap="magma", vmin=0)
+    height, width = run.kernel.weights.shape
+    axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=_INK, fontsize=11)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _residuals(axes: Axes, run: Run) -> None:
+    """The worst picture's ‖z_{k+1}−z_k‖ and the bound, logarithmic on both axes."""
+    history = run.solution.history
+    iterations = list(range(1, history.iterations + 1))
+    residuals = [_positive(max(row)) for row in history.residuals]
+    if residuals:
+        axes.loglog(iterations, residuals, color=_BLUE, lw=2, label="measured ‖z$_{k+1}$ − z$_k$‖")
+    if history.bounds:
+        bounds = [_positive(max(row)) for row in history.bounds]
+        shown = iterations[: len(bounds)]
+        axes.loglog(shown, bounds, color=_ORANGE, ls="--", lw=1.8, label="proven bound, ∝ 1/√k")
+    else:
+        axes.text(
+            0.98, 0.93, "no bound: nothing is proven", color=_RED, ha="right", va="top",
+            transform=axes.transAxes, fontsize=11,
+        )  # fmt: skip
+    axes.set_title(f"residual over {history.iterations} iterations", color=_INK, fontsize=11)
+    axes.set_xlabel("iteration", color=_INK)
+    axes.set_ylabel("change of one iteration", color=_INK)
+    axes.grid(True, which="major", color="#d5dbe1", lw=0.7)
+    axes.tick_params(colors=_INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_PALE)
+    if residuals:
+        axes.legend(frameon=False, loc="lower left")
+
+
+def _positive(value: float) -> float:
+    """What a logarithmic axis can show; zero and non-finite values leave a gap."""
+    return value if value > 0 and math.isfinite(value) else math.nan

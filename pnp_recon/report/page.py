@@ -1,0 +1,268 @@
+"""report.html: the report as one self-contained page that a non-programmer can read.
+
+Every picture is inline, nothing is fetched, every text is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from pnp_recon.report.figure import kernel_png, picture_png
+from pnp_recon.report.run import Run
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; color: #22303c;
+       background: #f4f6f8; margin: 0; }
+main { max-width: 1080px; margin: 0 auto; padding: 24px; background: #fff; }
+h1 { font-size: 1.7em; margin: 0 0 .2em; } h2 { margin: 1.8em 0 .5em; font-size: 1.25em; }
+.sub { color: #5b6875; margin: 0 0 1.2em; }
+.verdict { border-left: 8px solid; padding: 14px 18px; border-radius: 4px; margin: 1em 0; }
+.verdict strong { font-size: 1.15em; }
+.good { border-color: #2e7d46; background: #eaf5ed; }
+.none { border-color: #d9822b; background: #fdf3e6; }
+.failed { border-color: #b3261e; background: #fbe9e7; color: #7d1913; }
+.pictures { display: flex; flex-wrap: wrap; gap: 16px; }
+figure { margin: 0; flex: 1 1 300px; }
+figure.kernel { flex: 0 0 auto; }
+figure.kernel img { width: 160px; image-rendering: pixelated; }
+figure img { width: 100%; height: auto; border-radius: 3px; background: #000; }
+figcaption { color: #5b6875; font-size: .92em; margin-top: 4px; }
+table { border-collapse: collapse; width: 100%; font-size: .95em; }
+th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid #e2e7ec;
+         vertical-align: top; overflow-wrap: anywhere; }
+th { font-weight: 600; width: 26%; }
+thead th { color: #5b6875; width: auto; }
+.ok { color: #2e7d46; font-weight: 600; } .bad { color: #b3261e; font-weight: 700; }
+dt { font-weight: 600; } dd { margin: 0 0 .7em 0; }
+img.wide { width: 100%; }
+"""
+
+_GLOSSARY = (
+    ("Noise level σ", "How strongly random grain moves a pixel, as a share of the range from "
+     "black (0) to white (1). σ·255 = 2.55 is fine grain, 25 is coarse."),
+    ("Blur kernel", "The small picture that a single point of light becomes. A straight line is "
+     "motion, a disc is defocus."),
+    ("Denoiser", "A trained network that removes grain from a picture. It holds the knowledge of "
+     "what pictures look like."),
+    ("Residual", "How much the picture still changes in one step. Near zero: it has settled."),
+    ("Averaged map", "A step that never moves two pictures further apart, with something to "
+     "spare: α < 1 says how much (the smaller, the more). Repeating such a step settles."),
+    ("PSNR, SSIM", "How close a picture is to a known true one. PSNR in decibels, more is better; "
+     "SSIM up to 1."),
+)  # fmt: skip
+
+
+def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
+    """The page. `report` is the validated document, `figure` the PNG of the figure."""
+    name = Path(report["inputs"][0]["path"]).name if report["inputs"] else "picture"
+    body = [
+        f"<h1>Restoration of {escape(name)}</h1>",
+        f'<p class="sub">{escape(report["created"])} · pnp-recon '
+        f"{escape(report['environment']['pnp_recon'] or 'development version')}</p>",
+        _verdict(report["certificate"]),
+        _section("What was done", f"<p>{escape(' '.join(_story(report)))}</p>" + _notes(report)),
+        _section("Before and after", _pictures(run)),
+        _section("What is proven", _proven(report["certificate"])),
+        _section("What was observed", _observed(report, figure)),
+        _section("Numbers", _rows(_numbers(report))),
+        _section("Words", _glossary()),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Restoration of {escape(name)}</title><style>{_STYLE}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _verdict(certificate: Mapping[str, Any]) -> str:
+    if certificate["contradicted"]:
+        kind, title = "failed", "The certificate FAILED"
+        text = (
+            "The run broke a law that the proof implies. Do not rely on this picture: the proof "
+            "was applied to something else than what ran, or the hardware erred."
+        )
+    elif not certificate["proven"]:
+        kind, title = "none", "No guarantee"
+        text = (
+            "Nothing is proven about this run: the method may not settle, and another start may "
+            "end elsewhere. The picture may still be good."
+        )
+    else:
+        kind, title = "good", "Certified: the method is proven to settle"
+        text = (
+            "It is proven that the repeated step settles on a picture instead of drifting or "
+            "blowing up, and the run agreed with the proof. This is a statement about the "
+            "method, not that every restored detail is true."
+        )
+    return (
+        f'<div class="verdict {kind}"><strong>{title}</strong><p>{text}</p>'
+        f"<p>{escape(certificate['verdict'])}</p></div>"
+    )
+
+
+def _story(report: Mapping[str, Any]) -> Iterable[str]:
+    kernel, noise, status = report["kernel"], report["noise"], report["status"]
+    if kernel is not None:
+        numbers = ", ".join(
+            f"{key} {_number(value)}"
+            for key, value in kernel["parameters"].items()
+            if value is not None
+        )
+        blur = f"{kernel['name']} ({numbers})" if numbers else kernel["name"]
+        if report["simulated"]:
+            yield f"A clean picture was blurred on purpose, by the kernel {blur}."
+        else:
+            yield f"The picture was taken to be blurred by the kernel {blur}."
+        if kernel["origin"] == "estimated":
+            sure = kernel["confidence"]
+            said = "" if sure is None else f", with confidence {sure:.2f} of 1"
+            yield f"The kernel was estimated from the picture itself{said}."
+    if noise["level"] is not None:
+        yield f"Its noise level is σ·255 = {255 * noise['level']:.3g} ({noise['origin']})."
+    yield (
+        f"The method {report['solver']['name']} then repeated one step {status['iterations']} "
+        "times: make the picture agree with what the camera saw, then remove noise with the "
+        f"network {report['denoiser']['name']}."
+    )
+    yield f"It ended like this: {status['message']}."
+    before, after = report["metrics"]["before"], report["metrics"]["after"]
+    if before and after:
+        yield (
+            f"Against the true picture the quality went from {_number(before['psnr'], 'dB')} to "
+            f"{_number(after['psnr'], 'dB')} PSNR."
+        )
+
+
+def _notes(report: Mapping[str, Any]) -> str:
+    items = "".join(f"<li>{escape(note)}</li>" for note in report["notes"])
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _pictures(run: Run) -> str:
+    shown = [
+        ("before: blurred" + (" by us" if run.simulated else ""), picture_png(run.degraded)),
+        ("after: restored", picture_png(run.restored)),
+    ]
+    if run.reference is not None:
+        shown.append(("the true picture", picture_png(run.reference)))
+    out = [_figure(png, caption) for caption, png in shown]
+    if run.kernel is not None:
+        height, width = run.kernel.weights.shape
+        caption = f"the blur kernel, {width}×{height} pixels"
+        out.append(_figure(kernel_png(run.kernel.weights), caption, "kernel"))
+    return f'<div class="pictures">{"".join(out)}</div>'
+
+
+def _figure(png: bytes, caption: str, kind: str = "") -> str:
+    return (
+        f'<figure class="{kind}"><img alt="{escape(caption)}" src="{_inline(png)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _proven(certificate: Mapping[str, Any]) -> str:
+    if not certificate["proven"]:
+        text = f"<p><strong>Nothing.</strong> {escape(certificate['verdict'])}</p>"
+    else:
+        text = (
+            "<p>One step of the method never moves two pictures further apart, and a picture "
+            "exists that the step leaves as it is. A theorem then says that repeating the step "
+            f"settles on such a picture.</p><p>{escape(certificate['theorem'])}</p>"
+            f"<p>The step as a map: {escape(certificate['guarantee']['words'])}</p>"
+        )
+    rows = "".join(
+        f"<tr><td>{escape(item['name'])}</td><td>{_number(item['value'])}</td>"
+        f"<td>{escape(item['how'])}</td></tr>"
+        for item in certificate["constants"]
+    )
+    if not rows:
+        return text
+    head = "<thead><tr><th>constant</th><th>value</th><th>how it is known</th></tr></thead>"
+    return f"{text}<table>{head}<tbody>{rows}</tbody></table>"
+
+
+def _observed(report: Mapping[str, Any], figure: bytes) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(item['law'])}</td><td>{_number(item['worst'])}</td>"
+        f"<td>{_number(item['limit'])}</td><td class='{'ok' if item['passed'] else 'bad'}'>"
+        f"{'holds' if item['passed'] else 'BROKEN'}</td></tr>"
+        for item in report["certificate"]["observations"]
+    )
+    head = (
+        "<thead><tr><th>consequence of the proof</th><th>worst</th><th>limit</th>"
+        "<th>verdict</th></tr></thead>"
+    )
+    table = f"<table>{head}<tbody>{rows}</tbody></table>" if rows else ""
+    none = "" if rows else "<p>Nothing was proven, so there was no consequence to check.</p>"
+    return f'{none}{table}<p><img class="wide" alt="figure" src="{_inline(figure)}"></p>'
+
+
+def _numbers(report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for label, which in (("before", "before"), ("after", "after")):
+        quality = report["metrics"][which]
+        if quality:
+            yield (
+                f"quality {label}",
+                f"PSNR {_number(quality['psnr'], 'dB')}, SSIM {_number(quality['ssim'])}",
+            )
+    history, environment = report["history"], report["environment"]
+    if history["relative_residuals"]:
+        yield "last relative residual", _number(_largest(history["relative_residuals"][-1]))
+    yield "solver", report["solver"]["name"]
+    for key, value in report["solver"]["parameters"].items():
+        yield key.replace("_", " "), _number(value)
+    yield "denoiser", f"{report['denoiser']['name']}: {report['denoiser']['guarantee']['words']}"
+    yield "SHA-256 of its weights", report["denoiser"]["sha256"] or "none"
+    boundary = report["operator"]["boundary"]
+    yield "operator", report["operator"]["name"] + (f", border {boundary}" if boundary else "")
+    for file in report["inputs"]:
+        yield f"{file['role']} file", f"{file['path']} (SHA-256 {file['sha256']})"
+    if report["output"]:
+        yield "output file", report["output"]
+    for key, value in report["timings"].items():
+        yield f"time: {key.replace('_', ' ')}", _number(value, "s")
+    if report["peak_memory"]["host_bytes"]:
+        yield "peak memory", f"{report['peak_memory']['host_bytes'] / 2**20:.0f} MiB"
+    yield (
+        "computer",
+        f"{environment['device']} ({environment['device_name']}), {environment['threads']} "
+        f"threads, {environment['dtype']}, {environment['platform']}",
+    )
+    libraries = {"python": environment["python"], **environment["libraries"]}
+    yield "versions", ", ".join(f"{key} {value}" for key, value in libraries.items() if value)
+
+
+def _rows(pairs: Iterable[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in pairs)
+    return f"<table>{cells}</table>"
+
+
+def _glossary() -> str:
+    items = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in _GLOSSARY)
+    return f"<dl>{items}</dl>"
+
+
+def _section(title: str, content: str) -> str:
+    return f"<h2>{escape(title)}</h2>{content}"
+
+
+def _inline(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _largest(row: Iterable[float | None]) -> float | None:
+    return max((value for value in row if value is not None), default=None)
+
+
+def _number(value: Any, unit: str = "") -> str:
+    """A number for reading, escaped: "not finite" where JSON holds null."""
+    if value is None:
+        return "not finite"
+    text = f"{value:.5g}" if isinstance(value, float) else escape(str(value))
+    return f"{text} {unit}" if unit else text

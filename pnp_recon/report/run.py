@@ -1,0 +1,103 @@
+"""What a report is about: one reconstruction with everything that is known about it.
+
+Plain values, filled in by whoever ran the solver (the command, the benchmark, a notebook).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from operators.base import LinearOperator
+from pnp_recon.denoisers import Denoiser
+from pnp_recon.solvers import Solution
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that went in: `role` is "input", "reference" or "kernel"."""
+
+    role: str
+    path: Path
+    sha256: str
+    shape: tuple[int, ...]
+    bit_depth: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class KernelRecord:
+    """The blur kernel and where it came from.
+
+    Attributes:
+        weights: (kh, kw), summing to one.
+        name: "motion", "gaussian", ... or the name of the file.
+        origin: "given", "estimated" or "file".
+        parameters: numbers that it was made from (length, angle, size, seed ...).
+        confidence: of the estimate, in [0, 1]; None where nothing was estimated.
+        method: how it was estimated, with the citation.
+    """
+
+    weights: Tensor
+    name: str
+    origin: str
+    parameters: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    confidence: float | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How close a picture is to the reference."""
+
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One reconstruction.
+
+    Attributes:
+        solution: what the solver returned.
+        operator: the operator A; `boundary` its border rule in words.
+        denoiser: the denoiser that ran, `denoiser_sha256` of its weights if it has any.
+        kernel: the blur, or None where the operator is none.
+        noise_level: standard deviation, [0, 1] scale; `noise_origin` says how it is known.
+        degraded, restored, reference: (1, C, H, W) in [0, 1], of one shape, as they are viewed.
+        files: what went in, with hashes. `output` is the picture that came out.
+        before, after: quality against the reference.
+        psnr_track: (iteration, dB) pairs recorded during the run.
+        timings: seconds by stage.
+        options: what the user asked for, by name.
+        simulated: the blur and the noise were made by us from a clean picture.
+        linear_light: the sRGB curve was undone before and applied again after.
+    """
+
+    solution: Solution
+    operator: LinearOperator
+    denoiser: Denoiser
+    degraded: Tensor
+    restored: Tensor
+    reference: Tensor | None = None
+    boundary: str | None = None
+    kernel: KernelRecord | None = None
+    noise_level: float | None = None
+    noise_origin: str = "given"
+    denoiser_sha256: str | None = None
+    files: tuple[SourceFile, ...] = ()
+    output: Path | None = None
+    before: Quality | None = None
+    after: Quality | None = None
+    psnr_track: tuple[tuple[int, float], ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32
+    simulated: bool = False
+    linear_light: bool = False
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,181 @@
+"""Measure the motion estimator on BSDS500, and print the tables that the docs quote.
+
+    python scripts/motion_estimation.py --data ../shared/data/bsds500            # accuracy
+    python scripts/motion_estimation.py --data ../shared/data/bsds500 --confidence
+
+The first measures 20 pictures of val without BSD68: random length and angle, no wrap-around (only
+the valid part of the blur is kept), noise added, nothing rounded. The second measures on train what
+a confidence means, with pictures that were not blurred by a motion at all among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from operators.kernels import disk, gaussian, linear_motion, trajectory
+from pnp_recon.blind import MotionEstimate, estimate_motion
+
+ANGLE_LIMIT, LENGTH_LIMIT = 3.0, 1.5
+
+
+@dataclass(frozen=True)
+class Trial:
+    name: str
+    length: float  # 0: not a motion, no estimate can be right
+    angle: float
+    estimate: MotionEstimate
+    seconds: float
+
+    @property
+    def angle_error(self) -> float:
+        difference = abs(self.estimate.angle - self.angle) % 180
+        return min(difference, 180 - difference)
+
+    @property
+    def length_error(self) -> float:
+        return abs(self.estimate.length - self.length)
+
+    @property
+    def right(self) -> bool:
+        close = self.angle_error <= ANGLE_LIMIT and self.length_error <= LENGTH_LIMIT
+        return self.length > 0 and close
+
+
+def pictures(data: Path, split: str, count: int, seed: int) -> list[Path]:
+    """A random choice from a split, the pictures of BSD68 left out."""
+    kept_out = set(json.loads((data / "bsd68.json").read_text())["bsd68"])
+    paths = sorted(p for p in (data / split).glob("*.jpg") if f"{split}/{p.stem}" not in kept_out)
+    return random.Random(seed).sample(paths, count)
+
+
+def read(path: Path) -> Tensor:
+    array = np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(array).permute(2, 0, 1)[None].contiguous()
+
+
+def blur(image: Tensor, kernel: Tensor) -> Tensor:
+    """The valid part of the convolution: no border rule is involved."""
+    weights = kernel.flip(0, 1).expand(image.shape[1], 1, -1, -1)
+    return torch.nn.functional.conv2d(image, weights, groups=image.shape[1])
+
+
+def trials(
+    paths: list[Path],
+    noise: float,
+    seed: int,
+    draw: Callable[[random.Random], tuple[float, float, Tensor]],
+    told: bool = True,
+) -> list[Trial]:
+    """Blur each picture by a kernel of `draw`, add noise, estimate; `told`: the noise is known."""
+    choice, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    results = []
+    for path in paths:
+        length, angle, kernel = draw(choice)
+        blurred = blur(read(path), kernel)
+        blurred = blurred + noise / 255 * torch.randn(blurred.shape, generator=generator)
+        start = time.perf_counter()
+        estimate = estimate_motion(blurred, noise / 255 if told else None)
+        results.append(Trial(path.stem, length, angle, estimate, time.perf_counter() - start))
+    return results
+
+
+def motion(low: float, high: float) -> Callable[[random.Random], tuple[float, float, Tensor]]:
+    def draw(choice: random.Random) -> tuple[float, float, Tensor]:
+        length, angle = choice.uniform(low, high), choice.uniform(0, 180)
+        return length, angle, linear_motion(length, angle)
+
+    return draw
+
+
+def accuracy(data: Path, count: int, seed: int, noise: float) -> None:
+    rows = trials(pictures(data, "val", count, seed), noise, seed, motion(9, 25))
+    print(f"val without BSD68, seed {seed}, length 9-25, noise {noise:g}/255, noise level given")
+    print("picture    length  angle | estimated      | angle err  length err | confidence  seconds")
+    for t in rows:
+        print(
+            f"{t.name:>8} {t.length:8.2f} {t.angle:6.1f} | {t.estimate.length:6.2f}"
+            f" {t.estimate.angle:7.2f} | {t.angle_error:9.2f} {t.length_error:11.2f} |"
+            f" {t.estimate.confidence:10.2f} {t.seconds:8.2f}"
+        )
+    for name, errors in (
+        ("angle error, degrees", [t.angle_error for t in rows]),
+        ("length error, pixels", [t.length_error for t in rows]),
+        ("seconds", [t.seconds for t in rows]),
+    ):
+        print(f"{name:>22}: median {statistics.median(errors):.2f}, largest {max(errors):.2f}")
+
+
+def confidence(data: Path, count: int, seed: int) -> None:
+    """Per condition: how many are right, the confidence, and what is right among the confident."""
+    flat = torch.ones(1, 1)
+    conditions: list[
+        tuple[str, float, bool, Callable[[random.Random], tuple[float, float, Tensor]]]
+    ]
+    conditions = [
+        ("motion 9-25", 2.55, True, motion(9, 25)),
+        ("motion 9-25, blind noise", 2.55, False, motion(9, 25)),
+        ("motion 25-38", 2.55, True, motion(25, 38)),
+        ("motion 4-9", 2.55, True, motion(4, 9)),
+        ("motion 9-25", 15.3, True, motion(9, 25)),
+        ("motion 9-25", 51.0, True, motion(9, 25)),
+        ("sharp", 2.55, True, lambda _: (0.0, 0.0, flat)),
+        ("sharp, no noise", 0.0, False, lambda _: (0.0, 0.0, flat)),
+        ("Gaussian 1-4", 2.55, True, lambda r: (0.0, 0.0, gaussian(r.uniform(1, 4)))),
+        ("disc 2-7", 2.55, True, lambda r: (0.0, 0.0, disk(r.uniform(2, 7)))),
+        ("shake 25x25", 2.55, True, lambda r: (0.0, 0.0, trajectory(25, r.randrange(10**6)))),
+        ("noise alone", 25.5, True, lambda _: (0.0, 0.0, flat * 1e-6)),
+    ]
+    print(
+        f"train, seed {seed}, {count} pictures each; right: {ANGLE_LIMIT:g} degrees and"
+        f" {LENGTH_LIMIT:g} pixels"
+    )
+    print("condition                  noise | right | confidence min/median/max | >= 0.5: right of")
+    everything = []
+    for index, (name, noise, told, draw) in enumerate(conditions):
+        rows = trials(pictures(data, "train", count, seed + index), noise, seed + index, draw, told)
+        everything += rows
+        values = [t.estimate.confidence for t in rows]
+        sure = [t for t in rows if t.estimate.confidence >= 0.5]
+        print(
+            f"{name:26} {noise:5.2f} | {sum(t.right for t in rows):2d}/{len(rows):2d} |"
+            f" {min(values):.2f} / {statistics.median(values):.2f} / {max(values):.2f}        |"
+            f" {sum(t.right for t in sure):2d} of {len(sure):2d}",
+            flush=True,
+        )
+    for low, high in ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.01)):
+        inside = [t.right for t in everything if low <= t.estimate.confidence < high]
+        print(f"confidence {low:.2f}-{min(high, 1):.2f}: {sum(inside)} right of {len(inside)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with train, val, bsd68.json"
+    )
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noise", type=float, default=2.55, help="sigma*255 of the accuracy table")
+    parser.add_argument(
+        "--confidence", action="store_true", help="what a confidence means, on train"
+    )
+    args = parser.parse_args()
+    if args.confidence:
+        confidence(args.data, args.count, args.seed)
+    else:
+        accuracy(args.data, args.count, args.seed, args.noise)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""What every test runs under: two threads, fixed seeds, deterministic kernels, no display."""
+
+from __future__ import annotations
+
+import os
+import random
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(2)
+# Several CUDA kernels have no deterministic variant and would refuse to run; on a CPU all have.
+torch.use_deterministic_algorithms(not torch.cuda.is_available())
+
+# The same examples in every run, and no time limit for one: machines differ.
+hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("reproducible")
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds() -> None:
+    """Global generators start afresh, so that a test does not depend on those before it."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (third-party code draws from the global generator)
+    torch.manual_seed(0)

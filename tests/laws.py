@@ -1,0 +1,79 @@
+"""What is registered here inherits every law test of its kind.
+
+An entry builds a fresh object, small enough that its matrix can be written out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from operators import BOUNDARIES, Boundary, Convolution, LinearOperator
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@dataclass(frozen=True)
+class OperatorCase:
+    """A registered operator: `build(dtype)` makes it with coefficients of that precision."""
+
+    label: str
+    build: Callable[[torch.dtype], LinearOperator]
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A convolution to register under every border rule, method and precision."""
+
+    label: str
+    kernel: tuple[int, int]
+    image: tuple[int, int, int]
+    signed: bool = False
+    center: tuple[int, int] | None = None
+
+
+BLURS = (
+    Blur("odd-grey", (3, 3), (1, 8, 9)),
+    Blur("flat-colour", (1, 5), (3, 6, 7)),
+    Blur("large", (7, 5), (1, 9, 10)),
+    Blur("even-off-centre", (4, 2), (2, 7, 6), center=(3, 0)),
+    Blur("signed", (5, 3), (1, 8, 8), signed=True),
+    Blur("as-large-as-the-image", (5, 5), (1, 5, 5)),
+)
+
+
+def random_kernel(
+    size: tuple[int, int],
+    *,
+    signed: bool = False,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+) -> Tensor:
+    """A kernel without symmetry, so that no flip or shift goes unseen."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.randn if signed else torch.rand
+    kernel = draw(size, generator=generator, dtype=torch.float64)
+    return (kernel / kernel.abs().sum()).to(dtype)
+
+
+def _convolution(
+    blur: Blur, boundary: Boundary, method: Literal["fft", "direct"]
+) -> Callable[[torch.dtype], LinearOperator]:
+    def build(dtype: torch.dtype) -> LinearOperator:
+        kernel = random_kernel(blur.kernel, signed=blur.signed, dtype=dtype)
+        return Convolution(kernel, blur.image, boundary, center=blur.center, method=method)
+
+    return build
+
+
+METHODS: tuple[Literal["fft", "direct"], ...] = ("fft", "direct")
+
+OPERATORS: list[OperatorCase] = [
+    OperatorCase(f"{boundary}-{blur.label}-{method}", _convolution(blur, boundary, method))
+    for boundary, blur, method in itertools.product(BOUNDARIES, BLURS, METHODS)
+]
