@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pnp_recon.denoisers import Denoiser, wrap
-    from pnp_recon.reconstruct import reconstruct
+    from pnp_recon.reconstruction import reconstruct
     from pnp_recon.solvers import Certificate, Solution, Status, Stopping
     from pnp_recon.weights import load_denoiser
 
@@ -35,6 +35,7 @@ _HOMES = {
     "Denoiser": "denoisers",
     "wrap": "denoisers",
     "load_denoiser": "weights",
+    "reconstruct": "reconstruction",
     "Certificate": "solvers",
     "Solution": "solvers",
     "Status": "solvers",
@@ -43,12 +44,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "reconstruct":
-        # The function shares its name with its module, which the import would put here instead.
-        from pnp_recon.reconstruct import reconstruct
-
-        globals()["reconstruct"] = reconstruct
-        return reconstruct
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
