@@ -37,8 +37,8 @@ def estimate_noise_level(x: Float[Tensor, "*B C H W"]) -> float:
         25   | 25.02 (24.90, 25.22) | 25.01 (24.87, 25.16) | 25.26 (24.92, 25.52)
 
     Grey pictures: the same within 0.1 in the mean. Rounded to 8 bit: 0.3 to 0.4 at no noise, 0.04
-    more at 1, and, as clipping removes noise, 0.3 less at 25. So the bias is below 0.1 for a blurred
-    picture and at worst +2 for a sharp one with fine texture. Noise that is not white (JPEG,
+    more at 1 and, as clipping removes noise, 0.3 less at 25. So it is good to 0.1 for a blurred
+    picture and at worst 2.2 too high for a sharp one with fine texture. Other noise (JPEG,
     demosaicing, denoising in the camera) is underestimated.
 
     Args:
