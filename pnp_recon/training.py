@@ -32,9 +32,13 @@ from pnp_recon.training_recipe import (
     learning_rate_factor,
     random_patches,
 )
-from pnp_recon.training_validation import refreshed, validation_psnr
+from pnp_recon.training_validation import calibrate, refreshed, validation_psnr
 
 __all__ = ["DenoiserRecipe", "DenoiserTrainer", "Progress", "read_checkpoint"]
+
+
+# Steps between two comparisons of the layers' norm estimates with their proven bounds.
+CALIBRATION = 1000
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,8 @@ class DenoiserTrainer:
         """
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate * learning_rate_factor(self.step, self.recipe)
+        if self.step % CALIBRATION == 0:
+            calibrate(self.network)
         clean, noisy, sigma = self._batch()
         with self._autocast():
             restored = self.network(noisy, sigma)

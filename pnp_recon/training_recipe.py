@@ -33,12 +33,12 @@ class DenoiserRecipe:
         InputError: a value outside its range.
     """
 
-    steps: int = 20_000
-    batch: int = 16
+    steps: int = 5000
+    batch: int = 8
     patch: int = 64
     sigma_min: float = 1 / 255
     sigma_max: float = 50 / 255
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     warmup: int = 200
     ema: float = 0.999
     seed: int = 0

@@ -52,6 +52,14 @@ def refreshed(network: nn.Module, steps: int = 20) -> nn.Module:
     return network.eval()
 
 
+def calibrate(network: nn.Module) -> None:
+    """Ties every layer's norm estimate to its proven bound, where the layer can (see blocks)."""
+    for module in network.modules():
+        tie = getattr(module, "calibrate", None)
+        if tie is not None:
+            tie()
+
+
 def centre_crop(picture: Tensor, size: int) -> Tensor:
     """The central crop of at most `size` pixels a side."""
     height, width = picture.shape[-2:]

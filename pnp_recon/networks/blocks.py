@@ -29,8 +29,9 @@ class EulerBlock(nn.Module):
 
     The relative step s = h‖V‖²/2 is learned inside its proven range; the thresholds
     t = σ·exp(c₀ + c₁ℓ + c₂ℓ²), ℓ = log(σ/σ₀), follow the noise level and leave the slopes of
-    t φ(·/t + b) alone. `norm` is n: in training an estimate that follows the weights, after
-    `certify()` the proven bound.
+    t φ(·/t + b) alone. `norm` is n: after `certify()` the proven bound; in training an estimate
+    that follows the weights, times `margin`, the ratio of bound and estimate at the last
+    `calibrate()`, so that certifying changes little.
 
     Args:
         channels: feature channels (input and output).
@@ -40,8 +41,8 @@ class EulerBlock(nn.Module):
     """
 
     norm: Tensor
+    margin: Tensor
     vector: Tensor
-    conditioning: Tensor
 
     def __init__(self, channels: int, hidden: int, kernel_size: int, activation: str) -> None:
         super().__init__()
@@ -58,15 +59,25 @@ class EulerBlock(nn.Module):
         vector = torch.randn(1, channels, ESTIMATE_SIDE, ESTIMATE_SIDE)
         self.register_buffer("vector", vector / vector.norm())
         self.register_buffer("norm", torch.tensor(1.0))
+        self.register_buffer("margin", torch.tensor(1.0))
         for _ in range(5):
             self._estimate()
 
     def _estimate(self) -> Tensor:
         estimate, vector = power_step(self.weight, self.vector)
+        estimate = estimate * self.margin
         with torch.no_grad():
             self.vector.copy_(vector)
             self.norm.copy_(estimate)
         return estimate
+
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Sets `margin` so that the estimate agrees with the proven bound for these weights."""
+        self.margin.fill_(1.0)
+        estimate = self._estimate()
+        self.margin.fill_(conv_norm_bound(self.weight) / float(estimate))
+        self.norm.copy_(estimate * self.margin)
 
     @property
     def relative_step(self) -> Tensor:

@@ -29,7 +29,7 @@ class EulerConfig:
     blocks: int = 8
     kernel_size: int = 3
     activation: str = "clip"
-    lifting: str = "unshuffle"
+    lifting: str = "haar"
 
 
 class EulerNet(nn.Module):
