@@ -1,0 +1,33 @@
+"""The README's Python examples run as they are printed."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
+
+
+@pytest.mark.slow
+def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = blocks()
+    names: dict[str, object] = {}
+    exec(first, names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("CONVERGED")
+    assert "certified" in printed
+    assert "BROKEN" not in printed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deepinv's own, at import
+        import deepinv  # noqa: F401
+    exec(second, names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("no guarantee")
+    assert printed.endswith("torch.Size([1, 3, 128, 128])\n")
