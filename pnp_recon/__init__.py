@@ -1,0 +1,49 @@
+"""Plug-and-play image reconstruction that can be proven to converge.
+
+    from operators import Convolution, kernels
+    from pnp_recon import load_denoiser, reconstruct
+
+Names are resolved when they are first used (PEP 562), so that a command can print its help
+without loading torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pnp_recon.denoisers import Denoiser, wrap
+    from pnp_recon.reconstruction import reconstruct
+    from pnp_recon.solvers import Certificate, Solution, Status, Stopping
+    from pnp_recon.weights import load_denoiser
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Certificate",
+    "Denoiser",
+    "Solution",
+    "Status",
+    "Stopping",
+    "load_denoiser",
+    "reconstruct",
+    "wrap",
+]
+
+_HOMES = {
+    "Denoiser": "denoisers",
+    "wrap": "denoisers",
+    "load_denoiser": "weights",
+    "reconstruct": "reconstruction",
+    "Certificate": "solvers",
+    "Solution": "solvers",
+    "Status": "solvers",
+    "Stopping": "solvers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -63,7 +63,11 @@ class Denoiser(nn.Module):
         )
 
     def _level(self, sigma: float | Tensor) -> float:
-        level = float(sigma.flatten()[0]) if isinstance(sigma, Tensor) else float(sigma)
+        if isinstance(sigma, Tensor):
+            if bool((sigma != sigma.flatten()[0]).any()):
+                raise InputError("a denoiser runs at one noise level for the batch, found several")
+            sigma = sigma.flatten()[0]
+        level = float(sigma)
         low, high = self.sigma_range
         if not low * (1 - 1e-6) <= level <= high * (1 + 1e-6):
             raise InputError(

@@ -226,7 +226,12 @@ def _decode_tiff(data: bytes) -> Decoded:
         pages: list[Any] = [
             page for page in tiff.pages if not _is_preview(page)
         ]  # previews do not count
-        if len(pages) != 1:
+        if not pages:
+            raise FormatError(
+                "is a damaged TIFF file (no page found); expected a complete one, copy or export "
+                "it again"
+            )
+        if len(pages) > 1:
             raise FormatError(
                 f"is a TIFF file of {len(pages)} pages; expected one, save the page that you want "
                 "as its own file"

@@ -12,7 +12,6 @@ import copy
 import csv
 import io
 import math
-import pickle
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -191,8 +190,8 @@ class DenoiserTrainer:
         pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
         for mean, value in pairs:
             mean.lerp_(value, 1 - decay)
-        for mean, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            mean.copy_(value)
+        for held, fresh in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            held.copy_(fresh)
 
     def validate(self) -> dict[str, float]:
         """PSNR of the averaged weights at the recipe's validation levels.
@@ -281,11 +280,14 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
         InputError: the file is missing or damaged.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        data = io.BytesIO(path.read_bytes())
+        state: dict[str, Any] = torch.load(data, map_location=device, weights_only=True)
         missing = {"network", "average", "optimiser", "generator", "step", "recipe"} - set(state)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; train first") from error
-    except (OSError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # damaged bytes raise nearly anything in the unpickler
         raise InputError(f"{path} is damaged; remove it to start the run anew") from error
     if missing:
         raise InputError(f"{path} is not a training checkpoint: it lacks {sorted(missing)[0]}")

@@ -103,6 +103,9 @@ def build_network(config: EulerConfig, seed: int) -> EulerNet:
     Raises:
         InputError: the configuration cannot be built.
     """
+    for name in ("channels", "blocks", "width", "hidden", "kernel_size"):
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} is {getattr(config, name)}; expected at least 1")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:

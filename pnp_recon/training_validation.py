@@ -46,8 +46,9 @@ def refreshed(network: nn.Module, steps: int = 20) -> nn.Module:
     with torch.no_grad():
         for module in network.modules():
             estimate = getattr(module, "_estimate", None)
-            for _ in range(steps if estimate else 0):
-                estimate()
+            if estimate is not None:
+                for _ in range(steps):
+                    estimate()
     return network.eval()
 
 

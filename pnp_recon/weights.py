@@ -79,10 +79,12 @@ def export(
 def find_card(name: str) -> Path:
     """The card of a shipped model, or of a path to `.json`, `.safetensors` or their stem."""
     path = Path(name)
-    if path.suffix in {".json", ".safetensors"} or path.parent != Path():
+    if path.suffix in {".json", ".safetensors"}:
         card = path.with_suffix(".json")
+    elif path.parent != Path():
+        card = path.with_name(f"{path.name}.json")  # the stem may hold dots of its own
     else:
-        card = shipped(f"trained_models/{name}.json")
+        card = shipped("trained_models") / f"{name}.json"
     if not card.is_file():
         known = ", ".join(shipped_models())
         raise WeightsError(f"no model {name!r}: {card} does not exist; shipped models: {known}")
@@ -108,6 +110,19 @@ def read_card(path: Path) -> dict[str, Any]:
     if card["card_version"] != CARD_VERSION:
         raise WeightsError(
             f"model card {path} has version {card['card_version']}, expected {CARD_VERSION}"
+        )
+    try:
+        low, high = (float(level) for level in card["sigma_range_255"])
+        alpha = float(card["certificate"]["averagedness"])
+        sound = 0 < alpha <= 1 and 0 <= low <= high and isinstance(card["network"], dict)
+        sound = sound and all(isinstance(card[key], str) for key in ("sha256", "name"))
+        sound = sound and isinstance(card["certificate"]["source"], str)
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise WeightsError(
+            f"model card {path} is damaged: certificate, sigma_range_255, network, sha256 and name "
+            "must be as `export` writes them; fetch the card again"
         )
     return card
 
@@ -139,7 +154,7 @@ def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
         network = EulerNet(EulerConfig(**fields))
         network.load_state_dict(load_safetensors(data))
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        line = str(error).splitlines()[0]
+        line = " ".join(str(error).split())[:200]
         raise WeightsError(f"weights {weights} do not fit their card: {line}") from error
     return network.eval().requires_grad_(False), card
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -15,14 +16,15 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = {"trained_models": "*.safetensors", "samples": "*.png"}
+# Folder inside the wheel -> folder of the checkout.
+SHIPPED = {"trained_models": "trained_models", "samples": "data/samples"}
 
 pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Without the variables that would let code of the checkout in."""
-    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    hidden = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     return subprocess.run(
         [str(part) for part in command],
@@ -87,13 +89,14 @@ def test_wheel_holds_code_and_shipped_files(wheel: Path) -> None:
     }
     assert expected
     assert expected <= names
-    for folder, pattern in SHIPPED.items():
-        inside = [
-            Path(name).name for name in names if Path(name).match(f"_shipped/{folder}/{pattern}")
-        ]
-        outside = ROOT / ("trained_models" if folder == "trained_models" else "data/samples")
-        assert inside
-        assert sorted(inside) == sorted(path.name for path in outside.glob(pattern))
+    for inside, outside in SHIPPED.items():
+        prefix = f"pnp_recon/_shipped/{inside}/"
+        files = {path.relative_to(ROOT / outside) for path in (ROOT / outside).rglob("*.*")}
+        assert {prefix + path.as_posix() for path in files} <= names
+    assert any(re.fullmatch(r"pnp_recon/_shipped/samples/\S+\.png", name) for name in names)
+    assert any(
+        re.fullmatch(r"pnp_recon/_shipped/trained_models/\S+\.safetensors", n) for n in names
+    )
     # Every model travels with its card.
     models = {name for name in names if name.endswith(".safetensors")}
     assert {name.removesuffix(".safetensors") + ".json" for name in models} <= names

@@ -26,7 +26,7 @@ from pnp_recon.errors import CertificateError, StepSizeError
 from pnp_recon.files import atomic_write
 from pnp_recon.images import Picture, check_picture_target, read_picture, write_picture
 from pnp_recon.metrics import psnr, ssim
-from pnp_recon.reconstruct import reconstruct
+from pnp_recon.reconstruction import reconstruct
 from pnp_recon.report import (
     Quality,
     Run,

@@ -93,7 +93,12 @@ def denoiser(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     threads: Annotated[
-        int | None, _option("CPU threads; exact resume needs the same number.", "all cores")
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads; exact resume needs the same number.",
+            show_default="all cores",
+        ),
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 250,
     name: Annotated[str | None, _option("Name of the model.", "euler_grey or euler_colour")] = None,

@@ -110,7 +110,7 @@ class EulerBlock(nn.Module):
         """
         bound = conv_norm_bound(self.weight)
         ratio = bound / float(self.norm)
-        alpha = float(self.relative_step.double()) * ratio**2 * (1 + 1e-6)
+        alpha = float(self.relative_step.detach().double()) * ratio**2 * (1 + 1e-6)
         if alpha >= 1:
             raise ValueError(f"the block is not averaged: h‖W‖²/2 ≤ {alpha:.6f} is not below 1")
         return alpha

@@ -65,6 +65,11 @@ def power_step(weight: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
         The estimate, differentiable in the filters (Miyato et al. 2018), and the next vector.
     """
     pad = (weight.shape[-2] // 2, weight.shape[-1] // 2)
+    with torch.autocast(weight.device.type, enabled=False):
+        return _power_step(weight, vector, pad)
+
+
+def _power_step(weight: Tensor, vector: Tensor, pad: tuple[int, int]) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         left = F.conv2d(vector, weight, padding=pad)
         left = left / left.norm().clamp_min(1e-12)

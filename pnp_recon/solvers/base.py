@@ -113,7 +113,8 @@ def iterate(
                     break
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
-            if run.pending and run.look(iteration, time.perf_counter() - begin):
+            done = run.history.iterations + len(run.pending)
+            if run.pending and run.look(done, time.perf_counter() - begin):
                 last_finite = z
         image = solver.image(last_finite).clone()
     if certificate.proven:
@@ -184,7 +185,8 @@ def observe(
             factor = math.sqrt(alpha / (1 - alpha) / (k + 1))
             history.bounds.append([factor * distance for distance in distances])
             for i, value in enumerate(residual):
-                rate = max(rate, value / max(history.bounds[k][i] + (3 + 2 * factor) * total[i], 1e-300))
+                allowed = history.bounds[k][i] + (3 + 2 * factor) * total[i]
+                rate = max(rate, value / max(allowed, 1e-300))
     laws = [Observation("‖z_{k+1}−z_k‖ never increases (ratio of successive)", growth, 1.0)]
     if distances is not None:
         laws.append(Observation("‖z_{k+1}−z_k‖ below its O(1/√k) bound (ratio)", rate, 1.0))

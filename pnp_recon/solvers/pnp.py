@@ -114,6 +114,25 @@ class _PnP(Solver):
         if not self.allow_uncertified:
             raise StepSizeError(message)
 
+    def _no_theorem(self, *, gamma: float | None = None) -> Certificate | None:
+        """A certificate that says what the theorem is missing, or None where it applies.
+
+        Raises:
+            StepSizeError: a coupling or relaxation that is not positive, unless allowed.
+        """
+        operator = self.fidelity.A
+        reason = None
+        if not operator.adjoint_matched:
+            reason = f"A_adjoint of operator '{operator.name}' is not the transpose of A"
+        elif gamma is None and not operator.has_norm_bound:
+            reason = f"no proven bound of the norm of operator '{operator.name}' is known"
+        for name, value in (("relaxation", self.relaxation), ("gamma", gamma)):
+            if value is not None and not 0 < value < math.inf:
+                reason = f"{name} {value:.6g} is not a positive number"
+                self._refuse(f"{reason}; take a positive one")
+        constants = (self.denoiser.constant(),)
+        return None if reason is None else Certificate("", guarantees.none(reason), constants)
+
 
 @dataclass(frozen=True)
 class PnPPGD(_PnP):
@@ -123,6 +142,8 @@ class PnPPGD(_PnP):
     name = "pnp-pgd"
 
     def check(self) -> Certificate:
+        if (missing := self._no_theorem()) is not None:
+            return missing
         limit = 2 / self.fidelity.lipschitz
         constants = (
             Constant("‖A‖", self.fidelity.A.norm_bound, self.fidelity.A.norm_certificate.method),
@@ -159,6 +180,8 @@ class PnPHQS(_PnP):
     name = "pnp-hqs"
 
     def check(self) -> Certificate:
+        if (missing := self._no_theorem(gamma=self.gamma)) is not None:
+            return missing
         constants = (*self._prox_constants(self.gamma), self.denoiser.constant())
         denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
         return Certificate(
@@ -193,6 +216,8 @@ class PnPDRS(_PnP):
             reason = f"relaxation {self.relaxation:.6g} lies outside the proven range (0, 1)"
             self._refuse(f"{reason} of Douglas–Rachford; take one inside it")
             return Certificate("", guarantees.none(reason), constants)
+        if (missing := self._no_theorem(gamma=self.gamma)) is not None:
+            return missing
         held = self.denoiser.guarantee
         if not held.is_nonexpansive:
             return Certificate(

@@ -1,0 +1,71 @@
+"""What the tables share: pictures, kernels, seeds, and how a row is recorded."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from operators import kernels
+from pnp_recon.images import read_picture, to_grey
+
+LEVELS = (2.55, 7.65)
+
+
+def deblurring_kernels() -> dict[str, Tensor]:
+    """The kernels of the deblurring table."""
+    return {
+        "motion 15 px, 30°": kernels.linear_motion(15, 30),
+        "trajectory (seed 0)": kernels.trajectory(25, 0),
+    }
+
+
+def crop(path: Path, size: int | None, grey: bool) -> Tensor:
+    """A picture (1, C, H, W); its central `size`² crop where a size is given."""
+    pixels = read_picture(path).pixels
+    pixels = to_grey(pixels) if grey else pixels
+    if size is None:
+        return pixels
+    top, left = ((side - size) // 2 for side in pixels.shape[-2:])
+    return pixels[..., top : top + size, left : left + size]
+
+
+def blurred(A: Any, x: Tensor, level: float, index: int) -> Tensor:
+    """A x + noise, σ = level/255, one seed for each (picture, level)."""
+    generator = torch.Generator().manual_seed(1000 * index + round(100 * level))
+    clean = A.A(x)
+    return clean + level / 255 * torch.randn(clean.shape, generator=generator)
+
+
+class Rows:
+    """Rows of a table in a JSON Lines file: appended one by one, so that a run can go on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+
+    def has(self, **key: Any) -> bool:
+        return any(all(row.get(k) == v for k, v in key.items()) for row in self.rows)
+
+    def add(self, **row: Any) -> None:
+        self.rows.append(row)
+        with self.path.open("a") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def mean(self, field: str, **key: Any) -> float:
+        values = [r[field] for r in self.rows if all(r.get(k) == v for k, v in key.items())]
+        return sum(values) / len(values) if values else float("nan")
+
+
+def environment() -> str:
+    """Versions and machine, for the head of a table."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("pnp-recon", "torch"))
+    threads = torch.get_num_threads()
+    return f"{packages}, Python {platform.python_version()}, {threads} CPU threads"

@@ -1,0 +1,90 @@
+"""Searches the automatic choice: denoiser level and coupling of each solver, weight of TV.
+
+On centre crops of BSDS500 val without BSD68 only, motion blur 15 px at 30° and circular borders.
+Prints the rows of `pnp_recon/defaults.py` and writes `docs/results/tuning.jsonl`.
+
+    python scripts/tune.py --data BSDS500 [--model euler_colour] [--pictures 6] [--crop 160]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from baselines import total_variation, wiener
+from protocol import Rows, blurred, crop
+
+from operators import Convolution, kernels
+from pnp_recon import load_denoiser, reconstruct
+from pnp_recon.datasets import validation_pictures
+from pnp_recon.metrics import psnr
+from pnp_recon.solvers import Stopping
+
+NOISE = (1.0, 2.55, 7.65, 12.75, 25.0)
+WEIGHTS = (1.5e-4, 3e-4, 5e-4, 8e-4, 1.2e-3, 1.8e-3, 2.7e-3, 4e-3, 6e-3, 9e-3)
+BALANCES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+
+
+def candidates(solver: str, noise: float) -> list[tuple[float, float]]:
+    """(level·255, coupling); γ grows like 1/σ², as the data term does."""
+    if solver == "pnp-pgd":
+        return [(factor * noise, 1.9) for factor in (1.0, 1.5, 2.0, 3.0)]
+    levels = (10.0, 15.0, 25.0)
+    return [(level, c * (level / noise) ** 2) for level in levels for c in (0.2, 0.4, 0.8, 1.6)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", default="euler_colour")
+    parser.add_argument("--solvers", default="pnp-drs,pnp-hqs,pnp-pgd,tv,wiener")
+    parser.add_argument("--noise", default=",".join(map(str, NOISE)))
+    parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--crop", type=int, default=160)
+    parser.add_argument("--output", type=Path, default=Path("docs/results/tuning.jsonl"))
+    options = parser.parse_args()
+    denoiser = load_denoiser(options.model)
+    grey = denoiser.channels == 1
+    paths = validation_pictures(options.data)[:: 32 // options.pictures][: options.pictures]
+    x = torch.cat([crop(path, options.crop, grey) for path in paths])
+    kernel = kernels.linear_motion(15, 30)
+    A = Convolution(kernel, tuple(x.shape[1:]), "circular")
+    rows = Rows(options.output)
+    for noise in map(float, options.noise.split(",")):
+        y = torch.cat([blurred(A, one[None], noise, i) for i, one in enumerate(x)])
+        for solver in options.solvers.split(","):
+            best: tuple[float, dict[str, float]] = (-1.0, {})
+            grid: list[dict[str, float]]
+            if solver == "tv":
+                grid = [{"weight": weight} for weight in WEIGHTS]
+            elif solver == "wiener":
+                grid = [{"balance": balance} for balance in BALANCES]
+            else:
+                grid = [{"level": a, "coupling": b} for a, b in candidates(solver, noise)]
+            for point in grid:
+                if solver == "tv":
+                    image = total_variation(A, y, point["weight"])
+                elif solver == "wiener":
+                    image = wiener(kernel, y, point["balance"])
+                else:
+                    step = {"step": point["coupling"] / A.norm_bound**2}
+                    solution = reconstruct(
+                        y,
+                        A,
+                        denoiser,
+                        noise_level=noise / 255,
+                        solver=solver,
+                        denoiser_level=min(point["level"], 50.0) / 255,
+                        stopping=Stopping(tol=1e-4, max_iter=150),
+                        **(step if solver == "pnp-pgd" else {"gamma": point["coupling"]}),
+                    )
+                    image = solution.image
+                score = float(psnr(image, x).mean())
+                rows.add(model=options.model, noise=noise, solver=solver, psnr=score, **point)
+                best = max(best, (score, point), key=lambda pair: pair[0])
+            print(f"σ·255 = {noise:g}  {solver:8s} {best[0]:.2f} dB  {best[1]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
