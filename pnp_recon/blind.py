@@ -37,7 +37,10 @@ RIVAL_ANGLE, RIVAL_LENGTH = 7.5, 3.0  # degrees, pixels: what counts as another 
 HALF_PRODUCT, HALF_EVIDENCE = 5e-5, 4.0
 # Standard deviations of the coefficients of log S (0: free). Natural pictures vary by about this
 # much; without the limit the curvature would imitate a blur.
-SPREAD = (0.0, 0.0, 1.0, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3)
+CONTENT_SPREAD = (0.0, 0.0, 1.0, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3)
+# The same for the logarithm of the noise: its level, and how it falls off with the frequency, as
+# the noise of a JPEG file does.
+FLOOR_SPREAD = (0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class _Spectrum:
     y: Tensor  # (n,) upwards
     log_power: Tensor  # (n,)
     features: Tensor  # (n, p) of log S
+    floor_features: Tensor  # (n, q) of the logarithm of the noise
     log_noise: float
     block: int
 
@@ -153,6 +157,7 @@ def _spectrum(grey: Tensor, block: int, noise: float | None, thin: int) -> _Spec
         y=y,
         log_power=(weights @ power).clamp(min=1e-12).log().float(),
         features=_features(x, y).float(),
+        floor_features=_floor_features(x,y).float(),
         log_noise=math.log(noise),
         block=block,
     )
@@ -172,6 +177,11 @@ def _features(x: Tensor, y: Tensor) -> Tensor:
     one = torch.ones_like(log)
     columns = [one, log, log * log, cos2, sin2, cos4, sin4, log * cos2, log * sin2, log * cos4]
     return torch.stack(columns, dim=1)
+
+
+def _floor_features(x: Tensor, y: Tensor) -> Tensor:
+    radius = torch.hypot(x, y)
+    return torch.stack([torch.ones_like(radius), (HIGHEST / radius).log()], dim=1)
 
 
 def _search(spectrum: _Spectrum, lengths: Tensor, angles: Tensor) -> Tensor:
@@ -207,30 +217,39 @@ def _smeared_sinc(lengths: Tensor, block: int) -> tuple[Tensor, float]:
 
 def _score(spectrum: _Spectrum, log_kernel: Tensor) -> Tensor:
     """Fit log S under each kernel (c, n), and return minus the Cauchy losses (c,)."""
-    features, target = spectrum.features, spectrum.log_power
-    count, p = len(log_kernel), features.shape[1]
-    rows, columns = torch.triu_indices(p, p)
-    products = features[:, rows] * features[:, columns]
-    spread = torch.tensor(SPREAD)
-    ridge = torch.where(spread > 0, 1 / spread.square().clamp(min=1e-12), torch.zeros(p))
-    noise = torch.tensor(spectrum.log_noise)
-    coefficients = torch.zeros(count, p)
+    content, floor = spectrum.features, spectrum.floor_features
+    target, p, q = spectrum.log_power, len(CONTENT_SPREAD), len(FLOOR_SPREAD)
+    both = torch.cat([content, floor], dim=1)
+    rows, columns = torch.triu_indices(p + q, p + q)
+    products = both[:, rows] * both[:, columns]
+    kinds = (rows >= p).long() + (columns >= p).long()  # 0 content, 1 mixed, 2 floor
+    bounds = [int((kinds == kind).sum()) for kind in range(3)]
+    order = kinds.argsort(stable=True)
+    rows, columns, products = rows[order], columns[order], products[:, order]
+    parts = products.split(bounds, dim=1)
+    spread = torch.tensor(CONTENT_SPREAD + FLOOR_SPREAD)
+    ridge = torch.where(spread > 0, 1 / spread.square().clamp(min=1e-12), torch.zeros(p + q))
+    coefficients = torch.zeros(len(log_kernel), p + q)
     coefficients[:, 0] = target.quantile(0.7)
     coefficients[:, 1] = -2.0  # the power law of natural pictures
     for step in range(STEPS + 1):
-        signal = coefficients @ features.T + log_kernel
+        signal = coefficients[:, :p] @ content.T + log_kernel
+        noise = coefficients[:, p:] @ floor.T + spectrum.log_noise
         model = torch.logaddexp(signal, noise)
         residual = target - model
         if step == STEPS:
             break
-        slope = (signal - model).exp()  # d model / d signal
-        forgiven = slope / (1 + residual.square())
-        gradient = (forgiven * residual) @ features - ridge * coefficients
-        upper = (forgiven * slope) @ products
-        hessian = torch.zeros(count, p, p)
+        share = (signal - model).exp()  # of the content: d model / d signal
+        rest = 1 - share
+        forgiven = 1 / (1 + residual.square())
+        pull = forgiven * residual
+        gradient = torch.cat([(pull * share) @ content, (pull * rest) @ floor], dim=1)
+        weights = (forgiven * share.square(), forgiven * share * rest, forgiven * rest.square())
+        upper = torch.cat([w @ part for w, part in zip(weights, parts, strict=True)], dim=1)
+        hessian = torch.zeros(len(log_kernel), p + q, p + q)
         hessian[:, rows, columns] = upper
         hessian[:, columns, rows] = upper
         hessian = hessian + torch.diag(ridge + 0.01)
-        update = torch.linalg.solve(hessian, gradient[..., None])[..., 0]
+        update = torch.linalg.solve(hessian, (gradient - ridge * coefficients)[..., None])[..., 0]
         coefficients = coefficients + update.clamp(-2.0, 2.0)
     return -torch.log1p(residual.square()).sum(dim=1)

@@ -20,7 +20,10 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("files and numbers", ("errors", "files", "colour", "inputs", "image*", "shipped")),
     ("guarantees", ("guarantees", "metrics", "noise*", "datasets")),
     ("networks", ("networks",)),
-    ("parts", ("fidelity", "proximal", "denoisers", "weights*", "training*", "sample_sheet", "blind*")),
+    (
+        "parts",
+        ("fidelity", "proximal", "denoisers", "weights*", "training*", "sample_sheet", "blind*"),
+    ),
     ("solvers", ("solvers", "defaults")),
     ("reconstruction", ("reconstruction",)),
     ("benchmark, report", ("benchmark*", "report*")),

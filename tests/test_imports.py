@@ -98,14 +98,14 @@ def test_imports_point_one_way() -> None:
         ("operators__a", "import pnp_recon", "operators never imports pnp_recon"),
         ("pnp_recon__guarantees", "def f():\n    import pnp_recon.solvers", "lies above"),
         ("pnp_recon__networks__a", "from ..denoisers import Denoiser", "lies above"),
-        ("pnp_recon__solvers__a", "from pnp_recon import reconstruct", "lies above"),
+        ("pnp_recon__solvers__a", "from pnp_recon import reconstruction", "lies above"),
         ("pnp_recon__solvers__a", "from pnp_recon import load_denoiser", "lies above"),
         ("pnp_recon__report", "from pnp_recon.cli.deblur import main", "lies above"),
         ("pnp_recon__novelty", "", "has no layer"),
     ],
 )
 def test_an_upward_import_is_caught(tmp_path: Path, module: str, text: str, message: str) -> None:
-    tree = {"pnp_recon__errors": "", "pnp_recon__denoisers": "", "pnp_recon__reconstruct": ""}
+    tree = {"pnp_recon__errors": "", "pnp_recon__denoisers": "", "pnp_recon__reconstruction": ""}
     root = write(tmp_path, **tree, **{module: text})
     (violation,) = layering_violations(root)
     assert message in violation

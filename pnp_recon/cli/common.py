@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OK, DEFECT, BAD_INPUT, NOT_CONVERGED, NO_CERTIFICATE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 # The base of typer's own usage errors, whether typer brings its parser along or uses click's.
-_PARSER_ERRORS = next(
+_PARSER_ERRORS: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
 

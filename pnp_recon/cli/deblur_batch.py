@@ -96,8 +96,7 @@ def _run_jobs(
                 codes.append(deblur_text.exit_code(result))
                 for line in deblur_text.warnings(result):
                     live.write(f"{PROGRAM}: warning: {line}", error=True)
-                for line in deblur_text.lines(result, verbose):
-                    say(line)
+                say("\n".join(deblur_text.lines(result, verbose)))
                 if quiet and not as_json:
                     live.write(deblur_text.summary(result))
                 if result.run.solution.status is Status.INTERRUPTED:

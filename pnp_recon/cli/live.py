@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pnp_recon.cli.common import interactive
 
@@ -93,7 +93,7 @@ class LiveLine:
         if self.progress is not None:
             self.progress.start()
 
-    def _set(self, **fields: str) -> None:
+    def _set(self, **fields: Any) -> None:
         if self.progress is not None and self.task is not None:
             description = fields.pop("description", None)
             self.progress.update(self.task, description=description, **fields)

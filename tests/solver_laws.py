@@ -1,0 +1,74 @@
+"""What the tests of the solvers share: small certified problems, and broken denoisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from net_laws import picture, small_net
+from operators import Boundary, Convolution, LinearOperator
+from pnp_recon import guarantees
+from pnp_recon.denoisers import Denoiser, wrap
+from pnp_recon.fidelity import LeastSquares
+from pnp_recon.solvers import SOLVERS, Plugged, Solver
+
+SIZE = (1, 12, 13)
+RELAXATION = {"pnp-pgd": 1.0, "pnp-hqs": 1.0, "pnp-drs": 0.5}
+LEVEL = 0.1
+
+
+def tiny_denoiser(seed: int = 0) -> Denoiser:
+    net = small_net("spline", "haar", seed=seed)
+    return Denoiser(net, "tiny", net.check(), channels=1)
+
+
+def declared(function: Callable[[Tensor], Tensor], alpha: float | None = 0.5) -> Denoiser:
+    """A denoiser that declares α, whether it is true or not; None: declares nothing."""
+    held = None if alpha is None else guarantees.averaged(alpha, "declared in a test")
+    return wrap(lambda x, sigma: function(x), "test", held)
+
+
+def random_kernel(seed: int, taps: int = 3) -> Tensor:
+    kernel = torch.rand(
+        taps, taps, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+    return kernel / kernel.sum()
+
+
+def invertible_kernel(seed: int = 0) -> Tensor:
+    """0.7 δ + 0.3 k with k ≥ 0 summing to one: its transform is at least 0.4 in modulus."""
+    kernel = 0.3 * random_kernel(seed)
+    kernel[1, 1] += 0.7
+    return kernel
+
+
+def blur(kernel: Tensor, boundary: Boundary = "circular") -> Convolution:
+    return Convolution(kernel, SIZE, boundary)
+
+
+def measurements(A: LinearOperator, batch: int = 1) -> Tensor:
+    return A.A(picture(batch, *SIZE, seed=3))
+
+
+def make(
+    name: str,
+    A: LinearOperator,
+    y: Tensor,
+    denoiser: Denoiser,
+    *,
+    start: Tensor | None = None,
+    scaling: float = 1.0,
+    **changes: Any,
+) -> Solver:
+    """A registered solver with middling parameters: τL = 1.5, γ = 5."""
+    options: dict[str, Any] = {
+        "fidelity": LeastSquares(A, y),
+        "denoiser": Plugged(denoiser, LEVEL, scaling),
+        "relaxation": RELAXATION[name],
+        "start": picture(y.shape[0], *SIZE, seed=5) if start is None else start,
+    }
+    options |= {"step_size": 1.5 / A.norm_bound**2} if name == "pnp-pgd" else {"gamma": 5.0}
+    return SOLVERS[name](**(options | changes))
