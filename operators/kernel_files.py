@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from operators.base import OperatorError
 from torch import Tensor
 
+from operators.base import OperatorError
 from operators.kernels import validate
 
 __all__ = ["load_kernel"]

@@ -14,8 +14,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from operators.base import OperatorError
 from torch import Tensor
+
+from operators.base import OperatorError
 
 __all__ = [
     "KERNELS",

@@ -157,7 +157,7 @@ def _spectrum(grey: Tensor, block: int, noise: float | None, thin: int) -> _Spec
         y=y,
         log_power=(weights @ power).clamp(min=1e-12).log().float(),
         features=_features(x, y).float(),
-        floor_features=_floor_features(x,y).float(),
+        floor_features=_floor_features(x, y).float(),
         log_noise=math.log(noise),
         block=block,
     )

@@ -86,7 +86,7 @@ def wrap(
     """
     if isinstance(function, Denoiser):
         return function
-    name = name or getattr(function, "name", type(function).__name__)
+    name = name or str(getattr(function, "name", type(function).__name__))
     if guarantee is None:
         guarantee = guarantees.none(f"denoiser {name} declares no Lipschitz constant")
     return Denoiser(function, name, guarantee)

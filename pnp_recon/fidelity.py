@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from operators.base import LinearOperator
 from torch import Tensor
+
+from operators.base import LinearOperator
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from operators.base import LinearOperator
 from torch import Tensor
 
+from operators.base import LinearOperator
 from pnp_recon.defaults import automatic
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.noise import estimate_noise_level
-from pnp_recon.solvers import SOLVERS, Look, Plugged, Solution, Solver, Stopping, iterate
+from pnp_recon.solvers import (
+    SOLVERS,
+    Look,
+    Plugged,
+    PnPDRS,
+    PnPHQS,
+    PnPPGD,
+    Solution,
+    Solver,
+    Stopping,
+    iterate,
+)
 from pnp_recon.weights import AUTO, load_denoiser
 
 
@@ -78,32 +89,28 @@ def reconstruct(
     choice = automatic(noise_level, solver)
     if choice.solver not in SOLVERS:
         raise InputError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
-    is_pgd = choice.solver == "pnp-pgd"
-    level = denoiser_level or choice.level * (strength if is_pgd else 1.0)
-    low, high = denoiser.sigma_range
+    is_pgd = choice.solver == PnPPGD.name
+    if is_pgd and gamma is not None:
+        raise InputError("gamma belongs to pnp-drs and pnp-hqs; pnp-pgd takes step")
+    if not is_pgd and step is not None:
+        raise InputError(f"step belongs to pnp-pgd; {choice.solver} takes gamma or strength")
+    if gamma is not None and not gamma > 0:
+        raise InputError(f"gamma must be positive, found {gamma}")
     if denoiser_level is None:
-        level = min(max(level, low), high)
-    fidelity = LeastSquares(A, y)
-    common = {
-        "fidelity": fidelity,
-        "denoiser": Plugged(denoiser, level, denoiser_scaling),
-        "relaxation": choice.relaxation if relaxation is None else relaxation,
-        "start": start,
-        "allow_uncertified": allow_uncertified,
-    }
-    if is_pgd:
-        if gamma is not None:
-            raise InputError("gamma belongs to pnp-drs and pnp-hqs; pnp-pgd takes step")
-        tau = choice.coupling / fidelity.lipschitz if step is None else step
-        chosen: Solver = SOLVERS[choice.solver](step_size=tau, **common)
+        low, high = denoiser.sigma_range
+        level = min(max(choice.level * (strength if is_pgd else 1.0), low), high)
     else:
-        if step is not None:
-            raise InputError(f"step belongs to pnp-pgd; {choice.solver} takes gamma or strength")
-        if gamma is None:
-            gamma = choice.coupling / strength
-        if not gamma > 0:
-            raise InputError(f"gamma must be positive, found {gamma}")
-        chosen = SOLVERS[choice.solver](gamma=gamma, **common)
+        level = denoiser_level
+    fidelity = LeastSquares(A, y)
+    plugged = Plugged(denoiser, level, denoiser_scaling)
+    weight = choice.relaxation if relaxation is None else relaxation
+    shared = (fidelity, plugged, weight, start, allow_uncertified)
+    chosen: Solver
+    if is_pgd:
+        chosen = PnPPGD(*shared, choice.coupling / fidelity.lipschitz if step is None else step)
+    else:
+        splitting = PnPHQS if choice.solver == PnPHQS.name else PnPDRS
+        chosen = splitting(*shared, choice.coupling / strength if gamma is None else gamma)
     return iterate(chosen, stopping, reference=reference, callback=callback)
 
 

@@ -104,7 +104,9 @@ def table(rows: Rows, size: int | None, grey: bool) -> str:
         for noise in LEVELS:
             key = {"kernel": name, "noise": noise}
             cells = [
-                f"{rows.mean('psnr', method=m, **key):.2f} / {rows.mean('ssim', method=m, **key):.3f}"
+                "{:.2f} / {:.3f}".format(
+                    rows.mean("psnr", method=m, **key), rows.mean("ssim", method=m, **key)
+                )
                 for m in METHODS
             ]
             gain = rows.mean("psnr", method="pnp-drs", **key)

@@ -7,9 +7,9 @@ import random
 
 import pytest
 import torch
-from operators.base import OperatorError
 from torch import Tensor
 
+from operators.base import OperatorError
 from operators.kernels import (
     KERNELS,
     disk,

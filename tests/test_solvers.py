@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -60,7 +61,7 @@ def test_residuals_obey_the_certificate(name: str, boundary: Boundary) -> None:
         assert solution.iterations == 40 == len(history.bounds)
         rows = zip(history.residuals, history.errors, strict=True)
         residuals = [(row[0], error[0]) for row, error in rows]
-        for (before, early), (after, late) in zip(residuals, residuals[1:], strict=False):
+        for (before, early), (after, late) in pairwise(residuals):
             assert after <= before * (1 + 1e-9) + early + late + 1e-12
         for (residual, _), (bound,) in zip(residuals, history.bounds, strict=True):
             assert residual <= bound
@@ -182,7 +183,7 @@ def test_relaxation_of_douglas_rachford(relaxation: float) -> None:
 @pytest.mark.parametrize("name", ["pnp-pgd", "pnp-hqs"])
 def test_relaxation_of_the_others(name: str) -> None:
     for relaxation in (0.0, -1.0, math.nan):
-        with pytest.raises(StepSizeError, match="relaxation .* positive"):
+        with pytest.raises(StepSizeError, match=r"relaxation .* positive"):
             run(name, relaxation=relaxation)
     alpha = TINY.guarantee.averagedness
     assert alpha is not None
@@ -193,7 +194,7 @@ def test_relaxation_of_the_others(name: str) -> None:
 @pytest.mark.parametrize("name", ["pnp-hqs", "pnp-drs"])
 def test_coupling_must_be_positive(name: str) -> None:
     for gamma in (0.0, -2.0, math.inf, math.nan):
-        with pytest.raises(StepSizeError, match="gamma .* positive"):
+        with pytest.raises(StepSizeError, match=r"gamma .* positive"):
             run(name, gamma=gamma)
     for gamma in (1e-6, 1e6):  # any other is covered
         assert run(name, gamma=gamma).certificate.holds

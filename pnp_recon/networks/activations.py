@@ -48,6 +48,8 @@ class MonotoneSpline(nn.Module):
     of a gather for each sample (as in Goujon et al. 2023, whose splines this resembles).
     """
 
+    knots: Tensor
+
     def __init__(self, channels: int, knots: int = 3) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(channels, knots + 1))

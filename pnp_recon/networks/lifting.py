@@ -7,6 +7,7 @@ size. Each lifting offers `lift` (Q) and `lower` (Qᵀ), and composes with other
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +73,8 @@ class Haar(Lifting):
 
     factor = 2
 
+    matrix: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         signs = [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
@@ -82,10 +85,10 @@ class Haar(Lifting):
         return torch.einsum("ij,bcjhw->bcihw", matrix.to(z.dtype), blocks).flatten(1, 2)
 
     def lift(self, x: Tensor) -> Tensor:
-        return self._rotate(F.pixel_unshuffle(x, 2), self.get_buffer("matrix"))
+        return self._rotate(F.pixel_unshuffle(x, 2), self.matrix)
 
     def lower(self, z: Tensor) -> Tensor:
-        return F.pixel_shuffle(self._rotate(z, self.get_buffer("matrix").T), 2)
+        return F.pixel_shuffle(self._rotate(z, self.matrix.T), 2)
 
     def channels_out(self, channels: int) -> int:
         return 4 * channels
@@ -105,11 +108,14 @@ class Orthonormal(Lifting):
             use_trivialization=False,
         )
 
+    def _filters(self, dtype: torch.dtype) -> Tensor:
+        return cast(Tensor, self.linear.weight)[:, :, None, None].to(dtype)
+
     def lift(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.linear.weight[:, :, None, None].to(x.dtype))
+        return F.conv2d(x, self._filters(x.dtype))
 
     def lower(self, z: Tensor) -> Tensor:
-        return F.conv_transpose2d(z, self.linear.weight[:, :, None, None].to(z.dtype))
+        return F.conv_transpose2d(z, self._filters(z.dtype))
 
     def channels_out(self, channels: int) -> int:
         return self.width
@@ -128,20 +134,23 @@ class Chain(Lifting):
         for lifting in liftings:
             self.factor *= lifting.factor
 
+    def _parts(self) -> list[Lifting]:
+        return [part for part in self.liftings if isinstance(part, Lifting)]
+
     def lift(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         x = F.pad(x, (0, -width % self.factor, 0, -height % self.factor))
-        for lifting in self.liftings:
+        for lifting in self._parts():
             x = lifting.lift(x)
         return x
 
     def lower(self, z: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        for lifting in reversed(self.liftings):
+        for lifting in reversed(self._parts()):
             z = lifting.lower(z)
         return z if size is None else z[..., : size[0], : size[1]]
 
     def channels_out(self, channels: int) -> int:
-        for lifting in self.liftings:
+        for lifting in self._parts():
             channels = lifting.channels_out(channels)
         return channels
 
