@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
@@ -52,7 +52,8 @@ def export(
     guarantee = network.check()
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
-    data = save_safetensors(tensors)
+    # The constant also goes into the hashed file: a card that was edited is found out on loading.
+    data = save_safetensors(tensors, {"averagedness": repr(guarantee.averagedness)})
     atomic_write(folder / f"{name}.safetensors", data)
     card = {
         "card_version": CARD_VERSION,
@@ -165,10 +166,18 @@ def load_denoiser(
     """A shipped model by name, or any exported model by path, with its certificate.
 
     The guarantee is the card's, proven for the weights with the card's SHA-256, which is
-    checked. `pnp-train check` recomputes it.
+    checked, as is that the card states the constant the weights were exported with.
+    `pnp-train check` recomputes it.
     """
     network, card = load_network(name)
     proven = card["certificate"]
+    with safe_open(find_card(name).with_suffix(".safetensors"), "pt") as file:
+        exported = (file.metadata() or {}).get("averagedness")
+    if exported != repr(proven["averagedness"]):
+        raise WeightsError(
+            f"the card of {card['name']} certifies α = {proven['averagedness']}, its weights were "
+            f"exported with α = {exported}; fetch the card again, or see pnp-train check"
+        )
     low, high = card["sigma_range_255"]
     return Denoiser(
         network.to(device=device, dtype=dtype),

@@ -30,8 +30,8 @@ def candidates(solver: str, noise: float) -> list[tuple[float, float]]:
     """(level·255, coupling); γ grows like 1/σ², as the data term does."""
     if solver == "pnp-pgd":
         return [(factor * noise, 1.9) for factor in (1.0, 1.5, 2.0, 3.0)]
-    levels = (10.0, 15.0, 25.0)
-    return [(level, c * (level / noise) ** 2) for level in levels for c in (0.2, 0.4, 0.8, 1.6)]
+    levels = (8.0, 14.0, 25.0)
+    return [(level, c * (level / noise) ** 2) for level in levels for c in (0.1, 0.2, 0.4, 0.8)]
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
                         noise_level=noise / 255,
                         solver=solver,
                         denoiser_level=min(point["level"], 50.0) / 255,
-                        stopping=Stopping(tol=1e-4, max_iter=150),
+                        stopping=Stopping(tol=3e-4, max_iter=60),
                         **(step if solver == "pnp-pgd" else {"gamma": point["coupling"]}),
                     )
                     image = solution.image
