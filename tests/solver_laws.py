@@ -13,7 +13,7 @@ from operators import Boundary, Convolution, LinearOperator
 from pnp_recon import guarantees
 from pnp_recon.denoisers import Denoiser, wrap
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.solvers import SOLVERS, Plugged, Solver
+from pnp_recon.solvers import SOLVERS, Plugged, Solution, Solver, Stopping, iterate
 
 SIZE = (1, 12, 13)
 RELAXATION = {"pnp-pgd": 1.0, "pnp-hqs": 1.0, "pnp-drs": 0.5}
@@ -70,5 +70,23 @@ def make(
         "relaxation": RELAXATION[name],
         "start": picture(y.shape[0], *SIZE, seed=5) if start is None else start,
     }
-    options |= {"step_size": 1.5 / A.norm_bound**2} if name == "pnp-pgd" else {"gamma": 5.0}
-    return SOLVERS[name](**(options | changes))
+    options |= changes
+    if name != "pnp-pgd":
+        options.setdefault("gamma", 5.0)
+    elif "step_size" not in options:
+        options["step_size"] = 1.5 / A.norm_bound**2
+    return SOLVERS[name](**options)
+
+
+TINY = tiny_denoiser()
+FOREVER = 1e-300  # a tolerance that is never reached
+
+
+def run(name: str, iterations: int = 15, *, check_every: int = 5, **options: object) -> Solution:
+    """A run of a registered solver on a circular blur, unless options say otherwise."""
+    A = options.pop("A", None) or blur(random_kernel(0))
+    assert isinstance(A, LinearOperator)
+    y = options.pop("y", None)
+    denoiser = options.pop("denoiser", TINY)
+    solver = make(name, A, measurements(A) if y is None else y, denoiser, **options)  # type: ignore[arg-type]
+    return iterate(solver, Stopping(FOREVER, iterations, check_every=check_every))
