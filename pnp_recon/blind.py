@@ -6,15 +6,15 @@ are parallel lines, 1/L apart (Cannon 1976, who looked for them in the cepstrum;
 Figueiredo & Bioucas-Dias 2014 fitted the sinc along a Radon transform of the spectrum). Here the
 whole two-dimensional spectrum is fitted at once:
 
-    E|Y(ω)|² = S(ω)·K(L·f) + σ²,      log S = a smooth function of few coefficients,
+    E|Y(ω)|² = S(ω)·K(L·f) + σ²(|ω|),      log S = a smooth function of few coefficients,
 
 K being sinc² smeared by the data window, S a power law with a slowly varying dependence on the
-direction (sharp pictures have log-spectra like that: Field 1987), σ² the noise. For every (L, θ) of
-a grid the coefficients are fitted by Gauss–Newton steps to the logarithm of the averaged
-periodogram (Welch 1967, Hann window: no wrap-around of the borders enters), under a Cauchy loss,
-which forgives the lines that edges and textures draw into a spectrum. The best fit wins, and is
-refined on larger blocks. The two-fold ambiguity of θ modulo 180° and the sign of the motion are
-invisible in a spectrum and irrelevant for a symmetric kernel.
+direction (sharp pictures have log-spectra like that: Field 1987), σ² the noise, which may fall off
+with the frequency as it does in JPEG files. For every (L, θ) of a grid the coefficients are fitted
+by Gauss–Newton steps to the logarithm of the averaged periodogram (Welch 1967, Hann window: no
+wrap-around of the borders enters), under a Cauchy loss, which forgives the lines that edges and
+textures draw into a spectrum. The best fit wins, and is refined on larger blocks. The direction of
+travel is invisible in a spectrum, and irrelevant for a symmetric kernel: θ is meant modulo 180°.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from pnp_recon.errors import InputError
 
 __all__ = ["MotionEstimate", "estimate_motion"]
 
@@ -76,11 +78,18 @@ def estimate_motion(
     """Length and angle of the motion that blurred `image`.
 
     `image` is (1, C, H, W) in [0, 1]; `sigma` the standard deviation of its noise in the same
-    units, estimated from the spectrum where it is not given; `max_length` in pixels, at most half
-    the shorter side being looked at.
+    units: the floor of the spectrum is taken where that is larger, or where none is given.
+    `max_length` in pixels; at most half the shorter side is searched. About a second on one core
+    for 481x321. Clipping, rounding to 8 bits and JPEG compression are tolerated; a gamma curve,
+    rotation or a curved path is not modelled. Raises `InputError` for another shape only: where
+    there is nothing to see the answer is length 1 with confidence 0.
 
     CONFIDENCE_DOC
     """
+    if image.ndim != 4 or image.shape[0] != 1 or image.numel() == 0:
+        raise InputError(
+            f"picture of shape {tuple(image.shape)} found; expected (1, C, H, W): one picture"
+        )
     grey = image.detach()[0].to("cpu", torch.float64).mean(dim=0)
     channels = image.shape[1]
     none = MotionEstimate(1.0, 0.0, 0.0)
@@ -99,7 +108,7 @@ def estimate_motion(
     for step_angle, step_length in ((1.0, 0.5), (0.25, 0.125)):
         near_angles = angle + step_angle * torch.arange(-3.0, 4.0, dtype=torch.float64)
         near_lengths = length + step_length * torch.arange(-3.0, 4.0, dtype=torch.float64)
-        near_lengths = near_lengths.clamp(min=SHORTEST).unique()
+        near_lengths = near_lengths.clamp(SHORTEST, longest).unique()
         near = _search(fine, near_lengths, near_angles)
         best = int(near.argmax())
         angle = float(near_angles[best // len(near_lengths)])
@@ -180,6 +189,7 @@ def _features(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _floor_features(x: Tensor, y: Tensor) -> Tensor:
+    """The basis of the logarithm of the noise, relative to its level: a power law."""
     radius = torch.hypot(x, y)
     return torch.stack([torch.ones_like(radius), (HIGHEST / radius).log()], dim=1)
 
@@ -216,7 +226,7 @@ def _smeared_sinc(lengths: Tensor, block: int) -> tuple[Tensor, float]:
 
 
 def _score(spectrum: _Spectrum, log_kernel: Tensor) -> Tensor:
-    """Fit log S under each kernel (c, n), and return minus the Cauchy losses (c,)."""
+    """Fit log S and the noise under each kernel (c, n); return minus the Cauchy losses (c,)."""
     content, floor = spectrum.features, spectrum.floor_features
     target, p, q = spectrum.log_power, len(CONTENT_SPREAD), len(FLOOR_SPREAD)
     both = torch.cat([content, floor], dim=1)

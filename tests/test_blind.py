@@ -11,6 +11,7 @@ from torch import Tensor
 
 from operators.kernels import gaussian, linear_motion
 from pnp_recon.blind import MotionEstimate, estimate_motion
+from pnp_recon.errors import InputError
 
 NOISE = 2.55 / 255
 
@@ -61,9 +62,15 @@ def test_a_motion_is_found(name: str, length: float, angle: float) -> None:
     assert length_error <= 1.5
     assert estimate.confidence >= 0.5
     assert 0 <= estimate.angle < 180
-    # The twin: the same limits refuse the motion turned by 5 degrees, and one longer by 2 pixels.
-    assert max(errors(estimate, length, angle + 5)[0], errors(estimate, length, angle - 5)[0]) > 3
-    assert errors(estimate, length + 2, angle)[1] > 1.5 or length_error > 0.5
+
+
+def test_the_limits_notice_another_motion() -> None:
+    """The twin: the error measure tells a turned or longer motion, and a mirrored angle, apart."""
+    estimate = estimate_motion(degrade(picture("camera"), linear_motion(15, 30)), NOISE)
+    assert errors(estimate, 15, 34)[0] > 3
+    assert errors(estimate, 15, -30)[0] > 3
+    assert errors(estimate, 17, 30)[1] > 1.5
+    assert errors(estimate, 15, 210) == errors(estimate, 15, 30)
 
 
 def test_a_wrapped_blur_with_unknown_noise_is_found() -> None:
@@ -84,11 +91,29 @@ def test_a_noise_level_given_too_low_does_no_harm() -> None:
 def test_clipping_and_rounding_to_8_bits_do_no_harm() -> None:
     blurred = degrade(picture("camera"), linear_motion(17, 12))
     stored = (blurred.clamp(0, 1) * 255).round() / 255
-    assert errors(estimate_motion(stored), 17, 12)[0] <= 3
-    assert errors(estimate_motion(stored), 17, 12)[1] <= 1.5
+    angle_error, length_error = errors(estimate_motion(stored), 17, 12)
+    assert angle_error <= 3
+    assert length_error <= 1.5
 
 
-@pytest.mark.parametrize("name", ["camera", "astronaut", "coins"])
+def test_a_jpeg_file_does_no_harm() -> None:
+    """Its noise is not white: the quantisation removes most of the high frequencies."""
+    import io
+
+    from PIL import Image
+
+    blurred = degrade(picture("astronaut"), linear_motion(16, 50), NOISE / 2)
+    levels = (blurred[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "JPEG", quality=85)
+    stored = torch.from_numpy(np.array(Image.open(file), dtype=np.float32) / 255)
+    estimate = estimate_motion(stored.permute(2, 0, 1)[None])
+    assert errors(estimate, 16, 50)[0] <= 3
+    assert errors(estimate, 16, 50)[1] <= 1.5
+    assert estimate.confidence >= 0.5
+
+
+@pytest.mark.parametrize("name", ["camera", "astronaut"])
 def test_a_sharp_picture_has_a_low_confidence(name: str) -> None:
     assert estimate_motion(degrade(picture(name), torch.ones(1, 1)), NOISE).confidence < 0.5
 
@@ -97,12 +122,11 @@ def test_a_gaussian_blur_has_a_low_confidence() -> None:
     assert estimate_motion(degrade(picture("camera"), gaussian(2.0)), NOISE).confidence < 0.5
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_noise_alone_has_a_low_confidence(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
+@pytest.mark.parametrize("sigma", [0.1, None])
+def test_noise_alone_has_a_low_confidence(sigma: float | None) -> None:
+    generator = torch.Generator().manual_seed(0)
     image = 0.5 + 0.1 * torch.randn(1, 1, 300, 300, generator=generator)
-    assert estimate_motion(image, 0.1).confidence < 0.25
-    assert estimate_motion(image).confidence < 0.25
+    assert estimate_motion(image, sigma).confidence < 0.25
 
 
 def test_a_motion_that_drowns_in_noise_has_a_low_confidence() -> None:
@@ -130,7 +154,7 @@ def test_nothing_to_see_is_no_motion(image: Tensor) -> None:
 def test_small_and_odd_shapes_never_raise() -> None:
     draw = random.Random(0)
     generator = torch.Generator().manual_seed(0)
-    for _ in range(6):
+    for _ in range(4):
         shape = (1, draw.choice([1, 3]), draw.randint(6, 70), draw.randint(6, 70))
         for sigma in (None, 0.0, 0.5):
             estimate = estimate_motion(torch.rand(shape, generator=generator), sigma)
@@ -159,3 +183,8 @@ def test_the_estimate_is_frozen_deterministic_and_leaves_the_picture_alone() -> 
     assert torch.equal(blurred, before)
     with pytest.raises(AttributeError):
         first.length = 2.0  # type: ignore[misc]
+
+
+def test_a_batch_is_refused() -> None:
+    with pytest.raises(InputError, match=r"\(2, 1, 32, 32\)"):
+        estimate_motion(torch.zeros(2, 1, 32, 32))
