@@ -31,7 +31,7 @@ def candidates(solver: str, noise: float) -> list[tuple[float, float]]:
     if solver == "pnp-pgd":
         return [(factor * noise, 1.9) for factor in (1.0, 1.5, 2.0, 3.0)]
     levels = (8.0, 14.0, 25.0)
-    return [(level, c * (level / noise) ** 2) for level in levels for c in (0.1, 0.2, 0.4, 0.8)]
+    return [(level, c * (level / noise) ** 2) for level in levels for c in (0.3, 0.6, 1.2)]
 
 
 def main() -> None:
