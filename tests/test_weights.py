@@ -186,6 +186,17 @@ def test_wrong_network_fields(card: Path, change: dict[str, object], words: str)
         load_network(str(card))
 
 
+@pytest.mark.parametrize("factor", [0.9, 1.0001])
+def test_an_edited_constant_is_found_out(card: Path, factor: float) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        fields["certificate"]["averagedness"] *= factor
+
+    load_denoiser(str(card))
+    edit(card, change)
+    with pytest.raises(WeightsError, match="its weights were exported with"):
+        load_denoiser(str(card))
+
+
 class Trap:
     """Unpickled, it would write a file."""
 
