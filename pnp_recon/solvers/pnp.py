@@ -16,7 +16,7 @@ and the iterates of an averaged map converge to one (Krasnosel'skii–Mann). Not
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -39,6 +39,8 @@ PROX = "proximal map of a convex function (Moreau 1965)"
 INNER_TOLERANCE = 1e-3
 # What conjugate gradients can reach in the precision at hand, in machine epsilons.
 INNER_FLOOR_UNITS = 8.0
+# Iteration number whose inner tolerance the returned picture is solved to: the floor.
+LAST = 10_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class _PnP(Solver):
     relaxation: float
     start: Tensor
     allow_uncertified: bool = False
+    # The last inner solution: where the next inner solve starts. Its error bound is recomputed
+    # from the result, so that a start can cost time, never truth.
+    _warm: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def init(self) -> Tensor:
         return self.start.clamp(0, 1)
@@ -100,6 +105,14 @@ class _PnP(Solver):
         floor = INNER_FLOOR_UNITS * torch.finfo(z.dtype).eps
         size = math.sqrt(z[0].numel()) / 2  # a typical norm of a picture, no synchronisation
         return max(INNER_TOLERANCE / (iteration + 1) ** 2, floor) * size
+
+    def _prox(self, z: Tensor, gamma: float, iteration: int) -> tuple[Tensor, Tensor]:
+        """prox_{γf}(z) and a proven bound (B,) on its error."""
+        start = self._warm[0] if self._warm else z
+        tol = self._inner_tolerance(z, iteration)
+        x, error = self.fidelity.prox(z, gamma, start=start, tol=tol)
+        self._warm[:] = [x]
+        return x, error
 
     def _prox_constants(self, gamma: float) -> tuple[Constant, ...]:
         how = (
@@ -191,8 +204,7 @@ class PnPHQS(_PnP):
         )
 
     def step(self, z: Tensor, iteration: int) -> Step:
-        tol = self._inner_tolerance(z, iteration)
-        x, error = self.fidelity.prox(z, self.gamma, start=z, tol=tol)
+        x, error = self._prox(z, self.gamma, iteration)
         return Step(self._relaxed(x).clamp(0, 1), error)
 
     def parameters(self) -> dict[str, float]:
@@ -232,18 +244,14 @@ class PnPDRS(_PnP):
             f"PnP-DRS: {CONVERGENCE}", guarantees.averaged(self.relaxation, source), constants
         )
 
-    def _prox(self, z: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
-        tol = self._inner_tolerance(z, iteration)
-        return self.fidelity.prox(z, self.gamma, start=z, tol=tol)
-
     def step(self, z: Tensor, iteration: int) -> Step:
-        x, error = self._prox(z, iteration)
+        x, error = self._prox(z, self.gamma, iteration)
         reflected = self.denoiser(2 * x - z).clamp(0, 1)
         # The reflection doubles the inner error, the 1-Lipschitz P∘N keeps it.
         return Step(z + self.relaxation * (reflected - z), 2 * self.relaxation * error)
 
     def image(self, z: Tensor) -> Tensor:
-        return self._prox(z, 1000)[0].clamp(0, 1)
+        return self._prox(z, self.gamma, LAST)[0].clamp(0, 1)
 
     def parameters(self) -> dict[str, float]:
         return {"gamma": self.gamma, **super().parameters()}
