@@ -17,7 +17,7 @@ class History:
 
     Attributes:
         residuals: ‖z_{k+1} − z_k‖, Euclidean over one picture.
-        norms: ‖z_k‖; residuals/norms is the relative residual that stopping looks at.
+        norms: ‖z_k‖.
         errors: proven bounds on ‖z_{k+1} − T z_k‖ (zero for closed forms).
         bounds: the theorem's bound on residuals, (α/(1−α))^½ ‖z₀−z*‖/(k+1)^½; empty where
             nothing is proven.
@@ -39,9 +39,13 @@ class History:
         return len(self.residuals)
 
     def relative(self, iteration: int) -> list[float]:
-        """Relative residual of every picture at an iteration (0-based; −1 for the last)."""
-        pairs = zip(self.residuals[iteration], self.norms[iteration], strict=True)
-        return [residual / max(norm, 1e-30) for residual, norm in pairs]
+        """(‖z_{k+1} − z_k‖ + e_k)/‖z_k‖ of every picture (0-based k; −1 for the last).
+
+        With the proven inner error e_k it bounds the exact residual ‖T z_k − z_k‖/‖z_k‖, which
+        an inexact step could hide.
+        """
+        rows = (self.residuals[iteration], self.errors[iteration], self.norms[iteration])
+        return [(residual + e) / max(norm, 1e-30) for residual, e, norm in zip(*rows, strict=True)]
 
 
 @dataclass(frozen=True)

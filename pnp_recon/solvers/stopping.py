@@ -27,7 +27,7 @@ class Stopping:
     """When to stop.
 
     Attributes:
-        tol: on ‖z_{k+1} − z_k‖/‖z_k‖, for the worst picture of the batch.
+        tol: on (‖z_{k+1} − z_k‖ + inner error)/‖z_k‖, for the worst picture of the batch.
         max_iter: iteration limit.
         time_limit: seconds, or None.
         check_every: iterations between two looks at the residuals; each look waits for the
