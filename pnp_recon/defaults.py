@@ -1,14 +1,16 @@
 """The automatic choice of a solver's certified knobs from the noise level.
 
-The numbers come from `scripts/tune.py`, which searches on BSDS500 val without BSD68 and prints
-this table; they change the picture, never the guarantee.
+A strong denoiser, weakly coupled: the denoiser runs at one level s above the noise, and the data
+weigh γ = c·(s/σ)², as they do in a Gaussian model whose prior has variance s². The numbers come
+from `scripts/tune.py` (BSDS500 val without BSD68); they change the picture, never the guarantee.
+PnP-PGD has no free coupling (τ < 2/L ties it to the step): there the level follows the noise.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import pairwise
+
+DEFAULT_SOLVER = "pnp-hqs"
 
 
 @dataclass(frozen=True)
@@ -21,29 +23,29 @@ class Choice:
     relaxation: float
 
 
-DEFAULT_SOLVER = "pnp-drs"
+@dataclass(frozen=True)
+class _Splitting:
+    level: float  # s, in units of 1/255
+    factor: float  # c
+    relaxation: float
 
-# Noise level·255 -> (denoiser level·255, coupling); log-linear in between, constant beyond.
-TABLES: dict[str, dict[float, tuple[float, float]]] = {
-    "pnp-drs": {2.55: (25.0, 50.0), 7.65: (25.0, 6.0)},
-    "pnp-hqs": {2.55: (25.0, 50.0), 7.65: (25.0, 6.0)},
-    "pnp-pgd": {2.55: (2.55, 1.9), 7.65: (7.65, 1.9)},
+
+SPLITTINGS = {
+    "pnp-hqs": _Splitting(level=14.0, factor=5.5, relaxation=1.0),
+    "pnp-drs": _Splitting(level=12.0, factor=1.7, relaxation=0.9),
 }
-RELAXATION = {"pnp-drs": 0.5, "pnp-hqs": 1.0, "pnp-pgd": 1.0}
+# PnP-PGD: τL, and the denoiser's level in units of the noise level.
+PGD_STEP, PGD_LEVEL = 1.9, 2.0
+# Below this noise level (8 bit rounding is 0.29/255) γ stays where it is.
+LEAST_NOISE = 0.5 / 255
 
 
 def automatic(noise_level: float, solver: str = "auto") -> Choice:
     """The tuned choice for a noise level on the [0, 1] scale."""
     name = DEFAULT_SOLVER if solver == "auto" else solver
-    if name not in TABLES:
-        return Choice(name, 0.0, 0.0, 1.0)
-    table = sorted(TABLES[name].items())
-    x = min(max(255 * noise_level, table[0][0]), table[-1][0])
-    for (x0, low), (x1, high) in pairwise(table):
-        if x <= x1:
-            t = math.log(x / x0) / math.log(x1 / x0)
-            level, coupling = (a ** (1 - t) * b**t for a, b in zip(low, high, strict=True))
-            break
-    else:
-        level, coupling = table[-1][1]
-    return Choice(name, level / 255, coupling, RELAXATION[name])
+    noise = max(noise_level, LEAST_NOISE)
+    if name not in SPLITTINGS:
+        return Choice(name, PGD_LEVEL * noise, PGD_STEP, 1.0)
+    tuned = SPLITTINGS[name]
+    level = tuned.level / 255
+    return Choice(name, level, tuned.factor * (level / noise) ** 2, tuned.relaxation)

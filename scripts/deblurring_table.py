@@ -23,7 +23,7 @@ from pnp_recon.datasets import test_pictures
 from pnp_recon.metrics import psnr, ssim
 from pnp_recon.solvers import Stopping
 
-METHODS = ("degraded", "Wiener", "tuned TV", "pnp-drs")
+METHODS = ("degraded", "Wiener", "tuned TV", "pnp-hqs")
 
 
 def tuned(path: Path, solver: str, noise: float) -> dict[str, float]:
@@ -109,13 +109,13 @@ def table(rows: Rows, size: int | None, grey: bool) -> str:
                 )
                 for m in METHODS
             ]
-            gain = rows.mean("psnr", method="pnp-drs", **key)
+            gain = rows.mean("psnr", method="pnp-hqs", **key)
             gain -= rows.mean("psnr", method="tuned TV", **key)
             lines.append(f"| {name} | {noise:g} | " + " | ".join(cells) + f" | {gain:+.2f} |")
     lines += ["", "| σ·255 | iterations to 1e-4 | seconds | iterations to 1e-5 | seconds |",
               "|---|---|---|---|---|"]  # fmt: skip
     for noise in LEVELS:
-        key = {"noise": noise, "method": "pnp-drs"}
+        key = {"noise": noise, "method": "pnp-hqs"}
         fields = ("iterations_1e-4", "seconds_1e-4", "iterations_1e-5", "seconds")
         cells = [f"{rows.mean(field, **key):.1f}" for field in fields]
         lines.append(f"| {noise:g} | " + " | ".join(cells) + " |")

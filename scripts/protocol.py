@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import pnp_recon
 from operators import kernels
 from pnp_recon.images import read_picture, to_grey
 
@@ -66,6 +66,8 @@ class Rows:
 
 def environment() -> str:
     """Versions and machine, for the head of a table."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pnp-recon", "torch"))
     threads = torch.get_num_threads()
-    return f"{packages}, Python {platform.python_version()}, {threads} CPU threads"
+    return (
+        f"pnp-recon {pnp_recon.__version__}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}, {threads} CPU threads"
+    )

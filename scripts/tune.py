@@ -1,9 +1,10 @@
 """Searches the automatic choice: denoiser level and coupling of each solver, weight of TV.
 
 On centre crops of BSDS500 val without BSD68 only, motion blur 15 px at 30° and circular borders.
-Prints the rows of `pnp_recon/defaults.py` and writes `docs/results/tuning.jsonl`.
+The best points are what
+`pnp_recon/defaults.py` states; all of them go to `docs/results/tuning.jsonl`.
 
-    python scripts/tune.py --data BSDS500 [--model euler_colour] [--pictures 6] [--crop 160]
+    python scripts/tune.py --data BSDS500 [--model euler_colour] [--pictures 4] [--crop 128]
 """
 
 from __future__ import annotations
@@ -22,16 +23,18 @@ from pnp_recon.metrics import psnr
 from pnp_recon.solvers import Stopping
 
 NOISE = (1.0, 2.55, 7.65, 12.75, 25.0)
-WEIGHTS = (1.5e-4, 3e-4, 5e-4, 8e-4, 1.2e-3, 1.8e-3, 2.7e-3, 4e-3, 6e-3, 9e-3)
+WEIGHTS = (3e-4, 4e-4, 5e-4, 6.5e-4, 8e-4, 1e-3, 1.3e-3, 2.7e-3, 3.3e-3, 4e-3, 5e-3, 6e-3)
 BALANCES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+# Denoiser levels·255 and factors c of γ = c·(level/noise)².
+GRIDS = {"pnp-hqs": ((10, 14, 20), (3.5, 5.5, 8.0)), "pnp-drs": ((9, 12, 16), (1.1, 1.7, 2.5))}
 
 
 def candidates(solver: str, noise: float) -> list[tuple[float, float]]:
-    """(level·255, coupling); γ grows like 1/σ², as the data term does."""
+    """(level·255, coupling)."""
     if solver == "pnp-pgd":
         return [(factor * noise, 1.9) for factor in (1.0, 1.5, 2.0, 3.0)]
-    levels = (8.0, 14.0, 25.0)
-    return [(level, c * (level / noise) ** 2) for level in levels for c in (0.3, 0.6, 1.2)]
+    levels, factors = GRIDS[solver]
+    return [(level, c * (level / noise) ** 2) for level in levels for c in factors]
 
 
 def main() -> None:
@@ -40,8 +43,8 @@ def main() -> None:
     parser.add_argument("--model", default="euler_colour")
     parser.add_argument("--solvers", default="pnp-drs,pnp-hqs,pnp-pgd,tv,wiener")
     parser.add_argument("--noise", default=",".join(map(str, NOISE)))
-    parser.add_argument("--pictures", type=int, default=6)
-    parser.add_argument("--crop", type=int, default=160)
+    parser.add_argument("--pictures", type=int, default=4)
+    parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--output", type=Path, default=Path("docs/results/tuning.jsonl"))
     options = parser.parse_args()
     denoiser = load_denoiser(options.model)
