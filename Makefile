@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # The picture that the demo blurs and restores, and where the results go.
-PHOTO ?= $(firstword $(sort $(wildcard data/samples/*.png)))
+PHOTO ?= data/samples/coffee.png
 OUT ?= out
 DEMO = $(BIN)/pnp-deblur $(PHOTO) --simulate --kernel motion --length 15 --angle 30 \
 	--sigma 2.55/255 --report $(OUT)/report -o $(OUT)/restored.png --overwrite

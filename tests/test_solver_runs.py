@@ -117,9 +117,12 @@ def interrupt(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize(("good", "kept"), [(7, 5), (0, 0)])
-def test_non_finite_values_keep_the_last_finite_picture(name: str, good: int, kept: int) -> None:
-    broken = declared(After(good, lambda x: x * math.nan))
+def test_non_finite_values_keep_the_last_finite_picture(
+    name: str, good: int, kept: int, value: float
+) -> None:
+    broken = declared(After(good, lambda x: x + value))
     solution = run(name, denoiser=broken)
     assert solution.status is Status.NON_FINITE
     assert not solution.status.succeeded

@@ -43,6 +43,11 @@ INNER_FLOOR_UNITS = 8.0
 LAST = 10_000
 
 
+def into_box(x: Tensor) -> Tensor:
+    """Projection onto [0, 1]; ±inf becomes NaN (x − x), so that clamping hides no divergence."""
+    return x.clamp(0, 1) + (x - x)
+
+
 @dataclass(frozen=True)
 class Plugged:
     """A denoiser at a level, with its certified knobs: scaling c and relaxation λ."""
@@ -179,7 +184,7 @@ class PnPPGD(_PnP):
 
     def step(self, z: Tensor, iteration: int) -> Step:
         forward = z - self.step_size * self.fidelity.gradient(z)
-        return Step(self._relaxed(forward).clamp(0, 1), z.new_zeros(z.shape[0]))
+        return Step(into_box(self._relaxed(forward)), z.new_zeros(z.shape[0]))
 
     def parameters(self) -> dict[str, float]:
         return {"step": self.step_size, **super().parameters()}
@@ -205,7 +210,7 @@ class PnPHQS(_PnP):
 
     def step(self, z: Tensor, iteration: int) -> Step:
         x, error = self._prox(z, self.gamma, iteration)
-        return Step(self._relaxed(x).clamp(0, 1), error)
+        return Step(into_box(self._relaxed(x)), error)
 
     def parameters(self) -> dict[str, float]:
         return {"gamma": self.gamma, **super().parameters()}
@@ -246,7 +251,7 @@ class PnPDRS(_PnP):
 
     def step(self, z: Tensor, iteration: int) -> Step:
         x, error = self._prox(z, self.gamma, iteration)
-        reflected = self.denoiser(2 * x - z).clamp(0, 1)
+        reflected = into_box(self.denoiser(2 * x - z))
         # The reflection doubles the inner error, the 1-Lipschitz P∘N keeps it.
         return Step(z + self.relaxation * (reflected - z), 2 * self.relaxation * error)
 
