@@ -37,6 +37,7 @@ th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid #e2e7ec;
          vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 600; width: 26%; }
 thead th { color: #5b6875; width: auto; }
+.number { white-space: nowrap; }
 .ok { color: #2e7d46; font-weight: 600; } .bad { color: #b3261e; font-weight: 700; }
 dt { font-weight: 600; } dd { margin: 0 0 .7em 0; }
 img.wide { width: 100%; }
@@ -177,7 +178,7 @@ def _proven(certificate: Mapping[str, Any]) -> str:
             f"<p>The step as a map: {escape(certificate['guarantee']['words'])}</p>"
         )
     rows = "".join(
-        f"<tr><td>{escape(item['name'])}</td><td>{_number(item['value'])}</td>"
+        f"<tr><td>{escape(item['name'])}</td><td class='number'>{_number(item['value'])}</td>"
         f"<td>{escape(item['how'])}</td></tr>"
         for item in certificate["constants"]
     )
@@ -189,7 +190,7 @@ def _proven(certificate: Mapping[str, Any]) -> str:
 
 def _observed(report: Mapping[str, Any], figure: bytes) -> str:
     rows = "".join(
-        f"<tr><td>{escape(item['law'])}</td><td>{_number(item['worst'])}</td>"
+        f"<tr><td>{escape(item['law'])}</td><td class='number'>{_number(item['worst'])}</td>"
         f"<td>{_number(item['limit'])}</td><td class='{'ok' if item['passed'] else 'bad'}'>"
         f"{'holds' if item['passed'] else 'BROKEN'}</td></tr>"
         for item in report["certificate"]["observations"]
