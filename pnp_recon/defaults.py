@@ -1,8 +1,8 @@
 """The automatic choice of a solver's certified knobs from the noise level.
 
-A strong denoiser, weakly coupled: the denoiser runs at one level s above the noise, and the data
-weigh γ = c·(s/σ)², as they do in a Gaussian model whose prior has variance s². The numbers come
-from `scripts/tune.py` (BSDS500 val without BSD68); they change the picture, never the guarantee.
+A strong denoiser, weakly coupled: the denoiser runs at a level s above the noise that hardly
+follows it, s ∝ σ^0.3, and the data weigh γ = c·(s/σ)², as in a Gaussian model whose prior has
+variance s². The numbers come from `scripts/tune.py` (BSDS500 val without BSD68); they change the picture, never the guarantee.
 PnP-PGD has no free coupling (τ < 2/L ties it to the step): there the level follows the noise.
 """
 
@@ -25,17 +25,18 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Splitting:
-    level: float  # s, in units of 1/255
+    level: float  # s·255 at σ·255 = 2.55
     factor: float  # c
     relaxation: float
 
 
 SPLITTINGS = {
-    "pnp-hqs": _Splitting(level=14.0, factor=5.5, relaxation=1.0),
-    "pnp-drs": _Splitting(level=12.0, factor=1.7, relaxation=0.9),
+    "pnp-hqs": _Splitting(level=10.0, factor=5.5, relaxation=1.0),
+    "pnp-drs": _Splitting(level=9.0, factor=1.7, relaxation=0.9),
 }
+LEVEL_EXPONENT = 0.3
 # PnP-PGD: τL, and the denoiser's level in units of the noise level.
-PGD_STEP, PGD_LEVEL = 1.9, 2.0
+PGD_STEP, PGD_LEVEL = 1.9, 1.0
 # Below this noise level (8 bit rounding is 0.29/255) γ stays where it is.
 LEAST_NOISE = 0.5 / 255
 
@@ -47,5 +48,5 @@ def automatic(noise_level: float, solver: str = "auto") -> Choice:
     if name not in SPLITTINGS:
         return Choice(name, PGD_LEVEL * noise, PGD_STEP, 1.0)
     tuned = SPLITTINGS[name]
-    level = tuned.level / 255
+    level = tuned.level / 255 * (255 * noise / 2.55) ** LEVEL_EXPONENT
     return Choice(name, level, tuned.factor * (level / noise) ** 2, tuned.relaxation)

@@ -24,7 +24,7 @@ from pnp_recon.solvers import Stopping
 
 NOISE = (1.0, 2.55, 7.65, 12.75, 25.0)
 WEIGHTS = (3e-4, 4e-4, 5e-4, 6.5e-4, 8e-4, 1e-3, 1.3e-3, 2.7e-3, 3.3e-3, 4e-3, 5e-3, 6e-3)
-BALANCES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+BALANCES = (0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 # Denoiser levels·255 and factors c of γ = c·(level/noise)².
 GRIDS = {"pnp-hqs": ((10, 14, 20), (3.5, 5.5, 8.0)), "pnp-drs": ((9, 12, 16), (1.1, 1.7, 2.5))}
 
