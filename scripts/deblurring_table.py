@@ -38,12 +38,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--grey", action="store_true")
     parser.add_argument("--crop", type=int, default=None)
+    parser.add_argument("--kernel", default="", help="only kernels whose name starts so")
     parser.add_argument("--tuning", type=Path, default=Path("docs/results/tuning.jsonl"))
     parser.add_argument("--output", type=Path, default=Path("docs/results/deblurring.jsonl"))
     options = parser.parse_args()
     denoiser = load_denoiser("euler_grey" if options.grey else "euler_colour")
     rows = Rows(options.output)
     for name, kernel in deblurring_kernels().items():
+        if not name.startswith(options.kernel):
+            continue
         for index, path in enumerate(test_pictures(options.data)[::20]):
             x = crop(path, options.crop, options.grey)
             A = Convolution(kernel, tuple(x.shape[1:]), "circular")
