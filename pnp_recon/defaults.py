@@ -1,7 +1,7 @@
 """The automatic choice of a solver's certified knobs from the noise level.
 
 A strong denoiser, weakly coupled: the denoiser runs at a level s above the noise that hardly
-follows it, s ∝ σ^0.3, and the data weigh γ = c·(s/σ)², as in a Gaussian model whose prior has
+follows it, s ∝ σ^0.2, and the data weigh γ = c·(s/σ)², as in a Gaussian model whose prior has
 variance s². The numbers come from `scripts/tune.py` (BSDS500 val without BSD68); they change the picture, never the guarantee.
 PnP-PGD has no free coupling (τ < 2/L ties it to the step): there the level follows the noise.
 """
@@ -34,7 +34,7 @@ SPLITTINGS = {
     "pnp-hqs": _Splitting(level=10.0, factor=5.5, relaxation=1.0),
     "pnp-drs": _Splitting(level=9.0, factor=1.7, relaxation=0.9),
 }
-LEVEL_EXPONENT = 0.3
+LEVEL_EXPONENT = 0.2
 # PnP-PGD: τL, and the denoiser's level in units of the noise level.
 PGD_STEP, PGD_LEVEL = 1.9, 1.0
 # Below this noise level (8 bit rounding is 0.29/255) γ stays where it is.
