@@ -20,6 +20,8 @@ from pnp_recon.networks.constraints import conv_norm_bound, power_step
 STEP_LIMIT = 0.99
 # Side of the picture on which training estimates the norm: small, since the filters are.
 ESTIMATE_SIDE = 16
+# Power iterations after which an estimate has settled enough to be compared with the bound.
+SETTLE = 20
 # Noise level at which the thresholds' polynomial in log σ is centred.
 SIGMA_CENTRE = 10 / 255
 
@@ -75,7 +77,8 @@ class EulerBlock(nn.Module):
     def calibrate(self) -> None:
         """Sets `margin` so that the estimate agrees with the proven bound for these weights."""
         self.margin.fill_(1.0)
-        estimate = self._estimate()
+        for _ in range(SETTLE):
+            estimate = self._estimate()
         self.margin.fill_(conv_norm_bound(self.weight) / float(estimate))
         self.norm.copy_(estimate * self.margin)
 
