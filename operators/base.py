@@ -165,8 +165,9 @@ class LinearOperator(torch.nn.Module, ABC):
         """`prox_l2` together with a proven bound on its distance from the exact answer.
 
         The prox solves (I + γAᵀA) x = z + γAᵀy. Since I + γAᵀA ⪰ I, its inverse has norm at most
-        one, so any x̂ satisfies ‖x̂ − prox‖ <= ‖z − x̂ + γAᵀ(y − A x̂)‖. That residual is computed
-        afresh from the final x̂, in float64, and not taken from the recurrence.
+        one, so any x̂ satisfies ‖x̂ − prox‖ <= ‖z − x̂ + γAᵀ(y − A x̂)‖. The solve runs in float64,
+        since in float32 that residual cannot fall below about γ‖x‖ roundings; it is computed
+        afresh from the final x̂, not taken from the recurrence, and rounding x̂ is added.
 
         Args:
             z: image (B, C, H, W).
@@ -182,17 +183,28 @@ class LinearOperator(torch.nn.Module, ABC):
             The prox (B, C, H, W) and the bound (B,); zero for a closed form, meaning rounding.
         """
         step = self._checked_gamma(gamma, z)
-        b = z + step * self.A_adjoint(y)
         start = z if x0 is None else x0
         self._check(start, self.image_shape, "starting image")
-        x = conjugate_gradient(
-            lambda v: v + step * self.normal(v), b, start, tol=tol, max_iter=max_iter
+        wide = torch.promote_types(z.dtype, self.certificate_dtype)
+        z_, y_, step_ = (t.to(wide) for t in (z, y, step))
+        b = z_ + step_ * self.A_adjoint(y_)
+        x_ = conjugate_gradient(
+            lambda v: v + step_ * self.normal(v),
+            b,
+            start.to(wide),
+            tol=tol,
+            max_iter=max_iter,
+            precondition=self._preconditioner(step_),
         )
+        x = x_.to(z.dtype)
         with torch.no_grad():
-            wide = torch.promote_types(z.dtype, self.certificate_dtype)
-            x_, y_, z_, step_ = (t.to(wide) for t in (x, y, z, step))
-            residual = z_ - x_ + step_ * self.A_adjoint(y_ - self.A(x_))
-        return x, image_norms(residual)
+            residual = b - x_ - step_ * self.normal(x_)
+            rounding = x_ - x.to(wide)
+        return x, image_norms(residual) + image_norms(rounding)
+
+    def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """A positive definite map close to (I + γAᵀA)⁻¹, or None; `step` is γ (B, 1, 1, 1)."""
+        return None
 
     # ---- the norm -------------------------------------------------------------------------
 

@@ -176,6 +176,15 @@ class Convolution(LinearOperator):
         x = torch.fft.irfft2(numerator / (1 + step * k.abs() ** 2), s=z.shape[-2:])
         return x, torch.zeros_like(image_norms(z))
 
+    def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """(I + γKᵀK)⁻¹ with K the same kernel under circular borders: only borders differ."""
+
+        def solve(r: Tensor) -> Tensor:
+            weight = 1 + step * self._spectrum(r).abs() ** 2
+            return torch.fft.irfft2(torch.fft.rfft2(r) / weight, s=r.shape[-2:])
+
+        return solve
+
     def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
         """The pseudo-inverse: for circular borders in closed form, else conjugate gradients.
 

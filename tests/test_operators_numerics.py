@@ -114,3 +114,28 @@ def test_circular_prox_is_closed_form_and_equals_conjugate_gradients() -> None:
     assert torch.equal(error, torch.zeros(2, dtype=F64))
     iterated, _ = LinearOperator.prox_l2_with_error(A, z, y, 7.0, tol=1e-11)
     assert torch.allclose(x, iterated, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("boundary", ["valid", "reflect", "replicate", "constant"])
+def test_inner_solve_is_preconditioned_by_the_circular_kernel(boundary: Boundary) -> None:
+    generator = torch.Generator().manual_seed(4)
+    kernel = torch.zeros(9, 9, dtype=torch.float64)
+    kernel[4] = 1 / 9  # its transform has zeros: the condition of I + 1000 AᵀA is about 1000
+    A = Convolution(kernel, (1, 48, 50), boundary)
+    y = A.A(torch.rand(2, 1, 48, 50, generator=generator, dtype=torch.float64))
+    z = torch.rand(2, 1, 48, 50, generator=generator, dtype=torch.float64)
+    _, fast = A.prox_l2_with_error(z, y, 1000.0, tol=1e-9, max_iter=20)
+    A._preconditioner = lambda step: None  # type: ignore[method-assign]
+    _, slow = A.prox_l2_with_error(z, y, 1000.0, tol=1e-9, max_iter=20)
+    assert float(fast.max()) <= 1e-3 * float(slow.min())
+
+
+def test_inner_solve_of_float32_pictures_is_not_held_up_by_float32() -> None:
+    kernel = torch.full((1, 15), 1 / 15)
+    A = Convolution(kernel, (3, 64, 64), "valid")
+    generator = torch.Generator().manual_seed(5)
+    z = torch.rand(1, 3, 64, 64, generator=generator)
+    x, error = A.prox_l2_with_error(z, A.A(z), 1000.0, tol=1e-5, max_iter=100)
+    assert x.dtype == torch.float32
+    # The rounding of the picture itself remains.
+    assert float(error) <= 1e-5 + float(x.norm()) * 2**-24
