@@ -206,6 +206,18 @@ class LinearOperator(torch.nn.Module, ABC):
         """A positive definite map close to (I + γAᵀA)⁻¹, or None; `step` is γ (B, 1, 1, 1)."""
         return None
 
+    def initial_guess(self, y: Tensor) -> Tensor:
+        """A rough picture (B, C, H, W) of the right brightness, where an iteration may start.
+
+        Aᵀy/Aᵀ1 where Aᵀ1 is well above zero and mid-grey elsewhere, for non-negative operators;
+        Aᵀy for others.
+        """
+        if not self.nonnegative:
+            return self.A_adjoint(y)
+        weight = self.A_adjoint(torch.ones_like(y))
+        seen = weight > 1e-3
+        return torch.where(seen, self.A_adjoint(y) / weight.clamp_min(1e-3), 0.5)
+
     # ---- the norm -------------------------------------------------------------------------
 
     @property

@@ -14,7 +14,15 @@ from operators import norms
 from operators.base import LinearOperator, OperatorError
 from operators.borders import BOUNDARIES, Axis, Boundary, pad, pad_transpose
 from operators.conjugate_gradient import image_norms
-from operators.fourier import crop, fft_convolution_error, is_smooth, multiply, next_smooth, place
+from operators.fourier import (
+    crop,
+    fft_convolution_error,
+    is_smooth,
+    multiply,
+    next_smooth,
+    place,
+    rfft2,
+)
 from operators.norms import NormBound
 
 Method = Literal["auto", "fft", "direct"]
@@ -172,7 +180,7 @@ class Convolution(LinearOperator):
         step = self._checked_gamma(gamma, z)
         self._check(y, self.measurement_shape, "measurement")
         k = self._spectrum(z)
-        numerator = torch.fft.rfft2(z) + step * k.conj() * torch.fft.rfft2(y)
+        numerator = rfft2(z) + step * k.conj() * rfft2(y)
         x = torch.fft.irfft2(numerator / (1 + step * k.abs() ** 2), s=z.shape[-2:])
         return x, torch.zeros_like(image_norms(z))
 
@@ -181,9 +189,21 @@ class Convolution(LinearOperator):
 
         def solve(r: Tensor) -> Tensor:
             weight = 1 + step * self._spectrum(r).abs() ** 2
-            return torch.fft.irfft2(torch.fft.rfft2(r) / weight, s=r.shape[-2:])
+            return torch.fft.irfft2(rfft2(r) / weight, s=r.shape[-2:])
 
         return solve
+
+    def initial_guess(self, y: Tensor) -> Tensor:
+        """y itself; for `valid`, continued beyond the border by its outermost pixels.
+
+        What lies out there is hardly seen, and an iteration that starts far off in it creeps.
+        """
+        self._check(y, self.measurement_shape, "measurement")
+        if self.boundary != "valid":
+            return y
+        (kh, kw), (row, column) = self.kernel.shape, self.center
+        margins = (kw - 1 - column, column, kh - 1 - row, row)
+        return functional.pad(y, margins, mode="replicate")
 
     def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
         """The pseudo-inverse: for circular borders in closed form, else conjugate gradients.

@@ -66,7 +66,7 @@ def reconstruct(
         relaxation: λ; see the solver.
         stopping: tolerance and limits.
         allow_uncertified: run outside the theorem's range, and say so in the certificate.
-        start: (B, C, H, W); default: the normalised back-projection of y.
+        start: (B, C, H, W); default: `A.initial_guess(y)`.
         reference: the true picture; adds the PSNR to the history.
         callback: called at every look with a `Look`.
 
@@ -82,7 +82,7 @@ def reconstruct(
     if noise_level is None:
         noise_level = estimate_noise_level(y)
     with torch.no_grad():
-        start = back_projection(A, y) if start is None else start
+        start = A.initial_guess(y) if start is None else start
     if isinstance(denoiser, str):
         name = AUTO.get(start.shape[1], AUTO[1]) if denoiser == "auto" else denoiser
         denoiser = load_denoiser(name, device=str(y.device), dtype=y.dtype)
@@ -112,12 +112,3 @@ def reconstruct(
         splitting = PnPHQS if choice.solver == PnPHQS.name else PnPDRS
         chosen = splitting(*shared, choice.coupling / strength if gamma is None else gamma)
     return iterate(chosen, stopping, reference=reference, callback=callback)
-
-
-def back_projection(A: LinearOperator, y: Tensor) -> Tensor:
-    """Aᵀy/Aᵀ1 where Aᵀ1 is positive, mid-grey elsewhere: a start with the right brightness."""
-    if not A.nonnegative:
-        return A.A_adjoint(y)
-    weight = A.A_adjoint(torch.ones_like(y))
-    seen = weight > 1e-3
-    return torch.where(seen, A.A_adjoint(y) / weight.clamp_min(1e-3), 0.5)
