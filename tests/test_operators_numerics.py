@@ -139,3 +139,19 @@ def test_inner_solve_of_float32_pictures_is_not_held_up_by_float32() -> None:
     assert x.dtype == torch.float32
     # The rounding of the picture itself remains.
     assert float(error) <= 1e-5 + float(x.norm()) * 2**-24
+
+
+@every_boundary
+@pytest.mark.parametrize("center", [(1, 2), (0, 4), (2, 0)])
+def test_initial_guess_lies_where_the_picture_was(
+    boundary: Boundary, center: tuple[int, int]
+) -> None:
+    kernel = torch.zeros(3, 5, dtype=F64)
+    kernel[center] = 1  # a delta: y is the picture, cropped under `valid`
+    A = Convolution(kernel, (2, 11, 12), boundary, center=center)
+    x = torch.rand(1, 2, 11, 12, generator=torch.Generator().manual_seed(6), dtype=F64)
+    guess = A.initial_guess(A.A(x))
+    assert guess.shape == x.shape
+    torch.testing.assert_close(A.A(guess), A.A(x), rtol=0, atol=1e-12)
+    shifted = guess.roll(1, -1)  # the twin: one pixel off is seen
+    assert not torch.allclose(A.A(shifted), A.A(x), rtol=0, atol=1e-3)
