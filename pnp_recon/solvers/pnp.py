@@ -124,7 +124,7 @@ class _PnP(Solver):
             "closed form"
             if self.fidelity.A.prox_closed_form
             else "conjugate gradients; each error is at most the recomputed residual, since "
-            "I + γAᵀA ⪰ I, and its tolerance falls like 1/k²"
+            "I + γAᵀA ⪰ I, and its tolerance falls like 1/k² down to rounding"
         )
         return (Constant("coupling γ", gamma, f"any γ > 0 is covered; prox by {how}"),)
 
