@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -63,6 +63,10 @@ class Solver(ABC):
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
         """Proven bound (B,) on ‖z − z*‖ for every fixed point z*, or None."""
+        return None
+
+    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
+        """What the error of a step may be for errors to stay summable; None: steps are exact."""
         return None
 
     def parameters(self) -> dict[str, float]:
@@ -119,7 +123,10 @@ def iterate(
         image = solver.image(last_finite).clone()
     if certificate.proven:
         precision = torch.finfo(z.dtype).eps
-        observed = observe(run.history, certificate.guarantee.averagedness, reach, precision)
+        found = [solver.error_tolerance(z, k) for k in range(run.history.iterations)]
+        tolerances = [tolerance for tolerance in found if tolerance is not None]
+        alpha = certificate.guarantee.averagedness
+        observed = observe(run.history, alpha, reach, precision, tolerances)
         certificate = certificate.with_observations(observed)
     return Solution(image, status, certificate, run.history, solver.name, solver.parameters())
 
@@ -158,11 +165,17 @@ def norms(z: Tensor) -> Tensor:
 
 
 def observe(
-    history: History, alpha: float | None, reach: Tensor | None, precision: float
+    history: History,
+    alpha: float | None,
+    reach: Tensor | None,
+    precision: float,
+    tolerances: Sequence[float] = (),
 ) -> tuple[Observation, ...]:
     """The two laws of averaged maps, on the worst picture; fills `history.bounds`.
 
-    Limits are ratios: 1 plus what rounding and the measured inner errors allow.
+    Where steps are inexact (`tolerances`, one for each) a third one holds the theorem's premise:
+    an inner solve that ran into its own limit has errors that nobody proved summable. Limits are
+    ratios: 1 plus what rounding and the measured inner errors allow.
     """
     if alpha is None or alpha >= 1 or not history.residuals:
         return ()
@@ -190,4 +203,10 @@ def observe(
     laws = [Observation("‖z_{k+1}−z_k‖ never increases (ratio of successive)", growth, 1.0)]
     if distances is not None:
         laws.append(Observation("‖z_{k+1}−z_k‖ below its O(1/√k) bound (ratio)", rate, 1.0))
+    if tolerances:
+        inner = 0.0
+        for tolerance, errors, sizes in zip(tolerances, history.errors, history.norms, strict=True):
+            for error, norm in zip(errors, sizes, strict=True):
+                inner = max(inner, error / (tolerance + ROUNDING_UNITS * precision * norm))
+        laws.append(Observation("inner error below its tolerance (ratio)", inner, 1.0))
     return tuple(laws)

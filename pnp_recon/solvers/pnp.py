@@ -154,7 +154,7 @@ class _PnP(Solver):
 
 @dataclass(frozen=True)
 class PnPPGD(_PnP):
-    """x ← P N_λ (x − τ∇f(x)); `step` is τL ∈ (0, 2)."""
+    """x ← P N_λ (x − τ∇f(x)); `step_size` is τ ∈ (0, 2/L)."""
 
     step_size: float = 1.0
     name = "pnp-pgd"
@@ -212,6 +212,10 @@ class PnPHQS(_PnP):
         x, error = self._prox(z, self.gamma, iteration)
         return Step(into_box(self._relaxed(x)), error)
 
+    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
+        exact = self.fidelity.A.prox_closed_form
+        return None if exact else self._inner_tolerance(z, iteration)
+
     def parameters(self) -> dict[str, float]:
         return {"gamma": self.gamma, **super().parameters()}
 
@@ -254,6 +258,10 @@ class PnPDRS(_PnP):
         reflected = into_box(self.denoiser(2 * x - z))
         # The reflection doubles the inner error, the 1-Lipschitz P∘N keeps it.
         return Step(z + self.relaxation * (reflected - z), 2 * self.relaxation * error)
+
+    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
+        exact = self.fidelity.A.prox_closed_form
+        return None if exact else 2 * self.relaxation * self._inner_tolerance(z, iteration)
 
     def image(self, z: Tensor) -> Tensor:
         return self._prox(z, self.gamma, LAST)[0].clamp(0, 1)
