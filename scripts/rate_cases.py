@@ -18,7 +18,7 @@ class RateCase:
         solver: its name in the registry.
         quantity: what is measured, in words ("‖z_k − z*‖", "F(x_k) − F(x*)", ...).
         measure: n -> that quantity after k = 1 ... n iterations (float64).
-        bound: k -> the theorem's bound on it, k = 1, 2, ...; constants come from the known solution.
+        bound: k -> the theorem's bound on it, k = 1, 2, ...; its constants come from the solution.
         claim: the bound in words ("2L‖x₀−x*‖²/(k+1)²").
         source: author, year, theorem.
         iterations: how many the test and the figure run.
