@@ -18,6 +18,10 @@ from operators.norms import NormBound
 # Where the bound of the parts is known to be this tight, nothing is left to be gained.
 TIGHT = 1.002
 
+# Of Collatz–Wielandt. A mask after a blur comes within 2 % of the limit, and each step costs a
+# wide FFT or two.
+STEPS = 8
+
 
 class Combined(LinearOperator):
     """What the four combinations share; `parts` are submodules and move with the whole."""
@@ -70,7 +74,7 @@ class Combined(LinearOperator):
         # In float32 the allowance for rounding would eat up what is gained.
         wide = self.certificate_dtype == torch.float64
         if bound.looseness > TIGHT and self.nonnegative and wide and encloses(self):
-            return norms.tightest(bound, norms.collatz_wielandt(self))
+            return norms.tightest(bound, norms.collatz_wielandt(self, max_iter=STEPS))
         return bound
 
     def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,12 +100,15 @@ def encloses(A: LinearOperator) -> bool:
 def carried(
     A: LinearOperator, bounds: tuple[Tensor, Tensor], *, transpose: bool
 ) -> tuple[Tensor, Tensor]:
-    """Bounds of A u (Aᵀ u) from bounds of u >= 0: lower of the lower, upper of the upper."""
+    """Bounds of A u (Aᵀ u) from bounds of u >= 0, by monotony and with one application.
+
+    Where below >= (1 − δ) above in every entry, A u >= (1 − δ) A above.
+    """
     below, above = bounds
-    return (
-        A.enclosure(below, transpose=transpose)[0],
-        A.enclosure(above, transpose=transpose)[1],
-    )
+    gap = (1 - below / above).nan_to_num(0.0)  # 0 / 0: both bounds are zero
+    share = 1 - norms.round_up(float(gap.max()) + norms.EPS)
+    lower, upper = A.enclosure(above, transpose=transpose)
+    return lower * max(0.0, share), upper
 
 
 def rounded(below: Tensor, above: Tensor, operations: int) -> tuple[Tensor, Tensor]:
