@@ -3,10 +3,13 @@
 deepinv, ODL and ASTRA are imported by the functions that speak to them, when called.
 """
 
+from operators.algebra import Composition, Scaled, Stacked, Sum
 from operators.base import GaussianNoise, LinearOperator, OperatorError
 from operators.borders import BOUNDARIES, Boundary
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
+from operators.differences import Gradient
+from operators.downsampling import Downsampling
 from operators.interop import from_deepinv, to_deepinv
 from operators.norms import (
     NormBound,
@@ -15,6 +18,7 @@ from operators.norms import (
     compression_norm,
     power_iteration_estimate,
 )
+from operators.sampling import Identity, Inpainting
 from operators.scan_files import read_geometry, write_geometry
 from operators.scan_geometry import ScanGeometry, cone_beam, fan_beam, parallel_beam
 from operators.tomography import RayTransform, fbp
@@ -22,13 +26,21 @@ from operators.tomography import RayTransform, fbp
 __all__ = [
     "BOUNDARIES",
     "Boundary",
+    "Composition",
     "Convolution",
+    "Downsampling",
     "GaussianNoise",
+    "Gradient",
+    "Identity",
+    "Inpainting",
     "LinearOperator",
     "NormBound",
     "OperatorError",
     "RayTransform",
+    "Scaled",
     "ScanGeometry",
+    "Stacked",
+    "Sum",
     "adjoint_mismatch",
     "check_adjoint",
     "check_norm",
