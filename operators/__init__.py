@@ -3,10 +3,13 @@
 deepinv, ODL and ASTRA are imported by the functions that speak to them, when called.
 """
 
+from operators.algebra import Composition, Scaled, Stacked, Sum
 from operators.base import GaussianNoise, LinearOperator, OperatorError
 from operators.borders import BOUNDARIES, Boundary
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
+from operators.differences import Gradient
+from operators.downsampling import Downsampling
 from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.norms import (
@@ -16,6 +19,7 @@ from operators.norms import (
     compression_norm,
     power_iteration_estimate,
 )
+from operators.sampling import Identity, Inpainting
 from operators.scan_files import read_geometry, write_geometry
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
@@ -25,13 +29,21 @@ __all__ = [
     "BOUNDARIES",
     "MU_WATER",
     "Boundary",
+    "Composition",
     "Convolution",
+    "Downsampling",
     "GaussianNoise",
+    "Gradient",
+    "Identity",
+    "Inpainting",
     "LinearOperator",
     "NormBound",
     "OperatorError",
     "RayTransform",
+    "Scaled",
     "ScanGeometry",
+    "Stacked",
+    "Sum",
     "adjoint_mismatch",
     "attenuation",
     "check_adjoint",

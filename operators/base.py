@@ -124,7 +124,7 @@ class LinearOperator(torch.nn.Module, ABC):
         return y if self.noise_model is None else self.noise_model(y)
 
     def __matmul__(self, inner: LinearOperator) -> LinearOperator:
-        """A @ B: A after B."""
+        """A @ B: A after B; see `operators.algebra` for this and the two below."""
         from operators.algebra import Composition  # algebra imports this module
 
         return Composition(self, inner)
