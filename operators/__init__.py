@@ -1,6 +1,6 @@
 """Forward operators with a matched transpose and a proven norm. Needs torch alone.
 
-deepinv and ODL are imported by the functions that convert to and from them, when called.
+deepinv, ODL and ASTRA are imported by the functions that speak to them, when called.
 """
 
 from operators.base import GaussianNoise, LinearOperator, OperatorError
@@ -15,6 +15,9 @@ from operators.norms import (
     compression_norm,
     power_iteration_estimate,
 )
+from operators.scan_files import read_geometry, write_geometry
+from operators.scan_geometry import ScanGeometry, cone_beam, fan_beam, parallel_beam
+from operators.tomography import RayTransform, fbp
 
 __all__ = [
     "BOUNDARIES",
@@ -24,14 +27,22 @@ __all__ = [
     "LinearOperator",
     "NormBound",
     "OperatorError",
+    "RayTransform",
+    "ScanGeometry",
     "adjoint_mismatch",
     "check_adjoint",
     "check_norm",
     "circular_norm",
     "collatz_wielandt",
     "compression_norm",
+    "cone_beam",
+    "fan_beam",
+    "fbp",
     "from_deepinv",
+    "parallel_beam",
     "power_iteration_estimate",
+    "read_geometry",
     "to_deepinv",
     "to_matrix",
+    "write_geometry",
 ]
