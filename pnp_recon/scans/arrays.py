@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from operators._memory import available_bytes
+from operators._memory import readable as size_text
 from pnp_recon.errors import InputError
 
 # Beside the array itself: its float32 copy, and the copy in another order of its axes.
@@ -160,25 +162,14 @@ def check_memory(needed: int, what: str) -> None:
     """Refuse, before anything is allocated, what does not fit into the free memory.
 
     Raises:
-        InputError: says how many GB are needed and how many there are.
+        InputError: says how much is needed and how much there is.
     """
-    free = free_memory()
-    if free is not None and needed > free:
+    free = available_bytes()
+    if needed > free:
         raise InputError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; "
-            "take fewer slices at a time, bin the detector or use a larger machine"
+            f"{what} needs about {size_text(needed)} of memory, {size_text(free)} are free; take "
+            "fewer slices at a time, bin the detector or use a larger machine"
         )
-
-
-def free_memory() -> int | None:
-    """Bytes that may still be allocated, or None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
 
 
 # ---- one reader for each format ------------------------------------------------------------

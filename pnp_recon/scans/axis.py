@@ -28,6 +28,9 @@ _SMOOTHING = 2.0
 # Projections on either side of the seam.
 _NEIGHBOURS = 3
 
+# Radians; in larger steps a parabola does not follow the projections any more.
+_LARGEST_STEP = math.radians(5)
+
 # Part of the detector that must be seen from both sides.
 _OVERLAP = 0.25
 
@@ -78,12 +81,14 @@ def find_axis(
 
 
 def find_scan_axis(
-    line_integrals: Float[Tensor, "slices angles detectors"], angles: Float[Tensor, angles]
+    line_integrals: Float[Tensor, "slices angles detectors"], angles: Float[Tensor, " angles"]
 ) -> RotationAxis:
     """The axis from a whole parallel-beam scan, whether or not it reaches 180° exactly.
 
     Takes the three projections next to the first angle and the three next to the one opposite,
-    and fits a parabola in the angle. All slices together.
+    and fits a parabola in the angle. All slices together. Measured on phantoms of 160 detector
+    pixels with 1 % of noise, the largest of four errors: 0.05 pixels in steps of 1°, 0.08 in steps
+    of 2°, 0.13 in steps of 4°.
 
     Args:
         line_integrals: (slices, angles, detectors).
@@ -104,11 +109,11 @@ def find_scan_axis(
     plain = np.argsort(turns)[:_NEIGHBOURS]
     mirrored = np.argsort(np.abs(turns - start - math.pi), kind="stable")[:_NEIGHBOURS]
     gap = float(np.abs(turns[mirrored[0]] - start - math.pi)) if turns.size else math.inf
-    if set(plain) & set(mirrored) or gap > 2.5 * step or step > math.radians(10):
+    if set(plain) & set(mirrored) or gap > 2.5 * step or step > _LARGEST_STEP:
         span = math.degrees(ordered[-1] - start)
         raise InputError(
             f"the {turns.size} angles span {span:.4g}°; to find the axis a view opposite to the "
-            "first is needed (a range of about 180° in steps below 10°): give the axis instead"
+            "first is needed (a range of about 180° in steps of at most 5°): give the axis instead"
         )
     places = np.concatenate([turns[plain] - start, turns[mirrored] - start - math.pi])
     return _search(line_integrals[:, plain], line_integrals[:, mirrored], places / step)
@@ -163,5 +168,4 @@ def _search(plain: Tensor, mirrored: Tensor, places: NDArray[np.float64]) -> Rot
 def _residual(places: NDArray[np.float64]) -> NDArray[np.float64]:
     """The matrix that takes a polynomial in `places` away: a constant for two, else a parabola."""
     powers = np.vander(places, 1 if len(places) == 2 else 3, increasing=True)
-    inverse: NDArray[np.float64] = np.linalg.pinv(powers)
-    return np.eye(len(places)) - powers @ inverse
+    return np.asarray(np.eye(len(places)) - powers @ np.linalg.pinv(powers))

@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from pnp_recon.errors import InputError
@@ -25,9 +24,7 @@ SMALLEST_COUNT = 0.5
 _LARGEST_RATE = 2.0**53
 
 
-def photon_counts(
-    line_integrals: Float[Tensor, "*shape"], incident: float, generator: torch.Generator
-) -> Float[Tensor, "*shape"]:
+def photon_counts(line_integrals: Tensor, incident: float, generator: torch.Generator) -> Tensor:
     """Poisson counts with mean `incident` · exp(−line_integrals).
 
     The numbers are drawn in float64 on the generator's own device, so that one seed gives the
@@ -58,8 +55,8 @@ def photon_counts(
 
 
 def log_transform(
-    counts: Float[Tensor, "*shape"], incident: float | Tensor, floor: float = SMALLEST_COUNT
-) -> Float[Tensor, "*shape"]:
+    counts: Tensor, incident: float | Tensor, floor: float = SMALLEST_COUNT
+) -> Tensor:
     """Line integrals −log(max(counts, floor)/incident).
 
     Counts below `floor`, zero above all, are taken as `floor`; with the weights of
@@ -84,7 +81,7 @@ def log_transform(
     return blank.log() - counts.clamp_min(floor).log()
 
 
-def statistical_weights(counts: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def statistical_weights(counts: Tensor) -> Tensor:
     """Weights W of ½‖A x − y‖²_W for y = log_transform(counts): the counts themselves.
 
     The variance of −log(count) is 1/mean to first order, and the count is an unbiased estimate

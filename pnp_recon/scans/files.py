@@ -56,7 +56,7 @@ class Scan:
     """
 
     data: Float[Tensor, "slices angles detectors"]
-    angles: Float[Tensor, angles] | None
+    angles: Float[Tensor, " angles"] | None
     flat: Float[Tensor, "fields slices detectors"] | None
     dark: Float[Tensor, "fields slices detectors"] | None
     kind: Kind

@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from operators.base import LinearOperator
@@ -54,10 +53,8 @@ class Window:
         """low + (high − low) u."""
         return self.low + self.width * u
 
-    def measurements(
-        self, A: LinearOperator, y: Float[Tensor, B * measurement]
-    ) -> Float[Tensor, B * measurement]:
-        """The y' of the problem in u: A u = y' says what A x = y does.
+    def measurements(self, A: LinearOperator, y: Tensor) -> Tensor:
+        """The y' of the problem in u, (B, ...) as y: A u = y' says what A x = y does.
 
         ½‖A x − y‖² = (high − low)² ½‖A u − y'‖², so a weight γ of the fidelity in u is
         γ/(high − low)² in x, and a box [0, 1] for u is a box [low, high] for x.
