@@ -7,6 +7,7 @@ from operators.base import GaussianNoise, LinearOperator, OperatorError
 from operators.borders import BOUNDARIES, Boundary
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
+from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.norms import (
     NormBound,
@@ -16,11 +17,13 @@ from operators.norms import (
     power_iteration_estimate,
 )
 from operators.scan_files import read_geometry, write_geometry
-from operators.scan_geometry import ScanGeometry, cone_beam, fan_beam, parallel_beam
+from operators.scan_geometry import ScanGeometry
+from operators.scan_presets import cone_beam, fan_beam, parallel_beam
 from operators.tomography import RayTransform, fbp
 
 __all__ = [
     "BOUNDARIES",
+    "MU_WATER",
     "Boundary",
     "Convolution",
     "GaussianNoise",
@@ -30,6 +33,7 @@ __all__ = [
     "RayTransform",
     "ScanGeometry",
     "adjoint_mismatch",
+    "attenuation",
     "check_adjoint",
     "check_norm",
     "circular_norm",
@@ -39,6 +43,7 @@ __all__ = [
     "fan_beam",
     "fbp",
     "from_deepinv",
+    "hounsfield",
     "parallel_beam",
     "power_iteration_estimate",
     "read_geometry",
