@@ -216,7 +216,7 @@ def test_incident_photons_are_needed_where_nothing_else_says_them() -> None:
 
 def test_the_problem_in_the_window_is_the_same_problem() -> None:
     A = Convolution(kernels.gaussian(1.5), (1, 20, 20), boundary="constant")
-    window = hounsfield_window(0.02)
+    window = hounsfield_window(mu_water=0.02)
     u = torch.rand(2, 1, 20, 20, dtype=torch.float64, generator=generator())
     x = window.from_unit(u)
     y = GaussianNoise(0.01, generator(1))(A.A(x))
@@ -234,9 +234,9 @@ def test_the_problem_in_the_window_is_the_same_problem() -> None:
 
 
 def test_hounsfield_window_is_linear_in_the_attenuation() -> None:
-    window = hounsfield_window(0.02, -1000, 1000)
+    window = hounsfield_window(-1000, 1000, 0.02)
     assert (window.low, window.high) == (0.0, pytest.approx(0.04))
-    assert hounsfield_window(0.02).low == pytest.approx(-0.024 * 0.02)
+    assert hounsfield_window(mu_water=0.02).low == pytest.approx(-0.024 * 0.02)
 
 
 def test_bad_windows_are_refused() -> None:
@@ -244,7 +244,7 @@ def test_bad_windows_are_refused() -> None:
         with pytest.raises(InputError, match="the lower one first"):
             Window(low, high)
     with pytest.raises(InputError, match="mu_water"):
-        hounsfield_window(0.0)
+        hounsfield_window(mu_water=0.0)
 
 
 # ---- noise level ---------------------------------------------------------------------------

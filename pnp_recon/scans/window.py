@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.hounsfield import MU_WATER, attenuation
 from pnp_recon.errors import InputError
 
 # From the smallest value of a 12 bit scanner, below air (−1000), to dense bone.
@@ -72,19 +73,20 @@ class Window:
 
 
 def hounsfield_window(
-    mu_water: float, low: float = HOUNSFIELD_WINDOW[0], high: float = HOUNSFIELD_WINDOW[1]
+    low: float = HOUNSFIELD_WINDOW[0],
+    high: float = HOUNSFIELD_WINDOW[1],
+    mu_water: float = MU_WATER,
 ) -> Window:
     """A window given in Hounsfield units as one in attenuation, μ = μ_water (1 + HU/1000).
 
     Args:
-        mu_water: attenuation of water at the beam's energy in 1/mm, > 0 (0.0193 at 70 keV; Hubbell
-            & Seltzer 2004, NIST).
         low, high: in HU. The default, −1024 to 1500, holds everything but metal and the densest
             bone; its lower end is a little below zero attenuation.
+        mu_water: attenuation of water at the beam's energy in 1/mm, > 0.
 
     Raises:
         InputError: `mu_water` is not a finite number > 0, or low is not below high.
     """
     if not (math.isfinite(mu_water) and mu_water > 0):
-        raise InputError(f"mu_water is {mu_water}; expected 1/mm, > 0, for example 0.0193")
-    return Window(mu_water * (1 + low / 1000), mu_water * (1 + high / 1000))
+        raise InputError(f"mu_water is {mu_water}; expected 1/mm, > 0, for example {MU_WATER}")
+    return Window(attenuation(low, mu_water), attenuation(high, mu_water))
