@@ -14,7 +14,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.noise import estimate_noise_level
 from pnp_recon.solvers import (
-    SOLVERS,
+    PLUG_AND_PLAY,
     Look,
     Plugged,
     PnPDRS,
@@ -56,7 +56,7 @@ def reconstruct(
             the picture's channels).
         noise_level: standard deviation of the noise in y on the [0, 1] scale; estimated where
             it is None.
-        solver: a name from `SOLVERS`, or "auto".
+        solver: a name from `PLUG_AND_PLAY`, or "auto".
         strength: multiplies the weight of the denoiser against the data (1: tuned choice). For
             PnP-PGD, whose coupling the theorem ties to the step, it multiplies the level.
         step: PnP-PGD only: step size τ in (0, 2/‖A‖²).
@@ -87,8 +87,8 @@ def reconstruct(
         name = AUTO.get(start.shape[1], AUTO[1]) if denoiser == "auto" else denoiser
         denoiser = load_denoiser(name, device=str(y.device), dtype=y.dtype)
     choice = automatic(noise_level, solver)
-    if choice.solver not in SOLVERS:
-        raise InputError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
+    if choice.solver not in PLUG_AND_PLAY:
+        raise InputError(f"unknown solver {solver!r}; known: auto, {', '.join(PLUG_AND_PLAY)}")
     is_pgd = choice.solver == PnPPGD.name
     if is_pgd and gamma is not None:
         raise InputError("gamma belongs to pnp-drs and pnp-hqs; pnp-pgd takes step")

@@ -294,7 +294,7 @@ def test_a_growing_residual_empties_the_memory() -> None:
         guarantees.firm("slopes between 1/2 and 1"),
         torch.full((1, 1), 5.0).double(),
     )
-    solution = run(Anderson(inner), 40)
+    solution = run(Anderson(inner, factor=1e4), 40)
     assert solution.parameters["memory_restarts"] >= 1
     assert solution.history.residuals[-1][0] < 1e-12
 

@@ -1,26 +1,38 @@
 """Solvers: one loop (`iterate`), one registry (`SOLVERS`)."""
 
 from pnp_recon.solvers.acceleration import Halpern, KrasnoselskiiMann, Wrapped
+from pnp_recon.solvers.algebraic import CGLS, SIRT, Landweber
 from pnp_recon.solvers.anderson import Anderson
 from pnp_recon.solvers.base import Solver, Step, iterate
 from pnp_recon.solvers.certificate import Certificate, Constant, Observation
 from pnp_recon.solvers.fixed_point import FixedPoint
 from pnp_recon.solvers.laws import Laws
+from pnp_recon.solvers.momentum import Nesterov, PnPFISTA
 from pnp_recon.solvers.pnp import Plugged, PnPDRS, PnPHQS, PnPPGD
+from pnp_recon.solvers.red import RED
 from pnp_recon.solvers.solution import History, Look, Solution
 from pnp_recon.solvers.stopping import Status, Stopping
 
 PLUG_AND_PLAY = {solver.name: solver for solver in (PnPPGD, PnPHQS, PnPDRS)}
-SOLVERS = PLUG_AND_PLAY
+# With a denoiser as well, but other arguments.
+DENOISING: dict[str, type[Solver]] = {solver.name: solver for solver in (RED, PnPFISTA)}
+# Without a prior.
+ALGEBRAIC: dict[str, type[Solver]] = {solver.name: solver for solver in (Landweber, SIRT, CGLS)}
+SOLVERS: dict[str, type[Solver]] = {**PLUG_AND_PLAY, **DENOISING, **ALGEBRAIC}
 
 # Wrapped around a solver: ACCELERATIONS["anderson"](solver).
 ACCELERATIONS: dict[str, type[Wrapped]] = {
-    solver.label: solver for solver in (KrasnoselskiiMann, Halpern, Anderson)
+    solver.label: solver for solver in (KrasnoselskiiMann, Halpern, Anderson, Nesterov)
 }
 
 __all__ = [
     "ACCELERATIONS",
+    "ALGEBRAIC",
+    "CGLS",
+    "DENOISING",
     "PLUG_AND_PLAY",
+    "RED",
+    "SIRT",
     "SOLVERS",
     "Anderson",
     "Certificate",
@@ -29,11 +41,14 @@ __all__ = [
     "Halpern",
     "History",
     "KrasnoselskiiMann",
+    "Landweber",
     "Laws",
     "Look",
+    "Nesterov",
     "Observation",
     "Plugged",
     "PnPDRS",
+    "PnPFISTA",
     "PnPHQS",
     "PnPPGD",
     "Solution",

@@ -21,14 +21,9 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.acceleration import Wrapped
 from pnp_recon.solvers.base import Step
-from pnp_recon.solvers.certificate import Certificate, Constant
+from pnp_recon.solvers.certificate import Certificate
 from pnp_recon.solvers.laws import Laws
-from pnp_recon.solvers.safeguard import (
-    DEVIATION_EXPONENT,
-    DEVIATION_FACTOR,
-    STEP_LAW,
-    Safeguard,
-)
+from pnp_recon.solvers.safeguard import DEVIATION_FACTOR, STEP_LAW, Safeguard, safeguarded
 
 # Tikhonov weight relative to ‖Δr_j‖²; from 1e-12 to 1e-3 the iterations hardly change.
 REGULARISATION = 1e-6
@@ -123,17 +118,7 @@ class Anderson(Wrapped):
             raise InputError(f"factor is {self.factor}; give a finite number >= 0")
 
     def check(self) -> Certificate:
-        held = self.inner_certificate()
-        if not held.guarantee.is_averaged:
-            return Certificate(held.theorem, held.guarantee, held.constants, covered=False)
-        theorem = (
-            "Anderson acceleration, safeguarded: the run is the iteration of T with errors of a "
-            "finite sum, so that it converges to a fixed point (Combettes 2001; Bauschke & "
-            f"Combettes 2017, Prop. 5.34); T and its fixed points: {held.theorem}"
-        )
-        how = f"deviation at most C‖r_0‖/(n+1)^{DEVIATION_EXPONENT:g} for the n-th candidate"
-        safeguard = Constant("safeguard C", self.factor, how)
-        return Certificate(theorem, held.guarantee, (*held.constants, safeguard), covered=True)
+        return safeguarded("Anderson acceleration", self.inner_certificate(), self.factor)
 
     def laws(self, certificate: Certificate) -> Laws:
         return Laws(step=STEP_LAW)
@@ -167,7 +152,6 @@ class Anderson(Wrapped):
         """Counts are means over the pictures of the batch."""
         found = {"memory": float(self.memory), **super().parameters()}
         if self._state is not None:
-            found["accelerated_steps"] = float(self._state.safeguard.accepted.mean())
-            found["refused_steps"] = float(self._state.safeguard.refused.mean())
+            found |= self._state.safeguard.counts()
             found["memory_restarts"] = float(self._state.restarts.mean())
         return found

@@ -22,15 +22,16 @@ import torch
 from torch import Tensor
 
 from operators.conjugate_gradient import per_image
+from pnp_recon.solvers.certificate import Certificate, Constant
 from pnp_recon.solvers.laws import ROUNDING_UNITS
 
 Norm = Callable[[Tensor], Tensor]
 
 STEP_LAW = "‖Tz−Tz'‖² + (1−α)/α·‖(I−T)z−(I−T)z'‖² at most ‖z−z'‖² (root of the ratio)"
 
-# C and ε of the safeguard: the sum of all deviations is below C·ζ(1+ε)·‖r_0‖ ≈ 10⁵‖r_0‖. That is
-# far more than any step that helps, so that the rule binds in runs that go astray only.
-DEVIATION_FACTOR = 1e4
+# C and 1 + ε of the safeguard: the sum of all deviations is below C·ζ(1+ε)·‖r_0‖ ≈ 10⁴‖r_0‖. In
+# deblurring a step that helps deviates by less than ‖r_0‖: the rule binds where a run goes astray.
+DEVIATION_FACTOR = 1e3
 DEVIATION_EXPONENT = 1.1
 
 
@@ -89,3 +90,24 @@ class Safeguard:
         self.accepted += taken
         self.refused += offered & ~taken
         return torch.where(per_image(taken, image), candidate, image)
+
+    def counts(self) -> dict[str, float]:
+        """Means over the pictures of the batch."""
+        return {
+            "accelerated_steps": float(self.accepted.mean()),
+            "refused_steps": float(self.refused.mean()),
+        }
+
+
+def safeguarded(what: str, held: Certificate, factor: float) -> Certificate:
+    """The certificate of a run whose candidates pass a `Safeguard`, from that of its map T."""
+    if not held.guarantee.is_averaged:
+        return Certificate(held.theorem, held.guarantee, held.constants, covered=False)
+    theorem = (
+        f"{what}, safeguarded: the run is the iteration of T with errors of a finite sum, so that "
+        "it converges to a fixed point (Combettes 2001; Bauschke & Combettes 2017, Prop. 5.34); "
+        f"T and its fixed points: {held.theorem}"
+    )
+    how = f"the n-th candidate deviates by at most C‖r_0‖/n^{DEVIATION_EXPONENT:g}"
+    constants = (*held.constants, Constant("safeguard C", factor, how))
+    return Certificate(theorem, held.guarantee, constants, covered=True)
