@@ -263,7 +263,7 @@ def test_circular_downsampling_knows_its_norm_exactly(signed: bool) -> None:
 def test_bound_of_downsampling_is_not_that_of_the_blur() -> None:
     """A smooth blur leaves every f-th of nearly equal rows: the norm falls to about 1 / f."""
     for boundary in BOUNDARIES:
-        A = Downsampling(laws.random_kernel((9, 9)), 4, (1, 48, 48), boundary)
+        A = Downsampling(laws.random_kernel((9, 9)), 4, (1, 36, 36), boundary)
         assert A.norm_bound < 1.15 * check_norm(A)
         assert A.norm_bound < 0.7
 
