@@ -1,6 +1,6 @@
 """Forward operators with a matched transpose and a proven norm. Needs torch alone.
 
-deepinv and ODL are imported by the functions that convert to and from them, when called.
+deepinv, ODL and ASTRA are imported by the functions that speak to them, when called.
 """
 
 from operators.algebra import Composition, Scaled, Stacked, Sum
@@ -19,6 +19,9 @@ from operators.norms import (
     power_iteration_estimate,
 )
 from operators.sampling import Identity, Inpainting
+from operators.scan_files import read_geometry, write_geometry
+from operators.scan_geometry import ScanGeometry, cone_beam, fan_beam, parallel_beam
+from operators.tomography import RayTransform, fbp
 
 __all__ = [
     "BOUNDARIES",
@@ -33,7 +36,9 @@ __all__ = [
     "LinearOperator",
     "NormBound",
     "OperatorError",
+    "RayTransform",
     "Scaled",
+    "ScanGeometry",
     "Stacked",
     "Sum",
     "adjoint_mismatch",
@@ -42,8 +47,14 @@ __all__ = [
     "circular_norm",
     "collatz_wielandt",
     "compression_norm",
+    "cone_beam",
+    "fan_beam",
+    "fbp",
     "from_deepinv",
+    "parallel_beam",
     "power_iteration_estimate",
+    "read_geometry",
     "to_deepinv",
     "to_matrix",
+    "write_geometry",
 ]

@@ -13,7 +13,7 @@ from operators import Boundary, Convolution, LinearOperator
 from pnp_recon import guarantees
 from pnp_recon.denoisers import Denoiser, wrap
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.solvers import SOLVERS, Plugged, Solution, Solver, Stopping, iterate
+from pnp_recon.solvers import PLUG_AND_PLAY, Plugged, Solution, Solver, Stopping, iterate
 
 SIZE = (1, 12, 13)
 RELAXATION = {"pnp-pgd": 1.0, "pnp-hqs": 1.0, "pnp-drs": 0.5}
@@ -75,7 +75,7 @@ def make(
         options.setdefault("gamma", 5.0)
     elif "step_size" not in options:
         options["step_size"] = 1.5 / A.norm_bound**2
-    return SOLVERS[name](**options)
+    return PLUG_AND_PLAY[name](**options)
 
 
 TINY = tiny_denoiser()

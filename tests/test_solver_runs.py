@@ -13,7 +13,7 @@ from torch import Tensor
 from net_laws import picture
 from operators import Convolution
 from pnp_recon.errors import InputError, StepSizeError
-from pnp_recon.solvers import SOLVERS, Look, Status, Stopping, iterate
+from pnp_recon.solvers import PLUG_AND_PLAY, Look, Status, Stopping, iterate
 from solver_laws import (
     FOREVER,
     SIZE,
@@ -87,7 +87,7 @@ class Boundless(Convolution):
         return False
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 def test_operator_without_the_facts_that_the_theorem_needs(name: str) -> None:
     options = {"step_size": 0.5} if name == "pnp-pgd" else {}
     unmatched = run(name, 5, A=Unmatched(random_kernel(0), SIZE), **options)
@@ -116,7 +116,7 @@ def interrupt(x: Tensor) -> Tensor:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize(("good", "kept"), [(7, 5), (0, 0)])
 def test_non_finite_values_keep_the_last_finite_picture(
@@ -133,7 +133,7 @@ def test_non_finite_values_keep_the_last_finite_picture(
         torch.testing.assert_close(solution.image, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 @pytest.mark.parametrize("good", [7, 5, 0])
 def test_interrupt_keeps_the_last_picture(name: str, good: int) -> None:
     solution = run(name, denoiser=declared(After(good, interrupt)))

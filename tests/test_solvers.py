@@ -13,8 +13,8 @@ from torch import Tensor
 from net_laws import picture, random_tensor
 from operators import BOUNDARIES, Boundary, Convolution, LinearOperator
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.solvers import SOLVERS, Status, Stopping, iterate
-from pnp_recon.solvers.base import observe
+from pnp_recon.solvers import PLUG_AND_PLAY, Status, Stopping, iterate
+from pnp_recon.solvers.laws import averaged_laws, observe
 from solver_laws import (
     SIZE,
     TINY,
@@ -31,7 +31,7 @@ from solver_laws import (
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 def test_residuals_obey_the_certificate(name: str, boundary: Boundary) -> None:
     for seed in (0, 1):
         A = blur(random_kernel(seed, taps=3 + 2 * seed), boundary)
@@ -56,7 +56,7 @@ def test_residuals_obey_the_certificate(name: str, boundary: Boundary) -> None:
         assert float(solution.image.max()) <= 1
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 def test_certified_knobs_keep_the_laws(name: str) -> None:
     solution = run(name, scaling=0.5, relaxation=0.2)
     assert solution.certificate.holds
@@ -64,7 +64,7 @@ def test_certified_knobs_keep_the_laws(name: str) -> None:
     assert solution.parameters["relaxation"] == 0.2
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 def test_false_guarantee_is_contradicted_by_growing_residuals(name: str) -> None:
     A = blur(invertible_kernel())
     grey = torch.full((1, *SIZE), 0.5, dtype=torch.float64)
@@ -94,7 +94,7 @@ def test_false_averagedness_is_contradicted_by_the_rate() -> None:
     assert "only 1-Lipschitz" in honest.certificate.verdict
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 def test_no_declared_guarantee_means_none(name: str) -> None:
     solution = run(name, denoiser=declared(lambda x: x, None))
     assert not solution.certificate.proven
@@ -123,7 +123,7 @@ def test_inner_solves_that_miss_their_tolerance_break_the_certificate(name: str)
 
 
 @pytest.mark.parametrize("boundary", ["circular", "reflect"])
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 def test_strongly_convex_problems_have_one_fixed_point(name: str, boundary: Boundary) -> None:
     # ‖A x‖ ≥ (0.7 − 0.3‖K‖)‖x‖ makes f strongly convex, so that the data step (for DRS the
     # reflection) is a contraction; D is 1-Lipschitz, T contracts, and Banach gives uniqueness.
@@ -146,7 +146,7 @@ def test_without_strong_convexity_fixed_points_may_differ() -> None:
     stripes = grey.clone()
     stripes[..., ::2] += 0.2
     stripes[..., 1::2] -= 0.2
-    for name in SOLVERS:
+    for name in PLUG_AND_PLAY:
         identity = declared(lambda x: x)
         ends = [
             iterate(make(name, A, A.A(grey), identity, start=start), Stopping(1e-9, 2000))
@@ -160,7 +160,7 @@ def test_without_strong_convexity_fixed_points_may_differ() -> None:
 
 
 @pytest.mark.parametrize("boundary", ["circular", "replicate"])
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", PLUG_AND_PLAY)
 def test_batch_equals_single_runs(name: str, boundary: Boundary) -> None:
     A = blur(random_kernel(1), boundary)
     y, start = measurements(A, batch=3), picture(3, *SIZE, seed=5)
@@ -233,4 +233,4 @@ def test_errors_of_the_inner_solve_are_counted() -> None:
     doctored = replace(exact.history, residuals=[[1.0], [1.5]], norms=[[1.0]] * 2, bounds=[])
     for errors, passed in (([[0.0]] * 2, False), ([[0.3]] * 2, True)):
         history = replace(doctored, errors=errors, bounds=[])
-        assert observe(history, 0.5, None, 1e-16)[0].passed == passed
+        assert observe(history, averaged_laws(0.5), None, 1e-16)[0].passed == passed

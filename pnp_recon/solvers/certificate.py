@@ -48,17 +48,20 @@ class Certificate:
         guarantee: of the iterated map T; `guarantee.holds` is False where nothing is proven.
         constants: each with how it was proven.
         observed: filled in by the run.
+        covered: does the theorem apply? None: it does where the iterated map is averaged. A
+            theorem that needs less, or something else, says so itself.
     """
 
     theorem: str
     guarantee: Guarantee
     constants: tuple[Constant, ...] = ()
     observed: tuple[Observation, ...] = ()
+    covered: bool | None = None
 
     @property
     def proven(self) -> bool:
         """Does a convergence theorem cover the run?"""
-        return self.guarantee.is_averaged
+        return self.guarantee.is_averaged if self.covered is None else self.covered
 
     @property
     def contradicted(self) -> bool:
@@ -88,7 +91,9 @@ class Certificate:
 
     def lines(self) -> list[str]:
         """The block that commands print: proven, by which theorem, with what, then observed."""
-        out = [self.verdict, f"  iterated map: {self.guarantee}"]
+        out = [self.verdict]
+        if self.guarantee.holds or not self.proven:
+            out.append(f"  iterated map: {self.guarantee}")
         out += [f"  {item.name} = {item.value:.6g}  [{item.how}]" for item in self.constants]
         out += [f"  observed: {item}" for item in self.observed]
         return out

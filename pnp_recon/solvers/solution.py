@@ -16,11 +16,11 @@ class History:
     """One row for each iteration, with one value for each picture of the batch.
 
     Attributes:
-        residuals: ‖z_{k+1} − z_k‖, Euclidean over one picture.
+        residuals: ‖z_{k+1} − z_k‖ over one picture, or the solver's own measure of stationarity.
         norms: ‖z_k‖.
         errors: proven bounds on ‖z_{k+1} − T z_k‖ (zero for closed forms).
-        bounds: the theorem's bound on residuals, (α/(1−α))^½ ‖z₀−z*‖/(k+1)^½; empty where
-            nothing is proven.
+        bounds: the theorem's bound on residuals; empty where there is none.
+        ratios: left over right side of the inequality that the solver checks at every step.
         checked: iterations at which the loop looked (stopping, callback).
         seconds: time since the start, at each look.
         psnr: against the reference, at each look; empty without one.
@@ -30,6 +30,7 @@ class History:
     norms: list[list[float]] = field(default_factory=list)
     errors: list[list[float]] = field(default_factory=list)
     bounds: list[list[float]] = field(default_factory=list)
+    ratios: list[list[float]] = field(default_factory=list)
     checked: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     psnr: list[list[float]] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Solution:
     """What a run returns.
 
     Attributes:
-        image: (B, C, H, W) in [0, 1], from the last finite iterate.
+        image: (B, C, H, W), from the last finite iterate; in [0, 1] where the solver projects.
         status: how it ended.
         certificate: what was proven, with the run's observations.
         history: residuals, bounds and times.
