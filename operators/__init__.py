@@ -10,6 +10,7 @@ from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_mat
 from operators.convolution import Convolution
 from operators.differences import Gradient
 from operators.downsampling import Downsampling
+from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.norms import (
     NormBound,
@@ -20,11 +21,13 @@ from operators.norms import (
 )
 from operators.sampling import Identity, Inpainting
 from operators.scan_files import read_geometry, write_geometry
-from operators.scan_geometry import ScanGeometry, cone_beam, fan_beam, parallel_beam
+from operators.scan_geometry import ScanGeometry
+from operators.scan_presets import cone_beam, fan_beam, parallel_beam
 from operators.tomography import RayTransform, fbp
 
 __all__ = [
     "BOUNDARIES",
+    "MU_WATER",
     "Boundary",
     "Composition",
     "Convolution",
@@ -42,6 +45,7 @@ __all__ = [
     "Stacked",
     "Sum",
     "adjoint_mismatch",
+    "attenuation",
     "check_adjoint",
     "check_norm",
     "circular_norm",
@@ -51,6 +55,7 @@ __all__ = [
     "fan_beam",
     "fbp",
     "from_deepinv",
+    "hounsfield",
     "parallel_beam",
     "power_iteration_estimate",
     "read_geometry",

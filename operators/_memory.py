@@ -14,16 +14,20 @@ from operators.scan_geometry import ScanGeometry
 def coefficient_count(geometry: ScanGeometry, image_size: tuple[int, int]) -> int:
     """About how many entries the matrix of one slice has (measured: within ten per cent).
 
-    A ray crosses up to 1.27 pixels per pixel length on the average over directions (2/π · 2), and
-    interpolation between two neighbours makes it 1.8; rays lie `detector_mm / magnification` apart
-    at the axis. Wide detectors also have rays that miss the picture.
+    A ray crosses up to 1.27 pixels per pixel length on the average over directions (4/π), or 1.8
+    where it is interpolated between neighbours. Rays lie `detector_mm / magnification` apart at
+    the axis; closer to the source they are denser, by the average of 1 / (1 − (ρ/R) cos φ).
     """
-    per_length = 1.8 if geometry.source_radius is None else 1.27
-    density = geometry.pixel_mm * geometry.magnification / geometry.detector_mm
     height, width = image_size
-    crossing = per_length * height * width * density
+    density = geometry.pixel_mm * geometry.magnification / geometry.detector_mm
+    if geometry.source_radius is None:
+        crossing = 1.8 * density
+    else:
+        area = height * width * geometry.pixel_mm**2 / math.pi
+        nearness = min(1.0, area / geometry.source_radius**2)
+        crossing = 1.27 * density * 2 * (1 - math.sqrt(1 - nearness)) / nearness
     longest = 2 * (height + width) * geometry.detector_count
-    return math.ceil(len(geometry.angles) * min(crossing, longest))
+    return math.ceil(len(geometry.angles) * min(crossing * height * width, longest))
 
 
 def available_bytes(device: str = "cpu") -> int:

@@ -125,7 +125,8 @@ def _single_rays(geometry: ScanGeometry) -> Any:
     """A fan-beam scan of ASTRA with one detector pixel per view, for every ray of an arc."""
     import astra
 
-    assert geometry.source_radius is not None and geometry.detector_radius is not None
+    assert geometry.source_radius is not None
+    assert geometry.detector_radius is not None
     angle = unique_angles(geometry)[0][:, None]
     distance = geometry.source_radius + geometry.detector_radius
     position = np.arange(geometry.detector_count) - (geometry.detector_count - 1) / 2

@@ -106,7 +106,7 @@ class MatrixProjector:
 
 
 def _csr(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.inference_mode(False):
         warnings.simplefilter("ignore", UserWarning)  # torch: 'CSR support is in beta state'
         return torch.sparse_csr_tensor(rows, columns, values, shape)
 

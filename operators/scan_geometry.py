@@ -9,10 +9,11 @@ s_k = (k − (detector_count − 1)/2) · detector_mm − axis_offset from the r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from operators._numbers import finite_angles, finite_number, whole_number
 from operators.base import OperatorError
 
 Kind = Literal["parallel", "fan_flat", "fan_curved", "parallel_3d", "cone"]
@@ -58,7 +59,7 @@ class ScanGeometry:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise OperatorError(f"kind is {self.kind!r}; choose one of {', '.join(KINDS)}")
-        object.__setattr__(self, "angles", _checked_angles(self.angles))
+        object.__setattr__(self, "angles", finite_angles(self.angles))
         _set_count(self, "detector_count")
         for name in ("detector_mm", "pixel_mm"):
             _set_number(self, name, smallest=0.0, strictly=True)
@@ -137,206 +138,25 @@ def _angles_of(values: Mapping[str, Any]) -> Iterable[float]:
     if ways == ["angles"]:
         return values["angles"]
     if ways == ["angles_deg"]:
-        return tuple(math.radians(a) for a in _checked_angles(values["angles_deg"], "angles_deg"))
+        return tuple(math.radians(a) for a in finite_angles(values["angles_deg"], "angles_deg"))
     span = 180.0 if values.get("kind") in ("parallel", "parallel_3d") else 360.0
-    span = _number("span_deg", values.get("span_deg", span))
-    start = _number("start_deg", values.get("start_deg", 0.0))
+    span = finite_number("span_deg", values.get("span_deg", span))
+    start = finite_number("start_deg", values.get("start_deg", 0.0))
     return even_angles(values["n_angles"], math.radians(span), math.radians(start))
 
 
 def even_angles(n_angles: int, span: float, start: float = 0.0) -> tuple[float, ...]:
     """n angles from `start` over `span` radians, the end excluded."""
-    count = _count("n_angles", n_angles)
+    count = whole_number("n_angles", n_angles)
     return tuple(start + span * i / count for i in range(count))
-
-
-def parallel_beam(
-    n_angles: int,
-    image_size: int | Sequence[int],
-    *,
-    span: float = math.pi,
-    start: float = 0.0,
-    angles: Sequence[float] | None = None,
-    pixel_mm: float = 1.0,
-    detector_count: int | None = None,
-    detector_mm: float | None = None,
-    axis_offset: float = 0.0,
-    slices: bool = False,
-) -> ScanGeometry:
-    """A parallel beam that sees the whole picture from every side.
-
-    Args:
-        n_angles: number of views, evenly spread over `span` radians from `start`, end excluded.
-        image_size: side of the picture, or (height, width), in pixels.
-        span: π is a full scan; less is a limited-angle scan.
-        angles: given angles in radians instead; there must be `n_angles` of them.
-        pixel_mm, detector_mm: default for the detector: the picture's pixel.
-        detector_count: default: the picture's diagonal, and room for the offset.
-        axis_offset: see `ScanGeometry`.
-        slices: 'parallel_3d': the channels of an image are the slices of a volume.
-    """
-    detector_mm = pixel_mm if detector_mm is None else detector_mm
-    reach = _half_diagonal(image_size, pixel_mm) + abs(axis_offset)
-    return ScanGeometry(
-        "parallel_3d" if slices else "parallel",
-        _given_angles(n_angles, angles, span, start),
-        _covering(reach, detector_mm) if detector_count is None else detector_count,
-        detector_mm=detector_mm,
-        pixel_mm=pixel_mm,
-        axis_offset=axis_offset,
-    )
-
-
-def fan_beam(
-    n_angles: int,
-    image_size: int | Sequence[int],
-    source_radius: float,
-    detector_radius: float,
-    *,
-    curved: bool = False,
-    span: float = 2 * math.pi,
-    start: float = 0.0,
-    angles: Sequence[float] | None = None,
-    pixel_mm: float = 1.0,
-    detector_count: int | None = None,
-    detector_mm: float | None = None,
-    axis_offset: float = 0.0,
-) -> ScanGeometry:
-    """A fan beam, its detector flat or (`curved`) an arc around the source.
-
-    `detector_mm` defaults to one picture pixel as seen on the detector, `detector_count` to what
-    sees the whole picture. The other arguments are those of `parallel_beam`.
-    """
-    distance = _number("source_radius", source_radius, 0.0, True) + _number(
-        "detector_radius", detector_radius, 0.0
-    )
-    detector_mm = pixel_mm * distance / source_radius if detector_mm is None else detector_mm
-    half_fan = math.asin(_half_diagonal(image_size, pixel_mm, source_radius) / source_radius)
-    reach = distance * (half_fan if curved else math.tan(half_fan)) + abs(axis_offset)
-    return ScanGeometry(
-        "fan_curved" if curved else "fan_flat",
-        _given_angles(n_angles, angles, span, start),
-        _covering(reach, detector_mm) if detector_count is None else detector_count,
-        detector_mm=detector_mm,
-        pixel_mm=pixel_mm,
-        axis_offset=axis_offset,
-        source_radius=source_radius,
-        detector_radius=detector_radius,
-    )
-
-
-def cone_beam(
-    n_angles: int,
-    volume_shape: Sequence[int],
-    source_radius: float,
-    detector_radius: float,
-    *,
-    span: float = 2 * math.pi,
-    start: float = 0.0,
-    angles: Sequence[float] | None = None,
-    pixel_mm: float = 1.0,
-    detector_shape: Sequence[int] | None = None,
-    detector_mm: float | None = None,
-    axis_offset: float = 0.0,
-) -> ScanGeometry:
-    """A circular cone-beam scan of a volume (depth, height, width) with a flat detector.
-
-    `detector_shape` is (rows, columns), by default what sees the whole volume.
-    """
-    depth, *plane = volume_shape
-    flat = fan_beam(
-        n_angles,
-        plane,
-        source_radius,
-        detector_radius,
-        span=span,
-        start=start,
-        angles=angles,
-        pixel_mm=pixel_mm,
-        detector_mm=detector_mm,
-        axis_offset=axis_offset,
-    )
-    nearest = source_radius - _half_diagonal(plane, pixel_mm, source_radius)
-    height = depth * pixel_mm / 2 * (source_radius + detector_radius) / nearest
-    rows, columns = detector_shape or (
-        _covering(height, flat.detector_mm),
-        flat.detector_count,
-    )
-    return replace(flat, kind="cone", detector_rows=rows, detector_count=columns)
-
-
-def _given_angles(
-    n_angles: int, angles: Sequence[float] | None, span: float, start: float
-) -> tuple[float, ...]:
-    if angles is None:
-        return even_angles(n_angles, _number("span", span), _number("start", start))
-    given = _checked_angles(angles)
-    if len(given) != _count("n_angles", n_angles):
-        raise OperatorError(f"n_angles is {n_angles}, but {len(given)} angles are given")
-    return given
-
-
-def _half_diagonal(
-    image_size: int | Sequence[int], pixel_mm: float, source_radius: float = math.inf
-) -> float:
-    sides = (image_size, image_size) if isinstance(image_size, int) else image_size
-    height, width = (_count("image_size", side) for side in sides)
-    radius = math.hypot(height, width) / 2 * _number("pixel_mm", pixel_mm, 0.0, True)
-    if radius >= source_radius:
-        raise OperatorError(
-            f"source_radius is {source_radius:g} mm, inside the picture, whose corners lie "
-            f"{radius:g} mm from the axis; the source must stay outside"
-        )
-    return radius
-
-
-def _covering(reach: float, detector_mm: float) -> int:
-    """How many pixels reach this far to both sides."""
-    return math.ceil(2 * reach / _number("detector_mm", detector_mm, 0.0, True) - 1e-9)
-
-
-# ---- checks -----------------------------------------------------------------------------------
-
-
-def _checked_angles(angles: object, name: str = "angles") -> tuple[float, ...]:
-    if isinstance(angles, str | bytes) or not isinstance(angles, Iterable):
-        raise OperatorError(f"{name} is {angles!r}; expected a list of numbers")
-    values = tuple(_number(f"{name}[{i}]", angle) for i, angle in enumerate(angles))
-    if not values:
-        raise OperatorError(f"{name} is empty; expected at least one angle")
-    return values
-
-
-def _number(
-    name: str, value: object, smallest: float | None = None, strictly: bool = False
-) -> float:
-    bound = "" if smallest is None else f" {'>' if strictly else '>='} {smallest:g}"
-    expected = f"{name} is {value!r}; expected a finite number{bound}"
-    if isinstance(value, bool | str | bytes):
-        raise OperatorError(expected)
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise OperatorError(expected) from error
-    low = smallest is not None and (number <= smallest if strictly else number < smallest)
-    if not math.isfinite(number) or low:
-        raise OperatorError(expected)
-    return number
-
-
-def _count(name: str, value: object) -> int:
-    number = _number(name, value, smallest=1.0)
-    if number != int(number):
-        raise OperatorError(f"{name} is {value!r}; expected a whole number >= 1")
-    return int(number)
 
 
 def _set_number(
     geometry: ScanGeometry, name: str, smallest: float | None = None, strictly: bool = False
 ) -> None:
-    value = _number(name, getattr(geometry, name), smallest, strictly)
+    value = finite_number(name, getattr(geometry, name), smallest, strictly)
     object.__setattr__(geometry, name, value)
 
 
 def _set_count(geometry: ScanGeometry, name: str) -> None:
-    object.__setattr__(geometry, name, _count(name, getattr(geometry, name)))
+    object.__setattr__(geometry, name, whole_number(name, getattr(geometry, name)))

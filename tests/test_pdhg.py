@@ -200,7 +200,7 @@ def test_norm_is_that_of_the_matrix() -> None:
     fidelity, start = problem("blur", batch=2)
     solver = total_variation_solver(fidelity, 0.02, start)
     z = consistent(solver, 0)
-    x, v, *duals = solver.split(z)
+    x, _, *duals = solver.split(z)
     pairs = list(zip(solver.blocks, solver.sigmas, duals, strict=True))
     for i in range(2):
         total = float(x[i].square().sum() / solver.tau)

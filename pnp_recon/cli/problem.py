@@ -73,6 +73,7 @@ class Problem:
         kernel: the blur; physics: what else the measurement is.
         boundary: the border rule in words.
         linear_light: see `report.Run`.
+        solver: what `--solver auto` means for a denoiser; None: the default of `reconstruct`.
         model: what `--denoiser auto` means; None: the shipped model for the channels.
         arguments: more keyword arguments of `reconstruct`.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
@@ -94,6 +95,7 @@ class Problem:
     physics: PhysicsRecord | None = None
     boundary: str | None = None
     linear_light: bool = False
+    solver: str | None = None
     model: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     solve: Callable[[], Solution] | None = None

@@ -32,7 +32,7 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Denoiser | Regu
         return RegulariserRecord("total variation", guarantees.firm(moreau), {"weight": weight})
     denoiser = session.denoiser(problem.A.image_shape[0], problem.model)
     if options.require_certificate and problem.solve is None:
-        _require_before(denoiser, options.solver)
+        _require_before(denoiser, _solver(problem, options))
     return denoiser
 
 
@@ -66,7 +66,7 @@ def solve(
             problem.A,
             **_method(prior, options),
             noise_level=problem.noise_level,
-            solver=options.solver.value,
+            solver=_solver(problem, options),
             step=options.step,
             stopping=Stopping(**given) if given else None,  # type: ignore[arg-type]
             allow_uncertified=options.allow_uncertified,
@@ -77,6 +77,11 @@ def solve(
         if options.require_certificate:
             raise CertificateError(f"a certificate was required: {error}") from error
         raise
+
+
+def _solver(problem: Problem, options: RunOptions) -> str:
+    is_open = options.solver == SolverName.auto and options.method == Method.pnp
+    return problem.solver or "auto" if is_open else options.solver.value
 
 
 def _method(prior: Denoiser | RegulariserRecord, options: RunOptions) -> dict[str, Any]:

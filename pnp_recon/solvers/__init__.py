@@ -1,31 +1,60 @@
 """Solvers: one loop (`iterate`), one registry (`SOLVERS`)."""
 
+from pnp_recon.solvers.acceleration import Halpern, KrasnoselskiiMann, Wrapped
+from pnp_recon.solvers.algebraic import CGLS, SIRT, Landweber
+from pnp_recon.solvers.anderson import Anderson
 from pnp_recon.solvers.base import Solver, Step, iterate
 from pnp_recon.solvers.certificate import Certificate, Constant, Observation
+from pnp_recon.solvers.fixed_point import FixedPoint
 from pnp_recon.solvers.laws import Laws
+from pnp_recon.solvers.momentum import Nesterov, PnPFISTA
 from pnp_recon.solvers.pdhg import PDHG
 from pnp_recon.solvers.pnp import Plugged, PnPDRS, PnPHQS, PnPPGD
+from pnp_recon.solvers.red import RED
 from pnp_recon.solvers.solution import History, Look, Solution
 from pnp_recon.solvers.stopping import Status, Stopping
 from pnp_recon.solvers.total_variation import total_variation_solver
 
 PLUG_AND_PLAY = {solver.name: solver for solver in (PnPPGD, PnPHQS, PnPDRS)}
-VARIATIONAL = {solver.name: solver for solver in (PDHG,)}
-SOLVERS = {**PLUG_AND_PLAY, **VARIATIONAL}
+# With a denoiser as well, but other arguments.
+DENOISING: dict[str, type[Solver]] = {solver.name: solver for solver in (RED, PnPFISTA)}
+# Without a prior.
+ALGEBRAIC: dict[str, type[Solver]] = {solver.name: solver for solver in (Landweber, SIRT, CGLS)}
+# With a convex regulariser.
+VARIATIONAL: dict[str, type[Solver]] = {solver.name: solver for solver in (PDHG,)}
+SOLVERS: dict[str, type[Solver]] = {**PLUG_AND_PLAY, **DENOISING, **VARIATIONAL, **ALGEBRAIC}
+
+# Wrapped around a solver: ACCELERATIONS["anderson"](solver).
+ACCELERATIONS: dict[str, type[Wrapped]] = {
+    solver.label: solver for solver in (KrasnoselskiiMann, Halpern, Anderson, Nesterov)
+}
 
 __all__ = [
+    "ACCELERATIONS",
+    "ALGEBRAIC",
+    "CGLS",
+    "DENOISING",
     "PDHG",
     "PLUG_AND_PLAY",
+    "RED",
+    "SIRT",
     "SOLVERS",
     "VARIATIONAL",
+    "Anderson",
     "Certificate",
     "Constant",
+    "FixedPoint",
+    "Halpern",
     "History",
+    "KrasnoselskiiMann",
+    "Landweber",
     "Laws",
     "Look",
+    "Nesterov",
     "Observation",
     "Plugged",
     "PnPDRS",
+    "PnPFISTA",
     "PnPHQS",
     "PnPPGD",
     "Solution",
@@ -33,6 +62,7 @@ __all__ = [
     "Status",
     "Step",
     "Stopping",
+    "Wrapped",
     "iterate",
     "total_variation_solver",
 ]
