@@ -172,9 +172,8 @@ def _filter(geometry: ScanGeometry, t: Tensor, name: FilterName, cutoff: float) 
 def _smear(geometry: ScanGeometry, filtered: Tensor, size: tuple[int, ...]) -> Tensor:
     """Σ over the views of the filtered value that a pixel's ray met: (N, depth, H, W)."""
     depth, height, width = size
-    options = {"dtype": filtered.dtype, "device": filtered.device}
     z, down, x = (
-        (torch.arange(n, **options) - (n - 1) / 2) * geometry.pixel_mm  # type: ignore[arg-type]
+        ((torch.arange(n) - (n - 1) / 2) * geometry.pixel_mm).to(filtered)
         for n in (depth, height, width)
     )
     middle = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
