@@ -112,12 +112,12 @@ def test_cone_beam_of_a_ball(height: float) -> None:
 
 def test_is_linear_differentiable_and_blind_to_the_batch() -> None:
     A = RayTransform(parallel_beam(6, 5), (2, 5, 5))
-    y = torch.rand(3, *A.measurement_shape, dtype=F64, requires_grad=True)
+    y = torch.rand(2, *A.measurement_shape, dtype=F64, requires_grad=True)
     x = fbp(A, y, "ramp", 0.8)
-    assert x.shape == (3, 2, 5, 5)
+    assert x.shape == (2, 2, 5, 5)
     assert torch.allclose(x[1:2, :], fbp(A, y[1:2], "ramp", 0.8))
     assert torch.allclose(fbp(A, 2 * y, "ramp", 0.8), 2 * x)
-    assert torch.autograd.gradcheck(lambda t: A.fbp(t), y)
+    assert torch.autograd.gradcheck(lambda t: A.fbp(t), y, fast_mode=True)
     assert torch.equal(A.initial_guess(y), A.fbp(y, "hann"))
 
 
