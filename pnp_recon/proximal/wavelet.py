@@ -7,6 +7,7 @@ picture is, in its precision, and can be differentiated.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -177,10 +178,7 @@ def _split(x: Tensor, even: int, wavelet: str) -> Tensor:
     taps = len(filter_pair[0])
     samples = x[..., :even].roll(taps // 2 - 1, -1)  # the filters' middle over their coefficient
     pieces = [samples[..., k % 2 :: 2].roll(-(k // 2), -1) for k in range(taps)]
-    low, high = (
-        sum(tap * piece for tap, piece in zip(taps_, pieces, strict=True))
-        for taps_ in filter_pair
-    )
+    low, high = (_combined(taps_, pieces) for taps_ in filter_pair)
     return torch.cat((low, x[..., even:], high), -1)
 
 
@@ -192,14 +190,18 @@ def _merge(x: Tensor, even: int, wavelet: str) -> Tensor:
     low, high = x[..., :half], x[..., x.shape[-1] - half :]
     low_taps, high_taps = filters(wavelet)
     taps = len(low_taps)
-    first, second = (
-        sum(
-            (low_taps[k] * low + high_taps[k] * high).roll(k // 2, -1) for k in range(odd, taps, 2)
-        )
-        for odd in (0, 1)
-    )
+    pieces = [(low_taps[k] * low + high_taps[k] * high).roll(k // 2, -1) for k in range(taps)]
+    first, second = (_combined((1.0,) * (taps // 2), pieces[odd::2]) for odd in (0, 1))
     samples = torch.stack((first, second), -1).flatten(-2).roll(1 - taps // 2, -1)
     return torch.cat((samples, x[..., half : x.shape[-1] - half]), -1)
+
+
+def _combined(factors: Sequence[float], pieces: Sequence[Tensor]) -> Tensor:
+    """Σ factorᵢ·pieceᵢ."""
+    out = factors[0] * pieces[0]
+    for factor, piece in zip(factors[1:], pieces[1:], strict=True):
+        out = out + factor * piece
+    return out
 
 
 def _replaced(whole: Tensor, corner: Tensor) -> Tensor:
