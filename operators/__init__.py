@@ -1,12 +1,16 @@
 """Forward operators with a matched transpose and a proven norm. Needs torch alone.
 
-deepinv and ODL are imported by the functions that convert to and from them, when called.
+deepinv, ODL and ASTRA are imported by the functions that speak to them, when called.
 """
 
+from operators.algebra import Composition, Scaled, Stacked, Sum
 from operators.base import GaussianNoise, LinearOperator, OperatorError
 from operators.borders import BOUNDARIES, Boundary
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
+from operators.differences import Gradient
+from operators.downsampling import Downsampling
+from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.norms import (
     NormBound,
@@ -15,23 +19,47 @@ from operators.norms import (
     compression_norm,
     power_iteration_estimate,
 )
+from operators.sampling import Identity, Inpainting
+from operators.scan_files import read_geometry, write_geometry
+from operators.scan_geometry import ScanGeometry
+from operators.scan_presets import cone_beam, fan_beam, parallel_beam
+from operators.tomography import RayTransform, fbp
 
 __all__ = [
     "BOUNDARIES",
+    "MU_WATER",
     "Boundary",
+    "Composition",
     "Convolution",
+    "Downsampling",
     "GaussianNoise",
+    "Gradient",
+    "Identity",
+    "Inpainting",
     "LinearOperator",
     "NormBound",
     "OperatorError",
+    "RayTransform",
+    "Scaled",
+    "ScanGeometry",
+    "Stacked",
+    "Sum",
     "adjoint_mismatch",
+    "attenuation",
     "check_adjoint",
     "check_norm",
     "circular_norm",
     "collatz_wielandt",
     "compression_norm",
+    "cone_beam",
+    "fan_beam",
+    "fbp",
     "from_deepinv",
+    "hounsfield",
+    "parallel_beam",
     "power_iteration_estimate",
+    "read_geometry",
     "to_deepinv",
     "to_matrix",
+    "write_geometry",
 ]

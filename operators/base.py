@@ -123,6 +123,24 @@ class LinearOperator(torch.nn.Module, ABC):
         y = self.A(x)
         return y if self.noise_model is None else self.noise_model(y)
 
+    def __matmul__(self, inner: LinearOperator) -> LinearOperator:
+        """A @ B: A after B; see `operators.algebra` for this and the two below."""
+        from operators.algebra import Composition  # algebra imports this module
+
+        return Composition(self, inner)
+
+    def __rmul__(self, factor: float) -> LinearOperator:
+        """c * A."""
+        from operators.algebra import Scaled
+
+        return Scaled(factor, self)
+
+    def __add__(self, other: LinearOperator) -> LinearOperator:
+        """A + B."""
+        from operators.algebra import Sum
+
+        return Sum([self, other])
+
     # ---- least squares --------------------------------------------------------------------
 
     def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
@@ -209,14 +227,14 @@ class LinearOperator(torch.nn.Module, ABC):
     def initial_guess(self, y: Tensor) -> Tensor:
         """A rough picture (B, C, H, W) of the right brightness, where an iteration may start.
 
-        Aᵀy/Aᵀ1 where Aᵀ1 is well above zero and mid-grey elsewhere, for non-negative operators;
-        Aᵀy for others.
+        Aᵀy/AᵀA1 where AᵀA1 is well above zero and mid-grey elsewhere, for non-negative operators:
+        exact for a picture of one colour. Aᵀy for others.
         """
         if not self.nonnegative:
             return self.A_adjoint(y)
-        weight = self.A_adjoint(torch.ones_like(y))
-        seen = weight > 1e-3
-        return torch.where(seen, self.A_adjoint(y) / weight.clamp_min(1e-3), 0.5)
+        weight = self.normal(torch.ones(1, *self.image_shape, dtype=y.dtype, device=y.device))
+        least = 1e-3 * weight.max()
+        return torch.where(weight > least, self.A_adjoint(y) / weight.clamp_min(least), 0.5)
 
     # ---- the norm -------------------------------------------------------------------------
 
@@ -253,20 +271,27 @@ class LinearOperator(torch.nn.Module, ABC):
             )
         return collatz_wielandt(self)
 
-    def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Entrywise bounds lower <= AᵀA v <= upper for v > 0 that allow for rounding.
+    def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
+        """Entrywise bounds lower <= A v <= upper, or of Aᵀ v, for v >= 0 that allow for rounding.
 
         This holds where A and its transpose are evaluated as sums of products of non-negative
         numbers: n such terms are off by a factor of at most 1 ± n ε / (1 − n ε), in any order
         (Higham 2002, Accuracy and Stability of Numerical Algorithms, §3.1). An operator that
-        computes in another way (FFT) must override it.
+        computes in another way (FFT) must override it, and `normal_enclosure`.
         """
-        product = self.normal(v)
-        terms = math.prod(self.image_shape) + math.prod(self.measurement_shape) + 8
-        error = terms * torch.finfo(v.dtype).eps
+        terms = math.prod(self.measurement_shape if transpose else self.image_shape)
+        return self._widened(self.A_adjoint(v) if transpose else self.A(v), terms)
+
+    def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Entrywise bounds lower <= AᵀA v <= upper for v > 0, under the terms of `enclosure`."""
+        terms = math.prod(self.image_shape) + math.prod(self.measurement_shape)
+        return self._widened(self.normal(v), terms)
+
+    def _widened(self, product: Tensor, terms: int) -> tuple[Tensor, Tensor]:
+        error = (terms + 8) * torch.finfo(product.dtype).eps
         if error >= 0.1:
             raise OperatorError(
-                f"'{self.name}' is too large to bound its norm in {v.dtype}; use float64"
+                f"'{self.name}' is too large to bound its norm in {product.dtype}; use float64"
             )
         error /= 1 - error
         return product / (1 + error), product * (1 + error)

@@ -6,11 +6,15 @@ torch's; scipy.ndimage calls the same rules wrap, nearest, mirror and constant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+from operators.base import OperatorError
 
 Boundary = Literal["circular", "replicate", "reflect", "constant", "valid"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
@@ -69,6 +73,47 @@ class Axis:
             both = self.before + self.after if self.length == 1 else max(self.before, self.after)
             return 1 + both
         return 1 + (self.before > 0) + (self.after > 0)
+
+
+def axes(
+    kernel: Tensor,
+    image_shape: Sequence[int],
+    boundary: Boundary,
+    center: tuple[int, int] | None = None,
+) -> tuple[Axis, Axis]:
+    """Rows and columns of the convolution of an image (C, H, W) with a kernel (kh, kw).
+
+    `center` is the kernel's origin (row, column), by default its middle. Raises OperatorError for a
+    kernel, a border rule or a centre that no convolution can be made of.
+    """
+    if boundary not in BOUNDARIES:
+        raise OperatorError(f"boundary is {boundary!r}; choose one of {', '.join(BOUNDARIES)}")
+    if not isinstance(kernel, Tensor) or kernel.dtype not in (torch.float32, torch.float64):
+        found = kernel.dtype if isinstance(kernel, Tensor) else type(kernel).__name__
+        raise OperatorError(f"the kernel is {found}; expected a float32 or float64 tensor")
+    if kernel.ndim != 2 or kernel.numel() == 0:
+        raise OperatorError(f"the kernel has shape {tuple(kernel.shape)}; expected (kh, kw)")
+    if not bool(torch.isfinite(kernel).all()):
+        raise OperatorError("the kernel holds values that are not finite; repair or replace it")
+    if not bool(kernel.any()):
+        raise OperatorError("the kernel is zero everywhere; a blur needs some weight")
+    kh, kw = kernel.shape
+    if len(image_shape) != 3 or kh > image_shape[1] or kw > image_shape[2]:
+        raise OperatorError(
+            f"the kernel is {kh}x{kw}, larger than the image {tuple(image_shape)}, (C, H, W); "
+            "crop the kernel or take a larger image"
+        )
+    if center is None:
+        if kh % 2 == 0 or kw % 2 == 0:
+            raise OperatorError(
+                f"the kernel is {kh}x{kw}; an even size has no middle: pass center=(row, column)"
+            )
+        center = (kh // 2, kw // 2)
+    row, column = (int(c) for c in center)
+    if not (0 <= row < kh and 0 <= column < kw):
+        raise OperatorError(f"center {tuple(center)} lies outside the {kh}x{kw} kernel")
+    height, width = int(image_shape[1]), int(image_shape[2])
+    return Axis(height, kh, row, boundary), Axis(width, kw, column, boundary)
 
 
 def pad(x: Tensor, rows: Axis, columns: Axis) -> Tensor:

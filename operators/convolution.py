@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from operators import norms
 from operators.base import LinearOperator, OperatorError
-from operators.borders import BOUNDARIES, Axis, Boundary, pad, pad_transpose
+from operators.borders import Boundary, axes, pad, pad_transpose
 from operators.conjugate_gradient import image_norms
 from operators.fourier import (
     crop,
@@ -70,23 +70,18 @@ class Convolution(LinearOperator):
         noise_model: Callable[[Tensor], Tensor] | None = None,
         name: str | None = None,
     ) -> None:
-        if boundary not in BOUNDARIES:
-            raise OperatorError(f"boundary is {boundary!r}; choose one of {', '.join(BOUNDARIES)}")
         if method not in ("auto", "fft", "direct"):
             raise OperatorError(f"method is {method!r}; choose auto, fft or direct")
-        origin = _checked_origin(kernel, image_shape, center)
-        kh, kw = kernel.shape
-        rows = Axis(int(image_shape[1]), kh, origin[0], boundary)
-        columns = Axis(int(image_shape[2]), kw, origin[1], boundary)
+        rows, columns = axes(kernel, image_shape, boundary, center)
         super().__init__(
-            name or f"{boundary} convolution with a {kh}x{kw} kernel",
+            name or f"{boundary} convolution with a {rows.taps}x{columns.taps} kernel",
             image_shape,
             (int(image_shape[0]), rows.outputs, columns.outputs),
             nonnegative=bool((kernel >= 0).all()),
             noise_model=noise_model,
         )
         self.boundary: Boundary = boundary
-        self.center = origin
+        self.center = (rows.center, columns.center)
         self.method: Method = method
         self.prox_closed_form = boundary == "circular"
         self._rows, self._columns = rows, columns
@@ -262,31 +257,48 @@ class Convolution(LinearOperator):
         shape = (1, 1, self._rows.length, self._columns.length)
         return torch.ones(shape, dtype=torch.float64, device=self.kernel.device)
 
-    def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Entrywise bounds of AᵀA v for v > 0 (1, 1, H, W), by FFT on a power-of-two grid.
+    def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
+        """Entrywise bounds of A v or Aᵀ v for v >= 0."""
+        product, error = self._by_long_fft(v, transpose)
+        return (product - error).clamp_min(0), product + error
 
-        The first convolution is off by e1 at most, the second by e2. The transpose hands e1 on
-        multiplied by a column sum of A, at most ‖k‖₁ times the multiplicity of the padding; folding
-        adds e2 up as often as a pixel was copied, and rounds as many times.
+    def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Entrywise bounds of AᵀA v for v > 0.
+
+        The error e1 of the first convolution is handed on multiplied by a column sum of A, at most
+        ‖k‖₁ times the multiplicity of the padding; e2 is that of the transpose.
+        """
+        y, e1 = self._by_long_fft(v, False)
+        product, e2 = self._by_long_fft(y, True)
+        total = float(self.kernel.to(torch.float64).abs().sum())
+        error = (self._copies() * e1 * total + e2) * 1.01  # and the roundings of this line
+        return product - error, product + error
+
+    def _copies(self) -> int:
+        return self._rows.largest_multiplicity * self._columns.largest_multiplicity
+
+    def _by_long_fft(self, v: Tensor, transpose: bool) -> tuple[Tensor, float]:
+        """A v or Aᵀ v by FFT on a power-of-two grid, and a bound of the error of each entry.
+
+        In the transpose, folding adds the error up as often as a pixel was copied, and rounds as
+        many times.
         """
         rows, columns = self._rows, self._columns
-        kernel = self.kernel.to(torch.float64)
+        kernel, v = self.kernel.to(torch.float64), v.to(torch.float64)
         grid = tuple(1 << (axis.padded - 1).bit_length() for axis in (rows, columns))
         transform = torch.fft.rfft2(kernel, s=grid)
         unit = fft_convolution_error(float(torch.linalg.vector_norm(kernel)), grid)
         corner = (rows.taps - 1, columns.taps - 1)
-        x = pad(v, rows, columns)
-        y = crop(multiply(x, transform, grid), corner, (rows.outputs, columns.outputs))
-        z = multiply(place(y, corner, grid), transform.conj(), grid)
+        if not transpose:
+            x = pad(v, rows, columns)
+            y = crop(multiply(x, transform, grid), corner, (rows.outputs, columns.outputs))
+            return y, 1.01 * unit * float(torch.linalg.vector_norm(x))
+        z = multiply(place(v, corner, grid), transform.conj(), grid)
         z = crop(z, (0, 0), (rows.padded, columns.padded))
-        product = pad_transpose(z, rows, columns)
-        e1 = unit * float(torch.linalg.vector_norm(x))
-        e2 = unit * float(torch.linalg.vector_norm(y))
-        copies = rows.largest_multiplicity * columns.largest_multiplicity
-        error = copies * (e1 * float(kernel.abs().sum()) + e2)
-        error += (rows.taps + columns.taps) * norms.EPS * float(product.abs().max() + error)
-        error *= 1.01  # the roundings of the lines above
-        return product - error, product + error
+        x = pad_transpose(z, rows, columns)
+        error = self._copies() * unit * float(torch.linalg.vector_norm(v))
+        error += (rows.taps + columns.taps) * norms.EPS * float(x.abs().max() + error)
+        return x, 1.01 * error
 
     def _state_token(self) -> object:
         return self.kernel._version  # changed in place, the kernel needs a new proof
@@ -294,33 +306,3 @@ class Convolution(LinearOperator):
     def _forget(self) -> None:
         super()._forget()
         self._transforms.clear()
-
-
-def _checked_origin(
-    kernel: Tensor, image_shape: Sequence[int], center: tuple[int, int] | None
-) -> tuple[int, int]:
-    if not isinstance(kernel, Tensor) or kernel.dtype not in (torch.float32, torch.float64):
-        found = kernel.dtype if isinstance(kernel, Tensor) else type(kernel).__name__
-        raise OperatorError(f"the kernel is {found}; expected a float32 or float64 tensor")
-    if kernel.ndim != 2 or kernel.numel() == 0:
-        raise OperatorError(f"the kernel has shape {tuple(kernel.shape)}; expected (kh, kw)")
-    if not bool(torch.isfinite(kernel).all()):
-        raise OperatorError("the kernel holds values that are not finite; repair or replace it")
-    if not bool(kernel.any()):
-        raise OperatorError("the kernel is zero everywhere; a blur needs some weight")
-    kh, kw = kernel.shape
-    if len(image_shape) != 3 or kh > image_shape[1] or kw > image_shape[2]:
-        raise OperatorError(
-            f"the kernel is {kh}x{kw}, larger than the image {tuple(image_shape)}, (C, H, W); "
-            "crop the kernel or take a larger image"
-        )
-    if center is None:
-        if kh % 2 == 0 or kw % 2 == 0:
-            raise OperatorError(
-                f"the kernel is {kh}x{kw}; an even size has no middle: pass center=(row, column)"
-            )
-        return kh // 2, kw // 2
-    row, column = (int(c) for c in center)
-    if not (0 <= row < kh and 0 <= column < kw):
-        raise OperatorError(f"center {tuple(center)} lies outside the {kh}x{kw} kernel")
-    return row, column

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +41,41 @@ def load_kernel(
     Raises `OperatorError` for a file that is missing, empty, damaged or of another kind, for an
     ambiguous choice (the message lists the names), and for all that `kernels.validate` refuses.
     """
+    readers = {suffix: partial(reader, key=key) for suffix, reader in _READERS.items()}
+    return read_file(
+        path,
+        "kernel",
+        readers,
+        lambda array: validate(torch.from_numpy(array.astype(np.float64))).to(dtype),
+    )
+
+
+def read_file(
+    path: str | Path,
+    what: str,
+    readers: Mapping[str, Callable[[Path], np.ndarray]],
+    accept: Callable[[np.ndarray], Tensor],
+) -> Tensor:
+    """`accept` of the array in a file, read by the reader of its ending.
+
+    Whatever goes wrong becomes an `OperatorError` of one line that names the file; `what` says what
+    it should hold.
+    """
     file = Path(path)
-    reader = _READERS.get(file.suffix.lower())
+    reader = readers.get(file.suffix.lower())
     if reader is None:
-        raise OperatorError(
-            f"{file}: kernel files end in {', '.join(_READERS)}; found {file.suffix or 'no ending'}"
-        )
+        found = file.suffix or "no ending"
+        raise OperatorError(f"{file}: {what} files end in {', '.join(readers)}; found {found}")
     try:
         if not file.is_file():
             found = "is a folder" if file.is_dir() else "does not exist"
-            raise OperatorError(f"{file}: the kernel file {found}; check the path")
+            raise OperatorError(f"{file}: the {what} file {found}; check the path")
         if file.stat().st_size == 0:
-            raise OperatorError(f"{file}: the kernel file is empty; write it again")
-        array = reader(file, key)
+            raise OperatorError(f"{file}: the {what} file is empty; write it again")
+        array = reader(file)
         if array.dtype == object or array.dtype.kind not in "biuf":
             raise OperatorError(f"holds {array.dtype} values; expected real numbers")
-        return validate(torch.from_numpy(array.astype(np.float64))).to(dtype)
+        return accept(array)
     except OperatorError as error:
         text = str(error)
         raise OperatorError(text if text.startswith(str(file)) else f"{file}: {text}") from None
@@ -67,13 +87,15 @@ def load_kernel(
         ) from error
 
 
-def _read_png(path: Path, key: str | None) -> np.ndarray:
+def read_png(path: Path, key: str | None = None) -> np.ndarray:
+    """The grey values of a .png (h, w)."""
     from imagecodecs import png_decode
 
     return _grey(np.asarray(png_decode(path.read_bytes())), key)
 
 
-def _read_tiff(path: Path, key: str | None) -> np.ndarray:
+def read_tiff(path: Path, key: str | None = None) -> np.ndarray:
+    """The grey values of a .tif with one page (h, w)."""
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
@@ -216,10 +238,10 @@ def _checked(index: int | None, count: int, pattern: str) -> int:
     return index
 
 
-_READERS: dict[str, Callable[[Path, str | None], np.ndarray]] = {
-    ".png": _read_png,
-    ".tif": _read_tiff,
-    ".tiff": _read_tiff,
+_READERS: dict[str, Callable[..., np.ndarray]] = {
+    ".png": read_png,
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
     ".npy": _read_npy,
     ".mat": _read_mat,
 }

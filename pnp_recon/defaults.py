@@ -38,16 +38,36 @@ SPLITTINGS = {
 LEVEL_EXPONENT = 0.2
 # PnP-PGD: τL, and the denoiser's level in units of the noise level.
 PGD_STEP, PGD_LEVEL = 1.9, 1.0
+# λ = TV_FACTOR·σ^TV_EXPONENT.
+TV_FACTOR, TV_EXPONENT = 0.72, 1.47
 # Below this noise level (8 bit rounding is 0.29/255) γ stays where it is.
 LEAST_NOISE = 0.5 / 255
 
 
-def automatic(noise_level: float, solver: str = "auto") -> Choice:
-    """The tuned choice for a noise level on the [0, 1] scale."""
+def automatic(noise_level: float, solver: str = "auto", scale: float = 1.0) -> Choice:
+    """The tuned choice for a noise level.
+
+    Args:
+        noise_level: standard deviation of the noise in the data, in the units of the data.
+        solver: a name, or "auto".
+        scale: ‖A‖ (or √L of another fidelity): noise_level/scale is what the noise amounts to on
+            the [0, 1] scale of the picture where A sees it best. 1 for blurs and masks.
+    """
     name = DEFAULT_SOLVER if solver == "auto" else solver
-    noise = max(noise_level, LEAST_NOISE)
+    noise = max(noise_level / scale, LEAST_NOISE)
     if name not in SPLITTINGS:
         return Choice(name, PGD_LEVEL * noise, PGD_STEP, 1.0)
     tuned = SPLITTINGS[name]
     level = tuned.level / 255 * (255 * noise / 2.55) ** LEVEL_EXPONENT
-    return Choice(name, level, tuned.factor * (level / noise) ** 2, tuned.relaxation)
+    coupling = tuned.factor * (level / (noise * scale)) ** 2
+    return Choice(name, level, coupling, tuned.relaxation)
+
+
+def total_variation_weight(noise_level: float, scale: float = 1.0) -> float:
+    """Weight of TV against ½‖A x − y‖² for pictures in [0, 1]; the arguments of `automatic`.
+
+    λ = ‖A‖²·0.72·(σ/‖A‖)^1.47: a line through the best weights of deblurring at σ·255 = 2.55 and
+    7.65 (`docs/results/tuning.jsonl`).
+    """
+    noise = max(noise_level / scale, LEAST_NOISE)
+    return TV_FACTOR * noise**TV_EXPONENT * scale**2

@@ -22,7 +22,16 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("networks", ("networks",)),
     (
         "parts",
-        ("fidelity", "proximal", "denoisers", "weights*", "training*", "sample_sheet", "blind*"),
+        (
+            "fidelity",
+            "proximal",
+            "denoisers",
+            "weights*",
+            "training*",
+            "sample_sheet",
+            "blind*",
+            "scans",
+        ),
     ),
     ("solvers", ("solvers", "defaults")),
     ("reconstruction", ("reconstruction",)),

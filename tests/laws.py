@@ -13,7 +13,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from operators import BOUNDARIES, Boundary, Convolution, LinearOperator
+from operators import (
+    BOUNDARIES,
+    Boundary,
+    Composition,
+    Convolution,
+    Downsampling,
+    Gradient,
+    Identity,
+    Inpainting,
+    LinearOperator,
+    Scaled,
+    Stacked,
+    Sum,
+)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -71,9 +84,101 @@ def _convolution(
     return build
 
 
+def random_mask(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    """About half of the pixels, at random."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+
+
+def _downsampling(
+    size: tuple[int, int],
+    factor: int,
+    image: tuple[int, int, int],
+    boundary: Boundary,
+    *,
+    signed: bool = False,
+    center: tuple[int, int] | None = None,
+) -> Callable[[torch.dtype], LinearOperator]:
+    def build(dtype: torch.dtype) -> LinearOperator:
+        kernel = random_kernel(size, signed=signed, dtype=dtype)
+        return Downsampling(kernel, factor, image, boundary, center=center)
+
+    return build
+
+
+def _blur(
+    dtype: torch.dtype,
+    boundary: Boundary = "reflect",
+    *,
+    channels: int = 1,
+    seed: int = 0,
+    signed: bool = False,
+) -> Convolution:
+    kernel = random_kernel((3, 5), dtype=dtype, seed=seed, signed=signed)
+    return Convolution(kernel, (channels, 7, 8), boundary)
+
+
 METHODS: tuple[Literal["fft", "direct"], ...] = ("fft", "direct")
 
 OPERATORS: list[OperatorCase] = [
     OperatorCase(f"{boundary}-{blur.label}-{method}", _convolution(blur, boundary, method))
     for boundary, blur, method in itertools.product(BOUNDARIES, BLURS, METHODS)
 ]
+
+SAMPLING: list[OperatorCase] = [
+    OperatorCase("identity", lambda dtype: Identity((3, 5, 6))),
+    OperatorCase("inpainting-grey", lambda dtype: Inpainting(random_mask((7, 8)))),
+    OperatorCase(
+        "inpainting-colour", lambda dtype: Inpainting(random_mask((1, 5, 6)), image_shape=(3, 5, 6))
+    ),
+    OperatorCase("inpainting-each-channel", lambda dtype: Inpainting(random_mask((2, 6, 5)))),
+    *(
+        OperatorCase(f"downsampling-{boundary}-{label}", _downsampling(*shape, boundary, **options))
+        for boundary in BOUNDARIES
+        for label, shape, options in (
+            ("grey", ((3, 5), 2, (1, 8, 10)), {}),
+            ("colour-signed", ((5, 3), 3, (2, 9, 6)), {"signed": True}),
+            ("even-off-centre", ((2, 4), 2, (1, 6, 8)), {"center": (1, 0)}),
+        )
+    ),
+    OperatorCase("downsampling-uneven", _downsampling((3, 3), 3, (1, 8, 7), "replicate")),
+    OperatorCase("downsampling-large-kernel", _downsampling((7, 7), 4, (1, 8, 8), "circular")),
+]
+
+DIFFERENCES: list[OperatorCase] = [
+    OperatorCase("gradient", lambda dtype: Gradient((2, 6, 7))),
+    OperatorCase("gradient-spacing", lambda dtype: Gradient((1, 5, 8), (2.0, 0.3))),
+    OperatorCase("gradient-one-row", lambda dtype: Gradient((1, 1, 7))),
+    OperatorCase("gradient-two-rows", lambda dtype: Gradient((1, 2, 2))),
+]
+
+COMBINED: list[OperatorCase] = [
+    OperatorCase("mask-after-blur", lambda dtype: Inpainting(random_mask((7, 8))) @ _blur(dtype)),
+    OperatorCase(
+        "blur-after-mask",
+        lambda dtype: Composition(
+            _blur(dtype, "valid", channels=2), Inpainting(random_mask((2, 7, 8)))
+        ),
+    ),
+    OperatorCase("gradient-after-blur", lambda dtype: Gradient((1, 7, 8)) @ _blur(dtype)),
+    OperatorCase("scaled-blur", lambda dtype: 2.5 * _blur(dtype, "circular")),
+    OperatorCase("negative-mask", lambda dtype: Scaled(-0.5, Inpainting(random_mask((7, 8))))),
+    OperatorCase(
+        "stacked-blurs", lambda dtype: Stacked([_blur(dtype), 0.5 * _blur(dtype, "valid", seed=1)])
+    ),
+    OperatorCase(
+        "blur-beside-gradient", lambda dtype: Stacked([_blur(dtype), Gradient((1, 7, 8))])
+    ),
+    OperatorCase("sum-of-blurs", lambda dtype: _blur(dtype) + _blur(dtype, "constant", seed=2)),
+    OperatorCase(
+        "sharpening", lambda dtype: Sum([2 * Identity((1, 7, 8)), -1 * _blur(dtype, "replicate")])
+    ),
+    OperatorCase(
+        "nested",
+        lambda dtype: (
+            Inpainting(random_mask((7, 8)))
+            @ (_blur(dtype) + 0.5 * (_blur(dtype, seed=3) @ _blur(dtype, "constant", seed=4)))
+        ),
+    ),
+]
+
+OPERATORS += SAMPLING + DIFFERENCES + COMBINED

@@ -22,7 +22,9 @@ from pnp_recon.errors import OutputError
 from pnp_recon.report import (
     FILES,
     KernelRecord,
+    PhysicsRecord,
     Quality,
+    RegulariserRecord,
     ReportError,
     Run,
     SourceFile,
@@ -202,6 +204,40 @@ def test_report_without_reference_or_kernel(tmp_path: Path) -> None:
     report = json.loads(write_report(tmp_path, run)[0].read_text(encoding="utf-8"))
     assert report["kernel"] is None
     assert report["metrics"] == {"before": None, "after": None}
+
+
+def test_report_of_other_physics_with_a_regulariser(tmp_path: Path) -> None:
+    physics = PhysicsRecord(
+        "parallel beam",
+        {"angles": 60, "pixel": 0.7, "detector": "flat", "offset": None},
+        "X-rays crossed the <object> at 60 angles.",
+        shown="filtered back-projection",
+        picture=torch.rand(60, 40, generator=torch.Generator().manual_seed(0)),
+        caption="the sinogram",
+    )
+    prior = RegulariserRecord("total variation", guarantees.firm("Moreau"), {"weight": 0.1})
+    run = make_run(
+        kernel=None, physics=physics, denoiser=prior, noise_words="1 % of the largest value"
+    )
+    paths = write_report(tmp_path, run)
+    report = json.loads(paths[0].read_text(encoding="utf-8"))
+    validate_report(report)
+    assert report["physics"]["parameters"]["angles"] == 60
+    assert report["denoiser"]["kind"] == "regulariser"
+    assert report["noise"]["words"] == "1 % of the largest value"
+    page = paths[3].read_text(encoding="utf-8")
+    for words in (
+        "at 60 angles",
+        "&lt;object&gt;",
+        "before: filtered back-projection",
+        "the sinogram",
+        "lower its total variation",
+        "noise level is 1 % of the largest value",
+        "Regulariser",
+    ):
+        assert words in page, words
+    for words in ("blur", "camera", "network", "σ·255"):
+        assert words not in page, words
 
 
 def test_report_of_a_run_that_stopped_at_once(tmp_path: Path) -> None:

@@ -9,15 +9,22 @@ the worst of them, in the order 0, 3, 4, 2.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pnp_recon.cli.common import package_version, run_app
-from pnp_recon.cli.deblur_batch import PROGRAM, run_batch
-from pnp_recon.cli.deblur_plan import Options
+from pnp_recon.cli.batch import run_batch
+from pnp_recon.cli.command import Command
+from pnp_recon.cli.common import run_app
+from pnp_recon.cli.options import RunOptions, make_app, output_option
+from pnp_recon.errors import InputError
+
+if TYPE_CHECKING:
+    from pnp_recon.cli.plan import Job
+    from pnp_recon.cli.problem import Problem, Session
 
 HELP = """Deblur photographs, with a certificate: which theorem proves that the iteration \
 converges, with which numbers, and what the run then showed.
@@ -31,6 +38,16 @@ Exit codes: 0 converged; 2 bad input; 3 stopped before it converged (limit or Ct
 is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C before \
 there was a picture. Several files: the worst of them, in the order 0, 3, 4, 2."""
 
+KERNELS = ("motion", "trajectory", "gaussian", "disk", "uniform")
+# What of --length, --angle and --kernel-size a kernel can use.
+_USES = {
+    "motion": {"--length", "--angle", "--kernel-size"},
+    "trajectory": {"--kernel-size"},
+    "gaussian": {"--length", "--kernel-size"},
+    "disk": {"--length", "--kernel-size"},
+    "uniform": {"--kernel-size"},
+}
+
 
 class Boundary(StrEnum):
     valid = "valid"
@@ -40,184 +57,94 @@ class Boundary(StrEnum):
     constant = "constant"
 
 
-class SolverName(StrEnum):
-    auto = "auto"
-    drs = "pnp-drs"
-    hqs = "pnp-hqs"
-    pgd = "pnp-pgd"
+@dataclass(frozen=True)
+class DeblurOptions(RunOptions):
+    """The options of `pnp-deblur`."""
 
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Precision(StrEnum):
-    float32 = "float32"
-    float64 = "float64"
-
-
-# Plain help: typer's rich help imports a Markdown parser and a syntax highlighter, 0.3 s of them.
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{PROGRAM} {package_version()}")
-        raise typer.Exit
-
-
-@app.command(help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-def _command(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="IN...", help="Picture files, folders, or globs in quotes."),
-    ],
-    output: Annotated[str | None, typer.Option(
-        "-o", "--output", metavar="OUT",
-        help="File, or folder (for several pictures). Default: NAME_deblurred.EXT beside IN.",
-    )] = None,
+    # fmt: off
+    output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
     kernel: Annotated[str, typer.Option(
         "--kernel", metavar="NAME|FILE",
-        help="motion, trajectory, gaussian, disk, uniform, or a file "
-        "(.png, .tif, .npy, .mat).",
-    )] = "motion",
+        help="motion, trajectory, gaussian, disk, uniform, or a file (.png, .tif, .npy, .mat).",
+    )] = "motion"
     length: Annotated[float | None, typer.Option(
         "--length",
         help="Motion: length in pixels. Gaussian: standard deviation (default 2). "
         "Disk: radius (default 4).",
-    )] = None,
+    )] = None
     angle: Annotated[float | None, typer.Option(
-        "--angle",
-        help="Motion: degrees, counter-clockwise, 0 is horizontal.",
-    )] = None,
+        "--angle", help="Motion: degrees, counter-clockwise, 0 is horizontal.",
+    )] = None
     kernel_size: Annotated[int | None, typer.Option(
         "--kernel-size", help="Side of the kernel, odd, in pixels.",
-    )] = None,
+    )] = None
     boundary: Annotated[Boundary, typer.Option(
         "--boundary",
         help="What lies beyond the border. valid: unknown, and restored with the picture; right "
         "for photographs, no ringing from the opposite side.",
-    )] = Boundary.valid,
+    )] = Boundary.valid
     linear_light: Annotated[bool, typer.Option(
         "--linear-light",
         help="Undo the sRGB curve first: a camera blurs light, not stored values.",
-    )] = False,
+    )] = False
     simulate: Annotated[bool, typer.Option(
         "--simulate",
         help="IN is clean: blur it and add noise first, then compare. With --boundary valid the "
         "result lacks the border that the simulated camera did not see. Motion without --length "
         "and --angle is 15 pixels at 30 degrees.",
-    )] = False,
-    seed: Annotated[int, typer.Option(
-        "--seed", min=0, help="Of the random trajectory and of simulated noise.",
-    )] = 0,
+    )] = False
     sigma: Annotated[str | None, typer.Option(
         "--sigma", metavar="auto|S|S/255",
         help="Noise level, such as 0.03 or 7.65/255. Default: auto (estimated); 2.55/255 with "
         "--simulate.",
-    )] = None,
-    reference: Annotated[Path | None, typer.Option(
-        "--reference", metavar="GT",
-        help="The true picture (for several pictures: a folder with the same names).",
-    )] = None,
-    denoiser: Annotated[str, typer.Option(
-        "--denoiser", metavar="NAME|PATH",
-        help="A shipped model, a model file, or auto (by grey or colour).",
-    )] = "auto",
-    solver: Annotated[SolverName, typer.Option(
-        "--solver", help="The iteration.",
-    )] = SolverName.auto,
-    strength: Annotated[str, typer.Option(
-        "--strength", metavar="auto|F",
-        help="Above 1 smoother, below 1 sharper.",
-    )] = "auto",
-    step: Annotated[float | None, typer.Option(
-        "--step", help="Step size of pnp-pgd.",
-    )] = None,
-    max_iter: Annotated[int | None, typer.Option(
-        "--max-iter", min=1, help="Iteration limit.",
-    )] = None,
-    tol: Annotated[float | None, typer.Option(
-        "--tol", help="Stop at this relative residual (default 1e-5).",
-    )] = None,
-    time_limit: Annotated[float | None, typer.Option(
-        "--time-limit", help="Stop after so many seconds.",
-    )] = None,
-    device: Annotated[Device, typer.Option("--device", help="Where to compute.")]
-    = Device.auto,
-    dtype: Annotated[Precision, typer.Option("--dtype", help="Precision.")]
-    = Precision.float32,
-    require_certificate: Annotated[bool, typer.Option(
-        "--require-certificate",
-        help="Write nothing and exit 4 unless convergence is proven and the run agrees.",
-    )] = False,
-    allow_uncertified: Annotated[bool, typer.Option(
-        "--allow-uncertified",
-        help="Run outside the proven range too, and say that there is no guarantee.",
-    )] = False,
-    report: Annotated[Path | None, typer.Option(
-        "--report", metavar="DIR",
-        help="Write report.html, report.json, residuals.csv and figure.png there.",
-    )] = None,
-    save_residuals: Annotated[Path | None, typer.Option(
-        "--save-residuals", metavar="CSV", help="Write the residuals.",
-    )] = None,
-    overwrite: Annotated[bool, typer.Option(
-        "--overwrite",
-        help="Replace existing results. The input itself is never replaced.",
-    )] = False,
-    as_json: Annotated[bool, typer.Option(
-        "--json",
-        help="Print one JSON object (a list for a folder, a glob or several names) and nothing "
-        "else.",
-    )] = False,
-    quiet: Annotated[bool, typer.Option(
-        "--quiet", "-q", help="One line for each picture, no live line.",
-    )] = False,
-    verbose: Annotated[bool, typer.Option(
-        "-v", "--verbose", help="More details, and tracebacks of errors.",
-    )] = False,
-    version: Annotated[bool, typer.Option(
-        "--version", callback=_print_version, is_eager=True, help="Print the version.",
-    )] = False,
-) -> int:  # fmt: skip
-    options = Options(
-        inputs=tuple(inputs),
-        output=None if output is None else Path(output),
-        kernel=kernel,
-        length=length,
-        angle=angle,
-        kernel_size=kernel_size,
-        seed=seed,
-        sigma=sigma,
-        boundary=boundary.value,
-        denoiser=denoiser,
-        solver=solver.value,
-        strength=strength,
-        step=step,
-        max_iter=max_iter,
-        tol=tol,
-        time_limit=time_limit,
-        device=device.value,
-        dtype=dtype.value,
-        simulate=simulate,
-        linear_light=linear_light,
-        reference=reference,
-        report=report,
-        residuals=save_residuals,
-        require_certificate=require_certificate,
-        allow_uncertified=allow_uncertified,
-        overwrite=overwrite,
-        output_is_folder=output is not None and output.endswith("/"),
-    )
-    return run_batch(options, as_json=as_json, quiet=quiet, verbose=verbose)
+    )] = None
+    # fmt: on
+
+    @property
+    def kernel_file(self) -> Path | None:
+        return None if self.kernel in KERNELS else Path(self.kernel)
+
+    def companions(self, source: Path) -> tuple[Path, ...]:
+        return () if self.kernel_file is None else (self.kernel_file,)
+
+    def check(self) -> None:
+        super().check()
+        if self.kernel_file is not None and not self.kernel_file.exists():
+            raise InputError(
+                f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
+                "kernel file"
+            )
+        given = {
+            "--length": self.length,
+            "--angle": self.angle,
+            "--kernel-size": self.kernel_size,
+        }
+        used = _USES.get(self.kernel, set())
+        for option, value in given.items():
+            if value is not None and option not in used:
+                fits = f"it takes {', '.join(sorted(used))}" if used else "a file is complete"
+                raise InputError(f"{option} does not go with --kernel {self.kernel}: {fits}")
+
+
+def _prepare(job: Job, session: Session[DeblurOptions]) -> Problem:
+    from pnp_recon.cli.deblur_problem import make_problem  # loads torch
+
+    return make_problem(job, session)
+
+
+COMMAND = Command("pnp-deblur", "_deblurred", _prepare)
+
+
+def _run(options: DeblurOptions) -> int:
+    return run_batch(COMMAND, options)
+
+
+app = make_app(COMMAND.program, HELP, DeblurOptions, _run)
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return run_app(app, PROGRAM, argv)
+    return run_app(app, COMMAND.program, argv)
 
 
 if __name__ == "__main__":

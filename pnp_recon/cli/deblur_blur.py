@@ -10,7 +10,7 @@ from torch import Tensor
 
 from operators import kernels
 from operators.kernel_files import load_kernel
-from pnp_recon.cli.deblur_plan import Options
+from pnp_recon.cli.deblur import DeblurOptions
 from pnp_recon.files import sha256_of
 from pnp_recon.report import KernelRecord, SourceFile
 
@@ -45,7 +45,7 @@ class Blur:
         return [f"blur: {record.name}{': ' if numbers else ''}{numbers}{known}"]
 
 
-def find_blur(options: Options, x: Tensor, source: Path) -> Blur:
+def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     """The blur that the options ask for; `x` (1, C, H, W) is the degraded picture.
 
     Raises:
@@ -87,7 +87,7 @@ def _from_file(path: Path) -> Blur:
     return Blur(kernel, record, SourceFile("kernel", path, sha256_of(path), shape))
 
 
-def _motion(options: Options, x: Tensor, source: Path) -> Blur:
+def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     length, angle, size = options.length, options.angle, options.kernel_size
     if options.simulate:
         length = SIMULATED_LENGTH if length is None else length

@@ -7,13 +7,13 @@ by Ctrl-C. Torch is imported after parsing.
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pnp_recon.cli.common import INTERRUPTED, choose_device, run_app
+from pnp_recon.cli.options import Device
 from pnp_recon.cli.train_options import (
     TrainOptions,
     check_name,
@@ -30,12 +30,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich, and it fits eighty columns
 )
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 _QUIET = typer.Option("--quiet", "-q", help="Errors only.")

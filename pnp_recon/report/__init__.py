@@ -25,20 +25,31 @@ from pnp_recon.report.document import (
     schema,
     validate_report,
 )
-from pnp_recon.report.run import KernelRecord, Quality, Run, SourceFile
+from pnp_recon.report.run import (
+    KernelRecord,
+    PhysicsRecord,
+    Quality,
+    RegulariserRecord,
+    Run,
+    SourceFile,
+    noise_words,
+)
 from pnp_recon.solvers import History
 
 __all__ = [
     "FILES",
     "SCHEMA_VERSION",
     "KernelRecord",
+    "PhysicsRecord",
     "Quality",
+    "RegulariserRecord",
     "ReportError",
     "Run",
     "SourceFile",
     "build_report",
     "certificate_block",
     "check_report_target",
+    "noise_words",
     "plain_json",
     "residuals_csv",
     "schema",

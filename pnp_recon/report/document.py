@@ -13,7 +13,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -24,10 +24,10 @@ from torch import Tensor
 
 from pnp_recon.errors import PnPReconError
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.report.run import KernelRecord, Quality, Run
+from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
 from pnp_recon.solvers import Certificate, Solution
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 _LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
 
@@ -63,15 +63,17 @@ def build_report(run: Run) -> dict[str, Any]:
         "linear_light": run.linear_light,
         "environment": environment(run.device, run.dtype),
         "kernel": _kernel(run.kernel),
+        "physics": _physics(run.physics),
         "operator": {
             "name": run.operator.name,
             "boundary": run.boundary,
             "image_shape": run.operator.image_shape,
             "measurement_shape": run.operator.measurement_shape,
         },
-        "noise": {"level": run.noise_level, "origin": run.noise_origin},
+        "noise": _noise(run),
         "denoiser": {
             "name": run.denoiser.name,
+            "kind": run.prior_kind,
             "sha256": run.denoiser_sha256,
             "guarantee": _guarantee(run.denoiser.guarantee),
         },
@@ -180,6 +182,8 @@ def validate_report(report: Mapping[str, Any]) -> None:
 
 def plain_json(value: Any) -> Any:
     """Any value as JSON holds it: tensors as lists, paths and others as text, NaN as null."""
+    if isinstance(value, StrEnum):
+        return value.value
     if isinstance(value, Enum):
         return value.name.lower()
     if value is None or isinstance(value, bool | int | str):
@@ -217,6 +221,19 @@ def _kernel(kernel: KernelRecord | None) -> dict[str, Any] | None:
         "shape": tuple(kernel.weights.shape),
         "weights": kernel.weights.detach().cpu(),
     }
+
+
+def _physics(physics: PhysicsRecord | None) -> dict[str, Any] | None:
+    if physics is None:
+        return None
+    return {"name": physics.name, "parameters": physics.parameters, "words": physics.words}
+
+
+def _noise(run: Run) -> dict[str, Any]:
+    level, words = run.noise_level, run.noise_words
+    if words is None and level is not None:
+        words = noise_words(level, run.noise_origin)
+    return {"level": level, "origin": run.noise_origin, "words": words}
 
 
 def _quality(quality: Quality | None) -> dict[str, float] | None:

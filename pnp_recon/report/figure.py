@@ -44,11 +44,9 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
         place.set_title(_title(title, quality), color=_INK, fontsize=12)
         place.add_patch(_frame(window))
         _show(close, picture[..., window[0] : window[1], window[2] : window[3]])
-    bottom = rows[2].subplots(1, 2, width_ratios=[1, 3] if run.kernel is not None else [0.02, 3])
-    if run.kernel is not None:
-        _kernel(bottom[0], run)
-    else:
-        bottom[0].set_axis_off()
+    beside = run.kernel is not None or (run.physics is not None and run.physics.picture is not None)
+    bottom = rows[2].subplots(1, 2, width_ratios=[1, 3] if beside else [0.02, 3])
+    _physics(bottom[0], run)
     _residuals(bottom[1], run)
     colour = _INK if run.solution.certificate.holds else _RED
     rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
@@ -139,13 +137,20 @@ def _headline(run: Run) -> str:
     return "certified: the iteration is proven to converge"
 
 
-def _kernel(axes: Axes, run: Run) -> None:
-    assert run.kernel is not None
-    axes.imshow(run.kernel.weights.detach().cpu().numpy(), cmap="magma", vmin=0)
-    height, width = run.kernel.weights.shape
-    axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=_INK, fontsize=11)
+def _physics(axes: Axes, run: Run) -> None:
+    """The kernel, or what else shows the physics, or nothing."""
     axes.set_xticks([])
     axes.set_yticks([])
+    physics = run.physics
+    if run.kernel is not None:
+        axes.imshow(run.kernel.weights.detach().cpu().numpy(), cmap="magma", vmin=0)
+        height, width = run.kernel.weights.shape
+        axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=_INK, fontsize=11)
+    elif physics is not None and physics.picture is not None:
+        axes.imshow(_array(physics.picture[None, None]), cmap="gray", vmin=0, vmax=1)
+        axes.set_title(physics.caption, color=_INK, fontsize=11)
+    else:
+        axes.set_axis_off()
 
 
 def _residuals(axes: Axes, run: Run) -> None:

@@ -43,13 +43,29 @@ dt { font-weight: 600; } dd { margin: 0 0 .7em 0; }
 img.wide { width: 100%; }
 """
 
-_GLOSSARY = (
-    ("Noise level σ", "How strongly random grain moves a pixel, as a share of the range from "
-     "black (0) to white (1). σ·255 = 2.55 is fine grain, 25 is coarse."),
-    ("Blur kernel", "The small picture that a single point of light becomes. A straight line is "
-     "motion, a disc is defocus."),
-    ("Denoiser", "A trained network that removes grain from a picture. It holds the knowledge of "
-     "what pictures look like."),
+_NOISE = (
+    "Noise level σ",
+    "How strongly random grain moves a pixel, as a share of the range from black (0) to white "
+    "(1). σ·255 = 2.55 is fine grain, 25 is coarse.",
+)
+_KERNEL = (
+    "Blur kernel",
+    "The small picture that a single point of light becomes. A straight line is motion, a disc "
+    "is defocus.",
+)
+_PRIORS = {
+    "denoiser": (
+        "Denoiser",
+        "A trained network that removes grain from a picture. It holds the knowledge of what "
+        "pictures look like.",
+    ),
+    "regulariser": (
+        "Regulariser",
+        "A number that is small for what pictures look like. Total variation is the sum of all "
+        "steps from pixel to pixel: small for flat areas with few edges.",
+    ),
+}
+_ALWAYS = (
     ("Residual", "How much the picture still changes in one step. Near zero: it has settled."),
     ("Averaged map", "A step that never moves two pictures further apart, with something to "
      "spare: α < 1 says how much (the smaller, the more). Repeating such a step settles."),
@@ -71,7 +87,7 @@ def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
         _section("What is proven", _proven(report["certificate"])),
         _section("What was observed", _observed(report, figure)),
         _section("Numbers", _rows(_numbers(report))),
-        _section("Words", _glossary()),
+        _section("Words", _glossary(report)),
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -124,13 +140,25 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
             sure = kernel["confidence"]
             said = "" if sure is None else f", with confidence {sure:.2f} of 1"
             yield f"The kernel was estimated from the picture itself{said}."
+    if report["physics"] is not None and report["physics"]["words"]:
+        yield report["physics"]["words"]
     if noise["level"] is not None:
-        yield f"Its noise level is σ·255 = {255 * noise['level']:.3g} ({noise['origin']})."
-    yield (
-        f"The method {report['solver']['name']} then repeated one step {status['iterations']} "
-        "times: make the picture agree with what the camera saw, then remove noise with the "
-        f"network {report['denoiser']['name']}."
+        yield f"Its noise level is {noise['words']}."
+    what = "the camera saw" if kernel is not None else "was measured"
+    prior = report["denoiser"]
+    change = (
+        f"remove noise with the network {prior['name']}"
+        if prior["kind"] == "denoiser"
+        else f"lower its {prior['name']}"
     )
+    if status["iterations"]:
+        yield (
+            f"The method {report['solver']['name']} then repeated one step "
+            f"{status['iterations']} times: make the picture agree with what {what}, then "
+            f"{change}."
+        )
+    else:
+        yield f"The method was {report['solver']['name']}."
     yield f"It ended like this: {status['message']}."
     before, after = report["metrics"]["before"], report["metrics"]["after"]
     if before and after:
@@ -146,8 +174,11 @@ def _notes(report: Mapping[str, Any]) -> str:
 
 
 def _pictures(run: Run) -> str:
+    state = "degraded" if run.physics is None else run.physics.shown
+    if run.kernel is not None:
+        state = "blurred" + (" by us" if run.simulated else "")
     shown = [
-        ("before: blurred" + (" by us" if run.simulated else ""), picture_png(run.degraded)),
+        (f"before: {state}", picture_png(run.degraded)),
         ("after: restored", picture_png(run.restored)),
     ]
     if run.reference is not None:
@@ -157,6 +188,8 @@ def _pictures(run: Run) -> str:
         height, width = run.kernel.weights.shape
         caption = f"the blur kernel, {width}×{height} pixels"
         out.append(_figure(kernel_png(run.kernel.weights), caption, "kernel"))
+    elif run.physics is not None and run.physics.picture is not None:
+        out.append(_figure(picture_png(run.physics.picture[None, None]), run.physics.caption))
     return f'<div class="pictures">{"".join(out)}</div>'
 
 
@@ -244,8 +277,11 @@ def _rows(pairs: Iterable[tuple[str, str]]) -> str:
     return f"<table>{cells}</table>"
 
 
-def _glossary() -> str:
-    items = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in _GLOSSARY)
+def _glossary(report: Mapping[str, Any]) -> str:
+    words = [] if report["physics"] else [_NOISE]
+    words += [_KERNEL] if report["kernel"] else []
+    words += [_PRIORS[report["denoiser"]["kind"]], *_ALWAYS]
+    items = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in words)
     return f"<dl>{items}</dl>"
 
 

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from pnp_recon.denoisers import Denoiser
+from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers import Solution
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that went in: `role` is "input", "reference" or "kernel"."""
+    """A file that went in: `role` is "input", "reference", "kernel", "mask" or "geometry"."""
 
     role: str
     path: Path
@@ -50,6 +51,36 @@ class KernelRecord:
     method: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class PhysicsRecord:
+    """How the measurement came about, where it is no blur.
+
+    Attributes:
+        name: "inpainting", "parallel beam", ...
+        parameters: plain values (rate, seed, number of angles ...).
+        words: sentences for somebody who reads no formulas.
+        shown: caption of `Run.degraded` ("with missing pixels", "filtered back-projection").
+        picture: (h, w) in [0, 1], shown beside the residuals (a mask, a sinogram), or None;
+            `caption` says what it is.
+    """
+
+    name: str
+    parameters: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    words: str = ""
+    shown: str = "degraded"
+    picture: Tensor | None = None
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class RegulariserRecord:
+    """The prior of a run without a denoiser: what is proven about its proximal map."""
+
+    name: str
+    guarantee: Guarantee
+    parameters: Mapping[str, float | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Quality:
     """How close a picture is to the reference."""
@@ -65,9 +96,12 @@ class Run:
     Attributes:
         solution: what the solver returned.
         operator: the operator A; `boundary` its border rule in words.
-        denoiser: the denoiser that ran, `denoiser_sha256` of its weights if it has any.
+        denoiser: the denoiser that ran, `denoiser_sha256` of its weights if it has any; or the
+            regulariser in its place.
         kernel: the blur, or None where the operator is none.
-        noise_level: standard deviation, [0, 1] scale; `noise_origin` says how it is known.
+        physics: what the measurement is where it is no blur.
+        noise_level: standard deviation in the units of the measurement ([0, 1] for a picture);
+            `noise_origin` says how it is known, `noise_words` both where σ·255 is not the unit.
         degraded, restored, reference: (1, C, H, W) in [0, 1], of one shape, as they are viewed.
         files: what went in, with hashes. `output` is the picture that came out.
         before, after: quality against the reference.
@@ -80,14 +114,16 @@ class Run:
 
     solution: Solution
     operator: LinearOperator
-    denoiser: Denoiser
+    denoiser: Denoiser | RegulariserRecord
     degraded: Tensor
     restored: Tensor
     reference: Tensor | None = None
     boundary: str | None = None
     kernel: KernelRecord | None = None
+    physics: PhysicsRecord | None = None
     noise_level: float | None = None
     noise_origin: str = "given"
+    noise_words: str | None = None
     denoiser_sha256: str | None = None
     files: tuple[SourceFile, ...] = ()
     output: Path | None = None
@@ -101,3 +137,13 @@ class Run:
     simulated: bool = False
     linear_light: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def prior_kind(self) -> str:
+        """Which of the two the prior is: "denoiser" or "regulariser"."""
+        return "denoiser" if isinstance(self.denoiser, Denoiser) else "regulariser"
+
+
+def noise_words(level: float, origin: str) -> str:
+    """The noise level of a picture for reading; `level` on the [0, 1] scale."""
+    return f"σ·255 = {255 * level:.3g} ({origin})"

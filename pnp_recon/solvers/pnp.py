@@ -1,6 +1,7 @@
 """Plug-and-play iterations: a data step, a denoiser, the box [0, 1].
 
-P is the projection onto the box, N the denoiser at a fixed level, f = ½‖A· − y‖².
+P is the projection onto the box, N the denoiser at a fixed level, f = φ(A ·) the
+data fidelity.
 
 * PnP-PGD  T = P ∘ N_λ ∘ (I − τ∇f), 0 < τ < 2/L, N_λ = (1−λ)I + λN.
 * PnP-HQS  T = P ∘ N_λ ∘ prox_{γf}, any γ > 0: the proximal map is firmly nonexpansive, so the
@@ -24,7 +25,7 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import StepSizeError
-from pnp_recon.fidelity import LeastSquares
+from pnp_recon.fidelity import Fidelity
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.base import Solver, Step, norms
 from pnp_recon.solvers.certificate import Certificate, Constant
@@ -76,7 +77,7 @@ class Plugged:
 class _PnP(Solver):
     """What the three iterations share."""
 
-    fidelity: LeastSquares
+    fidelity: Fidelity
     denoiser: Plugged
     relaxation: float
     start: Tensor
@@ -122,9 +123,9 @@ class _PnP(Solver):
     def _prox_constants(self, gamma: float) -> tuple[Constant, ...]:
         how = (
             "closed form"
-            if self.fidelity.A.prox_closed_form
-            else "conjugate gradients; each error is at most the recomputed residual, since "
-            "I + γAᵀA ⪰ I, and its tolerance falls like 1/k² down to rounding"
+            if self.fidelity.exact_prox
+            else "an inner iteration; each error is at most the recomputed residual, as the "
+            "objective is 1-strongly convex, and its tolerance falls like 1/k² down to rounding"
         )
         return (Constant("coupling γ", gamma, f"any γ > 0 is covered; prox by {how}"),)
 
@@ -144,6 +145,8 @@ class _PnP(Solver):
             reason = f"A_adjoint of operator '{operator.name}' is not the transpose of A"
         elif gamma is None and not operator.has_norm_bound:
             reason = f"no proven bound of the norm of operator '{operator.name}' is known"
+        elif gamma is None and math.isinf(self.fidelity.lipschitz):
+            reason = f"the gradient of the fidelity '{self.fidelity.name}' is not Lipschitz"
         for name, value in (("relaxation", self.relaxation), ("gamma", gamma)):
             if value is not None and not 0 < value < math.inf:
                 reason = f"{name} {value:.6g} is not a positive number"
@@ -165,7 +168,9 @@ class PnPPGD(_PnP):
         limit = 2 / self.fidelity.lipschitz
         constants = (
             Constant("‖A‖", self.fidelity.A.norm_bound, self.fidelity.A.norm_certificate.method),
-            Constant("L = ‖A‖²", self.fidelity.lipschitz, "square of the bound above"),
+            Constant(
+                "L", self.fidelity.lipschitz, f"gradient of the {self.fidelity.name} fidelity"
+            ),
             Constant("step τ", self.step_size, f"covered range (0, {limit:.6g})"),
             self.denoiser.constant(),
         )
@@ -213,8 +218,7 @@ class PnPHQS(_PnP):
         return Step(into_box(self._relaxed(x)), error)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
-        exact = self.fidelity.A.prox_closed_form
-        return None if exact else self._inner_tolerance(z, iteration)
+        return None if self.fidelity.exact_prox else self._inner_tolerance(z, iteration)
 
     def parameters(self) -> dict[str, float]:
         return {"gamma": self.gamma, **super().parameters()}
@@ -260,8 +264,11 @@ class PnPDRS(_PnP):
         return Step(z + self.relaxation * (reflected - z), 2 * self.relaxation * error)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
-        exact = self.fidelity.A.prox_closed_form
-        return None if exact else 2 * self.relaxation * self._inner_tolerance(z, iteration)
+        return (
+            None
+            if self.fidelity.exact_prox
+            else 2 * self.relaxation * self._inner_tolerance(z, iteration)
+        )
 
     def image(self, z: Tensor) -> Tensor:
         return self._prox(z, self.gamma, LAST)[0].clamp(0, 1)

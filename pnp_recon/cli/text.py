@@ -1,4 +1,4 @@
-"""What `pnp-deblur` says about a finished or failed picture: lines, one line, or JSON."""
+"""What a command says about a finished or failed input: lines, one line, or JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pnp_recon.cli.common import NOT_CONVERGED, OK
 
 if TYPE_CHECKING:
-    from pnp_recon.cli.deblur_job import Result
+    from pnp_recon.cli.job import Result
     from pnp_recon.report import Run
 
 
@@ -73,7 +73,7 @@ def as_json(result: Result) -> dict[str, Any]:
     from pnp_recon.report import certificate_block, plain_json
 
     run, job = result.run, result.job
-    solution, kernel = run.solution, run.kernel
+    solution, kernel, physics = run.solution, run.kernel, run.physics
     quality = {
         when: None if value is None else {"psnr": value.psnr, "ssim": value.ssim}
         for when, value in (("before", run.before), ("after", run.after))
@@ -98,9 +98,13 @@ def as_json(result: Result) -> dict[str, Any]:
                 "parameters": kernel.parameters,
                 "confidence": kernel.confidence,
             },
+            "physics": None
+            if physics is None
+            else {"name": physics.name, "parameters": physics.parameters},
             "operator": run.operator.name,
             "boundary": run.boundary,
             "denoiser": run.denoiser.name,
+            "method": run.options.get("method"),
             "solver": solution.solver,
             "parameters": solution.parameters,
             "certificate": certificate_block(solution.certificate),
@@ -131,7 +135,7 @@ def _details(run: Run) -> list[str]:
     times = ", ".join(f"{key} {value:.2f}" for key, value in run.timings.items())
     return [
         f"solver: {run.solution.solver} ({numbers})",
-        f"denoiser: {run.denoiser.name}, SHA-256 {run.denoiser_sha256 or 'none'}",
+        f"{run.prior_kind}: {run.denoiser.name}, SHA-256 {run.denoiser_sha256 or 'none'}",
         f"operator: {run.operator.name}, {run.operator.image_shape} -> "
         f"{run.operator.measurement_shape}",
         f"device: {run.device}, {run.dtype}, {torch.get_num_threads()} threads",

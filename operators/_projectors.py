@@ -1,0 +1,171 @@
+"""The two ways to run a ray transform: a stored sparse matrix, or a call to ODL every time.
+
+Both map a batch (N, *image) to (N, *measured) and back, and are linear: `apply_projector` makes
+them differentiable, any number of times, since the derivative of each map is the other.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from operators._odl import Backend, coefficients, odl_ray_transform, unique_angles
+from operators.scan_geometry import ScanGeometry
+
+
+class Projector(Protocol):
+    """Maps images (N, *image) to measurements (N, *measured), and back by the transpose.
+
+    `row_terms` and `column_terms` bound how many products one entry of A x and of Aᵀ y sums up.
+    """
+
+    row_terms: int
+    column_terms: int
+
+    def run(self, t: Tensor, transposed: bool) -> Tensor: ...
+
+
+class _Apply(torch.autograd.Function):
+    """A x or Aᵀ y; the backward pass is the other one, and is differentiable in turn."""
+
+    @staticmethod
+    def forward(t: Tensor, projector: Projector, transposed: bool) -> Tensor:
+        return projector.run(t, transposed)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _, ctx.projector, ctx.transposed = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _Apply.apply(grads[0], ctx.projector, not ctx.transposed), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+        return _Apply.apply(tangent, ctx.projector, ctx.transposed)
+
+
+def apply_projector(projector: Projector, t: Tensor, transposed: bool = False) -> Tensor:
+    """A t, or Aᵀ t if `transposed`; differentiable in both directions, twice and more."""
+    return _Apply.apply(t, projector, transposed)
+
+
+class MatrixProjector:
+    """A and its transpose as sparse matrices, applied to all slices of a batch at once.
+
+    The coefficients are stored once per precision and device that they are asked for in.
+    """
+
+    def __init__(self, geometry: ScanGeometry, image_shape: tuple[int, int]) -> None:
+        matrix = coefficients(geometry, image_shape)
+        self.image_shape = image_shape
+        self.measured_shape = geometry.measured_shape
+        self.nonnegative = bool(matrix.nnz == 0 or matrix.data.min() >= 0)
+        self._matrices: dict[tuple[torch.dtype, torch.device, bool], Tensor] = {}
+        for transposed in (False, True):
+            csr = matrix.T.tocsr() if transposed else matrix
+            csr.sort_indices()
+            terms = int((csr.indptr[1:] - csr.indptr[:-1]).max(initial=0))
+            if transposed:
+                self.column_terms = terms
+            else:
+                self.row_terms = terms
+            key = (torch.float32, torch.device("cpu"), transposed)
+            self._matrices[key] = _csr(
+                torch.from_numpy(csr.indptr),
+                torch.from_numpy(csr.indices),
+                torch.from_numpy(csr.data).to(torch.float32),
+                csr.shape,
+            )
+
+    def run(self, t: Tensor, transposed: bool) -> Tensor:
+        shape = self.image_shape if transposed else self.measured_shape
+        matrix = self._matrix(t, transposed)
+        columns = t.reshape(t.shape[0], -1)
+        if len(columns) == 1:
+            return matrix.mv(columns[0]).reshape(1, *shape)
+        return (matrix @ columns.T).T.reshape(-1, *shape)
+
+    def _matrix(self, like: Tensor, transposed: bool) -> Tensor:
+        key = (like.dtype, like.device, transposed)
+        if key not in self._matrices:
+            stored = self._matrices[torch.float32, torch.device("cpu"), transposed]
+            with torch.inference_mode(False), torch.no_grad():
+                self._matrices[key] = _csr(
+                    stored.crow_indices().to(like.device),
+                    stored.col_indices().to(like.device),
+                    stored.values().to(like.device, like.dtype),
+                    stored.shape,
+                )
+        return self._matrices[key]
+
+
+def _csr(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    with warnings.catch_warnings(), torch.inference_mode(False):
+        warnings.simplefilter("ignore", UserWarning)  # torch: 'CSR support is in beta state'
+        return torch.sparse_csr_tensor(rows, columns, values, shape)
+
+
+class OdlProjector:
+    """ODL's ray transform, one slice (or volume) per call, in float32.
+
+    ODL's adjoint belongs to weighted spaces: its factor, weight of a measured value over weight of
+    a pixel, is taken out, which leaves the Euclidean transpose.
+    """
+
+    def __init__(
+        self, geometry: ScanGeometry, image_shape: tuple[int, ...], backend: Backend, device: str
+    ) -> None:
+        self.geometry = geometry
+        self.backend = backend
+        self.image_shape = image_shape
+        self.measured_shape = geometry.measured_shape
+        self._slices_first = geometry.kind == "parallel_3d" and len(image_shape) == 3
+        if self._slices_first:
+            self.measured_shape = (image_shape[0], *geometry.measured_shape)
+        self.device = torch.device(device)
+        self._transform = odl_ray_transform(geometry, image_shape, backend, device)
+        self._angles, order = unique_angles(geometry)
+        self._order = torch.from_numpy(order)
+        weights = self._transform.range.weighting.const, self._transform.domain.weighting.const
+        self._unweight = float(weights[1] / weights[0])
+        # At most two pixels per row or column that a ray crosses; at most this many rays of a view
+        # within reach of one pixel, as interpolation widens both to twice their size.
+        self.row_terms = 2 * sum(image_shape[-2:]) + 8
+        reach = 2 * math.sqrt(2) * geometry.pixel_mm * _largest_magnification(geometry, image_shape)
+        self.column_terms = len(geometry.angles) * (2 + math.ceil(reach / geometry.detector_mm))
+
+    def run(self, t: Tensor, transposed: bool) -> Tensor:
+        call = self._back if transposed else self._forth
+        with torch.no_grad():
+            return torch.stack([call(part.to(torch.float32)) for part in t]).to(t)
+
+    def _forth(self, image: Tensor) -> Tensor:
+        views = self._call(self._transform, image)[self._order.to(image.device)]
+        return views.transpose(0, 1) if self._slices_first else views
+
+    def _back(self, measured: Tensor) -> Tensor:
+        views = measured.transpose(0, 1) if self._slices_first else measured
+        summed = views.new_zeros(len(self._angles), *views.shape[1:])  # repeated views add up
+        summed.index_add_(0, self._order.to(views.device), views)
+        return self._unweight * self._call(self._transform.adjoint, summed)
+
+    def _call(self, operator: Any, t: Tensor) -> Tensor:
+        if operator.domain.impl == "numpy":
+            result = operator(operator.domain.element(t.contiguous().cpu().numpy())).asarray()
+            return torch.from_numpy(np.array(result, dtype=np.float32)).to(t.device)
+        result = operator(operator.domain.element(t.contiguous().to(self.device)))
+        return result.data.to(t.device)
+
+
+def _largest_magnification(geometry: ScanGeometry, image_shape: tuple[int, ...]) -> float:
+    if geometry.source_radius is None or geometry.detector_radius is None:
+        return 1.0
+    radius = math.hypot(*image_shape[-2:]) / 2 * geometry.pixel_mm
+    distance = geometry.source_radius + geometry.detector_radius
+    return distance / (geometry.source_radius - radius)

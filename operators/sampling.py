@@ -1,0 +1,223 @@
+"""Pictures with missing pixels, and pictures that are only noisy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from operators.base import LinearOperator, OperatorError
+from operators.conjugate_gradient import image_norms
+from operators.norms import NormBound
+
+# How much a coarser level counts against a pixel of full weight where pixels are filled in.
+# Measured on three photographs: within 0.2 dB of the best choice from 50 % to 95 % missing.
+COARSE_WEIGHT = 0.02
+
+
+class Inpainting(LinearOperator):
+    """y = mask · x on the full grid: pixels outside the mask are zero in y.
+
+    What a given measurement holds there does not matter, as long as it is finite.
+
+    Args:
+        mask: True or 1 where a pixel is known, False or 0 where it is missing; (H, W) or
+            (1, H, W) for all channels alike, or (C, H, W).
+        image_shape: (C, H, W); default the shape of the mask, with one channel for (H, W).
+        noise_model: applied by `forward`, to known pixels only.
+
+    Raises:
+        OperatorError: for a mask that is not binary, of another size than the image, or without a
+            known pixel.
+
+    The norm is one: AᵀA is diagonal with entries 0 and 1. The proximal map is a closed form.
+    """
+
+    prox_closed_form = True
+    mask: Tensor
+
+    def __init__(
+        self,
+        mask: Tensor,
+        image_shape: Sequence[int] | None = None,
+        *,
+        noise_model: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        known = _checked_mask(mask)
+        shape = tuple(known.shape) if image_shape is None else tuple(image_shape)
+        missing = 1 - float(known.float().mean())
+        super().__init__(
+            f"inpainting of {missing:.1%} missing pixels",
+            shape,
+            shape,
+            nonnegative=True,
+            noise_model=noise_model,
+        )
+        if known.shape[1:] != shape[1:] or known.shape[0] not in (1, shape[0]):
+            raise OperatorError(
+                f"the mask has shape {tuple(mask.shape)}, the image {shape}, (C, H, W); give a "
+                "mask of the image's height and width, with one channel or one per channel"
+            )
+        # A tensor made under inference_mode could not be used in a differentiated call later.
+        with torch.inference_mode(False):
+            self.register_buffer("mask", known.clone())
+
+    def _forward_map(self, x: Tensor) -> Tensor:
+        return x * self.mask.to(x.device)  # ten times as fast as torch.where
+
+    def _transpose_map(self, y: Tensor) -> Tensor:
+        return self._forward_map(y)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A x with noise at the known pixels; zero at the missing ones."""
+        return self.A(super().forward(x))
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Aᵀ A x = A x, a projection."""
+        return self.A(x)
+
+    def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
+        """mask · y, the solution of smallest norm; `tol` and `max_iter` are not needed."""
+        return self.A_adjoint(y)
+
+    def prox_l2_with_error(
+        self,
+        z: Tensor,
+        y: Tensor,
+        gamma: float | Tensor,
+        x0: Tensor | None = None,
+        *,
+        tol: float | Tensor = 1e-4,
+        max_iter: int = 200,
+    ) -> tuple[Tensor, Tensor]:
+        """See `LinearOperator`; (z + γ y) / (1 + γ) at known pixels, z at missing ones."""
+        step = self._checked_gamma(gamma, z)
+        self._check(y, self.measurement_shape, "measurement")
+        share = step / (1 + step) * self.mask.to(z.device)
+        return torch.lerp(z, y, share), torch.zeros_like(image_norms(z))
+
+    def initial_guess(self, y: Tensor) -> Tensor:
+        """y with its missing pixels filled from known ones around them, from coarse to fine.
+
+        Normalised convolution (Knutsson & Westin 1993) on the levels of a pyramid, as in the
+        push-pull of Gortler et al. 1996: smooth at any distance from what is known. A channel
+        without a known pixel becomes mid-grey.
+        """
+        known = self.mask.to(y.device).expand(y.shape)
+        y = self.A_adjoint(y)
+        return torch.where(known, y, _fill(y, known.to(y.dtype)))
+
+    def _prove_norm(self) -> NormBound:
+        return NormBound(1.0, 1.0, "diagonal with entries 0 and 1", "exact")
+
+    def _state_token(self) -> object:
+        return self.mask._version
+
+
+class Identity(LinearOperator):
+    """y = x: denoising. Norm one, proximal map in closed form.
+
+    Args:
+        image_shape: (C, H, W).
+        noise_model: applied by `forward`.
+    """
+
+    prox_closed_form = True
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        *,
+        noise_model: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__(
+            "identity", image_shape, image_shape, nonnegative=True, noise_model=noise_model
+        )
+
+    def _forward_map(self, x: Tensor) -> Tensor:
+        return x
+
+    def _transpose_map(self, y: Tensor) -> Tensor:
+        return y
+
+    def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
+        """y itself."""
+        return self.A_adjoint(y)
+
+    def prox_l2_with_error(
+        self,
+        z: Tensor,
+        y: Tensor,
+        gamma: float | Tensor,
+        x0: Tensor | None = None,
+        *,
+        tol: float | Tensor = 1e-4,
+        max_iter: int = 200,
+    ) -> tuple[Tensor, Tensor]:
+        """See `LinearOperator`; (z + γ y) / (1 + γ)."""
+        step = self._checked_gamma(gamma, z)
+        self._check(y, self.measurement_shape, "measurement")
+        return (z + step * y) / (1 + step), torch.zeros_like(image_norms(z))
+
+    def initial_guess(self, y: Tensor) -> Tensor:
+        """y itself."""
+        return self.A_adjoint(y)
+
+    def _prove_norm(self) -> NormBound:
+        return NormBound(1.0, 1.0, "the identity", "exact")
+
+
+def _checked_mask(mask: Tensor) -> Tensor:
+    """The mask as booleans (1 or C, H, W)."""
+    if not isinstance(mask, Tensor):
+        raise OperatorError(f"the mask is a {type(mask).__name__}; expected a torch tensor")
+    if mask.ndim not in (2, 3) or mask.numel() == 0:
+        raise OperatorError(
+            f"the mask has shape {tuple(mask.shape)}; expected (H, W), (1, H, W) or (C, H, W)"
+        )
+    known = mask.detach() == 1
+    others = int((~known & (mask.detach() != 0)).sum())  # NaN is neither
+    if others:
+        raise OperatorError(
+            f"the mask is not binary: {others} of {mask.numel()} values are neither 0 nor 1; "
+            "compare it with a threshold, 1 (True) meaning known"
+        )
+    if not bool(known.any()):
+        raise OperatorError(
+            "all pixels are missing: the mask is 0 everywhere; 1 (True) marks known pixels, so it "
+            "may have to be inverted"
+        )
+    return known if mask.ndim == 3 else known[None]
+
+
+def _fill(values: Tensor, weight: Tensor) -> Tensor:
+    """A smooth picture through `values` (B, C, h, w), which are already multiplied by `weight`."""
+    total, share = _smooth(values), _smooth(weight)
+    if max(values.shape[-2:]) <= 2:  # the stencil covers all of it
+        return torch.where(share > 0, total / share.clamp_min(1e-30), 0.5)
+    if bool((share > 0.2).all()):
+        return total / share
+    coarse = _fill(*(functional.avg_pool2d(_even(t), 2) for t in (values, weight)))
+    coarse = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear")
+    coarse = coarse[..., : values.shape[-2], : values.shape[-1]]
+    return (total + COARSE_WEIGHT * coarse) / (share + COARSE_WEIGHT)
+
+
+def _even(t: Tensor) -> Tensor:
+    """One more row or column of nothing, where needed to halve the size."""
+    return functional.pad(t, (0, t.shape[-1] % 2, 0, t.shape[-2] % 2))
+
+
+def _smooth(t: Tensor) -> Tensor:
+    """Each axis convolved with (1, 2, 1) / 4, zero beyond the border."""
+    for rows, columns in ((1, 0), (0, 1)):
+        t = functional.pad(t, (columns, columns, rows, rows))
+        n, m = t.shape[-2] - 2 * rows, t.shape[-1] - 2 * columns
+        t = (
+            t[..., :n, :m]
+            + 2 * t[..., rows : n + rows, columns : m + columns]
+            + t[..., 2 * rows :, 2 * columns :]
+        ) / 4
+    return t

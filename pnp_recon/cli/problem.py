@@ -1,0 +1,105 @@
+"""What a command hands to the shared run, and what the files of one call share.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic
+
+import torch
+from torch import Tensor
+
+from operators.base import LinearOperator
+from pnp_recon import weights
+from pnp_recon.cli.common import choose_device
+from pnp_recon.cli.options import Options, Precision
+from pnp_recon.denoisers import Denoiser
+from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
+from pnp_recon.solvers import Solution
+
+
+@dataclass
+class Session(Generic[Options]):
+    """Options, device, precision, and denoisers once loaded."""
+
+    options: Options
+    device: torch.device = field(init=False)
+    dtype: torch.dtype = field(init=False)
+    denoisers: dict[str, Denoiser] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.device = choose_device(self.options.device)
+        is_double = self.options.dtype == Precision.float64
+        self.dtype = torch.float64 if is_double else torch.float32
+
+    def denoiser(self, channels: int, model: str | None = None) -> Denoiser:
+        """The denoiser that --denoiser names; `model` is what auto means, None: by channels."""
+        name = self.options.denoiser
+        if name == "auto":
+            name = weights.AUTO[channels] if model is None else model
+        if name not in self.denoisers:
+            self.denoisers[name] = weights.load_denoiser(
+                name, device=str(self.device), dtype=self.dtype
+            )
+        return self.denoisers[name]
+
+    def tensor(self, values: Tensor) -> Tensor:
+        return values.to(self.device, self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """y = A x + noise, and how its solution is shown, judged, written and described.
+
+    What is shown is a picture (1, C, H, W) in [0, 1] (it is clipped); reports, PSNR and SSIM are
+    about it.
+
+    Attributes:
+        y: the measurement (1, *A.measurement_shape).
+        A: the operator.
+        noise_level: standard deviation of the noise in y; `noise_origin` says how it is known.
+        degraded: the measurement as a picture, of the size of what is shown.
+        show: an iterate (1, *A.image_shape) -> the picture that is shown.
+        write: (path, solution) -> writes the file, returns what it could not hold.
+        reference: the true picture, as shown, where it is known.
+        files: what was read, with hashes; the input comes first.
+        lines: said before the run.
+        warnings: what must not be overlooked.
+        noise_words: the noise level in words, where σ·255 is not the unit.
+        kernel: the blur; physics: what else the measurement is.
+        boundary: the border rule in words.
+        linear_light: see `report.Run`.
+        solver: what `--solver auto` means for a denoiser; None: the default of `reconstruct`.
+        model: what `--denoiser auto` means; None: the shipped model for the channels.
+        arguments: more keyword arguments of `reconstruct`.
+        solve: a method of its own (a direct formula) in place of `reconstruct`.
+    """
+
+    y: Tensor
+    A: LinearOperator
+    noise_level: float
+    noise_origin: str
+    degraded: Tensor
+    show: Callable[[Tensor], Tensor]
+    write: Callable[[Path, Tensor], list[str]]
+    reference: Tensor | None = None
+    files: tuple[SourceFile, ...] = ()
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    noise_words: str | None = None
+    kernel: KernelRecord | None = None
+    physics: PhysicsRecord | None = None
+    boundary: str | None = None
+    linear_light: bool = False
+    solver: str | None = None
+    model: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    solve: Callable[[], Solution] | None = None
+
+    @property
+    def noise_in_words(self) -> str:
+        return self.noise_words or noise_words(self.noise_level, self.noise_origin)

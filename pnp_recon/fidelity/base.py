@@ -1,0 +1,161 @@
+"""The contract of a data fidelity f(x) = φ(A x): a convex loss φ of the data, and an operator.
+
+A solver uses f by its gradient, by its proximal map, or, through duality, by the proximal map of φ
+alone, which is a closed form for every loss here.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from operators.base import LinearOperator
+from operators.conjugate_gradient import image_norms
+from operators.norms import round_up
+from pnp_recon.errors import InputError
+
+# Iterations of an inner proximal map before it returns what it has, and how often it looks.
+INNER_LIMIT = 500
+CHECK_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Fidelity(ABC):
+    """φ(A x) for measurements y (B, *measurement_shape) of pictures x (B, C, H, W).
+
+    φ is a sum over the entries of the data; each picture of the batch is by itself.
+
+    Raises:
+        InputError: y lies outside the domain, see `check`.
+    """
+
+    A: LinearOperator
+    y: Tensor
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Refuse data that the loss is not defined for.
+
+        Raises:
+            InputError: the shape of y is not that of the operator's measurements.
+        """
+        shape = self.A.measurement_shape
+        if self.y.ndim != len(shape) + 1 or tuple(self.y.shape[1:]) != shape:
+            expected = ", ".join(("B", *map(str, shape)))
+            raise InputError(
+                f"the measurement has shape {tuple(self.y.shape)}; operator '{self.A.name}' "
+                f"gives ({expected})"
+            )
+
+    # ---- the loss, in the space of the data -------------------------------------------------
+
+    @abstractmethod
+    def loss(self, v: Tensor) -> Tensor:
+        """φ(v) for each picture, (B,); inf outside the domain."""
+
+    @abstractmethod
+    def loss_gradient(self, v: Tensor) -> Tensor:
+        """∇φ(v)."""
+
+    @abstractmethod
+    def loss_prox(self, v: Tensor, step: float | Tensor) -> Tensor:
+        """argmin_u step·φ(u) + ½‖u − v‖², in closed form.
+
+        Args:
+            v: (B, *measurement_shape).
+            step: > 0; a number, or a tensor that broadcasts to v (diagonal step sizes).
+        """
+
+    @property
+    @abstractmethod
+    def loss_lipschitz(self) -> float:
+        """Proven Lipschitz constant of ∇φ; inf where there is none."""
+
+    @property
+    def loss_strong_convexity(self) -> float:
+        """An m ≥ 0 with φ − m/2 ‖·‖² convex."""
+        return 0.0
+
+    def conjugate_prox(self, u: Tensor, step: float | Tensor) -> Tensor:
+        """prox of step·φ*, by Moreau's identity: u − step·prox_{φ/step}(u/step)."""
+        return u - step * self.loss_prox(u / step, 1 / step)
+
+    # ---- the fidelity, in the space of pictures ---------------------------------------------
+
+    def value(self, x: Tensor) -> Tensor:
+        """f(x) for each picture, (B,)."""
+        return self.loss(self.A.A(x))
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """Aᵀ∇φ(A x)."""
+        return self.A.A_adjoint(self.loss_gradient(self.A.A(x)))
+
+    @property
+    def lipschitz(self) -> float:
+        """Proven upper bound of the gradient's Lipschitz constant; inf where there is none."""
+        constant = self.loss_lipschitz
+        if constant == 0 or math.isinf(constant):
+            return constant
+        return round_up(constant * self.A.norm_bound**2)
+
+    @property
+    def has_prox(self) -> bool:
+        """`prox` can be had, to any accuracy that the precision allows."""
+        return True
+
+    @property
+    def exact_prox(self) -> bool:
+        """`prox` is a closed form."""
+        return False
+
+    def prox(
+        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """argmin γ f(x) + ½‖x − z‖², and a proven bound (B,) on the error.
+
+        The default serves every smooth f: the objective F is 1-strongly convex, so that any x̂ is
+        within ‖∇F(x̂)‖ of the minimiser; Nesterov's method with constant momentum (Nesterov 2004,
+        Thm 2.2.3, scheme 2.2.22) brings that below `tol`.
+
+        Args:
+            z: (B, C, H, W).
+            gamma: > 0.
+            start: where the inner iteration starts; z if None. The last result of an outer loop
+                saves most of the work.
+            tol: wanted error of each picture, absolute, Euclidean. It is no error to miss it.
+
+        Raises:
+            InputError: f is not smooth, so that only its loss has a proximal map.
+        """
+        if not self.has_prox:
+            raise InputError(
+                f"the fidelity '{self.name}' has no proximal map on pictures, only one of its "
+                "loss; use a solver that splits the operator off (pdhg)"
+            )
+        if not 0 < gamma < math.inf:
+            raise InputError(f"gamma is {gamma}; expected a finite number > 0")
+        smoothness = 1 + gamma * self.lipschitz
+        root = math.sqrt(smoothness)
+        momentum = (root - 1) / (root + 1)
+        wide = torch.promote_types(z.dtype, self.A.certificate_dtype)
+        center = z.to(wide)
+        x = center if start is None else start.to(wide)
+        with torch.no_grad():
+            ahead = x
+            slope = ahead - center + gamma * self.gradient(ahead)
+            for iteration in range(INNER_LIMIT):
+                if iteration % CHECK_EVERY == 0 and bool((image_norms(slope) <= tol).all()):
+                    break
+                x, before = ahead - slope / smoothness, x
+                ahead = x + momentum * (x - before)
+                slope = ahead - center + gamma * self.gradient(ahead)
+            found = ahead.to(z.dtype)
+            return found, image_norms(slope) + image_norms(ahead - found.to(wide))

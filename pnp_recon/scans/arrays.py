@@ -1,0 +1,280 @@
+"""Named arrays in .npy, .npz, .h5, .mat and .tif files: which there are, and one of them read.
+
+Knows formats, not scans: what an array means is decided in `files`. An array is listed without
+being read where the format allows, so that its size can be held against the memory first.
+Whatever the readers stumble over becomes one `InputError` of one line.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators._memory import available_bytes
+from operators._memory import readable as size_text
+from pnp_recon.errors import InputError
+
+# Beside the array itself: its float32 copy, and the copy in another order of its axes.
+_COPIES = 2
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An array that a file holds.
+
+    Attributes:
+        shape, dtype: as stored; those of a MATLAB variable as MATLAB shows it.
+        load: reads it; only while the file is open.
+        attributes: what an HDF5 file says about it, text only.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    load: Callable[[], NDArray[Any]]
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.dtype.kind in "biuf" and math.prod(self.shape) > 0
+
+
+Entries = dict[str, Entry]
+
+SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff")
+
+
+@contextmanager
+def open_arrays(path: str | os.PathLike[str]) -> Iterator[Entries]:
+    """The arrays of a file by name; the one of a .npy or .tif file is called "".
+
+    Pickled objects are never loaded. Several pages of a TIFF file are one array, pages first.
+
+    Raises:
+        InputError: the file is missing, empty, damaged, or its suffix is not one of `SUFFIXES`.
+    """
+    file = Path(path)
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{file} ends in {suffix or 'nothing'}; expected one of {', '.join(SUFFIXES)}"
+        )
+    check_file(file)
+    reader = _READERS.get(suffix, _open_hdf5)
+    with readable(file), reader(file) as entries:
+        yield entries
+
+
+def check_file(file: Path) -> None:
+    """Refuse what is no file with something in it (InputError)."""
+    if not file.is_file():
+        found = "is a folder" if file.is_dir() else "does not exist"
+        raise InputError(f"{file} {found}; expected a file, check the path")
+    if file.stat().st_size == 0:
+        raise InputError(f"{file} is empty; copy or export it again")
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Turn whatever a parser raises within into one InputError that names the file."""
+    tiff_log = logging.getLogger("tifffile")
+    disabled, tiff_log.disabled = tiff_log.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of duplicate names, odd tags, and so on
+            yield
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(str(file)) else f"{file}: {text}") from error
+    except PermissionError as error:
+        raise InputError(f"{file} may not be read (permission denied); copy it") from error
+    except Exception as error:  # the parsers raise anything, from OSError to zlib.error
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(
+            f"{file} cannot be read as {file.suffix.lower() or 'this kind of file'} ({reason}); it "
+            "is damaged or of another kind, copy or export it again"
+        ) from error
+    finally:
+        tiff_log.disabled = disabled
+
+
+def choose(entries: Entries, key: str | None, dimensions: tuple[int, ...]) -> str:
+    """Name of the array that `key` means, or of the only numeric one with as many dimensions.
+
+    Raises:
+        InputError: there is no such array, or several; the message lists what there is.
+    """
+    numeric = {name: entry for name, entry in entries.items() if entry.is_numeric}
+    listing = ", ".join(describe(name, entry) for name, entry in numeric.items()) or "none"
+    if key is not None:
+        if key in numeric:
+            return key
+        if key in entries:
+            raise InputError(f"{key!r} is no array of real numbers; the file holds {listing}")
+        raise InputError(f"holds no array {key!r}; choose one of: {listing}")
+    fitting = [name for name, entry in numeric.items() if len(entry.shape) in dimensions]
+    if len(fitting) == 1:
+        return fitting[0]
+    wanted = " or ".join(str(number) for number in dimensions)
+    if fitting:
+        raise InputError(f"holds several arrays: {listing}; choose one of them by its key")
+    raise InputError(f"holds no array of {wanted} dimensions; found {listing}")
+
+
+def describe(name: str, entry: Entry) -> str:
+    return f"{name} ({'×'.join(map(str, entry.shape)) or 'one number'})".strip()
+
+
+def load(entry: Entry, what: str) -> NDArray[np.float32]:
+    """An array as float32, if it fits into memory.
+
+    Raises:
+        InputError: not numbers, too large for the memory that is free, or values that are not
+            finite or too large for float32.
+    """
+    if not entry.is_numeric:
+        raise InputError(
+            f"{what} is of type {entry.dtype} and shape {entry.shape}; expected numbers"
+        )
+    count = math.prod(entry.shape)
+    check_memory(count * (entry.dtype.itemsize + 4 * _COPIES), f"{what} {entry.shape}")
+    with np.errstate(over="ignore"):
+        values = np.asarray(entry.load()).astype(np.float32)
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise InputError(
+            f"{what} holds {bad} values of {count} that are not finite (NaN or infinity); repair "
+            "or mask them first"
+        )
+    return values
+
+
+def check_memory(needed: int, what: str) -> None:
+    """Refuse, before anything is allocated, what does not fit into the free memory.
+
+    Raises:
+        InputError: says how much is needed and how much there is.
+    """
+    free = available_bytes()
+    if needed > free:
+        raise InputError(
+            f"{what} needs about {size_text(needed)} of memory, {size_text(free)} are free; take "
+            "fewer slices at a time, bin the detector or use a larger machine"
+        )
+
+
+# ---- one reader for each format ------------------------------------------------------------
+
+
+@contextmanager
+def _open_npy(file: Path) -> Iterator[Entries]:
+    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise InputError("is an archive of several arrays; give it the suffix .npz")
+    yield {"": Entry(array.shape, array.dtype, lambda: array)}
+
+
+@contextmanager
+def _open_npz(file: Path) -> Iterator[Entries]:
+    with np.load(file, allow_pickle=False) as archive:
+        if isinstance(archive, np.ndarray):
+            raise InputError("is a single array; give it the suffix .npy")
+        yield {name: _npz_entry(archive, name) for name in archive.files}
+
+
+def _npz_entry(archive: Any, name: str) -> Entry:
+    with archive.zip.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(member)
+    return Entry(shape, dtype, lambda: archive[name])
+
+
+@contextmanager
+def _open_tiff(file: Path) -> Iterator[Entries]:
+    import tifffile
+
+    with tifffile.TiffFile(file) as tiff:
+        if len(tiff.series) != 1:
+            raise InputError(
+                f"holds {len(tiff.series)} series of pages of different size; save one of them"
+            )
+        series = tiff.series[0]
+        if "S" in series.axes:
+            raise InputError("is a colour picture; expected one channel")
+        yield {"": Entry(tuple(series.shape), np.dtype(series.dtype), lambda: series.asarray())}
+
+
+@contextmanager
+def _open_hdf5(file: Path) -> Iterator[Entries]:
+    import h5py
+
+    with h5py.File(file, "r") as handle:
+        entries: Entries = {}
+
+        def visit(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                entries[name] = _hdf5_entry(item)
+
+        handle.visititems(visit)
+        yield entries
+
+
+def _hdf5_entry(item: Any) -> Entry:
+    attributes = {}
+    for name, value in item.attrs.items():
+        text = value.decode(errors="replace") if isinstance(value, bytes) else value
+        if isinstance(text, str):
+            attributes[name] = str(text)
+    return Entry(item.shape, item.dtype, lambda: item[()], attributes)
+
+
+@contextmanager
+def _open_mat(file: Path) -> Iterator[Entries]:
+    import h5py
+
+    if h5py.is_hdf5(file):  # version 7.3 keeps the transposed arrays in HDF5
+        with _open_hdf5(file) as stored:
+            yield {
+                name: _transposed(one)
+                for name, one in stored.items()
+                if not name.startswith("#")
+                and one.attributes.get("MATLAB_class") not in ("char", "cell", "function_handle")
+            }
+        return
+    from scipy.io import loadmat
+
+    variables = loadmat(file)
+    yield {
+        name: _held(value)
+        for name, value in variables.items()
+        if not name.startswith("__") and isinstance(value, np.ndarray)
+    }
+
+
+def _transposed(stored: Entry) -> Entry:
+    return Entry(stored.shape[::-1], stored.dtype, lambda: stored.load().T)
+
+
+def _held(value: NDArray[Any]) -> Entry:
+    return Entry(value.shape, value.dtype, lambda: value)
+
+
+_READERS = {
+    ".npy": _open_npy,
+    ".npz": _open_npz,
+    ".tif": _open_tiff,
+    ".tiff": _open_tiff,
+    ".mat": _open_mat,
+}

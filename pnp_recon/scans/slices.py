@@ -1,0 +1,171 @@
+"""Slices to simulate a scan from: DICOM, an archive of CT slices, or any picture."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pnp_recon.colour import to_grey
+from pnp_recon.errors import InputError
+from pnp_recon.files import sha256_of
+from pnp_recon.images import read_picture
+from pnp_recon.inputs import SUFFIXES as PICTURES
+from pnp_recon.scans.arrays import check_file, load, open_arrays, readable
+
+# Nothing absorbs less than nothing: scanners pad the corners with −2000 or −3024.
+_AIR = -1024.0
+
+# An archive stores HU + 1024, so that whole numbers without sign hold them.
+_ARCHIVE_SHIFT = 1024.0
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """A clean slice.
+
+    Attributes:
+        values: (1, 1, H, W) float32, in HU, or in [0, 1] for a picture.
+        unit: "HU" or "picture".
+        pixel_mm: side of a pixel in mm, or None where the file does not say.
+        source: the file.
+        name: file name, with the index where the file holds several.
+        sha256: of the file's bytes, hexadecimal.
+    """
+
+    values: Float[Tensor, "1 1 H W"]
+    unit: Literal["HU", "picture"]
+    pixel_mm: float | None
+    source: Path
+    name: str
+    sha256: str
+
+
+def read_slice(
+    path: str | os.PathLike[str], index: int | None = None, split: str | None = None
+) -> Slice:
+    """A slice from a DICOM file (.dcm, .ima, or by its content), a .npz archive or a picture.
+
+    A picture is read as `pnp_recon.images.read_picture` does and made grey; its [0, 1] stays.
+
+    Args:
+        path: the file.
+        index: which slice of an archive, from 0.
+        split: count `index` among the slices of this split ("train", "val") only.
+
+    Raises:
+        InputError: missing, damaged or of another kind; an archive without an index, or an index
+            that it does not have; an index for a file of one slice.
+    """
+    file = Path(path)
+    if file.suffix.lower() == ".npz":
+        return _read_archive(file, index, split)
+    if index is not None or split is not None:
+        raise InputError(f"{file} holds one slice; leave out the index and the split")
+    check_file(file)
+    if file.suffix.lower() in (".dcm", ".ima") or _is_dicom(file):
+        return read_dicom(file)
+    if file.suffix.lower() not in PICTURES:
+        raise InputError(
+            f"{file} is no slice; expected DICOM, an .npz archive or a picture "
+            f"({', '.join(PICTURES)})"
+        )
+    picture = read_picture(file)
+    return Slice(to_grey(picture.pixels), "picture", None, file, file.name, picture.sha256)
+
+
+def read_dicom(path: str | os.PathLike[str]) -> Slice:
+    """One CT slice in Hounsfield units: stored value × RescaleSlope + RescaleIntercept.
+
+    Padding and whatever else lies below −1024 HU becomes −1024 HU.
+
+    Raises:
+        InputError: pydicom is not installed (pip install "pnp-recon[ct]"), the file is missing,
+            damaged, compressed in a way that cannot be read here, of another modality than CT, of
+            several frames, without rescaling, or its pixels are not square.
+    """
+    file = Path(path)
+    try:
+        import pydicom
+    except ImportError as error:
+        raise InputError(
+            f"{file}: DICOM needs pydicom, which is not installed; install pnp-recon[ct]"
+        ) from error
+    check_file(file)
+    with readable(file):
+        dataset = pydicom.dcmread(file)
+        modality = str(dataset.get("Modality", "unknown"))
+        if modality != "CT":
+            raise InputError(f"is of modality {modality}; expected CT")
+        if "RescaleSlope" not in dataset or "RescaleIntercept" not in dataset:
+            raise InputError("has no RescaleSlope and RescaleIntercept, so its unit is not HU")
+        pixels = np.asarray(dataset.pixel_array)
+        if pixels.ndim != 2:
+            raise InputError(f"holds an array of shape {pixels.shape}; expected a single slice")
+        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+        hounsfield = pixels.astype(np.float64) * slope + intercept
+        if not np.isfinite(hounsfield).all():
+            raise InputError("holds values that are not finite; export it again")
+        spacing = _square(dataset.get("PixelSpacing"))
+    return _in_hounsfield(hounsfield, spacing, file, file.name)
+
+
+def _square(spacing: Any) -> float | None:
+    """Side of a pixel, from the distances of its rows and of its columns."""
+    if not spacing:
+        return None
+    rows, columns = (float(value) for value in spacing)
+    if not (rows > 0 and abs(rows - columns) <= 1e-3 * rows):
+        raise InputError(f"has pixels of {rows} × {columns} mm; expected squares: resample it")
+    return rows
+
+
+def _is_dicom(file: Path) -> bool:
+    """Whether the preamble of 128 bytes is followed by DICM (DICOM PS3.10, 7.1)."""
+    with readable(file), open(file, "rb") as handle:
+        return handle.read(132)[128:] == b"DICM"
+
+
+def _read_archive(file: Path, index: int | None, split: str | None) -> Slice:
+    """Slice of an .npz with `img` (N, H, W) = HU + 1024, and perhaps `split` and `px_mm` (N,)."""
+    with open_arrays(file) as entries:
+        if "img" not in entries or len(entries["img"].shape) != 3:
+            raise InputError(
+                f"holds {', '.join(entries) or 'nothing'}; expected an archive of slices, img "
+                "(slices, rows, columns) in HU + 1024"
+            )
+        count = entries["img"].shape[0]
+        numbers = list(range(count))
+        if split is not None:
+            if "split" not in entries:
+                raise InputError(f"has no splits; leave out {split!r}")
+            names = [str(name) for name in entries["split"].load()]
+            numbers = [number for number in numbers if names[number] == split]
+            if not numbers:
+                known = ", ".join(sorted(set(names)))
+                raise InputError(f"has no split {split!r}; expected one of {known}")
+        if index is None or not 0 <= index < len(numbers):
+            kind = f" of {split}" if split else ""
+            raise InputError(
+                f"holds {len(numbers)} slices{kind}; index {index} found, expected 0 to "
+                f"{len(numbers) - 1}"
+            )
+        number = numbers[index]
+        hounsfield = load(entries["img"], "img")[number].astype(np.float64) - _ARCHIVE_SHIFT
+        sides = load(entries["px_mm"], "px_mm").ravel() if "px_mm" in entries else None
+        spacing = None if sides is None else float(entries["px_mm"].load().ravel()[number])
+    return _in_hounsfield(hounsfield, spacing, file, f"{file.name}[{number}]")
+
+
+def _in_hounsfield(
+    hounsfield: NDArray[np.float64], spacing: float | None, file: Path, name: str
+) -> Slice:
+    values = torch.from_numpy(hounsfield.clip(_AIR).astype(np.float32))[None, None]
+    return Slice(values, "HU", spacing, file, name, sha256_of(file))
