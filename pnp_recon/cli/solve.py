@@ -11,6 +11,7 @@ from typing import Any
 from pnp_recon import guarantees
 from pnp_recon.cli.common import parse_positive
 from pnp_recon.cli.options import Acceleration, Method, Options, RunOptions, SolverName
+from pnp_recon.cli.parts import in_parts
 from pnp_recon.cli.problem import Problem, Session
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import CertificateError, InputError, StepSizeError
@@ -26,6 +27,8 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Denoiser | Regu
         CertificateError: one is required, and the denoiser rules it out before the run.
     """
     options = session.options
+    if problem.prior is not None:
+        return problem.prior
     if options.method == Method.tv:
         moreau = "proximal map of a convex function (Moreau 1965)"
         weight = parse_positive(options.weight, "--weight")
@@ -58,8 +61,11 @@ def solve(
     """Runs the problem's own method, or `reconstruct`."""
     if problem.solve is not None:
         return problem.solve()
+    if problem.parts:
+        return in_parts(problem.parts, look, lambda part, see: solve(part, prior, options, see))
     limits = {"tol": options.tol, "max_iter": options.max_iter, "time_limit": options.time_limit}
     given = {key: value for key, value in limits.items() if value is not None}
+    given = {**problem.limits, **given}
     try:
         return reconstruct(
             problem.y,
@@ -68,7 +74,7 @@ def solve(
             noise_level=problem.noise_level,
             solver=_solver(problem, options),
             step=options.step,
-            stopping=Stopping(**given) if given else None,  # type: ignore[arg-type]
+            stopping=Stopping(**given) if given else None,
             allow_uncertified=options.allow_uncertified,
             callback=look,
             **problem.arguments,
@@ -80,7 +86,9 @@ def solve(
 
 
 def _solver(problem: Problem, options: RunOptions) -> str:
-    is_open = options.solver == SolverName.auto and options.method == Method.pnp
+    # The problem's own solver is for a denoiser, or for the method that has no prior at all.
+    fits = options.method == Method.pnp or problem.prior is not None
+    is_open = options.solver == SolverName.auto and fits
     return problem.solver or "auto" if is_open else options.solver.value
 
 
