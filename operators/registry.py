@@ -17,6 +17,8 @@ OPERATORS: dict[str, str] = {
     "Downsampling": f"norm from the kernel's aliased spectrum, exact where circular; {_BLUR}",
     "Inpainting": "norm 1, exact; prox closed form",
     "Identity": "norm 1, exact; prox closed form",
+    "RayTransform": "norm by Collatz–Wielandt for matched back ends (astra_cpu, exact transpose), "
+    f"no guarantee for unmatched ones; {_CG}",
     "Gradient": f"norm exact, eigenvalues of a path's Laplacian (Strang 1999); {_CG}",
     "Composition": f"norm at most the product of the parts' bounds; {_CG}",
     "Scaled": "norm |c| times that of the part; prox as that of the part",

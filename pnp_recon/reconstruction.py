@@ -1,40 +1,61 @@
-"""`reconstruct(y, A, denoiser, ...)`: the one function that commands and benchmark both call."""
+"""`reconstruct(y, A, prior, ...)`: the one function that commands and benchmark both call.
+
+It fills in what was not given and builds the solver; the loop is `solvers.iterate`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.defaults import automatic
+from pnp_recon.defaults import automatic, total_variation_weight
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
-from pnp_recon.fidelity import LeastSquares
+from pnp_recon.fidelity import Fidelity, LeastSquares
 from pnp_recon.noise import estimate_noise_level
+from pnp_recon.proximal import Regulariser
+from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers import (
+    ACCELERATIONS,
+    ALGEBRAIC,
+    DENOISING,
     PLUG_AND_PLAY,
+    RED,
+    SOLVERS,
     Look,
     Plugged,
-    PnPDRS,
-    PnPHQS,
+    PnPFISTA,
     PnPPGD,
     Solution,
     Solver,
     Stopping,
     iterate,
+    total_variation_solver,
 )
 from pnp_recon.weights import AUTO, load_denoiser
+
+Prior = Denoiser | Regulariser | str
+
+# Solvers whose coupling γ to the data is free; the others of the family take a step size.
+COUPLED = ("pnp-hqs", "pnp-drs")
+# Steps in units of 1/L, of a range (0, 2/L).
+LANDWEBER_STEP, RED_STEP = 1.9, 1.9
 
 
 def reconstruct(
     y: Tensor,
     A: LinearOperator,
-    denoiser: Denoiser | str = "auto",
+    prior: Prior = "auto",
     *,
+    fidelity: Fidelity | None = None,
     noise_level: float | None = None,
     solver: str = "auto",
+    acceleration: str = "none",
     strength: float = 1.0,
     step: float | None = None,
     gamma: float | None = None,
@@ -50,23 +71,28 @@ def reconstruct(
     """Reconstructs pictures from y = A x + noise, with a certificate.
 
     Args:
-        y: measurements (B, C, h, w), pictures in [0, 1].
+        y: measurements (B, *A.measurement_shape) of pictures in [0, 1].
         A: forward operator; see `operators.from_deepinv` for deepinv's.
-        denoiser: a `Denoiser`, the name or path of a model, or "auto" (the shipped model for
-            the picture's channels).
-        noise_level: standard deviation of the noise in y on the [0, 1] scale; estimated where
-            it is None.
-        solver: a name from `PLUG_AND_PLAY`, or "auto".
-        strength: multiplies the weight of the denoiser against the data (1: tuned choice). For
+        prior: what is known of pictures. A `Denoiser`; the name or path of a model; "auto" (the
+            shipped model for the picture's channels, or none for `solver` "landweber", "sirt" or
+            "cgls"); a `Regulariser`; "tv": total variation with an automatic weight, vectorial
+            for three channels.
+        fidelity: how misfit is measured, made of the same y and A; None: least squares.
+        noise_level: standard deviation of the noise in y, in the units of y; estimated where it
+            is None. With a `fidelity` of your own the data count as scaled to noise of level 1.
+        solver: a name from `SOLVERS`, or "auto": pnp-hqs for denoisers, pdhg for functionals of
+            a gradient, FISTA or Douglas–Rachford for others.
+        acceleration: "none", or a name from `ACCELERATIONS`; safeguarded, the theorem stays.
+        strength: multiplies the weight of the prior against the data (1: tuned choice). For
             PnP-PGD, whose coupling the theorem ties to the step, it multiplies the level.
-        step: PnP-PGD only: step size τ in (0, 2/‖A‖²).
-        gamma: PnP-HQS and PnP-DRS: coupling γ > 0; overrides `strength`.
+        step: step size of the solvers that take one; inside the proven range by default.
+        gamma: coupling γ > 0 of splitting methods; overrides `strength`.
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
         denoiser_scaling: c of D_c(x) = D(cx)/c.
         relaxation: λ; see the solver.
         stopping: tolerance and limits.
         allow_uncertified: run outside the theorem's range, and say so in the certificate.
-        start: (B, C, H, W); default: `A.initial_guess(y)`.
+        start: (B, C, H, W); default: `A.initial_guess(y)`, zero for `ALGEBRAIC` solvers.
         reference: the true picture; adds the PSNR to the history.
         callback: called at every look with a `Look`.
 
@@ -79,36 +105,153 @@ def reconstruct(
     """
     if not strength > 0:
         raise InputError(f"strength must be positive, found {strength}")
-    if noise_level is None:
-        noise_level = estimate_noise_level(y)
-    with torch.no_grad():
-        start = A.initial_guess(y) if start is None else start
-    if isinstance(denoiser, str):
-        name = AUTO.get(start.shape[1], AUTO[1]) if denoiser == "auto" else denoiser
-        denoiser = load_denoiser(name, device=str(y.device), dtype=y.dtype)
-    choice = automatic(noise_level, solver)
-    if choice.solver not in PLUG_AND_PLAY:
-        raise InputError(f"unknown solver {solver!r}; known: auto, {', '.join(PLUG_AND_PLAY)}")
-    is_pgd = choice.solver == PnPPGD.name
-    if is_pgd and gamma is not None:
-        raise InputError("gamma belongs to pnp-drs and pnp-hqs; pnp-pgd takes step")
-    if not is_pgd and step is not None:
-        raise InputError(f"step belongs to pnp-pgd; {choice.solver} takes gamma or strength")
     if gamma is not None and not gamma > 0:
         raise InputError(f"gamma must be positive, found {gamma}")
-    if denoiser_level is None:
-        low, high = denoiser.sigma_range
-        level = min(max(choice.level * (strength if is_pgd else 1.0), low), high)
-    else:
-        level = denoiser_level
-    fidelity = LeastSquares(A, y)
-    plugged = Plugged(denoiser, level, denoiser_scaling)
-    weight = choice.relaxation if relaxation is None else relaxation
-    shared = (fidelity, plugged, weight, start, allow_uncertified)
-    chosen: Solver
-    if is_pgd:
-        chosen = PnPPGD(*shared, choice.coupling / fidelity.lipschitz if step is None else step)
-    else:
-        splitting = PnPHQS if choice.solver == PnPHQS.name else PnPDRS
-        chosen = splitting(*shared, choice.coupling / strength if gamma is None else gamma)
+    if solver != "auto" and solver not in SOLVERS:
+        raise InputError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
+    with torch.no_grad():
+        if start is None:
+            # The classical iterations start from nothing: an early stop is their regularisation.
+            empty = solver in ALGEBRAIC
+            start = y.new_zeros(y.shape[0], *A.image_shape) if empty else A.initial_guess(y)
+    problem = _Problem(
+        LeastSquares(A, y) if fidelity is None else fidelity,
+        start,
+        noise_level if fidelity is None else 1.0,
+        strength,
+        allow_uncertified,
+    )
+    chosen = _solver(
+        problem,
+        _prior(prior, solver, problem),
+        solver,
+        _Knobs(step, gamma, relaxation, denoiser_level, denoiser_scaling),
+    )
+    if acceleration != "none":
+        if acceleration not in ACCELERATIONS:
+            known = ", ".join(ACCELERATIONS)
+            raise InputError(f"unknown acceleration {acceleration!r}; known: none, {known}")
+        chosen = ACCELERATIONS[acceleration](chosen)
     return iterate(chosen, stopping, reference=reference, callback=callback)
+
+
+@dataclass(frozen=True)
+class _Knobs:
+    """What the caller sets of the solver; None: the default."""
+
+    step: float | None
+    gamma: float | None
+    relaxation: float | None
+    level: float | None
+    scaling: float
+
+
+@dataclass
+class _Problem:
+    """What every family of solvers is built from."""
+
+    fidelity: Fidelity
+    start: Tensor
+    given_noise: float | None
+    strength: float
+    allow_uncertified: bool
+
+    @property
+    def noise_level(self) -> float:
+        if self.given_noise is None:
+            self.given_noise = estimate_noise_level(self.fidelity.y)
+        return self.given_noise
+
+    @property
+    def scale(self) -> float:
+        """√L of the fidelity, ‖A‖ for least squares; 1 where none is proven."""
+        known = self.fidelity.A.has_norm_bound
+        smoothness = self.fidelity.lipschitz if known else 1.0
+        return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
+
+
+def _prior(prior: Prior, solver: str, problem: _Problem) -> Denoiser | Regulariser | None:
+    """The prior as an object; None for solvers that know none."""
+    if solver in ALGEBRAIC:
+        if isinstance(prior, str) and prior == "auto":
+            return None
+        raise InputError(f"solver {solver} has no prior; leave the prior out, or take another")
+    if not isinstance(prior, str):
+        return prior
+    channels = problem.start.shape[1]
+    if prior == "tv" or (prior == "auto" and solver in ("pdhg",)):
+        weight = total_variation_weight(problem.noise_level, problem.scale) * problem.strength
+        return TotalVariation(weight, "vectorial" if channels == 3 else "isotropic")
+    name = AUTO.get(channels, AUTO[1]) if prior == "auto" else prior
+    return load_denoiser(name, device=str(problem.start.device), dtype=problem.start.dtype)
+
+
+def _solver(
+    problem: _Problem,
+    prior: Denoiser | Regulariser | None,
+    name: str,
+    knobs: _Knobs,
+) -> Solver:
+    if isinstance(prior, Denoiser):
+        if name in ("pdhg",) or name in ALGEBRAIC:
+            known = ", ".join([*PLUG_AND_PLAY, *DENOISING])
+            raise InputError(f"solver {name} takes no denoiser; a denoiser goes into {known}")
+        return _denoising(problem, prior, name, knobs)
+    if name in PLUG_AND_PLAY or name in DENOISING:
+        raise InputError(f"solver {name} takes a denoiser; found {prior}")
+    if prior is None:
+        given = {"step_size": knobs.step, "relaxation": knobs.relaxation}
+        chosen = {key: value for key, value in given.items() if value is not None}
+        if name == "landweber":
+            chosen.setdefault("step_size", LANDWEBER_STEP / problem.scale**2)
+        try:
+            return ALGEBRAIC[name](problem.fidelity, problem.start, **chosen)  # type: ignore[call-arg]
+        except TypeError:
+            raise InputError(f"solver {name} does not take {', '.join(chosen)}") from None
+    return _variational(problem, prior, name, knobs)
+
+
+def _denoising(problem: _Problem, denoiser: Denoiser, solver: str, knobs: _Knobs) -> Solver:
+    base = {"red": "pnp-hqs", "pnp-fista": "pnp-pgd"}.get(solver, solver)
+    choice = automatic(problem.noise_level, base, problem.scale)
+    name = choice.solver if solver == "auto" else solver
+    coupled = choice.solver in COUPLED
+    if name not in COUPLED and knobs.gamma is not None:
+        raise InputError(f"gamma belongs to {' and '.join(COUPLED)}; {name} takes step")
+    if name in COUPLED and knobs.step is not None:
+        raise InputError(f"step belongs to pnp-pgd; {name} takes gamma or strength")
+    level = knobs.level
+    if level is None:
+        low, high = denoiser.sigma_range
+        level = min(max(choice.level * (1.0 if coupled else problem.strength), low), high)
+    shared = (
+        problem.fidelity,
+        Plugged(denoiser, level, knobs.scaling),
+        choice.relaxation if knobs.relaxation is None else knobs.relaxation,
+        problem.start,
+        problem.allow_uncertified,
+    )
+    coupling = choice.coupling / problem.strength if knobs.gamma is None else knobs.gamma
+    if name in COUPLED:
+        return PLUG_AND_PLAY[name](*shared, coupling)
+    if name == "red":
+        # w(I − D_s) is about w s² times the gradient of the log-density: w = 1/γ as in pnp-hqs.
+        smoothness = problem.scale**2 + 2 / coupling
+        return RED(*shared, knobs.step or RED_STEP / smoothness, 1 / coupling)
+    step = choice.coupling / problem.scale**2 if knobs.step is None else knobs.step
+    descent = PnPPGD(*shared, step)
+    return PnPFISTA(descent) if name == "pnp-fista" else descent
+
+
+def _variational(problem: _Problem, prior: Regulariser, solver: str, knobs: _Knobs) -> Solver:
+    given = {"relaxation": knobs.relaxation} if knobs.relaxation is not None else {}
+    if isinstance(prior, TotalVariation) and solver in ("auto", "pdhg"):
+        return total_variation_solver(
+            problem.fidelity,
+            prior.weight,
+            problem.start,
+            coupling=prior.coupling,
+            allow_uncertified=problem.allow_uncertified,
+            **given,
+        )
+    raise InputError(f"solver {solver} does not take the regulariser {prior.name}")

@@ -1,7 +1,7 @@
 """Reconstruction of CT slices: filtered back-projection, tuned TV, certified plug-and-play.
 
-Parallel beam, 60 views of 180°, Gaussian noise of 1 % of the sinogram's maximum, 256² slices in the
-window [-1024, 1500] HU, which is the peak of PSNR and the range of SSIM for every method. Parameters are
+Parallel beam, 60 views of 180°, Gaussian noise of 1 % of the sinogram's maximum, 256² slices. The
+window [-1024, 1500] HU is the peak of PSNR and the range of SSIM for every method. Parameters are
 searched on the twelve slices of the `train` split that `euler_ct` was not trained on; the table is
 of the `val` split (other patients). Rows go to JSON Lines files, a run that was stopped goes on.
 
@@ -24,7 +24,7 @@ from torch import Tensor
 from operators import RayTransform, attenuation, parallel_beam
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.metrics import psnr, ssim
-from pnp_recon.proximal import TotalVariation
+from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.scans import hounsfield_window
 from pnp_recon.solvers import Stopping
 from pnp_recon.training_data import held_out

@@ -1,8 +1,8 @@
 """Inpainting of missing pixels on ten BSDS500 val pictures: tuned TV, certified plug-and-play.
 
-Random pixels are missing (50 % and 80 %), the known ones carry no noise. Weights of vectorial TV, and
-solver and level of the denoiser, are searched on other val pictures; none of BSD68 is touched. Rows go to
-JSON Lines files, a run that was stopped goes on.
+Random pixels are missing (50 % and 80 %), the known ones carry no noise. The weight of vectorial TV
+and the level of the denoiser are searched on other val pictures; none of BSD68 is touched. Rows go
+to JSON Lines files, a run that was stopped goes on.
 
     python scripts/inpainting_table.py tune  --data BSDS500
     python scripts/inpainting_table.py table --data BSDS500
@@ -25,7 +25,7 @@ from operators.masks import random_pixels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.datasets import validation_pictures
 from pnp_recon.metrics import psnr, ssim
-from pnp_recon.proximal import TotalVariation
+from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers import Stopping
 
 MISSING = (0.5, 0.8)
@@ -127,8 +127,8 @@ def table(rows: Rows, tuning: Rows, size: int | None) -> str:
     """Means, and mean and standard deviation of the gain over TV."""
     area = "whole pictures" if size is None else f"central {size}² crops"
     lines = [
-        f"Ten BSDS500 val pictures outside BSD68 (colour, {area}), random missing pixels, no noise, "
-        f"PSNR in dB / SSIM; {environment()}.",
+        f"Ten BSDS500 val pictures outside BSD68 (colour, {area}), random missing pixels, no "
+        f"noise, PSNR in dB / SSIM; {environment()}.",
         "",
         "| missing | method | parameters | PSNR / SSIM | above TV | iterations to 1e-5 |",
         "|---|---|---|---|---|---|",

@@ -46,6 +46,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {entry["name"] for entry in found["models"]} == set(shipped_models())
     assert all("α = 0.99" in entry["guarantee"] for entry in found["models"])
     for kind, entries in found.items():
+        assert entries, kind
         for entry in entries:
             assert entry["what"], (kind, entry["name"])
             assert entry["guarantee"], (kind, entry["name"])

@@ -95,8 +95,6 @@ def plain_lines(found: dict[str, list[Entry]]) -> list[str]:
     """One line for each entry, fields parted by tabs; for pipes."""
     out = []
     for kind, entries in found.items():
-        if not entries:
-            continue
         out += [f"{kind}:", *(f"  {e.name}\t{e.what}\t{e.guarantee}" for e in entries), ""]
     return out[:-1]
 
@@ -120,10 +118,8 @@ def _solvers() -> list[Entry]:
 
 
 def _regularisers() -> list[Entry]:
-    try:
-        from pnp_recon.proximal import REGULARISERS
-    except ImportError:
-        return []
+    from pnp_recon.proximal import REGULARISERS
+
     firm = "proximal map firmly nonexpansive (Moreau 1965)"
     none = "no guarantee: not convex"
     return [
@@ -169,8 +165,6 @@ def _print_tables(found: dict[str, list[Entry]]) -> None:
 
     console = Console()
     for kind, entries in found.items():
-        if not entries:
-            continue
         table = Table(title=kind, title_justify="left", title_style="bold", show_lines=True)
         for column in (kind.removesuffix("s"), "what it is", "what is proven"):
             table.add_column(column, overflow="fold")

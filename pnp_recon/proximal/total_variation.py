@@ -15,9 +15,9 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.conjugate_gradient import image_norms
-from pnp_recon.errors import InputError
 from operators.differences import Gradient
-from pnp_recon.proximal.base import Composite, Regulariser, checked_step, indicator
+from pnp_recon.errors import InputError
+from pnp_recon.proximal.base import Composite, Regulariser, checked_step
 from pnp_recon.proximal.coupling import Coupling, GradientNorm, pixel_norms, project
 from pnp_recon.proximal.simple import Box
 

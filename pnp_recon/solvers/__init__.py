@@ -12,6 +12,7 @@ from pnp_recon.solvers.pnp import Plugged, PnPDRS, PnPHQS, PnPPGD
 from pnp_recon.solvers.red import RED
 from pnp_recon.solvers.solution import History, Look, Solution
 from pnp_recon.solvers.stopping import Status, Stopping
+from pnp_recon.solvers.total_variation import total_variation_solver
 
 PLUG_AND_PLAY = {solver.name: solver for solver in (PnPPGD, PnPHQS, PnPDRS)}
 # With a denoiser as well, but other arguments.
@@ -58,4 +59,5 @@ __all__ = [
     "Stopping",
     "Wrapped",
     "iterate",
+    "total_variation_solver",
 ]

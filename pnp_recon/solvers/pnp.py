@@ -168,7 +168,9 @@ class PnPPGD(_PnP):
         limit = 2 / self.fidelity.lipschitz
         constants = (
             Constant("‖A‖", self.fidelity.A.norm_bound, self.fidelity.A.norm_certificate.method),
-            Constant("L", self.fidelity.lipschitz, f"gradient of the {self.fidelity.name} fidelity"),
+            Constant(
+                "L", self.fidelity.lipschitz, f"gradient of the {self.fidelity.name} fidelity"
+            ),
             Constant("step τ", self.step_size, f"covered range (0, {limit:.6g})"),
             self.denoiser.constant(),
         )
@@ -262,7 +264,11 @@ class PnPDRS(_PnP):
         return Step(z + self.relaxation * (reflected - z), 2 * self.relaxation * error)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
-        return None if self.fidelity.exact_prox else 2 * self.relaxation * self._inner_tolerance(z, iteration)
+        return (
+            None
+            if self.fidelity.exact_prox
+            else 2 * self.relaxation * self._inner_tolerance(z, iteration)
+        )
 
     def image(self, z: Tensor) -> Tensor:
         return self._prox(z, self.gamma, LAST)[0].clamp(0, 1)
