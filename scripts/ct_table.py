@@ -36,8 +36,8 @@ GRIDS: dict[str, list[dict[str, float]]] = {
     "FBP": [{"cutoff": c} for c in (0.45, 0.55, 0.65, 0.75, 0.85, 1.0)],
     # Of the automatic weight, level and coupling.
     "TV": [{"factor": f} for f in (0.25, 0.35, 0.5, 0.7, 1.0)],
-    "pnp-hqs (euler_grey)": [{"level": a, "c": c} for a in (7, 10, 14) for c in (4.0, 5.5, 8.0)],
-    "pnp-hqs (euler_ct)": [{"level": a, "c": c} for a in (5, 7, 10) for c in (4.0, 5.5, 8.0)],
+    "pnp-hqs (euler_grey)": [{"level": a, "c": c} for a in (7, 10) for c in (5.5, 8.0, 12.0)],
+    "pnp-hqs (euler_ct)": [{"level": a, "c": c} for a in (5, 7, 10) for c in (5.5, 8.0, 12.0)],
 }
 
 

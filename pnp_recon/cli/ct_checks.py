@@ -73,6 +73,9 @@ def check_pairs(options: CtOptions) -> None:
         "--weighted": options.weighted or None,
     }
     _refuse(not method.has_prior, f"--method {method.value}", of_prior)
+    classical = options.solver.value in ("landweber", "sirt", "cgls")
+    solver = f"--solver {options.solver.value}"
+    _refuse(classical, solver, {"--weighted": options.weighted or None})
 
 
 def _refuse(when: bool, subject: str, given: dict[str, object]) -> None:

@@ -130,21 +130,21 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     noise, origin = options.noise_level, "given"
     if noise is None:
         noise, origin = sinogram_noise_level(y), "estimated from the sinogram"
-    if is_cone:  # (rows, angles, columns) -> one measurement of a volume
-        y, weights = (t if t is None else t.transpose(0, 1)[None] for t in (y, weights))
-    else:
-        y, weights = (t if t is None else t[:, None] for t in (y, weights))
-    assert y is not None
+
+    def arranged(t: Tensor) -> Tensor:
+        """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""
+        return t.transpose(0, 1)[None] if is_cone else t[:, None]
+
     A = operator(geometry, (total if is_cone else 1, side, side))
     truth = None if reference is None else _reference(reference, (count, side, side), options)
     if weights is not None:
         # Known up to the detector's gain: the noise of a typical ray says which.
-        weights = weights / (weights.mean() * max(noise, 1e-12) ** 2)
+        weights = arranged(weights) / (weights.mean() * max(noise, 1e-12) ** 2)
     shape = tuple(scan.data.shape)
     file = SourceFile("input", source, scan.sha256, shape)
     known = options.geometry is not None or options.detector_mm is not None
     return Measurement(
-        y,
+        arranged(y),
         A,
         noise,
         origin,

@@ -25,17 +25,16 @@ from pnp_recon.cli.problem import Problem, Session
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
-from pnp_recon.report import PhysicsRecord, RegulariserRecord, SourceFile
+from pnp_recon.report import PhysicsRecord, SourceFile
 from pnp_recon.solvers import Certificate, History, Solution, Status
 
 # What --denoiser auto means, where it ships; otherwise the model for grey pictures.
 MODEL = "euler_ct"
 # Early stops of the methods without a prior: they fit the noise if they go on.
-EARLY = {CtMethod.sirt: 100, CtMethod.cgls: 15}
+EARLY = {"sirt": 100, "cgls": 15, "landweber": 200}
 # Slices at a time: more of them are no faster, and their memory grows.
 AT_ONCE = {"cpu": 2, "cuda": 16}
 
-NO_PRIOR = "no prior: nothing is known of slices"
 FORMULA = "filtered back-projection is a formula, not an iteration; it has no convergence to prove"
 
 
@@ -66,10 +65,10 @@ def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
         degraded=_middle(start),
         show=_middle,
         write=writer(view, picture, options),
-        reference=None if truth is None else _middle(truth),
+        reference=None if truth is None else _middle(truth).clamp(0, 1),
         files=_files(found, job, options),
         lines=_lines(found, view, picture, count),
-        warnings=(*found.warnings, *outside(found, direct, view)),
+        warnings=(*found.warnings, *outside(found, direct, view, options)),
         physics=_physics(found, view, options),
         model=MODEL if MODEL in weights.shipped_models() else weights.AUTO[1],
     )
@@ -82,27 +81,25 @@ def _with_method(
     """The problem as the method wants it."""
     method = options.method
     if method == CtMethod.fbp:
-        held = guarantees.none(FORMULA)
-        solution = Solution(
-            start, Status.DIRECT, Certificate("", held), History(), "fbp",
-            {"cutoff": options.cutoff},
-        )  # fmt: skip
+        held = Certificate("", guarantees.none(FORMULA))
+        numbers = {"cutoff": options.cutoff}
+        solution = Solution(start, Status.DIRECT, held, History(), method.value, numbers)
         # What was there before: the same without the filter.
         plain = _smeared(found)
         return replace(
             problem,
             degraded=_middle(view.window.to_unit(plain)),
-            prior=RegulariserRecord(NO_PRIOR, held),
             solve=lambda: solution,
         )
-    if not method.has_prior:
-        zero = view.window.to_unit(torch.zeros_like(start))
+    classical = _classical(options)
+    if classical is not None:
+        # They start from nothing: their early stop is the regularisation.
+        nothing = view.window.to_unit(torch.zeros_like(start))
         return replace(
             problem,
-            prior=RegulariserRecord(NO_PRIOR, guarantees.none("there is no prior")),
-            solver=method.value,
-            arguments={"start": zero},
-            limits={"max_iter": EARLY[method]},
+            solver=classical,
+            arguments={"start": nothing},
+            limits={"max_iter": EARLY[classical]},
         )
     weighted = found.weights is not None if options.weighted is None else options.weighted
     if not weighted:
@@ -116,6 +113,12 @@ def _with_method(
     words = f"{problem.noise_words}; each ray weighs as its photons say"
     problem = replace(problem, arguments={"start": start.clamp(0, 1)}, noise_words=words)
     return _in_parts(problem, scaled)
+
+
+def _classical(options: CtOptions) -> str | None:
+    """The method without a prior that --method or --solver names."""
+    chosen = options.solver.value if options.method.has_prior else options.method.value
+    return chosen if chosen in EARLY else None
 
 
 def _fbp(found: Measurement, options: CtOptions) -> Tensor:
@@ -156,11 +159,12 @@ def _files(found: Measurement, job: Job, options: CtOptions) -> tuple[SourceFile
 def _lines(found: Measurement, view: View, picture: Path | None, count: int) -> tuple[str, ...]:
     height, width = found.A.image_shape[1:]
     pixel = found.A.geometry.pixel_mm
+    length = "mm" if found.length == "mm" else "detector pixels"
     slices = "1 slice" if count == 1 else f"{count} slices"
     lines = [
         f"scan: {describe(found.A.geometry, found.length)}",
         *found.lines,
-        f"result: {slices} of {width}×{height} pixels of {pixel:.4g} {found.length}, "
+        f"result: {slices} of {width}×{height} pixels of {pixel:.4g} {length}, "
         f"{'in Hounsfield units' if view.in_hounsfield else 'attenuation in ' + view.unit}",
         f"window: {view.words}; the picture is the attenuation in it, from 0 to 1",
     ]
@@ -172,7 +176,7 @@ def _lines(found: Measurement, view: View, picture: Path | None, count: int) -> 
 def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecord:
     scan = found.A.geometry
     shown = view.shown
-    parameters = {
+    parameters: dict[str, float | int | str | None] = {
         "views": len(scan.angles),
         "detector_count": scan.detector_count,
         "detector_mm": scan.detector_mm,
@@ -221,4 +225,5 @@ def _in_parts(problem: Problem, scaled: Tensor | None) -> Problem:
     parts = tuple(
         replace(problem, y=problem.y[place], arguments=arguments(place)) for place in places
     )
-    return replace(problem, parts=parts)
+    # A prior for all is chosen by the first of them.
+    return replace(problem, parts=parts, arguments=parts[0].arguments)

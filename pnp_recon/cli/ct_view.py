@@ -98,8 +98,10 @@ def _found_window(found: Measurement) -> Window:
     return Window(low - more, high + more)
 
 
-def outside(found: Measurement, direct: Tensor, view: View) -> tuple[str, ...]:
-    """A warning where the window cuts off much of the truth, or of the back-projection."""
+def outside(found: Measurement, direct: Tensor, view: View, options: CtOptions) -> tuple[str, ...]:
+    """A warning where a window cuts off much of the truth, or of the back-projection."""
+    if found.truth is None and options.window is None and not view.in_hounsfield:
+        return ()  # the window was made for it
     values = view.window.to_unit(direct if found.truth is None else found.truth)
     # A back-projection is noisy: only what is far out counts.
     slack = 0.0 if found.truth is not None else MARGIN

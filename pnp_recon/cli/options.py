@@ -28,19 +28,30 @@ class Method(StrEnum):
 
 
 class SolverName(StrEnum):
-    """`auto` and the names of `pnp_recon.solvers.SOLVERS`, which could not be read without torch;
+    """`auto` and the names of `solvers.PLUG_AND_PLAY`, which could not be read without torch;
     a test holds the two together."""
 
     auto = "auto"
     pgd = "pnp-pgd"
     hqs = "pnp-hqs"
     drs = "pnp-drs"
+    red = "red"
+    pnp_fista = "pnp-fista"
+    pdhg = "pdhg"
+    landweber = "landweber"
+    sirt = "sirt"
+    cgls = "cgls"
 
 
 class Acceleration(StrEnum):
+    """`auto`, `none` and the names of `pnp_recon.solvers.ACCELERATIONS`, as above."""
+
+    auto = "auto"
     none = "none"
     anderson = "anderson"
+    nesterov = "nesterov"
     halpern = "halpern"
+    km = "km"
 
 
 class Device(StrEnum):
@@ -87,7 +98,8 @@ DenoiserOption = Annotated[str, typer.Option(
 )]  # fmt: skip
 Solver = Annotated[SolverName, typer.Option("--solver", help="The iteration.")]
 AccelerationOption = Annotated[Acceleration, typer.Option(
-    "--acceleration", help="Of the iteration, safeguarded: the guarantee stays.",
+    "--acceleration",
+    help="Of the iteration, safeguarded: the guarantee stays. auto: Anderson's for denoisers.",
 )]  # fmt: skip
 Strength = Annotated[str, typer.Option(
     "--strength", metavar="auto|F", help="Above 1 smoother, below 1 sharper.",
@@ -148,7 +160,7 @@ class RunOptions:
     method: MethodOption = Method.pnp
     denoiser: DenoiserOption = "auto"
     solver: Solver = SolverName.auto
-    acceleration: AccelerationOption = Acceleration.none
+    acceleration: AccelerationOption = Acceleration.auto
     strength: Strength = "auto"
     weight: Weight = "auto"
     step: StepSize = None

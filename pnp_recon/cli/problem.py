@@ -18,13 +18,7 @@ from pnp_recon import weights
 from pnp_recon.cli.common import choose_device
 from pnp_recon.cli.options import Options, Precision
 from pnp_recon.denoisers import Denoiser
-from pnp_recon.report import (
-    KernelRecord,
-    PhysicsRecord,
-    RegulariserRecord,
-    SourceFile,
-    noise_words,
-)
+from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
 from pnp_recon.solvers import Solution
 
 
@@ -79,11 +73,11 @@ class Problem:
         kernel: the blur; physics: what else the measurement is.
         boundary: the border rule in words.
         linear_light: see `report.Run`.
-        solver: what `--solver auto` means for a denoiser; None: the default of `reconstruct`.
+        solver: what `--solver auto` means, save for total variation; None: the default of
+            `reconstruct`.
         model: what `--denoiser auto` means; None: the shipped model for the channels.
         arguments: more keyword arguments of `reconstruct`.
         limits: what --tol, --max-iter and --time-limit mean where they are not given.
-        prior: what a method without denoiser and regulariser has in their place, for the report.
         parts: the same problem in several, y and arguments split along the batch; they are solved
             one after the other.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
@@ -109,7 +103,6 @@ class Problem:
     model: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
-    prior: RegulariserRecord | None = None
     parts: tuple[Problem, ...] = ()
     solve: Callable[[], Solution] | None = None
 

@@ -126,12 +126,13 @@ class _Denoising:
                 # Below twice the rounding of the gap there is nothing left to gain.
                 if bool(((error <= tol) | (error <= 2 * floor)).all()):
                     break
-            p = project(p + D.A(ahead).mul_(1 / (square * tau)), self.radius, self.coupling)
-            before = u
-            u = self._clip((u + tau * (self.x - D.A_adjoint(p))) / (1 + tau))
+            # In place as far as it goes: allocating costs as much as the arithmetic.
+            p = project(D.A(ahead).mul_(1 / (square * tau)).add_(p), self.radius, self.coupling)
+            pull = D.A_adjoint(p).neg_().add_(self.x)
+            before, u = u, self._clip(pull.mul_(tau).add_(u).mul_(1 / (1 + tau)))
             theta = 1 / math.sqrt(1 + 2 * MODULUS * tau)
             tau *= theta
-            ahead = u + theta * (u - before)
+            ahead = torch.lerp(before, u, 1 + theta)
         return best, error, p
 
     def certify(self, D: LinearOperator, p: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ from pnp_recon.solvers.certificate import Certificate, Constant, Observation
 from pnp_recon.solvers.fixed_point import FixedPoint
 from pnp_recon.solvers.laws import Laws
 from pnp_recon.solvers.momentum import Nesterov, PnPFISTA
+from pnp_recon.solvers.pdhg import PDHG
 from pnp_recon.solvers.pnp import Plugged, PnPDRS, PnPHQS, PnPPGD
 from pnp_recon.solvers.red import RED
 from pnp_recon.solvers.solution import History, Look, Solution
@@ -19,7 +20,9 @@ PLUG_AND_PLAY = {solver.name: solver for solver in (PnPPGD, PnPHQS, PnPDRS)}
 DENOISING: dict[str, type[Solver]] = {solver.name: solver for solver in (RED, PnPFISTA)}
 # Without a prior.
 ALGEBRAIC: dict[str, type[Solver]] = {solver.name: solver for solver in (Landweber, SIRT, CGLS)}
-SOLVERS: dict[str, type[Solver]] = {**PLUG_AND_PLAY, **DENOISING, **ALGEBRAIC}
+# With a convex regulariser.
+VARIATIONAL: dict[str, type[Solver]] = {solver.name: solver for solver in (PDHG,)}
+SOLVERS: dict[str, type[Solver]] = {**PLUG_AND_PLAY, **DENOISING, **VARIATIONAL, **ALGEBRAIC}
 
 # Wrapped around a solver: ACCELERATIONS["anderson"](solver).
 ACCELERATIONS: dict[str, type[Wrapped]] = {
@@ -31,10 +34,12 @@ __all__ = [
     "ALGEBRAIC",
     "CGLS",
     "DENOISING",
+    "PDHG",
     "PLUG_AND_PLAY",
     "RED",
     "SIRT",
     "SOLVERS",
+    "VARIATIONAL",
     "Anderson",
     "Certificate",
     "Constant",

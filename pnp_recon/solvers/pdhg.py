@@ -258,7 +258,7 @@ class PDHG(Solver):
             result = torch.lerp(z, result, self.relaxation)
         change = result - z
         plain, mixed = self._squares(change)
-        residual = (plain - mixed).clamp_min(0).sqrt()
+        residual = self._root(plain, mixed)
         # v = Kᵀu is rounded by some ε of what enters it.
         size = (plain * self._squares(z)[0]).sqrt()
         slack = 2 * ROUNDING_UNITS * torch.finfo(z.dtype).eps * size
@@ -285,8 +285,17 @@ class PDHG(Solver):
 
     def norm(self, z: Tensor) -> Tensor:
         """‖z‖_M."""
-        plain, mixed = self._squares(z)
-        return (plain - mixed).clamp_min(0).sqrt()
+        return self._root(*self._squares(z))
+
+    def _root(self, plain: Tensor, mixed: Tensor) -> Tensor:
+        """(plain − mixed)^½, which the step product bounds from below; plain^½ where it is ≥ 1.
+
+        A false product must not let M lose its sign and a divergent run seem at rest.
+        """
+        if not self._product < 1:
+            return plain.sqrt()
+        least = (1 - math.sqrt(self._product)) * plain
+        return torch.maximum(plain - mixed, least).sqrt()
 
     def _squares(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """‖x‖²/τ + Σ‖uᵢ‖²/σᵢ and 2⟨Kx, u⟩ of each picture, (B,)."""
