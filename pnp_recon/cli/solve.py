@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from pnp_recon import guarantees
 from pnp_recon.cli.common import parse_positive
 from pnp_recon.cli.options import Method, Options, RunOptions, SolverName
+from pnp_recon.cli.parts import in_parts
 from pnp_recon.cli.problem import Problem, Session
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import CertificateError, StepSizeError
@@ -30,7 +32,7 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
         CertificateError: one is required, and the denoiser rules it out before the run.
     """
     options = session.options
-    if _solver(problem, options) in ALGEBRAIC:
+    if problem.solve is not None or _solver(problem, options) in ALGEBRAIC:
         return None
     if options.method == Method.tv:
         fidelity = problem.arguments.get("fidelity")
@@ -39,7 +41,7 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
         found = total_variation(fidelity or LeastSquares(problem.A, problem.y), level)
         return found if weight is None else replace(found, weight=weight)
     denoiser = session.denoiser(problem.A.image_shape[0], problem.model)
-    if options.require_certificate and problem.solve is None:
+    if options.require_certificate:
         _require_before(denoiser, _solver(problem, options))
     return denoiser
 
@@ -66,8 +68,11 @@ def solve(
     """Runs the problem's own method, or `reconstruct`."""
     if problem.solve is not None:
         return problem.solve()
+    if problem.parts:
+        return in_parts(problem.parts, look, lambda part, see: solve(part, prior, options, see))
     limits = {"tol": options.tol, "max_iter": options.max_iter, "time_limit": options.time_limit}
-    given = {key: value for key, value in limits.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
+    given = {**problem.limits, **given}
     try:
         return reconstruct(
             problem.y,
@@ -78,7 +83,7 @@ def solve(
             noise_level=problem.noise_level,
             solver=_solver(problem, options),
             step=options.step,
-            stopping=Stopping(**given) if given else None,  # type: ignore[arg-type]
+            stopping=Stopping(**given) if given else None,
             allow_uncertified=options.allow_uncertified,
             callback=look,
             **problem.arguments,
@@ -90,7 +95,7 @@ def solve(
 
 
 def _solver(problem: Problem, options: RunOptions) -> str:
-    is_open = options.solver == SolverName.auto and options.method == Method.pnp
+    is_open = options.solver == SolverName.auto and options.method != Method.tv
     return problem.solver or "auto" if is_open else options.solver.value
 
 
