@@ -65,11 +65,11 @@ def odl_ray_transform(
         device: for astra_cuda, where the torch tensors lie.
     """
     tomo = import_tomo(backend)
-    import odl
+    from odl.core.discr.discr_space import uniform_discr
 
     half = np.asarray(image_shape) * (geometry.pixel_mm / 2)
     space_options = {"impl": "pytorch", "device": device} if backend == "astra_cuda" else {}
-    space = odl.uniform_discr(-half, half, image_shape, dtype="float32", **space_options)
+    space = uniform_discr(-half, half, image_shape, dtype="float32", **space_options)
     scan = _odl_geometry(tomo, geometry, image_shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # 'may be too slow': the caller knows
@@ -79,14 +79,14 @@ def odl_ray_transform(
 
 
 def _odl_geometry(tomo: Any, geometry: ScanGeometry, image_shape: tuple[int, ...]) -> Any:
-    import odl
+    from odl.core.discr.partition import nonuniform_partition, uniform_partition
 
     angles = unique_angles(geometry)[0] + math.pi / 2
     margin = (angles[-1] - angles[0]) / max(1, 2 * (len(angles) - 1)) or 1.0
-    views = odl.nonuniform_partition(angles, min_pt=angles[0] - margin, max_pt=angles[-1] + margin)
+    views = nonuniform_partition(angles, min_pt=angles[0] - margin, max_pt=angles[-1] + margin)
     width = geometry.detector_count * geometry.detector_mm / 2
     low, high = -width - geometry.axis_offset, width - geometry.axis_offset
-    line = odl.uniform_partition(low, high, geometry.detector_count)
+    line = uniform_partition(low, high, geometry.detector_count)
     if geometry.kind == "parallel" or (geometry.kind == "parallel_3d" and len(image_shape) == 2):
         scan = tomo.Parallel2dGeometry(views, line)
         # ODL's own 'parallel' scan for ASTRA's CPU code forgets where the detector's middle is.
@@ -97,14 +97,14 @@ def _odl_geometry(tomo: Any, geometry: ScanGeometry, image_shape: tuple[int, ...
         return tomo.FanBeamGeometry(views, line, **distances)
     if geometry.kind == "fan_curved":
         distance = (geometry.source_radius or 0.0) + (geometry.detector_radius or 0.0)
-        arc = odl.uniform_partition(low / distance, high / distance, geometry.detector_count)
+        arc = uniform_partition(low / distance, high / distance, geometry.detector_count)
         scan = tomo.FanBeamGeometry(views, arc, det_curvature_radius=distance, **distances)
         # ODL hands no curved detector to ASTRA: one flat pixel per ray says the same.
         scan.implementation_cache["astra_cpu"] = _single_rays(geometry)
         return scan
     rows = geometry.detector_rows or image_shape[0]
     height = rows * (geometry.pixel_mm if geometry.kind == "parallel_3d" else geometry.detector_mm)
-    sheet = odl.uniform_partition([-height / 2, low], [height / 2, high], [rows, line.size])
+    sheet = uniform_partition([-height / 2, low], [height / 2, high], [rows, line.size])
     axes = {"axis": (1, 0, 0), "det_axes_init": [(1, 0, 0), (0, 1, 0)]}
     if geometry.kind == "parallel_3d":
         return tomo.Parallel3dAxisGeometry(views, sheet, det_pos_init=(0, 0, 1), **axes)

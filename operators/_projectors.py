@@ -164,8 +164,10 @@ class OdlProjector:
 
 
 def _largest_magnification(geometry: ScanGeometry, image_shape: tuple[int, ...]) -> float:
-    if geometry.source_radius is None or geometry.detector_radius is None:
+    """Of a short line anywhere in the picture, as seen on a flat detector."""
+    if geometry.source_radius is None:
         return 1.0
     radius = math.hypot(*image_shape[-2:]) / 2 * geometry.pixel_mm
-    distance = geometry.source_radius + geometry.detector_radius
-    return distance / (geometry.source_radius - radius)
+    nearest = 1 - radius / geometry.source_radius  # of a point to the source, over the axis's
+    slanted = math.sqrt(1 - (radius / geometry.source_radius) ** 2)  # cosine of the widest ray
+    return geometry.magnification / nearest / slanted

@@ -33,6 +33,8 @@ WINDOWS: dict[FilterName, Callable[[Tensor], Tensor]] = {
 MISSING_GAP = 4.0
 # Fan-beam views within this angle of the ends of a scan fade in, where others see the same lines.
 FADE = math.radians(10)
+# Pixels times views that are smeared in one go: few large operations, little memory.
+POINTS_AT_ONCE = 1 << 18
 
 
 def filtered_back_projection(
@@ -172,49 +174,54 @@ def _filter(geometry: ScanGeometry, t: Tensor, name: FilterName, cutoff: float) 
 def _smear(geometry: ScanGeometry, filtered: Tensor, size: tuple[int, ...]) -> Tensor:
     """Σ over the views of the filtered value that a pixel's ray met: (N, depth, H, W)."""
     depth, height, width = size
-    options = {"dtype": filtered.dtype, "device": filtered.device}
     z, down, x = (
-        (torch.arange(n, **options) - (n - 1) / 2) * geometry.pixel_mm  # type: ignore[arg-type]
+        ((torch.arange(n) - (n - 1) / 2) * geometry.pixel_mm).to(filtered)
         for n in (depth, height, width)
     )
-    middle = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
-    radius, step = geometry.source_radius, _spacing(geometry)
+    points = x.repeat(height), -down.repeat_interleave(width)
+    angles = torch.tensor(geometry.angles, dtype=torch.float64).to(filtered)
+    together = max(1, POINTS_AT_ONCE // (depth * height * width * len(filtered)))
     picture = filtered.new_zeros(len(filtered), depth, height * width)
-    for i, angle in enumerate(geometry.angles):
-        cosine, sine = math.cos(angle), math.sin(angle)
-        along = (cosine * x - sine * down[:, None]).flatten()
-        value = filtered[:, i]
-        if radius is None:
-            picture = picture + _columns(value, along / step + middle)
-            continue
-        far = (radius - sine * x - cosine * down[:, None]).flatten()
-        if geometry.kind == "fan_curved":
-            value = _columns(value, torch.atan2(along, far) / step + middle)
-            picture = picture + value / (along**2 + far**2)
-            continue
-        closeness = radius / far
-        value = _columns(value, along * closeness / step + middle)
-        if geometry.detector_rows is not None:
-            level = z[:, None] * closeness / step + (geometry.detector_rows - 1) / 2
-            value = _rows(value, level)
-        picture = picture + closeness**2 * value
+    for values, some in zip(filtered.split(together, 1), angles.split(together), strict=True):
+        picture = picture + _smear_views(geometry, values, some[:, None], points, z)
     return picture.reshape(-1, depth, height, width)
 
 
-def _columns(value: Tensor, position: Tensor) -> Tensor:
-    """Linear interpolation of (N, rows, columns) at fractional columns (P,); zero beyond them."""
-    padded = torch.nn.functional.pad(value, (1, 1))
-    position = (position + 1).clamp(0, value.shape[-1] + 1)
-    left = position.detach().floor().clamp_max(value.shape[-1])
+def _smear_views(
+    geometry: ScanGeometry, values: Tensor, angles: Tensor, points: tuple[Tensor, Tensor], z: Tensor
+) -> Tensor:
+    """The part (N, depth, P) of some views (N, V, rows, columns) with angles (V, 1)."""
+    x, y = points
+    radius, step = geometry.source_radius, _spacing(geometry)
+    middle = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
+    along = torch.cos(angles) * x + torch.sin(angles) * y
+    if radius is None:
+        return _interpolate(values, along / step + middle).sum(1)
+    far = radius - torch.sin(angles) * x + torch.cos(angles) * y  # from the source, along its ray
+    if geometry.kind == "fan_curved":
+        weight = 1 / (along**2 + far**2)
+        return _interpolate(values, torch.atan2(along, far) / step + middle, weight).sum(1)
+    closeness = radius / far
+    values = _interpolate(values, along * closeness / step + middle, closeness**2)
+    if geometry.detector_rows is None:
+        return values.sum(1)
+    level = z[:, None, None] * closeness / step + (geometry.detector_rows - 1) / 2
+    rows = _interpolate(values.transpose(-1, -2), level.permute(1, 2, 0))
+    return rows.sum(1).transpose(-1, -2)
+
+
+def _interpolate(values: Tensor, position: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Linear interpolation of (N, V, R, K) along K at (V, P) or (V, R, P); zero beyond the ends.
+
+    Times `weight` (V, P) where given. Returns (N, V, R, P).
+    """
+    count = values.shape[-1]
+    padded = torch.nn.functional.pad(values, (1, 1))
+    position = (position + 1).clamp(0, count + 1)
+    left = position.floor().clamp_max(count)
     part = position - left
-    index = left.long()
-    return torch.lerp(padded[..., index], padded[..., index + 1], part)
-
-
-def _rows(value: Tensor, position: Tensor) -> Tensor:
-    """Linear interpolation of (N, rows, P) at fractional rows (depth, P); zero beyond them."""
-    padded = torch.nn.functional.pad(value, (0, 0, 1, 1))
-    position = (position + 1).clamp(0, value.shape[-2] + 1)
-    top = position.floor().clamp_max(value.shape[-2])
-    index = top.long().expand(len(value), -1, -1)
-    return torch.lerp(padded.gather(1, index), padded.gather(1, index + 1), position - top)
+    if position.ndim == 2:
+        left, part = left[:, None], part[:, None]
+    index = left.long().expand(*values.shape[:3], -1)
+    found = torch.lerp(padded.gather(-1, index), padded.gather(-1, index + 1), part)
+    return found if weight is None else found * weight[:, None]

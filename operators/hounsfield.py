@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from operators._numbers import finite_number
 
@@ -21,10 +21,12 @@ def hounsfield(mu: Values, mu_water: float = MU_WATER) -> Values:
         mu_water: attenuation of water in 1/mm at the scan's energy, > 0.
     """
     water = finite_number("mu_water", mu_water, 0.0, True)
-    return (mu - water) * (1000 / water)  # type: ignore[operator]
+    values: Any = mu
+    return (values - water) * (1000 / water)
 
 
 def attenuation(hu: Values, mu_water: float = MU_WATER) -> Values:
     """Hounsfield units to attenuation in 1/mm: the inverse of `hounsfield`."""
     water = finite_number("mu_water", mu_water, 0.0, True)
-    return (hu + 1000) * (water / 1000)  # type: ignore[operator]
+    values: Any = hu
+    return (values + 1000) * (water / 1000)

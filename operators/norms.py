@@ -142,7 +142,9 @@ def attained_gain(A: LinearOperator, x: Tensor) -> float:
     return gain * (1 - (1e-9 if x.dtype == torch.float64 else 1e-4))
 
 
-def collatz_wielandt(A: LinearOperator, rtol: float = 2e-3, max_iter: int = 25) -> NormBound:
+def collatz_wielandt(
+    A: LinearOperator, rtol: float = 2e-3, max_iter: int = 25, start: Tensor | None = None
+) -> NormBound:
     """Bracket of ‖A‖ for an operator whose matrix has no negative entry.
 
     With M = AᵀA and any v > 0: min (Mv)ᵢ/vᵢ <= ‖A‖² <= max (Mv)ᵢ/vᵢ (Collatz 1942; Wielandt 1950;
@@ -156,13 +158,14 @@ def collatz_wielandt(A: LinearOperator, rtol: float = 2e-3, max_iter: int = 25) 
         A: has `nonnegative` set and a matched transpose.
         rtol: stop when upper/lower <= 1 + rtol, or when the upper end has come to rest.
         max_iter: applications of M at most.
+        start: the first v, entries > 0; default `A.certificate_start()`.
     """
     if not A.nonnegative or not A.adjoint_matched:
         raise OperatorError(
             f"'{A.name}' is not known to have non-negative entries and a matched transpose; "
             "Collatz–Wielandt bounds need both"
         )
-    v = A.certificate_start()
+    v = A.certificate_start() if start is None else start
     best_upper, best_lower = math.inf, 0.0
     with torch.no_grad():
         for _ in range(max_iter):

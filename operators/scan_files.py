@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from operators.base import OperatorError
 from operators.scan_geometry import ScanGeometry
@@ -21,16 +22,9 @@ def read_geometry(path: str | Path) -> ScanGeometry:
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorError(f"{path}: cannot be read as text ({error})") from error
     try:
-        if path.suffix.lower() == ".json":
-            values = json.loads(text)
-        else:
-            import yaml
-
-            values = yaml.safe_load(text)
+        values = json.loads(text) if path.suffix.lower() == ".json" else _yaml(text)
     except ValueError as error:
-        raise OperatorError(f"{path}: not a JSON file ({error})") from error
-    except yaml.YAMLError as error:
-        raise OperatorError(f"{path}: not a YAML file ({error})") from error
+        raise OperatorError(f"{path}: neither JSON nor YAML that can be read ({error})") from error
     try:
         return ScanGeometry.from_dict(values)
     except OperatorError as error:
@@ -47,3 +41,12 @@ def write_geometry(geometry: ScanGeometry, path: str | Path) -> None:
 
         text = yaml.safe_dump(geometry.to_dict(), sort_keys=False)
     path.write_text(text, encoding="utf-8")
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

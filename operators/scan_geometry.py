@@ -9,7 +9,7 @@ s_k = (k − (detector_count − 1)/2) · detector_mm − axis_offset from the r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -149,6 +149,21 @@ def even_angles(n_angles: int, span: float, start: float = 0.0) -> tuple[float, 
     """n angles from `start` over `span` radians, the end excluded."""
     count = whole_number("n_angles", n_angles)
     return tuple(start + span * i / count for i in range(count))
+
+
+def half_diagonal(
+    image_size: int | Sequence[int], pixel_mm: float, source_radius: float = math.inf
+) -> float:
+    """From the middle to the corners in mm; OperatorError unless the source stays outside."""
+    sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+    height, width = (whole_number("image_size", side) for side in sides)
+    radius = math.hypot(height, width) / 2 * finite_number("pixel_mm", pixel_mm, 0.0, True)
+    if radius >= source_radius:
+        raise OperatorError(
+            f"source_radius is {source_radius:g} mm, inside the picture, whose corners lie "
+            f"{radius:g} mm from the axis; the source must stay outside"
+        )
+    return radius
 
 
 def _set_number(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from operators._numbers import finite_angles, finite_number, whole_number
 from operators.base import OperatorError
-from operators.scan_geometry import ScanGeometry, even_angles
+from operators.scan_geometry import ScanGeometry, even_angles, half_diagonal
 
 
 def parallel_beam(
@@ -37,7 +37,7 @@ def parallel_beam(
         slices: 'parallel_3d': the channels of an image are the slices of a volume.
     """
     detector_mm = pixel_mm if detector_mm is None else detector_mm
-    reach = _half_diagonal(image_size, pixel_mm) + abs(axis_offset)
+    reach = half_diagonal(image_size, pixel_mm) + abs(axis_offset)
     return ScanGeometry(
         "parallel_3d" if slices else "parallel",
         _given_angles(n_angles, angles, span, start),
@@ -72,7 +72,7 @@ def fan_beam(
         "detector_radius", detector_radius, 0.0
     )
     detector_mm = pixel_mm * distance / source_radius if detector_mm is None else detector_mm
-    half_fan = math.asin(_half_diagonal(image_size, pixel_mm, source_radius) / source_radius)
+    half_fan = math.asin(half_diagonal(image_size, pixel_mm, source_radius) / source_radius)
     reach = distance * (half_fan if curved else math.tan(half_fan)) + abs(axis_offset)
     return ScanGeometry(
         "fan_curved" if curved else "fan_flat",
@@ -117,7 +117,7 @@ def cone_beam(
         detector_mm=detector_mm,
         axis_offset=axis_offset,
     )
-    nearest = source_radius - _half_diagonal(plane, pixel_mm, source_radius)
+    nearest = source_radius - half_diagonal(plane, pixel_mm, source_radius)
     height = depth * pixel_mm / 2 * (source_radius + detector_radius) / nearest
     rows, columns = detector_shape or (
         _covering(height, flat.detector_mm),
@@ -135,20 +135,6 @@ def _given_angles(
     if len(given) != whole_number("n_angles", n_angles):
         raise OperatorError(f"n_angles is {n_angles}, but {len(given)} angles are given")
     return given
-
-
-def _half_diagonal(
-    image_size: int | Sequence[int], pixel_mm: float, source_radius: float = math.inf
-) -> float:
-    sides = (image_size, image_size) if isinstance(image_size, int) else image_size
-    height, width = (whole_number("image_size", side) for side in sides)
-    radius = math.hypot(height, width) / 2 * finite_number("pixel_mm", pixel_mm, 0.0, True)
-    if radius >= source_radius:
-        raise OperatorError(
-            f"source_radius is {source_radius:g} mm, inside the picture, whose corners lie "
-            f"{radius:g} mm from the axis; the source must stay outside"
-        )
-    return radius
 
 
 def _covering(reach: float, detector_mm: float) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,8 +18,7 @@ from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity, LeastSquares
 from pnp_recon.noise import estimate_noise_level
-from pnp_recon.proximal import Regulariser
-from pnp_recon.proximal.total_variation import TotalVariation
+from pnp_recon.proximal import Regulariser, TotalVariation
 from pnp_recon.solvers import (
     ACCELERATIONS,
     ALGEBRAIC,
@@ -27,6 +26,8 @@ from pnp_recon.solvers import (
     PLUG_AND_PLAY,
     RED,
     SOLVERS,
+    VARIATIONAL,
+    Anderson,
     Look,
     Plugged,
     PnPFISTA,
@@ -34,8 +35,9 @@ from pnp_recon.solvers import (
     Solution,
     Solver,
     Stopping,
+    Wrapped,
     iterate,
-    total_variation_solver,
+    variational_solver,
 )
 from pnp_recon.weights import AUTO, load_denoiser
 
@@ -55,7 +57,7 @@ def reconstruct(
     fidelity: Fidelity | None = None,
     noise_level: float | None = None,
     solver: str = "auto",
-    acceleration: str = "none",
+    acceleration: str = "auto",
     strength: float = 1.0,
     step: float | None = None,
     gamma: float | None = None,
@@ -80,9 +82,10 @@ def reconstruct(
         fidelity: how misfit is measured, made of the same y and A; None: least squares.
         noise_level: standard deviation of the noise in y, in the units of y; estimated where it
             is None. With a `fidelity` of your own the data count as scaled to noise of level 1.
-        solver: a name from `SOLVERS`, or "auto": pnp-hqs for denoisers, pdhg for functionals of
-            a gradient, FISTA or Douglas–Rachford for others.
-        acceleration: "none", or a name from `ACCELERATIONS`; safeguarded, the theorem stays.
+        solver: a name from `SOLVERS`, or "auto": pnp-hqs for denoisers, `automatic_name` for
+            regularisers (pdhg for functionals of a gradient, FISTA or drs for others).
+        acceleration: "none", a name from `ACCELERATIONS`, or "auto": Anderson's where a denoiser
+            makes the iterated map averaged, none elsewhere. Safeguarded, the theorem stays.
         strength: multiplies the weight of the prior against the data (1: tuned choice). For
             PnP-PGD, whose coupling the theorem ties to the step, it multiplies the level.
         step: step size of the solvers that take one; inside the proven range by default.
@@ -127,12 +130,22 @@ def reconstruct(
         solver,
         _Knobs(step, gamma, relaxation, denoiser_level, denoiser_scaling),
     )
-    if acceleration != "none":
-        if acceleration not in ACCELERATIONS:
-            known = ", ".join(ACCELERATIONS)
-            raise InputError(f"unknown acceleration {acceleration!r}; known: none, {known}")
-        chosen = ACCELERATIONS[acceleration](chosen)
+    wrapper = _wrapper(acceleration, chosen)
+    if wrapper is not None:
+        chosen = wrapper(chosen)
     return iterate(chosen, stopping, reference=reference, callback=callback)
+
+
+def _wrapper(acceleration: str, solver: Solver) -> type[Wrapped] | None:
+    if acceleration == "auto":
+        plain = solver.name in PLUG_AND_PLAY or solver.name == RED.name
+        return Anderson if plain and solver.check().guarantee.is_averaged else None
+    if acceleration == "none":
+        return None
+    if acceleration not in ACCELERATIONS:
+        known = ", ".join(ACCELERATIONS)
+        raise InputError(f"unknown acceleration {acceleration!r}; known: auto, none, {known}")
+    return ACCELERATIONS[acceleration]
 
 
 @dataclass(frozen=True)
@@ -164,10 +177,25 @@ class _Problem:
 
     @property
     def scale(self) -> float:
-        """√L of the fidelity, ‖A‖ for least squares; 1 where none is proven."""
-        known = self.fidelity.A.has_norm_bound
-        smoothness = self.fidelity.lipschitz if known else 1.0
-        return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
+        return _scale(self.fidelity)
+
+
+def total_variation(fidelity: Fidelity, noise_level: float) -> TotalVariation:
+    """The prior "tv": a weight that fits the noise, vectorial for three channels.
+
+    Args:
+        fidelity: what it is weighed against.
+        noise_level: of the data, in their units; 1 where the fidelity divides by it.
+    """
+    weight = total_variation_weight(noise_level, _scale(fidelity))
+    colour = fidelity.A.image_shape[0] == 3
+    return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
+
+
+def _scale(fidelity: Fidelity) -> float:
+    """√L of the fidelity, ‖A‖ for least squares; 1 where none is proven."""
+    smoothness = fidelity.lipschitz if fidelity.A.has_norm_bound else 1.0
+    return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
 
 
 def _prior(prior: Prior, solver: str, problem: _Problem) -> Denoiser | Regulariser | None:
@@ -179,9 +207,9 @@ def _prior(prior: Prior, solver: str, problem: _Problem) -> Denoiser | Regularis
     if not isinstance(prior, str):
         return prior
     channels = problem.start.shape[1]
-    if prior == "tv" or (prior == "auto" and solver in ("pdhg",)):
-        weight = total_variation_weight(problem.noise_level, problem.scale) * problem.strength
-        return TotalVariation(weight, "vectorial" if channels == 3 else "isotropic")
+    if prior == "tv" or (prior == "auto" and solver in VARIATIONAL):
+        found = total_variation(problem.fidelity, problem.noise_level)
+        return replace(found, weight=problem.strength * found.weight)
     name = AUTO.get(channels, AUTO[1]) if prior == "auto" else prior
     return load_denoiser(name, device=str(problem.start.device), dtype=problem.start.dtype)
 
@@ -193,7 +221,7 @@ def _solver(
     knobs: _Knobs,
 ) -> Solver:
     if isinstance(prior, Denoiser):
-        if name in ("pdhg",) or name in ALGEBRAIC:
+        if name in VARIATIONAL or name in ALGEBRAIC:
             known = ", ".join([*PLUG_AND_PLAY, *DENOISING])
             raise InputError(f"solver {name} takes no denoiser; a denoiser goes into {known}")
         return _denoising(problem, prior, name, knobs)
@@ -244,14 +272,13 @@ def _denoising(problem: _Problem, denoiser: Denoiser, solver: str, knobs: _Knobs
 
 
 def _variational(problem: _Problem, prior: Regulariser, solver: str, knobs: _Knobs) -> Solver:
-    given = {"relaxation": knobs.relaxation} if knobs.relaxation is not None else {}
-    if isinstance(prior, TotalVariation) and solver in ("auto", "pdhg"):
-        return total_variation_solver(
-            problem.fidelity,
-            prior.weight,
-            problem.start,
-            coupling=prior.coupling,
-            allow_uncertified=problem.allow_uncertified,
-            **given,
-        )
-    raise InputError(f"solver {solver} does not take the regulariser {prior.name}")
+    return variational_solver(
+        solver,
+        problem.fidelity,
+        prior,
+        problem.start,
+        step=knobs.step,
+        gamma=knobs.gamma,
+        relaxation=knobs.relaxation,
+        allow_uncertified=problem.allow_uncertified,
+    )

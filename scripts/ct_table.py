@@ -24,7 +24,7 @@ from torch import Tensor
 from operators import RayTransform, attenuation, parallel_beam
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.metrics import psnr, ssim
-from pnp_recon.proximal.total_variation import TotalVariation
+from pnp_recon.proximal import TotalVariation
 from pnp_recon.scans import hounsfield_window
 from pnp_recon.solvers import Stopping
 from pnp_recon.training_data import held_out
@@ -36,8 +36,8 @@ GRIDS: dict[str, list[dict[str, float]]] = {
     "FBP": [{"cutoff": c} for c in (0.45, 0.55, 0.65, 0.75, 0.85, 1.0)],
     # Of the automatic weight, level and coupling.
     "TV": [{"factor": f} for f in (0.25, 0.35, 0.5, 0.7, 1.0)],
-    "pnp-hqs (euler_grey)": [{"level": a, "c": c} for a in (7, 10, 14) for c in (4.0, 5.5, 8.0)],
-    "pnp-hqs (euler_ct)": [{"level": a, "c": c} for a in (5, 7, 10) for c in (4.0, 5.5, 8.0)],
+    "pnp-hqs (euler_grey)": [{"level": a, "c": c} for a in (7, 10) for c in (5.5, 8.0, 12.0)],
+    "pnp-hqs (euler_ct)": [{"level": a, "c": c} for a in (5, 7, 10) for c in (5.5, 8.0, 12.0)],
 }
 
 
@@ -69,7 +69,7 @@ class Slice:
             from pnp_recon.defaults import total_variation_weight
 
             weight = point["factor"] * total_variation_weight(self.noise, self.A.norm_bound)
-            prior = TotalVariation(weight)
+            prior = TotalVariation(weight, box=(0, 1))
             solution = reconstruct(self.y, self.A, prior, stopping=stopping, start=start)
             return solution.image, {"iterations": solution.iterations}
         denoiser = load_denoiser(method.partition("(")[2].rstrip(")"))

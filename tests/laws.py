@@ -6,6 +6,7 @@ An entry builds a fresh object, small enough that its matrix can be written out.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -23,9 +24,13 @@ from operators import (
     Identity,
     Inpainting,
     LinearOperator,
+    RayTransform,
     Scaled,
+    ScanGeometry,
     Stacked,
     Sum,
+    fan_beam,
+    parallel_beam,
 )
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -182,3 +187,33 @@ COMBINED: list[OperatorCase] = [
 ]
 
 OPERATORS += SAMPLING + DIFFERENCES + COMBINED
+# Scans of a picture of 7 x 6 pixels of 0.2 mm, with more rays than pixels.
+SCANS: dict[str, tuple[ScanGeometry, int]] = {
+    "parallel": (parallel_beam(9, (7, 6), pixel_mm=0.2, start=0.1), 1),
+    "parallel-limited-offset": (
+        parallel_beam(9, (7, 6), pixel_mm=0.2, span=2 * math.pi / 3, axis_offset=0.13),
+        1,
+    ),
+    "parallel-golden-repeated": (
+        parallel_beam(9, (7, 6), pixel_mm=0.2, angles=[2, 0.1, 1.5, 3, 2, 0.7, 1.1, 2.6, 0.4]),
+        2,
+    ),
+    "parallel-slices": (parallel_beam(9, (7, 6), pixel_mm=0.2, slices=True), 3),
+    "fan-flat": (fan_beam(15, (7, 6), 3, 2, pixel_mm=0.2, start=0.1, detector_mm=0.25), 1),
+    "fan-curved": (fan_beam(15, (7, 6), 3, 2, pixel_mm=0.2, start=0.1, curved=True), 1),
+}
+
+
+def _ray_transform(
+    geometry: ScanGeometry, channels: int
+) -> Callable[[torch.dtype], LinearOperator]:
+    def build(dtype: torch.dtype) -> LinearOperator:
+        return RayTransform(geometry, (channels, 7, 6), storage="matrix")
+
+    return build
+
+
+OPERATORS += [
+    OperatorCase(f"ray-transform-{label}", _ray_transform(geometry, channels))
+    for label, (geometry, channels) in SCANS.items()
+]

@@ -8,12 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from net_laws import picture, small_net
+from net_laws import picture, random_tensor, small_net
 from operators import Boundary, Convolution, LinearOperator
 from pnp_recon import guarantees
 from pnp_recon.denoisers import Denoiser, wrap
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.solvers import PLUG_AND_PLAY, Plugged, Solution, Solver, Stopping, iterate
+from pnp_recon.solvers import (
+    PLUG_AND_PLAY,
+    FixedPoint,
+    Plugged,
+    Solution,
+    Solver,
+    Stopping,
+    iterate,
+)
 
 SIZE = (1, 12, 13)
 RELAXATION = {"pnp-pgd": 1.0, "pnp-hqs": 1.0, "pnp-drs": 0.5}
@@ -76,6 +84,19 @@ def make(
     elif "step_size" not in options:
         options["step_size"] = 1.5 / A.norm_bound**2
     return PLUG_AND_PLAY[name](**options)
+
+
+def averaged_map(seed: int = 0, size: int = 6, alpha: float = 0.6) -> FixedPoint:
+    """z ↦ z* + (I − α(I − Q))(z − z*), Q orthogonal: averaged with α and nothing better."""
+    Q = torch.linalg.qr(random_tensor(size, size, seed=seed))[0]
+    fixed = random_tensor(1, size, seed=seed + 1)
+    held = guarantees.averaged(alpha, "constructed in a test")
+    return FixedPoint(
+        lambda z: z - alpha * ((z - fixed) - (z - fixed) @ Q.T),
+        held,
+        torch.zeros(1, size).double(),
+        distance=float(fixed.norm()),
+    )
 
 
 TINY = tiny_denoiser()

@@ -16,14 +16,13 @@ from pnp_recon.cli.live import LiveLine
 from pnp_recon.cli.options import Options
 from pnp_recon.cli.plan import Job, check_places
 from pnp_recon.cli.problem import Problem, Session
-from pnp_recon.cli.solve import choose_prior, solve
+from pnp_recon.cli.solve import Prior, choose_prior, prior_record, solve
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import CertificateError
 from pnp_recon.files import atomic_write
 from pnp_recon.metrics import psnr, ssim
 from pnp_recon.report import (
     Quality,
-    RegulariserRecord,
     Run,
     check_report_target,
     residuals_csv,
@@ -94,7 +93,7 @@ def run_job(
 
 
 def _solve(
-    problem: Problem, prior: Denoiser | RegulariserRecord, options: Options, live: LiveLine
+    problem: Problem, prior: Prior, options: Options, live: LiveLine
 ) -> tuple[Solution, tuple[tuple[int, float], ...]]:
     """The run, and the PSNR along it where there is a reference and somebody to see it."""
     wanted = live.visible or options.report is not None or options.residuals is not None
@@ -112,7 +111,7 @@ def _solve(
 def _as_run(
     job: Job,
     problem: Problem,
-    prior: Denoiser | RegulariserRecord,
+    prior: Prior,
     solution: Solution,
     session: Session[Options],
 ) -> Run:
@@ -122,7 +121,7 @@ def _as_run(
     return Run(
         solution=solution,
         operator=problem.A,
-        denoiser=prior,
+        denoiser=prior_record(prior),
         degraded=degraded.cpu(),
         restored=restored.cpu(),
         reference=None if truth is None else truth.cpu(),

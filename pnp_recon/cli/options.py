@@ -35,12 +35,30 @@ class SolverName(StrEnum):
     pgd = "pnp-pgd"
     hqs = "pnp-hqs"
     drs = "pnp-drs"
+    red = "red"
+    pnp_fista = "pnp-fista"
+    gradient_descent = "gradient-descent"
+    proximal_gradient = "proximal-gradient"
+    ista = "ista"
+    fista = "fista"
+    hqs_convex = "hqs"
+    drs_convex = "drs"
+    admm = "admm"
+    pdhg = "pdhg"
+    landweber = "landweber"
+    sirt = "sirt"
+    cgls = "cgls"
 
 
 class Acceleration(StrEnum):
+    """`auto`, `none` and the names of `pnp_recon.solvers.ACCELERATIONS`, as above."""
+
+    auto = "auto"
     none = "none"
     anderson = "anderson"
+    nesterov = "nesterov"
     halpern = "halpern"
+    km = "km"
 
 
 class Device(StrEnum):
@@ -87,7 +105,8 @@ DenoiserOption = Annotated[str, typer.Option(
 )]  # fmt: skip
 Solver = Annotated[SolverName, typer.Option("--solver", help="The iteration.")]
 AccelerationOption = Annotated[Acceleration, typer.Option(
-    "--acceleration", help="Of the iteration, safeguarded: the guarantee stays.",
+    "--acceleration",
+    help="Of the iteration, safeguarded: the guarantee stays. auto: Anderson's for denoisers.",
 )]  # fmt: skip
 Strength = Annotated[str, typer.Option(
     "--strength", metavar="auto|F", help="Above 1 smoother, below 1 sharper.",
@@ -148,7 +167,7 @@ class RunOptions:
     method: MethodOption = Method.pnp
     denoiser: DenoiserOption = "auto"
     solver: Solver = SolverName.auto
-    acceleration: AccelerationOption = Acceleration.none
+    acceleration: AccelerationOption = Acceleration.auto
     strength: Strength = "auto"
     weight: Weight = "auto"
     step: StepSize = None

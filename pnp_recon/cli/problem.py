@@ -73,9 +73,13 @@ class Problem:
         kernel: the blur; physics: what else the measurement is.
         boundary: the border rule in words.
         linear_light: see `report.Run`.
-        solver: what `--solver auto` means for a denoiser; None: the default of `reconstruct`.
+        solver: what `--solver auto` means, save for total variation; None: the default of
+            `reconstruct`.
         model: what `--denoiser auto` means; None: the shipped model for the channels.
         arguments: more keyword arguments of `reconstruct`.
+        limits: what --tol, --max-iter and --time-limit mean where they are not given.
+        parts: the same problem in several, y and arguments split along the batch; they are solved
+            one after the other.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
     """
 
@@ -98,6 +102,8 @@ class Problem:
     solver: str | None = None
     model: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Problem, ...] = ()
     solve: Callable[[], Solution] | None = None
 
     @property

@@ -6,32 +6,42 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pnp_recon import guarantees
 from pnp_recon.cli.common import parse_positive
-from pnp_recon.cli.options import Acceleration, Method, Options, RunOptions, SolverName
+from pnp_recon.cli.options import Method, Options, RunOptions, SolverName
+from pnp_recon.cli.parts import in_parts
 from pnp_recon.cli.problem import Problem, Session
 from pnp_recon.denoisers import Denoiser
-from pnp_recon.errors import CertificateError, InputError, StepSizeError
-from pnp_recon.reconstruction import reconstruct
+from pnp_recon.errors import CertificateError, StepSizeError
+from pnp_recon.fidelity import LeastSquares
+from pnp_recon.proximal import Regulariser
+from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.report import RegulariserRecord
-from pnp_recon.solvers import Look, Solution, Stopping
+from pnp_recon.solvers import ALGEBRAIC, Look, Solution, Stopping
+
+Prior = Denoiser | Regulariser | None
 
 
-def choose_prior(problem: Problem, session: Session[Options]) -> Denoiser | RegulariserRecord:
-    """What --method and --denoiser ask for.
+def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
+    """What --method, --solver and --denoiser ask for; None: no prior at all.
 
     Raises:
         CertificateError: one is required, and the denoiser rules it out before the run.
     """
     options = session.options
+    if problem.solve is not None or _solver(problem, options) in ALGEBRAIC:
+        return None
     if options.method == Method.tv:
-        moreau = "proximal map of a convex function (Moreau 1965)"
+        fidelity = problem.arguments.get("fidelity")
+        level = problem.noise_level if fidelity is None else 1.0
         weight = parse_positive(options.weight, "--weight")
-        return RegulariserRecord("total variation", guarantees.firm(moreau), {"weight": weight})
+        found = total_variation(fidelity or LeastSquares(problem.A, problem.y), level)
+        return found if weight is None else replace(found, weight=weight)
     denoiser = session.denoiser(problem.A.image_shape[0], problem.model)
-    if options.require_certificate and problem.solve is None:
+    if options.require_certificate:
         _require_before(denoiser, _solver(problem, options))
     return denoiser
 
@@ -39,7 +49,7 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Denoiser | Regu
 def _require_before(denoiser: Denoiser, solver: str) -> None:
     """What can be known of a certificate before the run."""
     held = denoiser.guarantee
-    needs_slack = solver in (SolverName.pgd, SolverName.hqs)
+    needs_slack = solver != SolverName.drs
     if held.is_averaged if needs_slack else held.is_nonexpansive:
         return
     need = "averaged (α < 1)" if needs_slack else "1-Lipschitz"
@@ -51,24 +61,29 @@ def _require_before(denoiser: Denoiser, solver: str) -> None:
 
 def solve(
     problem: Problem,
-    prior: Denoiser | RegulariserRecord,
+    prior: Prior,
     options: RunOptions,
     look: Callable[[Look], None],
 ) -> Solution:
     """Runs the problem's own method, or `reconstruct`."""
     if problem.solve is not None:
         return problem.solve()
+    if problem.parts:
+        return in_parts(problem.parts, look, lambda part, see: solve(part, prior, options, see))
     limits = {"tol": options.tol, "max_iter": options.max_iter, "time_limit": options.time_limit}
-    given = {key: value for key, value in limits.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
+    given = {**problem.limits, **given}
     try:
         return reconstruct(
             problem.y,
             problem.A,
-            **_method(prior, options),
+            "auto" if prior is None else prior,
+            strength=parse_positive(options.strength, "--strength") or 1.0,
+            acceleration=options.acceleration.value,
             noise_level=problem.noise_level,
             solver=_solver(problem, options),
             step=options.step,
-            stopping=Stopping(**given) if given else None,  # type: ignore[arg-type]
+            stopping=Stopping(**given) if given else None,
             allow_uncertified=options.allow_uncertified,
             callback=look,
             **problem.arguments,
@@ -80,17 +95,16 @@ def solve(
 
 
 def _solver(problem: Problem, options: RunOptions) -> str:
-    is_open = options.solver == SolverName.auto and options.method == Method.pnp
+    is_open = options.solver == SolverName.auto and options.method != Method.tv
     return problem.solver or "auto" if is_open else options.solver.value
 
 
-def _method(prior: Denoiser | RegulariserRecord, options: RunOptions) -> dict[str, Any]:
-    """Prior, strength and acceleration as arguments of `reconstruct`."""
-    if options.acceleration != Acceleration.none:
-        raise InputError(
-            f"--acceleration {options.acceleration.value} is not available; leave it out"
-        )
+def prior_record(prior: Prior) -> Denoiser | RegulariserRecord:
+    """The prior as reports describe it."""
     if isinstance(prior, Denoiser):
-        strength = parse_positive(options.strength, "--strength") or 1.0
-        return {"denoiser": prior, "strength": strength}
-    raise InputError("--method tv is not available; take --method pnp")
+        return prior
+    if prior is None:
+        nothing = guarantees.none("no prior: an early stop is the only regularisation")
+        return RegulariserRecord("none", nothing)
+    numbers = {k: v for k, v in vars(prior).items() if isinstance(v, int | float)}
+    return RegulariserRecord(prior.name, prior.guarantee, numbers)

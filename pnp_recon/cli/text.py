@@ -21,10 +21,9 @@ def lines(result: Result, verbose: bool) -> list[str]:
     """The block about a finished picture."""
     run, job = result.run, result.job
     solution = run.solution
-    out = [
-        f"ended: {solution.status.value}; {solution.iterations} iterations, residual "
-        f"{_residual(run):.2e}, {run.timings['total']:.1f} s"
-    ]
+    counted = f"{solution.iterations} iterations, residual {_residual(run):.2e}, "
+    counted = counted if solution.iterations else ""
+    out = [f"ended: {solution.status.value}; {counted}{run.timings['total']:.1f} s"]
     if run.before is not None and run.after is not None:
         out.append(
             f"quality: PSNR {run.before.psnr:.2f} -> {run.after.psnr:.2f} dB, SSIM "
@@ -57,11 +56,13 @@ def summary(result: Result) -> str:
 
 def warnings(result: Result) -> list[str]:
     """What must not be overlooked, whatever else is printed."""
+    from pnp_recon.solvers import Status  # loads torch
+
     out = list(result.notes)
     solution = result.run.solution
     if solution.certificate.contradicted:
         out.append(f"{solution.certificate.verdict}; do not rely on {result.job.target}")
-    elif not solution.certificate.proven:
+    elif not solution.certificate.proven and solution.status is not Status.DIRECT:
         out.append(f"{result.job.source}: {solution.certificate.verdict}")
     if not solution.status.succeeded:
         out.append(f"{result.job.source}: {solution.status.value}")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.norms import NormBound, collatz_wielandt, round_up, tightest
+from operators.combined import Combined, carried, rounded
+from operators.norms import round_up
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity.base import Fidelity
 
@@ -104,10 +105,14 @@ class WeightedLeastSquares(Fidelity):
     def loss_strong_convexity(self) -> float:
         return float(self.weights.min())
 
-    @property
+    @cached_property
     def lipschitz(self) -> float:
-        """‖W^½A‖², by Collatz–Wielandt where A allows it; at most max w · ‖A‖²."""
-        return round_up(self._scaled.norm_bound**2)
+        """‖W^½A‖², W the largest weights of the batch; at most max w · ‖A‖².
+
+        By Collatz–Wielandt where A has entries ≥ 0 and encloses its products.
+        """
+        largest = self._root.amax(0, keepdim=True)
+        return round_up(_RowScaled(self.A, largest).norm_bound ** 2)
 
     def prox(
         self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float = 0.0
@@ -117,59 +122,46 @@ class WeightedLeastSquares(Fidelity):
         Conjugate gradients on the operator W^½A with the data W^½y, see
         `LinearOperator.prox_l2_with_error`.
         """
-        scaled = self._scaled
         wide = torch.promote_types(self.y.dtype, self.A.certificate_dtype)
-        data = scaled.root.to(wide) * self.y.to(wide)
+        data = self._root.to(wide) * self.y.to(wide)
+        scaled = _RowScaled(self.A, self._root)
         return scaled.prox_l2_with_error(z, data, gamma, x0=start, tol=tol)
 
     @cached_property
-    def _scaled(self) -> _RowScaled:
-        return _RowScaled(self.A, self.weights.to(self.A.certificate_dtype).sqrt())
+    def _root(self) -> Tensor:
+        return self.weights.to(self.A.certificate_dtype).sqrt()
 
 
-class _RowScaled(LinearOperator):
-    """diag(root)·A; `root` may differ between the pictures of a batch."""
+class _RowScaled(Combined):
+    """diag(root)·A; `root` may differ between the pictures of a batch, its norm is for one."""
 
     root: Tensor
 
     def __init__(self, operator: LinearOperator, root: Tensor) -> None:
         super().__init__(
             f"weighted {operator.name}",
+            [operator],
             operator.image_shape,
             operator.measurement_shape,
             nonnegative=operator.nonnegative,
+            noise_model=None,
         )
-        self.operator = operator
-        self.adjoint_matched = operator.adjoint_matched
-        self.certificate_dtype = operator.certificate_dtype
         self.register_buffer("root", root)
 
     def _forward_map(self, x: Tensor) -> Tensor:
-        return self.root.to(x.dtype) * self.operator.A(x)
+        return self.root.to(x.dtype) * self.parts[0].A(x)
 
     def _transpose_map(self, y: Tensor) -> Tensor:
-        return self.operator.A_adjoint(self.root.to(y.dtype) * y)
+        return self.parts[0].A_adjoint(self.root.to(y.dtype) * y)
 
-    @property
-    def has_norm_bound(self) -> bool:
-        return self.operator.has_norm_bound
+    def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
+        """That of the operator, with the factors before or after it."""
+        if transpose:
+            product = self.root * v
+            return carried(self.parts[0], rounded(product, product, 1), transpose=True)
+        below, above = self.parts[0].enclosure(v)
+        return rounded(self.root * below, self.root * above, 1)
 
-    def _prove_norm(self) -> NormBound:
+    def _bound_from_parts(self) -> tuple[float, str]:
         peak = round_up(float(self.root.max()))
-        product = NormBound(
-            round_up(peak * self.operator.norm_bound),
-            0.0,
-            "largest weight's root times the operator's bound",
-            "norm of a product",
-        )
-        # The bracket needs rounding errors entry by entry. An operator that kept the enclosure of
-        # plain sums is one; through another's (FFT) the weights cannot be passed.
-        plain = type(self.operator).normal_enclosure is LinearOperator.normal_enclosure
-        if not (plain and self.operator.nonnegative and self.operator.has_norm_bound):
-            return product
-        return tightest(product, collatz_wielandt(self))
-
-    def certificate_start(self) -> Tensor:
-        """All ones, one for each set of weights."""
-        ones = self.operator.certificate_start()
-        return ones.expand(self.root.shape[0], *ones.shape[1:]).to(self.root.device)
+        return round_up(peak * self.parts[0].norm_bound), "largest root of a weight times the bound"

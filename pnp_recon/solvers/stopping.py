@@ -11,6 +11,7 @@ from pnp_recon.errors import InputError
 class Status(Enum):
     """How a run ended; the value is the sentence for the user."""
 
+    DIRECT = "computed by a formula, without iteration"
     CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
     ITERATION_LIMIT = "stopped at the iteration limit; raise max_iter or loosen tol"
     TIME_LIMIT = "stopped at the time limit; raise time_limit or loosen tol"
@@ -19,7 +20,7 @@ class Status(Enum):
 
     @property
     def succeeded(self) -> bool:
-        return self is Status.CONVERGED
+        return self in (Status.CONVERGED, Status.DIRECT)
 
 
 @dataclass(frozen=True)

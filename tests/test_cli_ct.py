@@ -1,0 +1,485 @@
+"""`pnp-ct`: geometry, window, results, what it refuses; the shared run is tested by pnp-deblur."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import yaml
+from PIL import Image
+
+from operators import attenuation
+from operators.filtered_back_projection import WINDOWS
+from operators.scan_geometry import KINDS
+from pnp_recon import guarantees, weights
+from pnp_recon.cli.ct import main
+from pnp_recon.cli.ct_options import Beam, Filter
+from pnp_recon.denoisers import Denoiser
+from pnp_recon.report import validate_report
+from scan_helpers import half_turn, sinogram, write_exchange
+
+SIZE, VIEWS = 64, 48
+FAST = ["--max-iter", "5", "--tol", "0.9"]
+FBP = ["--method", "fbp"]
+
+
+def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    """½(I + M), M a mean over neighbours, ‖M‖ ≤ 1: firmly nonexpansive."""
+    mean = sum(torch.roll(x, shift, dim) for shift in (-1, 1) for dim in (-1, -2)) / 4
+    return 0.5 * (x + mean)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = Denoiser(smooth, "mean", guarantees.firm("a mean"))
+    monkeypatch.setattr(weights, "load_denoiser", lambda name, **_: tiny)
+
+
+def lines(slices: int = 1, axis: float = (SIZE - 1) / 2) -> np.ndarray:
+    """Line integrals (slices, VIEWS, SIZE) float32 of ellipses, a little more for each slice."""
+    one = sinogram(half_turn(VIEWS), SIZE, axis)
+    return torch.cat([one * (1 + 0.1 * k) for k in range(slices)]).float().numpy()
+
+
+def save_lines(path: Path, slices: int = 1, **more: np.ndarray) -> Path:
+    np.savez(path, sinogram=lines(slices), angles=half_turn(VIEWS).numpy(), **more)
+    return path
+
+
+def save_counts(path: Path, slices: int = 2, photons: float = 2e4) -> Path:
+    """A Data Exchange file with flat and dark fields, the axis 3 pixels beside the middle."""
+    passed = np.exp(-lines(slices, (SIZE - 1) / 2 + 3))
+    noisy = np.random.default_rng(0).poisson(photons * passed)
+    return write_exchange(
+        path,
+        data=(noisy + 100).transpose(1, 0, 2).astype(np.uint16),
+        data_white=np.full((3, slices, SIZE), photons + 100, np.uint16),
+        data_dark=np.full((2, slices, SIZE), 100, np.uint16),
+        theta=np.rad2deg(half_turn(VIEWS).numpy()),
+    )
+
+
+def save_archive(path: Path) -> Path:
+    """Two slices in HU + 1024: a disc of 40 HU in air with a bone."""
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    values = np.where(x**2 + y**2 < 26**2, 1064, 24) + 600 * ((x - 8) ** 2 + y**2 < 25)
+    np.savez(path, img=np.stack([values, values[::-1]]).astype(np.uint16), px_mm=[1.5, 1.25])
+    return path
+
+
+def save_yaml(path: Path, **fields: object) -> Path:
+    known = {"kind": "parallel", "n_angles": VIEWS, "detector_count": SIZE, "detector_mm": 0.5}
+    path.write_text(yaml.safe_dump({**known, "pixel_mm": 0.5, **fields}))
+    return path
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, dict]:
+    code = main([*map(str, args), "--json"])
+    out = capsys.readouterr().out
+    return code, json.loads(out)
+
+
+def only_line(text: str) -> str:
+    found = text.strip().splitlines()
+    assert len(found) == 1, text
+    assert found[0].startswith("pnp-ct: error: ")
+    return found[0]
+
+
+# ---- names that are kept without torch ------------------------------------------------------
+
+
+def test_names_are_those_of_the_operators() -> None:
+    assert {one.value for one in Filter} == set(WINDOWS)
+    assert {one.kind for one in Beam} < set(KINDS)
+
+
+# ---- what it writes -----------------------------------------------------------------------
+
+
+def test_line_integrals_by_filtered_back_projection(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save_lines(tmp_path / "a.npz")
+    assert main([str(source), *FBP, "--detector-mm", "0.5"]) == 0
+    out = capsys.readouterr()
+    assert out.err == ""
+    assert "parallel beam, 48 views from 0° to 176.2°, 64 detector pixels of 0.5 mm" in out.out
+    assert "computed by a formula" in out.out
+    assert "no convergence to prove" in out.out
+    found = np.load(tmp_path / "a_reconstructed.npy")
+    assert (found.shape, found.dtype) == ((SIZE, SIZE), np.float32)
+    # 0.010 per detector pixel of half a millimetre.
+    assert np.median(found[20:28, 40:50]) == pytest.approx(0.02, rel=0.05)
+    picture = np.asarray(Image.open(tmp_path / "a_reconstructed.png"))
+    assert (picture.shape, picture.dtype) == ((SIZE, SIZE), np.uint16)
+
+
+def test_lengths_are_detector_pixels_where_nothing_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = run_json(capsys, save_lines(tmp_path / "a.npz"), *FBP)
+    assert code == 0
+    assert found["physics"]["parameters"]["unit"] == "1/pixel"
+    values = np.load(tmp_path / "a_reconstructed.npy")
+    assert np.median(values[20:28, 40:50]) == pytest.approx(0.01, rel=0.05)
+
+
+def test_counts_of_two_slices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save_counts(tmp_path / "a.h5")
+    target = tmp_path / "out.tif"
+    assert main([str(source), *FAST, "-o", str(target), "--report", str(tmp_path / "r")]) == 0
+    out = capsys.readouterr()
+    assert "certified: PnP-" in out.out
+    assert "rotation axis: detector pixel 34." in out.out
+    assert "each ray weighs as its photons say" in out.out
+    assert tifffile.imread(target).shape == (2, SIZE, SIZE)
+    assert tifffile.imread(target).dtype == np.float32
+    assert np.asarray(Image.open(tmp_path / "out.png")).shape == (SIZE, SIZE)
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    validate_report(report)
+    assert report["physics"]["parameters"]["axis_offset_mm"] == pytest.approx(3, abs=0.1)
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Values are shown and denoised in the window" in page
+    for word in ("blur", "camera"):
+        assert word not in page
+
+
+def test_many_slices_are_solved_in_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pnp_recon.cli import ct_problem
+
+    source = save_lines(tmp_path / "a.npz", 3)
+    results = {}
+    for at_once in (2, 8):
+        monkeypatch.setattr(ct_problem, "AT_ONCE", {"cpu": at_once, "cuda": at_once})
+        target = tmp_path / f"{at_once}.npy"
+        table = tmp_path / f"{at_once}.csv"
+        args = (source, "--max-iter", 8, "--no-picture", "--save-residuals", table)
+        _, found = run_json(capsys, *args, "--sigma", 0.05, "-o", target)
+        assert found["certificate"]["holds"]
+        results[at_once] = np.load(target)
+        rows = table.read_text().splitlines()
+        assert len(rows) == 1 + 3 * found["iterations"]
+    assert results[2].shape == (3, SIZE, SIZE)
+    np.testing.assert_allclose(results[2], results[8], atol=1e-4)
+    assert not (tmp_path / "2.png").exists()
+
+
+@pytest.mark.parametrize("chosen", ["1", "1:"])
+def test_slices(tmp_path: Path, chosen: str) -> None:
+    source = save_lines(tmp_path / "a.npz", 3)
+    assert main([str(source), *FBP, "--quiet"]) == 0
+    assert main([str(source), *FBP, "-q", "--slice", chosen, "-o", str(tmp_path / "b.npy")]) == 0
+    first, colon, last = chosen.partition(":")
+    part = slice(int(first or 0), int(last) if last else 3 if colon else int(first) + 1)
+    whole = np.load(tmp_path / "a_reconstructed.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "b.npy"), np.squeeze(whole[part]), atol=1e-7)
+
+
+def test_geometry_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Angles of the file count, not those of the scan; lengths are those of the file."""
+    np.save(tmp_path / "a.npy", lines(1)[0])
+    shape = save_yaml(tmp_path / "g.yaml", axis_offset=0.0)
+    code, found = run_json(capsys, tmp_path / "a.npy", *FBP, "--geometry", shape)
+    assert code == 0
+    assert found["physics"]["parameters"]["detector_mm"] == 0.5
+    values = np.load(tmp_path / "a_reconstructed.npy")
+    assert np.median(values[20:28, 40:50]) == pytest.approx(0.02, rel=0.05)
+
+
+def test_fan_beam_counts_and_a_smaller_slice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = np.random.default_rng(1).poisson(1e4 * np.exp(-lines(1)[0]))
+    np.save(tmp_path / "a.npy", counts.astype(np.float32))
+    flags = ["--beam", "fan-curved", "--source-radius", 200, "--detector-radius", 100]
+    args = [*flags, "--span", 360, "--incident", 1e4, "--size", 40, *FAST]
+    code, found = run_json(capsys, tmp_path / "a.npy", *args)
+    assert code == 0
+    assert found["operator"] == "fan_curved ray transform"
+    assert found["physics"]["parameters"]["pixel_mm"] == pytest.approx(2 / 3)
+    assert np.load(tmp_path / "a_reconstructed.npy").shape == (40, 40)
+
+
+def test_axis_is_moved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found and given agree; with the centre taken instead, the slice is another one."""
+    source = save_counts(tmp_path / "a.h5", 1)
+    values = {}
+    for axis in ("auto", "34.5", "center"):
+        target = tmp_path / f"{axis}.npy"
+        assert main([str(source), *FBP, "--axis", axis, "-o", str(target), "-q"]) == 0
+        values[axis] = np.load(target)
+    spread = values["34.5"].std()
+    assert np.abs(values["auto"] - values["34.5"]).mean() < 0.1 * spread
+    assert np.abs(values["center"] - values["34.5"]).mean() > 0.15 * spread
+
+
+def test_window_and_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save_lines(tmp_path / "a.npz")
+    base = [source, *FBP, "--detector-mm", 0.5]
+    _, mu = run_json(capsys, *base, "--window", "0,0.05", "-o", tmp_path / "mu.npy")
+    _, hu = run_json(
+        capsys, *base, "--unit", "hu", "--window", "-1000,1427.18", "-o", tmp_path / "hu.npy"
+    )
+    assert mu["physics"]["parameters"]["window_high"] == pytest.approx(0.05)
+    assert hu["physics"]["parameters"]["unit"] == "HU"
+    np.testing.assert_allclose(
+        attenuation(np.load(tmp_path / "hu.npy")), np.load(tmp_path / "mu.npy"), atol=1e-6
+    )
+    shown = [np.asarray(Image.open(tmp_path / f"{name}.png")) / 65535 for name in ("mu", "hu")]
+    np.testing.assert_allclose(*shown, atol=1e-4)
+    expected = np.clip(np.load(tmp_path / "mu.npy") / 0.05, 0, 1)
+    np.testing.assert_allclose(shown[0], expected, atol=1e-4)
+
+
+# ---- simulations --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [[], ["--noise", "0.02"], ["--photons", "3e4"]])
+def test_simulation_compares(
+    tmp_path: Path, noise: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save_archive(tmp_path / "a.npz")
+    args = [source, "--simulate", "--index", 1, "--views", 40, *noise, "--max-iter", 40]
+    code, found = run_json(capsys, *args, "--tol", 1e-3, "--seed", 3)
+    assert code == 0
+    assert found["metrics"]["after"]["psnr"] > found["metrics"]["before"]["psnr"] + 0.5
+    assert found["noise_origin"] == "simulated"
+    numbers = found["physics"]["parameters"]
+    assert (numbers["views"], numbers["unit"], numbers["pixel_mm"]) == (40, "HU", 1.25)
+    values = np.load(tmp_path / "a_reconstructed.npy")
+    assert np.median(values[28:36, 14:24]) == pytest.approx(40, abs=40)
+    assert -1024 <= values.min() < -900
+
+
+@pytest.mark.parametrize("beam", ["fan-flat", "fan-curved"])
+def test_simulation_of_a_picture_in_a_fan(
+    tmp_path: Path, beam: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    values = np.where(x**2 + y**2 < 26**2, 140, 0).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    flags = ["--beam", beam, "--source-radius", 300, "--detector-radius", 100]
+    args = ["--simulate", "--noise", 0, "--views", 90, *flags, *FBP, "-o", tmp_path / "b.png"]
+    code, found = run_json(capsys, tmp_path / "a.png", *args)
+    assert code == 0
+    assert found["metrics"]["after"]["psnr"] > 25
+    shown = np.asarray(Image.open(tmp_path / "b.png")) / 65535
+    assert np.median(shown[24:40, 24:40]) == pytest.approx(140 / 255, abs=0.02)
+
+
+def test_seed_and_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save_archive(tmp_path / "a.npz")
+    args = ["--simulate", "--index", "0", *FBP, "-q", "--no-picture"]
+    for name, seed in (("b", "1"), ("c", "1"), ("d", "2")):
+        assert main([str(source), *args, "--seed", seed, "-o", str(tmp_path / f"{name}.npy")]) == 0
+    b, c, d = (np.load(tmp_path / f"{name}.npy") for name in "bcd")
+    np.testing.assert_array_equal(b, c)
+    assert not np.array_equal(b, d)
+    scan = save_lines(tmp_path / "s.npz")
+    truth = tmp_path / "truth.npy"
+    assert main([str(scan), *FBP, "-q", "-o", str(truth)]) == 0
+    capsys.readouterr()
+    _, found = run_json(capsys, scan, *FBP, "--reference", truth)
+    assert found["metrics"]["after"]["psnr"] > 100
+
+
+# ---- methods ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["tv", "sirt", "cgls"])
+def test_other_methods(tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save_archive(tmp_path / "a.npz")
+    args = [source, "--simulate", "--index", 0, "--method", method, "--tol", 1e-2]
+    code, found = run_json(capsys, *args)
+    assert code in (0, 3)
+    assert found["method"] == method
+    assert found["certificate"]["holds"]
+    assert found["metrics"]["after"]["psnr"] > 22
+
+
+def test_certificate_of_a_formula_cannot_be_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save_lines(tmp_path / "a.npz")
+    assert main([str(source), *FBP, "--require-certificate"]) == 4
+    assert "no convergence to prove" in only_line(capsys.readouterr().err.strip())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+# ---- bad input ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--method", "art"], "--method"),
+        (["--beam", "cone"], "--beam"),
+        (["--geometry", "missing.yaml"], "no file"),
+        (["--geometry", "g.yaml", "--views", "48"], "--views does not go with --geometry"),
+        (["--beam", "fan-flat", "--source-radius", "9"], "--detector-radius"),
+        (["--source-radius", "9"], "--source-radius does not go with a parallel beam"),
+        (["--views", "47"], "holds 48 views"),
+        (["--span", "nan"], "--span is nan"),
+        (["--detector-mm", "0"], "above 0"),
+        (["--size", "100000"], "of memory"),
+        (["--axis", "left"], "expected auto, center"),
+        (["--axis", "64"], "pixels 0 to 63"),
+        (["--cutoff", "1.5"], "at most 1"),
+        (["--slice", "2"], "holds 1 slices"),
+        (["--slice", "a:b"], "such as 0:10"),
+        (["--key", "nothing"], "sinogram"),
+        (["--order", "xyz"], "order"),
+        (["--incident", "0"], "--incident"),
+        (["--kind", "counts", "--incident", "-3"], "--incident"),
+        (["--weighted"], "needs counts"),
+        (["--weighted", "--method", "fbp"], "--weighted does not go with --method fbp"),
+        (["--denoiser", "euler_grey", "--method", "sirt"], "--denoiser does not go with"),
+        (["--noise", "0.1"], "add --simulate"),
+        (["--simulate", "--sigma", "0.1"], "--sigma does not go with --simulate"),
+        (["--simulate", "--noise", "0.1", "--photons", "10"], "--noise does not go with --photons"),
+        (["--simulate", "--axis", "auto"], "--axis auto"),
+        (["--window", "3"], "two numbers"),
+        (["--window", "5,3"], "lower one first"),
+        (["--unit", "hu"], "needs lengths in mm"),
+        (["-o", "b.jpg"], ".npy, .tif"),
+    ],
+)
+def test_bad_options(
+    tmp_path: Path,
+    args: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_lines(Path("a.npz"))
+    save_yaml(Path("g.yaml"))
+    source = str(save_archive(Path("s.npz"))) if "--simulate" in args else "a.npz"
+    index = ["--index", "0"] if "--simulate" in args else []
+    assert main([source, *index, *args]) == 2
+    assert words in only_line(capsys.readouterr().err)
+    assert not list(tmp_path.glob("*_reconstructed*"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"detector_count": 80}, ("says 80 detector pixels", "holds 64")),
+        ({"n_angles": 50}, ("says 50 views", "holds 48")),
+        ({"n_angles": None, "angles_deg": [0, float("nan")]}, ("finite",)),
+        ({"kind": "spiral"}, ("spiral",)),
+    ],
+)
+def test_bad_geometry(
+    tmp_path: Path,
+    fields: dict[str, object],
+    words: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shape = save_yaml(tmp_path / "g.yaml", **fields)
+    said = {k: v for k, v in yaml.safe_load(shape.read_text()).items() if v is not None}
+    shape.write_text(yaml.safe_dump(said))
+    assert main([str(save_lines(tmp_path / "a.npz")), "--geometry", str(shape)]) == 2
+    line = only_line(capsys.readouterr().err)
+    assert "g.yaml" in line
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "words"),
+    [
+        ("a.npz", {"sinogram": np.full((4, 8), np.nan, np.float32)}, "not finite"),
+        ("a.npz", {"sinogram": np.ones((4, 8)), "angles": np.full(4, np.inf)}, "not finite"),
+        ("a.npz", {"sinogram": np.ones((4, 8)), "angles": np.zeros(5)}, "5 angles"),
+        ("a.npz", {"sinogram": -np.ones((1, 4, 8)), "flat": np.ones((1, 8))}, "negative"),
+        ("a.npz", {"sinogram": np.ones((4, 8)), "other": np.ones((4, 8))}, "several arrays"),
+        ("a.npy", {}, "geometry of"),
+        ("a.xyz", {}, "ends in .xyz"),
+        ("a.dcm", {}, "add --simulate"),
+        ("a.png", {}, "add --simulate"),
+        ("a.h5", {}, "cannot be read"),
+        ("none.npz", {}, "does not exist"),
+    ],
+)
+def test_bad_files(
+    tmp_path: Path,
+    name: str,
+    arrays: dict[str, np.ndarray],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / name
+    if name == "a.npy":
+        np.save(path, lines(1)[0])
+    elif arrays:
+        np.savez(path, **arrays)
+    elif name != "none.npz":
+        path.write_bytes(b"no scan at all")
+    assert main([str(path)]) == 2
+    assert words in only_line(capsys.readouterr().err)
+
+
+def test_results_have_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save_lines(tmp_path / "a.npz", 2)
+    picture = tmp_path / "a_reconstructed.png"
+    picture.write_bytes(b"mine")
+    assert main([str(source), *FBP]) == 2
+    assert "a_reconstructed.png: it exists" in only_line(capsys.readouterr().err)
+    assert picture.read_bytes() == b"mine"
+    assert not (tmp_path / "a_reconstructed.npy").exists()
+    assert main([str(source), *FBP, "-o", str(tmp_path / "b.png")]) == 2
+    assert "give --slice" in only_line(capsys.readouterr().err)
+    assert main([str(source), *FBP, "--slice", "1", "-o", str(tmp_path / "b.png"), "-q"]) == 0
+
+
+def test_cone_beam_needs_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is there")
+    shape = save_yaml(
+        tmp_path / "g.yaml", kind="cone", source_radius=100, detector_radius=50, detector_rows=2
+    )
+    source = save_lines(tmp_path / "a.npz", 2)
+    assert main([str(source), "--geometry", str(shape), *FBP]) == 2
+    assert "CUDA" in only_line(capsys.readouterr().err)
+
+
+def test_without_astra(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from odl.applications import tomo
+
+    monkeypatch.setattr(tomo, "ASTRA_AVAILABLE", False)
+    assert main([str(save_lines(tmp_path / "a.npz")), *FBP]) == 2
+    assert "install pnp-recon[ct]" in only_line(capsys.readouterr().err)
+
+
+def test_values_outside_the_window_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save_archive(tmp_path / "a.npz")
+    args = ["--simulate", "--index", "0", *FBP, "--window", "-1024,300", "-q"]
+    assert main([str(source), *args]) == 0
+    assert "lies outside the window" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from pnp_recon.cli.ct import main\n"
+        "code = main(['--help'])\n"
+        "heavy = {'torch', 'numpy', 'odl', 'astra', 'matplotlib', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--geometry" in done.stdout
