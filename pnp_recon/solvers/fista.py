@@ -41,7 +41,7 @@ class FISTA(ProximalGradient):
     With m = 0, β = (k − 1)/(k + a) after k steps (Chambolle & Dossal 2015): F(x_k) − F* ≤
     a²‖x₀ − x*‖²/(2τ(k + a − 1)²), and the iterates converge. With `restart`, k starts anew in
     every picture where ⟨y − x⁺, x⁺ − x⟩ > 0 (O'Donoghue & Candès 2015, eq. 12). Convergence
-    outlives any rule of restarting: see docs/theory.md. With m > 0, β = (√κ − 1)/(√κ + 1),
+    outlives any rule of restarting: see docs/variational.md. With m > 0, β = (√κ − 1)/(√κ + 1),
     κ = 1 + 1/(τm), and F(x_k) − F* ≤ (1 − 1/√κ)^k (F(x₀) − F* + m/2 ‖x₀ − x*‖²) (Beck 2017,
     Thm 10.42, with m/2 ‖·‖² moved from g to f, which changes neither step nor objective).
 
@@ -77,7 +77,7 @@ class FISTA(ProximalGradient):
             words = "the iterates converge to a minimiser of f + g" + self.objective.existence()
             source = "Chambolle & Dossal 2015, Thm 4.1"
             if self.restart:
-                source += "; across restarts, whose points are Fejér monotone, docs/theory.md"
+                source += "; across restarts, whose points are Fejér monotone, docs/variational.md"
             else:
                 words += ", F − F* = O(1/k²)"
         return Certificate(f"FISTA: {words} ({source})", held, constants, covered=True)

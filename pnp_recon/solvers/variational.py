@@ -31,9 +31,10 @@ VARIATIONAL: dict[str, type[Solver]] = {**GRADIENT, **SPLITTING, PDHG.name: PDHG
 # Steps as fractions of the limit of their range.
 STEP_FRACTION = 0.9
 FISTA_FRACTION = 0.99
-# γL. HQS replaces f by its Moreau envelope, which is near f for small γL.
+# γL. HQS replaces f by its Moreau envelope, which is near f for small γL; and a proximal map that
+# is a loop of its own is the faster the smaller γ is.
 COUPLING = 10.0
-COUPLING_HQS = 1.0
+COUPLING_SMALL = 1.0
 
 
 def variational_solver(
@@ -53,7 +54,8 @@ def variational_solver(
         name: from `VARIATIONAL`, or "auto": pdhg for g = outer(Kx), FISTA for a smooth f and a g
             with a closed-form proximal map, Douglas–Rachford for others.
         step: τ of gradient methods; default 0.9 of the range's limit, 0.99 for FISTA.
-        gamma: coupling of hqs, drs, admm; default 10/L (hqs: 1/L).
+        gamma: coupling of hqs, drs, admm; default 10/L; 1/L for hqs, and where the
+            proximal map of g is a loop.
         relaxation: ρ of hqs, drs, admm, pdhg.
 
     Raises:
@@ -81,7 +83,8 @@ def variational_solver(
         return solver(fidelity, regulariser, step, start, allow_uncertified)
     if name in SPLITTING:
         if gamma is None:
-            factor = COUPLING_HQS if name == HQS.name else COUPLING
+            small = name == HQS.name or not regulariser.exact
+            factor = COUPLING_SMALL if small else COUPLING
             gamma = factor / smoothness if smooth else 1.0
         weight = 1.0 if relaxation is None else relaxation
         return SPLITTING[name](fidelity, regulariser, gamma, start, weight, allow_uncertified)
