@@ -80,7 +80,7 @@ class ProximalGradient(Solver):
                 f"step size {self.step_size:.6g} lies outside the proven range (0, "
                 f"{self._reach:g}/L) = (0, {limit:.6g}), L = {self.smoothness:.6g}"
             )
-            if not self.allow_uncertified:
+            if not (self.allow_uncertified and 0 < self.step_size < math.inf):
                 raise StepSizeError(f"{reason}; take a step inside it or allow an uncertified run")
             return Certificate("", guarantees.none(reason), constants)
         return self._certificate(constants)

@@ -76,7 +76,7 @@ class _Splitting(Solver):
         elif not 0 < self.relaxation < 2:
             reason = f"relaxation {self.relaxation:.6g} lies outside the proven range (0, 2)"
         if reason is not None:
-            if not self.allow_uncertified:
+            if not (self.allow_uncertified and 0 < self.gamma < math.inf):
                 raise StepSizeError(f"{reason}; take one inside it or allow an uncertified run")
             return Certificate("", guarantees.none(reason), constants)
         return self._certificate(constants)
