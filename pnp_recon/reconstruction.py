@@ -18,8 +18,7 @@ from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity, LeastSquares
 from pnp_recon.noise import estimate_noise_level
-from pnp_recon.proximal import Regulariser
-from pnp_recon.proximal.total_variation import TotalVariation
+from pnp_recon.proximal import Regulariser, TotalVariation
 from pnp_recon.solvers import (
     ACCELERATIONS,
     ALGEBRAIC,
@@ -27,6 +26,7 @@ from pnp_recon.solvers import (
     PLUG_AND_PLAY,
     RED,
     SOLVERS,
+    VARIATIONAL,
     Anderson,
     Look,
     Plugged,
@@ -37,7 +37,7 @@ from pnp_recon.solvers import (
     Stopping,
     Wrapped,
     iterate,
-    total_variation_solver,
+    variational_solver,
 )
 from pnp_recon.weights import AUTO, load_denoiser
 
@@ -82,8 +82,8 @@ def reconstruct(
         fidelity: how misfit is measured, made of the same y and A; None: least squares.
         noise_level: standard deviation of the noise in y, in the units of y; estimated where it
             is None. With a `fidelity` of your own the data count as scaled to noise of level 1.
-        solver: a name from `SOLVERS`, or "auto": pnp-hqs for denoisers, pdhg for functionals of
-            a gradient, FISTA or Douglas–Rachford for others.
+        solver: a name from `SOLVERS`, or "auto": pnp-hqs for denoisers, `automatic_name` for
+            regularisers (pdhg for functionals of a gradient, FISTA or drs for others).
         acceleration: "none", a name from `ACCELERATIONS`, or "auto": Anderson's where a denoiser
             makes the iterated map averaged, none elsewhere. Safeguarded, the theorem stays.
         strength: multiplies the weight of the prior against the data (1: tuned choice). For
@@ -189,7 +189,7 @@ def total_variation(fidelity: Fidelity, noise_level: float) -> TotalVariation:
     """
     weight = total_variation_weight(noise_level, _scale(fidelity))
     colour = fidelity.A.image_shape[0] == 3
-    return TotalVariation(weight, "vectorial" if colour else "isotropic")
+    return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
 
 
 def _scale(fidelity: Fidelity) -> float:
@@ -207,7 +207,7 @@ def _prior(prior: Prior, solver: str, problem: _Problem) -> Denoiser | Regularis
     if not isinstance(prior, str):
         return prior
     channels = problem.start.shape[1]
-    if prior == "tv" or (prior == "auto" and solver in ("pdhg",)):
+    if prior == "tv" or (prior == "auto" and solver in VARIATIONAL):
         found = total_variation(problem.fidelity, problem.noise_level)
         return replace(found, weight=problem.strength * found.weight)
     name = AUTO.get(channels, AUTO[1]) if prior == "auto" else prior
@@ -221,7 +221,7 @@ def _solver(
     knobs: _Knobs,
 ) -> Solver:
     if isinstance(prior, Denoiser):
-        if name in ("pdhg",) or name in ALGEBRAIC:
+        if name in VARIATIONAL or name in ALGEBRAIC:
             known = ", ".join([*PLUG_AND_PLAY, *DENOISING])
             raise InputError(f"solver {name} takes no denoiser; a denoiser goes into {known}")
         return _denoising(problem, prior, name, knobs)
@@ -272,14 +272,13 @@ def _denoising(problem: _Problem, denoiser: Denoiser, solver: str, knobs: _Knobs
 
 
 def _variational(problem: _Problem, prior: Regulariser, solver: str, knobs: _Knobs) -> Solver:
-    given = {"relaxation": knobs.relaxation} if knobs.relaxation is not None else {}
-    if isinstance(prior, TotalVariation) and solver in ("auto", "pdhg"):
-        return total_variation_solver(
-            problem.fidelity,
-            prior.weight,
-            problem.start,
-            coupling=prior.coupling,
-            allow_uncertified=problem.allow_uncertified,
-            **given,
-        )
-    raise InputError(f"solver {solver} does not take the regulariser {prior.name}")
+    return variational_solver(
+        solver,
+        problem.fidelity,
+        prior,
+        problem.start,
+        step=knobs.step,
+        gamma=knobs.gamma,
+        relaxation=knobs.relaxation,
+        allow_uncertified=problem.allow_uncertified,
+    )

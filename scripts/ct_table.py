@@ -24,7 +24,7 @@ from torch import Tensor
 from operators import RayTransform, attenuation, parallel_beam
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.metrics import psnr, ssim
-from pnp_recon.proximal.total_variation import TotalVariation
+from pnp_recon.proximal import TotalVariation
 from pnp_recon.scans import hounsfield_window
 from pnp_recon.solvers import Stopping
 from pnp_recon.training_data import held_out
@@ -69,7 +69,7 @@ class Slice:
             from pnp_recon.defaults import total_variation_weight
 
             weight = point["factor"] * total_variation_weight(self.noise, self.A.norm_bound)
-            prior = TotalVariation(weight)
+            prior = TotalVariation(weight, box=(0, 1))
             solution = reconstruct(self.y, self.A, prior, stopping=stopping, start=start)
             return solution.image, {"iterations": solution.iterations}
         denoiser = load_denoiser(method.partition("(")[2].rstrip(")"))

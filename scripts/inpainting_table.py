@@ -25,7 +25,7 @@ from operators.masks import random_pixels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.datasets import validation_pictures
 from pnp_recon.metrics import psnr, ssim
-from pnp_recon.proximal.total_variation import TotalVariation
+from pnp_recon.proximal import TotalVariation
 from pnp_recon.solvers import Stopping
 
 MISSING = (0.5, 0.8)
@@ -45,7 +45,7 @@ def solve(
         return A.initial_guess(y), {}
     stopping = Stopping(tol=tol, max_iter=3000)
     if method == "TV":
-        prior = TotalVariation(point["weight"], "vectorial")
+        prior = TotalVariation(point["weight"], "vectorial", box=(0, 1))
         solution = reconstruct(y, A, prior, stopping=stopping)
         return solution.image, {"iterations": solution.iterations}
     denoiser = load_denoiser("euler_colour")

@@ -49,7 +49,7 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
 def _require_before(denoiser: Denoiser, solver: str) -> None:
     """What can be known of a certificate before the run."""
     held = denoiser.guarantee
-    needs_slack = solver in (SolverName.pgd, SolverName.hqs)
+    needs_slack = solver != SolverName.drs
     if held.is_averaged if needs_slack else held.is_nonexpansive:
         return
     need = "averaged (α < 1)" if needs_slack else "1-Lipschitz"

@@ -29,44 +29,47 @@ COUPLINGS: tuple[Coupling, ...] = get_args(Coupling)
 
 def pixel_norms(p: Tensor, coupling: Coupling) -> Tensor:
     """The norm at every pixel, (B, C, H, W) if isotropic, else (B, 1, H, W)."""
-    if coupling == "isotropic":
-        return _root_of_squares(p, 1)
-    if coupling == "vectorial":
-        return _root_of_squares(p, (1, 2)).unsqueeze(1)
+    if coupling != "nuclear":
+        return _squares(p, coupling).squeeze(1).sqrt()
     # (σ₁ + σ₂)² = ‖J‖_F² + 2 √det(J Jᵀ)
-    return (p.square().sum((1, 2)) + 2 * _area(p)).sqrt().unsqueeze(1)
+    return (_squares(p, "vectorial").squeeze(1) + 2 * _determinant(p).sqrt().unsqueeze(1)).sqrt()
 
 
 def project(p: Tensor, radius: float, coupling: Coupling) -> Tensor:
     """The nearest point whose dual norm is at most `radius` in every pixel."""
     if coupling == "nuclear" and p.shape[2] > 1:
         return _clip_singular_values(p, radius)
-    return p * _shrink(pixel_norms(p, coupling), radius).unsqueeze(1)
+    return p * _shrink(_squares(p, coupling), radius)
 
 
-def _root_of_squares(p: Tensor, dim: int | tuple[int, ...]) -> Tensor:
-    """The Euclidean norm along `dim`; forty times as fast as vector_norm is there on the CPU."""
-    return p.square().sum(dim).sqrt()
+def _squares(p: Tensor, coupling: Coupling) -> Tensor:
+    """‖J_c‖² (B, 1, C, H, W), or, where the channels are coupled, ‖J‖_F² (B, 1, 1, H, W).
+
+    A sum of squares along these axes is forty times as fast as `vector_norm` on the CPU.
+    """
+    return p.square().sum(1 if coupling == "isotropic" else (1, 2), keepdim=True)
 
 
-def _shrink(size: Tensor, radius: float) -> Tensor:
-    """min(1, radius/size), and 1 where both vanish."""
-    floor = max(radius, torch.finfo(size.dtype).tiny)
-    return (radius / size.clamp_min(floor)) if radius > 0 else torch.zeros_like(size)
+def _shrink(square: Tensor, radius: float) -> Tensor:
+    """min(1, radius/size) for sizes whose squares are given."""
+    if radius == 0:
+        return torch.zeros_like(square)
+    floor = max(radius**2, torch.finfo(square.dtype).tiny)
+    return square.clamp_min(floor).rsqrt_().mul_(radius)
 
 
-def _area(p: Tensor) -> Tensor:
-    """σ₁σ₂ = √det(J Jᵀ), (B, H, W), as the root of the squared 2 × 2 minors (Cauchy–Binet).
+def _determinant(p: Tensor) -> Tensor:
+    """(σ₁σ₂)² = det(J Jᵀ), (B, H, W), as the sum of the squared 2 × 2 minors (Cauchy–Binet).
 
-    ac − b² of the Gram matrix would lose half of the digits where the two rows are parallel, as
-    they are along every clean edge.
+    ac − b² of the Gram matrix would lose its digits where the two rows are parallel, as they are
+    along every clean edge.
     """
     down, across = p[:, 0], p[:, 1]
     total = torch.zeros_like(down[:, 0])
     for i, j in itertools.combinations(range(p.shape[2]), 2):
         minor = down[:, i] * across[:, j] - down[:, j] * across[:, i]
-        total += minor.square()
-    return total.sqrt()
+        total = total + minor.square()
+    return total
 
 
 def _clip_singular_values(p: Tensor, radius: float) -> Tensor:
@@ -75,15 +78,14 @@ def _clip_singular_values(p: Tensor, radius: float) -> Tensor:
     a, c = down.square().sum(1), across.square().sum(1)
     b = (down * across).sum(1)
     half = 0.5 * (a - c)
-    spread = (half.square() + b.square()).sqrt()  # (σ₁² − σ₂²)/2
-    first = (0.5 * (a + c) + spread).sqrt()
+    spread = torch.hypot(half, b)  # (σ₁² − σ₂²)/2
+    first = 0.5 * (a + c) + spread  # σ₁²
     tiny = torch.finfo(p.dtype).tiny
-    second = _area(p) / first.clamp_min(tiny)
-    h1, h2 = _shrink(first, radius), _shrink(second, radius)
+    h1, h2 = _shrink(first, radius), _shrink(_determinant(p) / first.clamp_min(tiny), radius)
     # M = h₁v₁v₁ᵀ + h₂v₂v₂ᵀ in terms of the reflection v₁v₁ᵀ − v₂v₂ᵀ, which is (half, b)/spread.
     mean, difference = 0.5 * (h1 + h2), 0.5 * (h1 - h2) / spread.clamp_min(tiny)
-    diagonal, off = difference * half, difference * b
-    diagonal, off, mean = diagonal.unsqueeze(1), off.unsqueeze(1), mean.unsqueeze(1)
+    diagonal, off = (difference * half).unsqueeze(1), (difference * b).unsqueeze(1)
+    mean = mean.unsqueeze(1)
     return torch.stack(
         ((mean + diagonal) * down + off * across, off * down + (mean - diagonal) * across), dim=1
     )

@@ -30,6 +30,10 @@ MODULUS = 0.5
 FIRST_CHECK = 10
 
 
+# Picture u and dual variable p of the primal–dual loop, both float64.
+_Iterate = tuple[Tensor, Tensor]
+
+
 @dataclass(frozen=True)
 class TotalVariation(Composite):
     """weight·Σ_pixels ‖∇x‖, forward differences, Neumann border.
@@ -46,9 +50,9 @@ class TotalVariation(Composite):
     box: tuple[float, float] | None = None
     max_iter: int = 1000
     name: ClassVar[str] = "total-variation"
-    # The last result and its dual variable, for a call that starts there. The bound is computed
+    # The last result and where its loop ended, for a call that starts there. The bound is computed
     # from the result, so that a start can cost time, never truth.
-    _kept: list[tuple[Tensor, Tensor]] = field(
+    _kept: list[tuple[Tensor, _Iterate]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
 
@@ -86,15 +90,13 @@ class TotalVariation(Composite):
         """
         radius = checked_step(step) * self.weight
         problem = _Denoising(x.detach().double(), radius, self.coupling, self.box)
-        p = torch.zeros(x.shape[0], 2, *x.shape[1:], dtype=torch.float64, device=x.device)
+        begin = None
         if start is not None and self._kept and self._kept[0][0] is start:
-            dual = self._kept[0][1]
-            if dual.shape == p.shape and dual.device == p.device:
-                p = project(dual, radius, self.coupling)
+            begin = self._kept[0][1]
         with torch.no_grad():
-            point, error, p = problem.solve(p, tol, self.max_iter)
+            point, error, end = problem.solve(begin, tol, self.max_iter)
         u = point.to(x.dtype)
-        self._kept[:] = [(u, p)]
+        self._kept[:] = [(u, end)]
         return u, error + image_norms(point - u.double())
 
 
@@ -107,14 +109,20 @@ class _Denoising:
     coupling: Coupling
     box: tuple[float, float] | None
 
-    def solve(self, p: Tensor, tol: float, max_iter: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The best point met, the bound of its error (B,), and the last dual variable."""
-        D = Gradient((self.x.shape[1], self.x.shape[2], self.x.shape[3]))
+    def solve(
+        self, begin: _Iterate | None, tol: float, max_iter: int
+    ) -> tuple[Tensor, Tensor, _Iterate]:
+        """The best point met, the bound of its error (B,), and where the loop ended."""
+        x = self.x
+        D = Gradient((x.shape[1], x.shape[2], x.shape[3]))
         square = max(D.norm_bound**2, 1.0)  # a picture of one pixel has no gradient
         tau = FIRST_STEP
-        u = self._clip(self.x - D.A_adjoint(p))
+        if begin is not None and begin[0].shape == x.shape and begin[0].device == x.device:
+            u, p = self._clip(begin[0]), project(begin[1], self.radius, self.coupling)
+        else:
+            u, p = self._clip(x), x.new_zeros(x.shape[0], 2, *x.shape[1:])
         ahead = u
-        best, error = u, torch.full_like(self.x[:, 0, 0, 0], math.inf)
+        best, error = u, x.new_full((x.shape[0],), math.inf)
         check = 0
         for iteration in range(max_iter + 1):
             if iteration in (check, max_iter):
@@ -128,12 +136,12 @@ class _Denoising:
                     break
             # In place as far as it goes: allocating costs as much as the arithmetic.
             p = project(D.A(ahead).mul_(1 / (square * tau)).add_(p), self.radius, self.coupling)
-            pull = D.A_adjoint(p).neg_().add_(self.x)
+            pull = D.A_adjoint(p).neg_().add_(x)
             before, u = u, self._clip(pull.mul_(tau).add_(u).mul_(1 / (1 + tau)))
             theta = 1 / math.sqrt(1 + 2 * MODULUS * tau)
             tau *= theta
             ahead = torch.lerp(before, u, 1 + theta)
-        return best, error, p
+        return best, error, (u, p)
 
     def certify(self, D: LinearOperator, p: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The point u that belongs to a dual variable p, a bound on ‖u − u*‖, and its rounding.

@@ -52,7 +52,7 @@ class RED(_PnP):
         smoothness = lipschitz + 2 * denoiser.averagedness * self.weight
         limit = 2 / smoothness
         constants = (
-            Constant("L = ‖A‖²", lipschitz, self.fidelity.A.norm_certificate.method),
+            Constant("L", lipschitz, f"gradient of the {self.fidelity.name} fidelity"),
             Constant("L + 2αw", smoothness, "inverse of the proven cocoercivity of the field"),
             Constant("step τ", self.step_size, f"covered range (0, {limit:.6g})"),
             self.denoiser.constant(),
