@@ -6,22 +6,23 @@ from pnp_recon.solvers.anderson import Anderson
 from pnp_recon.solvers.base import Solver, Step, iterate
 from pnp_recon.solvers.certificate import Certificate, Constant, Observation
 from pnp_recon.solvers.fixed_point import FixedPoint
+from pnp_recon.solvers.gradient import FISTA, ISTA, GradientDescent, ProximalGradient
 from pnp_recon.solvers.laws import Laws
 from pnp_recon.solvers.momentum import Nesterov, PnPFISTA
 from pnp_recon.solvers.pdhg import PDHG
 from pnp_recon.solvers.pnp import Plugged, PnPDRS, PnPHQS, PnPPGD
 from pnp_recon.solvers.red import RED
 from pnp_recon.solvers.solution import History, Look, Solution
+from pnp_recon.solvers.splitting import ADMM, HQS, DouglasRachford
 from pnp_recon.solvers.stopping import Status, Stopping
 from pnp_recon.solvers.total_variation import total_variation_solver
+from pnp_recon.solvers.variational import VARIATIONAL, variational_solver
 
 PLUG_AND_PLAY = {solver.name: solver for solver in (PnPPGD, PnPHQS, PnPDRS)}
 # With a denoiser as well, but other arguments.
 DENOISING: dict[str, type[Solver]] = {solver.name: solver for solver in (RED, PnPFISTA)}
 # Without a prior.
 ALGEBRAIC: dict[str, type[Solver]] = {solver.name: solver for solver in (Landweber, SIRT, CGLS)}
-# With a convex regulariser.
-VARIATIONAL: dict[str, type[Solver]] = {solver.name: solver for solver in (PDHG,)}
 SOLVERS: dict[str, type[Solver]] = {**PLUG_AND_PLAY, **DENOISING, **VARIATIONAL, **ALGEBRAIC}
 
 # Wrapped around a solver: ACCELERATIONS["anderson"](solver).
@@ -31,9 +32,13 @@ ACCELERATIONS: dict[str, type[Wrapped]] = {
 
 __all__ = [
     "ACCELERATIONS",
+    "ADMM",
     "ALGEBRAIC",
     "CGLS",
     "DENOISING",
+    "FISTA",
+    "HQS",
+    "ISTA",
     "PDHG",
     "PLUG_AND_PLAY",
     "RED",
@@ -43,7 +48,9 @@ __all__ = [
     "Anderson",
     "Certificate",
     "Constant",
+    "DouglasRachford",
     "FixedPoint",
+    "GradientDescent",
     "Halpern",
     "History",
     "KrasnoselskiiMann",
@@ -57,6 +64,7 @@ __all__ = [
     "PnPFISTA",
     "PnPHQS",
     "PnPPGD",
+    "ProximalGradient",
     "Solution",
     "Solver",
     "Status",
@@ -65,4 +73,5 @@ __all__ = [
     "Wrapped",
     "iterate",
     "total_variation_solver",
+    "variational_solver",
 ]

@@ -28,7 +28,7 @@ StepRule = Literal["norms", "diagonal"]
 PRIMAL_SCALE = 0.2
 # τ·weight/R where the fidelity is not smooth.
 PRIMAL_SCALE_NONSMOOTH = 0.03
-DATA_SHARE = 0.2
+DATA_SHARE = 0.3
 # Halves the iterations of ρ = 1 in all of them.
 RELAXATION = 1.9
 

@@ -1,0 +1,335 @@
+"""Gradient methods for min F(x) = f(x) + g(x): gradient descent, proximal gradient, ISTA, FISTA.
+
+L is the proven Lipschitz constant of ∇f, m the strong convexity of g.
+
+* gradient descent  x − τ∇F(x), g a ridge or nothing, 0 < τ < 2/(L + m);
+* proximal gradient  T x = prox_{τg}(x − τ∇f(x)), 0 < τ < 2/L: averaged, and with m > 0 a
+  contraction; ISTA is its name for sparse g;
+* FISTA  x⁺ = T y, y = x + β(x − x₋), 0 < τ < 1/L.
+
+Each step applies A once and Aᵀ once: A x is kept, and that of an extrapolation is extrapolated.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from operators.conjugate_gradient import image_dots, per_image
+from pnp_recon import guarantees
+from pnp_recon.errors import InputError, StepSizeError
+from pnp_recon.fidelity import Fidelity
+from pnp_recon.guarantees import Guarantee
+from pnp_recon.proximal import Regulariser, Ridge
+from pnp_recon.solvers.base import Solver, Step, norms
+from pnp_recon.solvers.certificate import Certificate, Constant
+from pnp_recon.solvers.laws import Laws, averaged_laws
+from pnp_recon.solvers.objective import GAP_FLOOR, Objective, at_most, inner_tolerance
+
+# Names of the regularisers that make pictures, or their coefficients, sparse.
+SPARSE = ("l1", "elastic-net", "wavelet-l1")
+DESCENT = "F(x⁺) + (1/τ − L/2)‖x⁺ − x‖² ≤ F(x) (ratio)"
+UPPER_BOUND = "f(x⁺) ≤ f(y) + ⟨∇f(y), x⁺ − y⟩ + L/2 ‖x⁺ − y‖² (ratio)"
+
+
+@dataclass(frozen=True)
+class ProximalGradient(Solver):
+    """x ← prox_{τg}(x − τ∇f(x)).
+
+    Attributes:
+        fidelity: f, with a Lipschitz gradient.
+        regulariser: g; its proximal map may be a loop of its own; None: zero.
+        step_size: τ in (0, 2/L).
+        start: x₀ (B, C, H, W).
+    """
+
+    fidelity: Fidelity
+    regulariser: Regulariser | None
+    step_size: float
+    start: Tensor
+    allow_uncertified: bool = False
+    # x and A x of the last step, by identity of x: for the next gradient and objective.
+    _kept: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    name = "proximal-gradient"
+    _reach = 2.0  # the step's range is (0, _reach/L)
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(self.fidelity, self.regulariser)
+
+    @property
+    def smoothness(self) -> float:
+        """L of the part that the gradient step is about."""
+        return self.fidelity.lipschitz
+
+    def check(self) -> Certificate:
+        missing = self.objective.missing(smooth=True)
+        if missing is not None:
+            return Certificate("", guarantees.none(missing))
+        limit = self._reach / self.smoothness if self.smoothness > 0 else math.inf
+        constants = (
+            Constant("L", self.smoothness, self.fidelity.A.norm_certificate.method),
+            Constant("step τ", self.step_size, f"covered range (0, {limit:.6g})"),
+        )
+        if self.objective.strong_convexity > 0:
+            words = f"strong convexity of {self.objective.regulariser.name}"  # type: ignore[union-attr]
+            constants += (Constant("m", self.objective.strong_convexity, words),)
+        if not 0 < self.step_size < limit:
+            reason = (
+                f"step size {self.step_size:.6g} lies outside the proven range (0, "
+                f"{self._reach:g}/L) = (0, {limit:.6g}), L = {self.smoothness:.6g}"
+            )
+            if not self.allow_uncertified:
+                raise StepSizeError(f"{reason}; take a step inside it or allow an uncertified run")
+            return Certificate("", guarantees.none(reason), constants)
+        return self._certificate(constants)
+
+    def _certificate(self, constants: tuple[Constant, ...]) -> Certificate:
+        held = self._guarantee()
+        words = "the iterates converge to a minimiser of f + g"
+        if held.is_contraction:
+            words = f"the iterates converge linearly, factor {held.lipschitz:.6g}, to the minimiser"
+        return Certificate(
+            f"{self.name}: {words}{self.objective.existence()} (Krasnosel'skii–Mann; Bauschke & "
+            "Combettes 2017, Cor. 28.9)",
+            held,
+            constants,
+        )
+
+    def _guarantee(self) -> Guarantee:
+        descent = guarantees.gradient_step(self.step_size, self.smoothness)
+        if self.regulariser is None:
+            return descent
+        return guarantees.compose(self.regulariser.guarantee_of(self.step_size), descent)
+
+    def laws(self, certificate: Certificate) -> Laws:
+        laws = contracting_laws(certificate.guarantee)
+        return replace(laws, step=DESCENT) if self.objective.exact else laws
+
+    def init(self) -> Tensor:
+        self._kept.clear()
+        box = self.objective.box
+        return self.start if box is None else box.prox(self.start, 1.0)[0]
+
+    def step(self, z: Tensor, iteration: int) -> Step:
+        image = self._image_of(z)
+        gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
+        x, error = self._advance(z, gradient, iteration)
+        after = self.fidelity.A.A(x)
+        self._kept[:] = [x, after]
+        return Step(x, error, ratio=self._descent(z, image, x, after))
+
+    def _image_of(self, z: Tensor) -> Tensor:
+        known = self._kept and self._kept[0] is z
+        return self._kept[1] if known else self.fidelity.A.A(z)
+
+    def _advance(self, x: Tensor, gradient: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
+        """The next point and a bound (B,) of its error."""
+        forward = x - self.step_size * gradient
+        if self.regulariser is None:
+            return forward, torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
+        tol = inner_tolerance(x, iteration, GAP_FLOOR)
+        warm = self._kept[0] if self._kept else x
+        return self.regulariser.prox(forward, self.step_size, tol=tol, start=warm)
+
+    def _descent(self, x: Tensor, image: Tensor, after: Tensor, moved: Tensor) -> Tensor | None:
+        """Both sides of `DESCENT`; None where the proximal map is inexact."""
+        objective = self.objective
+        if not objective.exact or objective.missing(smooth=True) is not None:
+            return None
+        old = self.fidelity.loss(image) + objective.penalty(x)
+        new = self.fidelity.loss(moved) + objective.penalty(after)
+        gain = (1 / self.step_size - self.smoothness / 2) * norms(after - x).square()
+        return at_most(new + gain, old + objective.rounding(x, image, old + new))
+
+    def image(self, z: Tensor) -> Tensor:
+        return z
+
+    def distance_bound(self, z: Tensor) -> Tensor | None:
+        return self.objective.radius(z)
+
+    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
+        return None if self.objective.exact else inner_tolerance(z, iteration, GAP_FLOOR)
+
+    def parameters(self) -> dict[str, float]:
+        return {"step": self.step_size}
+
+
+@dataclass(frozen=True)
+class GradientDescent(ProximalGradient):
+    """x ← x − τ∇(f + g)(x), g = m/2 ‖·‖² or nothing; τ in (0, 2/(L + m))."""
+
+    name = "gradient-descent"
+
+    def __post_init__(self) -> None:
+        if not (self.regulariser is None or isinstance(self.regulariser, Ridge)):
+            raise InputError(
+                f"gradient-descent takes a smooth regulariser (ridge) or none, found "
+                f"'{self.regulariser.name}'; use proximal-gradient or fista"
+            )
+
+    @property
+    def smoothness(self) -> float:
+        return self.fidelity.lipschitz + self.objective.strong_convexity
+
+    def _guarantee(self) -> Guarantee:
+        """I − τ∇F = (1 − τm)I − τ∇f has constant max(|1 − τm|, |1 − τ(L + m)|)."""
+        held = guarantees.gradient_step(self.step_size, self.smoothness)
+        m = self.objective.strong_convexity
+        if m == 0:
+            return held
+        ends = (1 - self.step_size * m, 1 - self.step_size * self.smoothness)
+        constant = min(1.0, max(map(abs, ends)) * (1 + 1e-12))
+        return replace(held, lipschitz=constant)
+
+    def _advance(self, x: Tensor, gradient: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
+        m = self.objective.strong_convexity
+        error = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
+        return x - self.step_size * (gradient + m * x), error
+
+
+@dataclass(frozen=True)
+class ISTA(ProximalGradient):
+    """Iterative soft thresholding: proximal gradient with a sparse regulariser."""
+
+    name = "ista"
+
+    def __post_init__(self) -> None:
+        found = None if self.regulariser is None else self.regulariser.name
+        if found not in SPARSE:
+            raise InputError(
+                f"ista takes a regulariser that makes sparse ({', '.join(SPARSE)}), found "
+                f"{found!r}; use proximal-gradient, which takes any"
+            )
+
+
+@dataclass
+class _Momentum:
+    """What a run of FISTA remembers: the last two points, their A x, and k of each picture."""
+
+    point: Tensor
+    before: Tensor
+    image: Tensor
+    image_before: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class FISTA(ProximalGradient):
+    """x⁺ = prox_{τg}(y − τ∇f(y)), y = x + β(x − x₋); τ in (0, 1/L).
+
+    With m = 0, β = (k − 1)/(k + a) after k steps (Chambolle & Dossal 2015): F(x_k) − F* ≤
+    a²‖x₀ − x*‖²/(2τ(k + a − 1)²), and the iterates converge. With `restart`, k starts anew in
+    every picture where ⟨y − x⁺, x⁺ − x⟩ > 0 (O'Donoghue & Candès 2015, eq. 12). Convergence
+    outlives any rule of restarting: see docs/theory.md. With m > 0, β = (√κ − 1)/(√κ + 1),
+    κ = 1 + 1/(τm), and F(x_k) − F* ≤ (1 − 1/√κ)^k (F(x₀) − F* + m/2 ‖x₀ − x*‖²) (Beck 2017,
+    Thm 10.42, with m/2 ‖·‖² moved from g to f, which changes neither step nor objective).
+
+    Attributes:
+        a: > 2.
+        restart: as above, for m = 0.
+    """
+
+    a: float = 3.0
+    restart: bool = True
+    _state: list[_Momentum] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    name = "fista"
+    _reach = 1.0
+
+    def __post_init__(self) -> None:
+        if not 2 < self.a < math.inf:
+            raise InputError(f"a of FISTA must be a number > 2, found {self.a}")
+
+    def _certificate(self, constants: tuple[Constant, ...]) -> Certificate:
+        held = guarantees.none("a map with momentum is not averaged")
+        if not self.objective.exact:
+            reason = (
+                f"the proximal map of '{self.regulariser.name}' is a loop of its own, whose error "  # type: ignore[union-attr]
+                "FISTA's theorem does not cover; use proximal-gradient, drs or pdhg"
+            )
+            return Certificate("", guarantees.none(reason), constants)
+        if self.objective.strong_convexity > 0:
+            factor = 1 - 1 / math.sqrt(self._condition)
+            words = f"objective and iterates converge linearly, factor {factor:.6g} of F − F*"
+            source = "Beck 2017, Thm 10.42"
+        else:
+            words = "the iterates converge to a minimiser of f + g" + self.objective.existence()
+            source = "Chambolle & Dossal 2015, Thm 4.1"
+            if self.restart:
+                source += "; across restarts, whose points are Fejér monotone, docs/theory.md"
+            else:
+                words += ", F − F* = O(1/k²)"
+        return Certificate(f"FISTA: {words} ({source})", held, constants, covered=True)
+
+    @property
+    def _condition(self) -> float:
+        """κ."""
+        return 1 + 1 / (self.step_size * self.objective.strong_convexity)
+
+    def laws(self, certificate: Certificate) -> Laws:
+        return Laws(step=UPPER_BOUND)
+
+    def init(self) -> Tensor:
+        self._state.clear()
+        return super().init()
+
+    def step(self, z: Tensor, iteration: int) -> Step:
+        known = self._state and self._state[0].point is z
+        state = self._state[0] if known else self._fresh(z)
+        y, image = z, state.image
+        beta = self._beta(state)
+        y = z + beta * (z - state.before)
+        slope = per_image(beta.flatten(), image) if isinstance(beta, Tensor) else beta
+        image = image + slope * (image - state.image_before)
+        gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
+        x, error = self._advance(y, gradient, iteration)
+        after = self.fidelity.A.A(x)
+        count = state.count + 1
+        if self.restart:
+            uphill = image_dots(y - x, x - z) > 0
+            count = torch.where(uphill, torch.zeros_like(count), count)
+        self._state[:] = [_Momentum(x, z, after, state.image, count)]
+        self._kept[:] = [x]
+        residual = norms(x - y)
+        return Step(x, error, residual, self._upper_bound(y, image, gradient, x, after))
+
+    def _fresh(self, z: Tensor) -> _Momentum:
+        image = self.fidelity.A.A(z)
+        count = torch.zeros(z.shape[0], dtype=z.dtype, device=z.device)
+        return _Momentum(z, z, image, image, count)
+
+    def _beta(self, state: _Momentum) -> Tensor | float:
+        if self.objective.strong_convexity > 0:
+            root = math.sqrt(self._condition)
+            return (root - 1) / (root + 1)
+        k = state.count
+        return per_image((k - 1).clamp_min(0) / (k + self.a), state.point)
+
+    def _upper_bound(
+        self, y: Tensor, image: Tensor, gradient: Tensor, x: Tensor, after: Tensor
+    ) -> Tensor | None:
+        """Both sides of `UPPER_BOUND`, which a Lipschitz constant that is none breaks."""
+        objective = self.objective
+        if objective.missing(smooth=True) is not None:
+            return None
+        change = x - y
+        old, new = self.fidelity.loss(image), self.fidelity.loss(after)
+        right = old + image_dots(gradient, change) + self.smoothness / 2 * norms(change).square()
+        return at_most(new, right + objective.rounding(y, image, old + new))
+
+
+def contracting_laws(guarantee: Guarantee) -> Laws:
+    """Those of an averaged map, and of a contraction where it is one.
+
+    With constant q < 1, ‖z_{k+1} − z_k‖ ≤ (1 + q)‖z_k − z*‖ ≤ (1 + q) q^k ‖z₀ − z*‖ (Banach).
+    """
+    laws, q = averaged_laws(guarantee.averagedness), guarantee.lipschitz
+    slow = laws.rate
+    if q is None or q >= 1 or slow is None:
+        return laws
+    return replace(laws, rate=lambda k: min(slow(k), (1 + q) * q**k), rate_words="linear")

@@ -1,0 +1,126 @@
+"""`variational_solver`: any registered solver of min f(x) + g(x), with steps that are covered."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from pnp_recon.errors import InputError
+from pnp_recon.fidelity import Fidelity
+from pnp_recon.proximal import Composite, Regulariser
+from pnp_recon.proximal.total_variation import TotalVariation
+from pnp_recon.solvers.base import Solver
+from pnp_recon.solvers.gradient import FISTA, ISTA, GradientDescent, ProximalGradient
+from pnp_recon.solvers.objective import Objective
+from pnp_recon.solvers.pdhg import PDHG, data_block
+from pnp_recon.solvers.splitting import ADMM, HQS, DouglasRachford
+from pnp_recon.solvers.steps import balanced_steps
+from pnp_recon.solvers.total_variation import total_variation_solver
+
+GRADIENT: dict[str, type[ProximalGradient]] = {
+    solver.name: solver for solver in (GradientDescent, ProximalGradient, ISTA, FISTA)
+}
+SPLITTING: dict[str, type[HQS | DouglasRachford | ADMM]] = {
+    solver.name: solver for solver in (HQS, DouglasRachford, ADMM)
+}
+VARIATIONAL: dict[str, type[Solver]] = {**GRADIENT, **SPLITTING, PDHG.name: PDHG}
+
+# Steps as fractions of the limit of their range.
+STEP_FRACTION = 0.9
+FISTA_FRACTION = 0.99
+# γL. HQS replaces f by its Moreau envelope, which is near f for small γL.
+COUPLING = 10.0
+COUPLING_HQS = 1.0
+
+
+def variational_solver(
+    name: str,
+    fidelity: Fidelity,
+    regulariser: Regulariser,
+    start: Tensor,
+    *,
+    step: float | None = None,
+    gamma: float | None = None,
+    relaxation: float | None = None,
+    allow_uncertified: bool = False,
+) -> Solver:
+    """A solver of min f(x) + g(x) by its registered name.
+
+    Args:
+        name: from `VARIATIONAL`, or "auto": pdhg for g = outer(Kx), FISTA for a smooth f and a g
+            with a closed-form proximal map, Douglas–Rachford for others.
+        step: τ of gradient methods; default 0.9 of the range's limit, 0.99 for FISTA.
+        gamma: coupling of hqs, drs, admm; default 10/L (hqs: 1/L).
+        relaxation: ρ of hqs, drs, admm, pdhg.
+
+    Raises:
+        InputError: arguments that the solver does not take.
+    """
+    name = automatic_name(fidelity, regulariser) if name == "auto" else name
+    if name not in VARIATIONAL:
+        raise InputError(f"unknown solver {name!r}; known: auto, {', '.join(VARIATIONAL)}")
+    if step is not None and name not in GRADIENT:
+        raise InputError(f"step belongs to {', '.join(GRADIENT)}; {name} takes gamma")
+    if gamma is not None and name not in SPLITTING:
+        raise InputError(f"gamma belongs to {', '.join(SPLITTING)}; {name} does not take it")
+    if relaxation is not None and name in GRADIENT:
+        raise InputError(f"relaxation belongs to {', '.join(SPLITTING)}, pdhg; {name} takes step")
+    smoothness = fidelity.lipschitz if fidelity.A.has_norm_bound else math.inf
+    smooth = 0 < smoothness < math.inf
+    if name in GRADIENT:
+        solver = GRADIENT[name]
+        if step is None:
+            fraction = FISTA_FRACTION if name == FISTA.name else 2 * STEP_FRACTION
+            total = smoothness
+            if name == GradientDescent.name:
+                total += regulariser.strong_convexity
+            step = fraction / total if smooth else 1.0  # `check` says what is missing
+        return solver(fidelity, regulariser, step, start, allow_uncertified)
+    if name in SPLITTING:
+        if gamma is None:
+            factor = COUPLING_HQS if name == HQS.name else COUPLING
+            gamma = factor / smoothness if smooth else 1.0
+        weight = 1.0 if relaxation is None else relaxation
+        return SPLITTING[name](fidelity, regulariser, gamma, start, weight, allow_uncertified)
+    return _pdhg(fidelity, regulariser, start, relaxation, allow_uncertified)
+
+
+def automatic_name(fidelity: Fidelity, regulariser: Regulariser) -> str:
+    """The choice of "auto"."""
+    if isinstance(regulariser, Composite) or not fidelity.has_prox:
+        return PDHG.name
+    missing = Objective(fidelity, regulariser).missing(smooth=True)
+    return FISTA.name if missing is None and regulariser.exact else DouglasRachford.name
+
+
+def _pdhg(
+    fidelity: Fidelity,
+    regulariser: Regulariser,
+    start: Tensor,
+    relaxation: float | None,
+    allow_uncertified: bool,
+) -> PDHG:
+    given = {} if relaxation is None else {"relaxation": relaxation}
+    if isinstance(regulariser, TotalVariation):
+        return total_variation_solver(
+            fidelity,
+            regulariser.weight,
+            start,
+            coupling=regulariser.coupling,
+            box=regulariser.box,
+            allow_uncertified=allow_uncertified,
+            **given,
+        )
+    bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0
+    tau = 1 / max(bound, 1e-30)
+    sigmas = balanced_steps((bound,), (1.0,), tau)
+    return PDHG(
+        regulariser,
+        (data_block(fidelity),),
+        tau,
+        sigmas,
+        start,
+        allow_uncertified=allow_uncertified,
+        **given,
+    )
