@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from net_laws import picture, random_tensor
@@ -28,32 +26,13 @@ from pnp_recon.proximal import L1, Box, Ridge
 from pnp_recon.proximal.coupling import COUPLINGS, GradientNorm, pixel_norms
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers import PDHG, Solution, Status, Stopping, iterate, total_variation_solver
-from pnp_recon.solvers.pdhg import box_block, composite_block, data_block
+from pnp_recon.solvers.blocks import box_block, composite_block, data_block
 from pnp_recon.solvers.steps import absolute_sums, balanced_steps, diagonal_steps
 from pnp_recon.solvers.total_variation import dual_radius
 from solver_laws import FOREVER, blur, invertible_kernel, random_kernel
+from variational_problems import total_variation_on_a_line
 
-LINE = (1, 1, 14)
 SIZE = (2, 7, 8)
-
-
-def line_problem(weight: float = 0.05) -> tuple[LeastSquares, Tensor]:
-    """min ½‖A x − y‖² + weight·TV(x) on a line, and its solution by bounded least squares.
-
-    With A invertible the dual is min ‖A⁻ᵀ(Aᵀy − Dᵀp)‖ over |p| ≤ weight, and the active-set method
-    ends at its solution exactly.
-    """
-    kernel = torch.tensor([[0.1, 0.7, 0.2]], dtype=torch.float64)
-    A = Convolution(kernel, LINE, "circular")
-    clean = torch.tensor([0.3, 0.7, 0.5], dtype=torch.float64).repeat_interleave(5)[:14]
-    y = A.A(clean.reshape(1, *LINE)) + 0.03 * random_tensor(1, *LINE)
-    matrix = to_matrix(A).numpy()
-    D = np.diff(np.eye(14), axis=0)
-    left = np.linalg.inv(matrix).T
-    right = left @ matrix.T @ y.flatten().numpy()
-    dual = lsq_linear(left @ D.T, right, (-weight, weight), method="bvls", tol=1e-14).x
-    x = np.linalg.solve(matrix.T @ matrix, matrix.T @ y.flatten().numpy() - D.T @ dual)
-    return LeastSquares(A, y), torch.from_numpy(x).reshape(1, *LINE)
 
 
 def physics(name: str) -> LinearOperator:
@@ -80,7 +59,7 @@ def objective(fidelity: Fidelity, weight: float, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("box", [(0.0, 1.0), None])
 @pytest.mark.parametrize("relaxation", [1.0, 1.9])
 def test_known_solution(box: tuple[float, float] | None, relaxation: float) -> None:
-    fidelity, expected = line_problem()
+    fidelity, expected = total_variation_on_a_line()
     solver = total_variation_solver(fidelity, 0.05, fidelity.y, box=box, relaxation=relaxation)
     solution = iterate(solver, Stopping(1e-12, 3000, check_every=50))
     assert solution.certificate.holds
@@ -116,7 +95,7 @@ def test_gap_proves_the_solution_of_every_physics(name: str, rule: str) -> None:
 
 
 def test_gap_bounds_the_distance_from_the_minimum_all_along() -> None:
-    fidelity, expected = line_problem()
+    fidelity, expected = total_variation_on_a_line()
     solver = total_variation_solver(fidelity, 0.05, fidelity.y)
     best = float(objective(fidelity, 0.05, expected))
     z = solver.init()

@@ -5,8 +5,9 @@ from pnp_recon.solvers.algebraic import CGLS, SIRT, Landweber
 from pnp_recon.solvers.anderson import Anderson
 from pnp_recon.solvers.base import Solver, Step, iterate
 from pnp_recon.solvers.certificate import Certificate, Constant, Observation
+from pnp_recon.solvers.fista import FISTA
 from pnp_recon.solvers.fixed_point import FixedPoint
-from pnp_recon.solvers.gradient import FISTA, ISTA, GradientDescent, ProximalGradient
+from pnp_recon.solvers.gradient import ISTA, GradientDescent, ProximalGradient
 from pnp_recon.solvers.laws import Laws
 from pnp_recon.solvers.momentum import Nesterov, PnPFISTA
 from pnp_recon.solvers.pdhg import PDHG

@@ -93,7 +93,7 @@ class _Splitting(Solver):
     def _how(self) -> str:
         if self._exact:
             return "proximal maps in closed form"
-        return "proven errors of inexact proximal maps, tolerances like 1/k² down to what can be proven"
+        return "errors of inner loops are proven, their tolerances fall like 1/k² to a floor"
 
     @property
     def _exact(self) -> bool:

@@ -17,7 +17,8 @@ from pnp_recon.fidelity import Fidelity
 from pnp_recon.proximal import Box
 from pnp_recon.proximal.coupling import Coupling
 from pnp_recon.proximal.total_variation import TotalVariation
-from pnp_recon.solvers.pdhg import PDHG, Block, Steps, composite_block, data_block
+from pnp_recon.solvers.blocks import Block, Steps, composite_block, data_block
+from pnp_recon.solvers.pdhg import PDHG
 from pnp_recon.solvers.steps import balanced_steps, diagonal_steps
 
 StepRule = Literal["norms", "diagonal"]

@@ -11,12 +11,14 @@ from pnp_recon.fidelity import Fidelity
 from pnp_recon.proximal import Composite, Regulariser
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers.base import Solver
-from pnp_recon.solvers.gradient import FISTA, ISTA, GradientDescent, ProximalGradient
+from pnp_recon.solvers.blocks import data_block
+from pnp_recon.solvers.fista import FISTA
+from pnp_recon.solvers.gradient import ISTA, GradientDescent, ProximalGradient
 from pnp_recon.solvers.objective import Objective
-from pnp_recon.solvers.pdhg import PDHG, data_block
+from pnp_recon.solvers.pdhg import PDHG
 from pnp_recon.solvers.splitting import ADMM, HQS, DouglasRachford
 from pnp_recon.solvers.steps import balanced_steps
-from pnp_recon.solvers.total_variation import total_variation_solver
+from pnp_recon.solvers.total_variation import RELAXATION, total_variation_solver
 
 GRADIENT: dict[str, type[ProximalGradient]] = {
     solver.name: solver for solver in (GradientDescent, ProximalGradient, ISTA, FISTA)
@@ -101,7 +103,7 @@ def _pdhg(
     relaxation: float | None,
     allow_uncertified: bool,
 ) -> PDHG:
-    given = {} if relaxation is None else {"relaxation": relaxation}
+    weight = RELAXATION if relaxation is None else relaxation
     if isinstance(regulariser, TotalVariation):
         return total_variation_solver(
             fidelity,
@@ -109,18 +111,11 @@ def _pdhg(
             start,
             coupling=regulariser.coupling,
             box=regulariser.box,
+            relaxation=weight,
             allow_uncertified=allow_uncertified,
-            **given,
         )
     bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0
     tau = 1 / max(bound, 1e-30)
     sigmas = balanced_steps((bound,), (1.0,), tau)
-    return PDHG(
-        regulariser,
-        (data_block(fidelity),),
-        tau,
-        sigmas,
-        start,
-        allow_uncertified=allow_uncertified,
-        **given,
-    )
+    blocks = (data_block(fidelity),)
+    return PDHG(regulariser, blocks, tau, sigmas, start, weight, allow_uncertified)
