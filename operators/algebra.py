@@ -22,6 +22,7 @@ from operators.combined import (
     rounded,
     total,
 )
+from operators.conjugate_gradient import image_norms, per_image
 from operators.norms import NormBound, round_up
 
 
@@ -73,8 +74,16 @@ class Composition(Combined):
         return carried(second, first.enclosure(v, transpose=transpose), transpose=transpose)
 
     def initial_guess(self, y: Tensor) -> Tensor:
-        """The guess of B from the guess of A."""
-        return self.parts[1].initial_guess(self.parts[0].initial_guess(y))
+        """The guess of B from the guess of A, or the usual one: for each image what fits y better.
+
+        The first fills the gaps of a mask after a blur well, and takes those before it for dark.
+        """
+        through = self.parts[1].initial_guess(self.parts[0].initial_guess(y))
+        if not self.nonnegative:
+            return through
+        usual = super().initial_guess(y)
+        better = image_norms(self.A(through) - y) <= image_norms(self.A(usual) - y)
+        return torch.where(per_image(better, through), through, usual)
 
     def _bound_from_parts(self) -> tuple[float, str]:
         outer, inner = (part.norm_bound for part in self.parts)

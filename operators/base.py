@@ -227,14 +227,14 @@ class LinearOperator(torch.nn.Module, ABC):
     def initial_guess(self, y: Tensor) -> Tensor:
         """A rough picture (B, C, H, W) of the right brightness, where an iteration may start.
 
-        Aᵀy/Aᵀ1 where Aᵀ1 is well above zero and mid-grey elsewhere, for non-negative operators;
-        Aᵀy for others.
+        Aᵀy/AᵀA1 where AᵀA1 is well above zero and mid-grey elsewhere, for non-negative operators:
+        exact for a picture of one colour. Aᵀy for others.
         """
         if not self.nonnegative:
             return self.A_adjoint(y)
-        weight = self.A_adjoint(torch.ones_like(y))
-        seen = weight > 1e-3
-        return torch.where(seen, self.A_adjoint(y) / weight.clamp_min(1e-3), 0.5)
+        weight = self.normal(torch.ones(1, *self.image_shape, dtype=y.dtype, device=y.device))
+        least = 1e-3 * weight.max()
+        return torch.where(weight > least, self.A_adjoint(y) / weight.clamp_min(least), 0.5)
 
     # ---- the norm -------------------------------------------------------------------------
 

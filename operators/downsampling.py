@@ -137,20 +137,6 @@ class Downsampling(LinearOperator):
                 self._spectra[key] = rfft2(response).real.clamp_min(0)
         return torch.fft.irfft2(rfft2(r) / (1 + step * self._spectra[key]), s=r.shape[-2:])
 
-    def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
-        """(I + γKᵀK)⁻¹ with K the same map under circular borders: only borders differ."""
-        rows, columns = self._rows, self._columns
-        if rows.length % self.factor or columns.length % self.factor:
-            return None
-        first = (rows.taps - 1, columns.taps - 1) if self.boundary == "valid" else self.center
-        circular = Downsampling(self.kernel, self.factor, self.image_shape, center=first)
-
-        def solve(r: Tensor) -> Tensor:
-            zero = r.new_zeros(r.shape[0], *circular.measurement_shape)
-            return circular.prox_l2(r, zero, step.flatten())
-
-        return solve
-
     def initial_guess(self, y: Tensor) -> Tensor:
         """y enlarged by linear interpolation between the places that its pixels were taken from.
 

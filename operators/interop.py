@@ -128,12 +128,24 @@ def from_deepinv(
     if norm_bound is not None and not (math.isfinite(norm_bound) and norm_bound > 0):
         raise OperatorError(f"norm_bound is {norm_bound}; expected a finite number > 0")
     dtype, device = _home(physics)
-    with torch.no_grad():
-        probe = physics.A(torch.zeros(1, *image_shape, dtype=dtype, device=device))
-    if not isinstance(probe, Tensor) or not probe.is_floating_point():
+    kind = type(physics).__name__
+    try:
+        with torch.no_grad():
+            probe = physics.A(torch.zeros(1, *image_shape, dtype=dtype, device=device))
+    except Exception as error:  # whatever a physics of another size or type runs into
         raise OperatorError(
-            f"{type(physics).__name__} measures a {type(probe).__name__} "
-            f"{getattr(probe, 'dtype', '')}; only real tensors (B, ...) are taken"
+            f"{kind} cannot measure an image of shape {(1, *image_shape)}, {dtype}: "
+            f"{' '.join(str(error).split())[:160]}; pass the image_shape (C, H, W) that it is for"
+        ) from error
+    if not isinstance(probe, Tensor) or not probe.is_floating_point():
+        remedy = (
+            "give real and imaginary part a channel each"
+            if isinstance(probe, Tensor)
+            else "convert its parts and combine them by operators.Stacked"
+        )
+        raise OperatorError(
+            f"{kind} measures a {type(probe).__name__} {getattr(probe, 'dtype', '')}; only real "
+            f"tensors (B, ...) are taken: {remedy}"
         )
     operator = DeepinvOperator(
         physics, image_shape, probe.shape[1:], nonnegative=nonnegative, dtype=dtype

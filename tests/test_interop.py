@@ -16,7 +16,10 @@ from operators import (
     Boundary,
     Convolution,
     GaussianNoise,
+    Inpainting,
     OperatorError,
+    Stacked,
+    check_norm,
     from_deepinv,
 )
 
@@ -95,6 +98,76 @@ def test_false_statements_about_a_deepinv_operator_are_refused() -> None:
         _ = flagged.norm_bound
     with pytest.raises(OperatorError, match="LinearPhysics"):
         from_deepinv(torch.nn.Identity(), (1, 10, 12))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["Inpainting", "Downsampling", "Tomography", "Demosaicing"])
+def test_physics_without_negative_entries_are_bracketed(name: str) -> None:
+    from deepinv import physics as deepinv_physics
+
+    shape = (3 if name == "Demosaicing" else 1, 16, 16)
+    generator = torch.Generator().manual_seed(0)
+    options = {
+        "Inpainting": {"img_size": shape, "mask": 0.5, "rng": generator},
+        "Downsampling": {
+            "img_size": shape,
+            "filter": "gaussian",
+            "factor": 2,
+            "padding": "reflect",
+        },
+        "Tomography": {"angles": 7, "img_width": 16, "normalize": False},
+        "Demosaicing": {"img_size": shape},
+    }
+    physics = getattr(deepinv_physics, name)(**options[name])
+    A = from_deepinv(physics, shape, nonnegative=True)
+    attained = check_norm(A)
+    assert A.norm_certificate.looseness < 1.01
+    declared = from_deepinv(physics, shape, norm_bound=1.001 * attained)
+    assert declared.norm_bound == 1.001 * attained
+    with pytest.raises(OperatorError, match="attained"):  # the twin: a false declaration
+        from_deepinv(physics, shape, norm_bound=0.9 * attained)
+
+
+def test_mri_comes_in_with_two_real_channels_and_a_declared_norm() -> None:
+    from deepinv.physics import MRI
+
+    mask = (rand(1, 1, 8, 8) < 0.5).float()
+    physics = MRI(mask=mask, img_size=(2, 8, 8))
+    A = from_deepinv(physics, (2, 8, 8), norm_bound=1.0)
+    assert check_norm(A) == pytest.approx(1, abs=1e-5)
+    assert A.norm_bound == 1.0
+    with pytest.raises(OperatorError, match="declare norm_bound instead"):
+        from_deepinv(physics, (2, 8, 8), nonnegative=True)
+
+
+def test_a_deepinv_operator_can_be_part_of_a_combination() -> None:
+    from deepinv.physics import Blur
+
+    blur = from_deepinv(
+        Blur(filter=torch.full((1, 1, 3, 3), 1 / 9), padding="replicate"), (1, 8, 9), norm_bound=1.2
+    )
+    whole = Inpainting(rand(8, 9) < 0.5) @ blur
+    assert whole.certificate_dtype == torch.float32
+    assert 1.2 <= whole.norm_bound < 1.2 + 1e-12  # the product: no bracket is made in float32
+    assert check_norm(whole) < 1.2
+    unknown = from_deepinv(blur.to_deepinv(), (1, 8, 9))  # type: ignore[arg-type]
+    assert not (2 * unknown).has_norm_bound
+    for nothing_known in (2 * unknown, Stacked([whole, unknown]), whole + unknown):
+        with pytest.raises(OperatorError, match=r"its part 'deepinv Blur'"):
+            _ = nothing_known.norm_bound
+
+
+def test_measurements_that_are_no_real_tensors_are_refused() -> None:
+    from deepinv.physics import Denoising, LinearPhysics, StackedLinearPhysics
+    from deepinv.physics import Inpainting as DeepinvInpainting
+
+    transform = LinearPhysics(A=lambda x: torch.fft.fft2(x), A_adjoint=lambda y: torch.fft.ifft2(y))
+    with pytest.raises(OperatorError, match=r"complex64; .* part a channel each"):
+        from_deepinv(transform, (1, 8, 8), norm_bound=8.0)
+    with pytest.raises(OperatorError, match=r"TensorList ; .* operators.Stacked"):
+        from_deepinv(StackedLinearPhysics([Denoising(), Denoising()]), (1, 8, 8))
+    mask = DeepinvInpainting(img_size=(1, 6, 6), mask=0.5)
+    with pytest.raises(OperatorError, match=r"cannot measure an image of shape \(1, 1, 8, 8\)"):
+        from_deepinv(mask, (1, 8, 8), nonnegative=True)
 
 
 def test_import_stays_light() -> None:

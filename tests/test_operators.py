@@ -17,7 +17,10 @@ from operators import (
     Boundary,
     Convolution,
     GaussianNoise,
+    Identity,
+    LinearOperator,
     OperatorError,
+    Scaled,
     adjoint_mismatch,
     check_adjoint,
     to_matrix,
@@ -107,6 +110,33 @@ def test_linear_differentiable_and_blind_to_the_batch(case: laws.OperatorCase) -
     (gradient,) = torch.autograd.grad((y * v).sum(), x)
     assert torch.allclose(gradient, A.A_adjoint(v), rtol=0, atol=1e-13)
     assert torch.equal(A(x), y)  # no noise model
+
+
+def brightness_off(A: LinearOperator) -> float:
+    """How far the guess of a grey picture is from it at the typical pixel that is seen."""
+    grey = torch.full((2, *A.image_shape), 0.25, dtype=F64)
+    guess = A.initial_guess(A.A(grey))
+    assert guess.shape == grey.shape
+    assert bool(torch.isfinite(guess).all())
+    light = A.normal(grey)
+    return float((guess - grey)[light > 0.01 * light.max()].abs().median())
+
+
+@every_operator
+def test_guess_has_the_right_brightness(case: laws.OperatorCase) -> None:
+    A = case.build(F64)
+    off = brightness_off(A)
+    # A convolution's guess is y, right for kernels that sum to one.
+    if A.nonnegative and not isinstance(A, Convolution):
+        assert off < 0.05
+
+
+def test_a_guess_of_another_brightness_is_caught() -> None:
+    class Transposed(Scaled):
+        def initial_guess(self, y: Tensor) -> Tensor:
+            return self.A_adjoint(y)
+
+    assert brightness_off(Transposed(2.0, Identity((1, 4, 5)))) > 0.5
 
 
 def test_wrong_adjoints_are_caught() -> None:
