@@ -235,13 +235,15 @@ class RayTransform(LinearOperator):
         shape = self.image_shape if self._whole else (1, *self.image_shape[1:])
         return torch.ones(1, *shape, dtype=self.certificate_dtype)
 
+    def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
+        """See `LinearOperator`; with as many terms as a ray has pixels, or a pixel has rays."""
+        terms = self._projector.column_terms if transpose else self._projector.row_terms
+        return self._widened(self._run(v, transpose), terms)
+
     def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LinearOperator`; with as many terms as a ray has pixels and a pixel has rays."""
+        """See `LinearOperator`; the terms of both products."""
         product = self._transpose_map(self._forward_map(v))
-        terms = self._projector.row_terms + self._projector.column_terms + 8
-        error = terms * torch.finfo(v.dtype).eps
-        error /= 1 - error
-        return product / (1 + error), product * (1 + error)
+        return self._widened(product, self._projector.row_terms + self._projector.column_terms)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {self.backend}, {self.storage}"

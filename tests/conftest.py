@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 # Several CUDA kernels have no deterministic variant and would refuse to run; on a CPU all have.
 torch.use_deterministic_algorithms(not torch.cuda.is_available())
 

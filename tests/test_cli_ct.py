@@ -136,7 +136,7 @@ def test_counts_of_two_slices(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     target = tmp_path / "out.tif"
     assert main([str(source), *FAST, "-o", str(target), "--report", str(tmp_path / "r")]) == 0
     out = capsys.readouterr()
-    assert "certified: PnP-" in out.out
+    assert "certified: " in out.out
     assert "rotation axis: detector pixel 34." in out.out
     assert "each ray weighs as its photons say" in out.out
     assert tifffile.imread(target).shape == (2, SIZE, SIZE)
@@ -248,7 +248,7 @@ def test_simulation_compares(
     tmp_path: Path, noise: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = save_archive(tmp_path / "a.npz")
-    args = [source, "--simulate", "--index", 1, "--views", 40, *noise, "--max-iter", 40]
+    args = [source, "--simulate", "--index", 1, "--views", 40, *noise, "--max-iter", 20]
     code, found = run_json(capsys, *args, "--tol", 1e-3, "--seed", 3)
     assert code == 0
     assert found["metrics"]["after"]["psnr"] > found["metrics"]["before"]["psnr"] + 0.5

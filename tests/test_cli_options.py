@@ -18,7 +18,7 @@ from pnp_recon.cli.options import (
     make_app,
 )
 from pnp_recon.errors import InputError
-from pnp_recon.solvers import PLUG_AND_PLAY
+from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Own(RunOptions):
 
 
 def test_solver_names_are_those_of_the_registry() -> None:
-    assert {name.value for name in SolverName} == {"auto", *PLUG_AND_PLAY}
+    assert {name.value for name in SolverName} == {"auto", *SOLVERS}
+    assert {name.value for name in Acceleration} == {"auto", "none", *ACCELERATIONS}
 
 
 def test_fields_become_flags(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pnp_recon.errors import InputError
@@ -78,7 +79,7 @@ def check_pairs(options: CtOptions) -> None:
     _refuse(classical, solver, {"--weighted": options.weighted or None})
 
 
-def _refuse(when: bool, subject: str, given: dict[str, object]) -> None:
+def _refuse(when: bool, subject: str, given: Mapping[str, object]) -> None:
     found = [option for option, value in given.items() if value is not None]
     if when and found:
         raise InputError(f"{found[0]} does not go with {subject}")

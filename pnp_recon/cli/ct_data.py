@@ -120,7 +120,7 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     geometry = located.geometry
     is_cone = geometry.kind == "cone"
     total, side = lines.data.shape[0], options.size or geometry.detector_count
-    chosen = options.chosen_slices(total, source)
+    chosen = _chosen_slices(options, total, source)
     if is_cone and chosen != slice(0, total):
         raise InputError("--slice does not go with a cone beam, which is one volume")
     count = chosen.stop - chosen.start
@@ -170,6 +170,26 @@ def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:
     )
     assert y is not None
     return replace(found, y=y, weights=weights, truth=truth)
+
+
+def _chosen_slices(options: CtOptions, count: int, source: Path) -> slice:
+    """--slice for a scan of `count` slices."""
+    if options.slices == "all":
+        return slice(0, count)
+    first, colon, last = options.slices.partition(":")
+    try:
+        start = int(first) if first or not colon else 0
+        stop = (int(last) if last else count) if colon else start + 1
+    except ValueError:
+        raise InputError(
+            f"--slice is {options.slices!r}; expected all, a number such as 3, or a range such as "
+            "0:10"
+        ) from None
+    if not 0 <= start < stop <= count:
+        raise InputError(
+            f"--slice is {options.slices}, but {source} holds {count} slices, 0 to {count - 1}"
+        )
+    return slice(start, stop)
 
 
 def _bytes(count: int, side: int, sinogram: Tensor) -> int:

@@ -68,6 +68,13 @@ class ScanKind(StrEnum):
     line_integrals = "line-integrals"
 
 
+MethodOption = Annotated[CtMethod, typer.Option(
+    "--method",
+    help="pnp: a denoiser is the prior. tv: total variation is. fbp: filtered back-projection. "
+    "sirt, cgls: least squares without a prior, stopped early.",
+)]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class CtOptions(RunOptions):
     """The options of `pnp-ct`."""
@@ -79,11 +86,8 @@ class CtOptions(RunOptions):
         ".npz archive, picture).",
     )]
     output: Annotated[str | None, output_option("NAME_reconstructed.npy")] = None
-    method: Annotated[CtMethod, typer.Option(  # type: ignore[assignment]  # wider than the shared
-        "--method",
-        help="pnp: a denoiser is the prior. tv: total variation is. fbp: filtered "
-        "back-projection. sirt, cgls: least squares without a prior, stopped early.",
-    )] = CtMethod.pnp
+    # More methods than the shared option has.
+    method: MethodOption = CtMethod.pnp  # type: ignore[assignment]
     geometry: Annotated[Path | None, typer.Option(
         "--geometry", metavar="FILE",
         help="The scan in a YAML or JSON file: kind, angles, detector_count, ...",
@@ -214,25 +218,6 @@ class CtOptions(RunOptions):
                 f"--axis is {self.axis!r}; expected auto, center or a detector pixel such as 295.8"
             )
         return place
-
-    def chosen_slices(self, count: int, source: Path) -> slice:
-        """--slice for a scan of `count` slices."""
-        if self.slices == "all":
-            return slice(0, count)
-        first, colon, last = self.slices.partition(":")
-        try:
-            start = int(first) if first or not colon else 0
-            stop = (int(last) if last else count) if colon else start + 1
-        except ValueError:
-            raise InputError(
-                f"--slice is {self.slices!r}; expected all, a number such as 3, or a range such as "
-                "0:10"
-            ) from None
-        if not 0 <= start < stop <= count:
-            raise InputError(
-                f"--slice is {self.slices}, but {source} holds {count} slices, 0 to {count - 1}"
-            )
-        return slice(start, stop)
 
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.geometry is None else (self.geometry,)

@@ -27,8 +27,8 @@ THEOREMS: dict[str, str] = {
     "converge (Lions & Mercier 1979; Krasnosel'skii–Mann)",
     "red": "averaged for 0 < τ < 2/(L + 2αw) and an α-averaged denoiser; the iterates converge "
     "(Reehorst & Schniter 2019; Krasnosel'skii–Mann)",
-    "pnp-fista": "momentum within a safeguard: pnp-pgd with errors of a finite sum, which converges "
-    "like it (Combettes 2001); without the safeguard no guarantee",
+    "pnp-fista": "momentum within a safeguard: pnp-pgd with errors of a finite sum, which "
+    "converges like it (Combettes 2001); without the safeguard no guarantee",
     "gradient-descent": "averaged for 0 < τ < 2/(L + m); the iterates converge to a minimiser "
     "(Krasnosel'skii–Mann), linearly where the objective is known to be strongly convex",
     "proximal-gradient": "averaged for 0 < τ < 2/L; the iterates converge to a minimiser "
@@ -39,7 +39,8 @@ THEOREMS: dict[str, str] = {
     "hqs": "averaged for any γ > 0; converges to a minimiser of the Moreau envelope of f plus g",
     "drs": "averaged for any γ > 0, 0 < ρ < 2; converges to a minimiser (Lions & Mercier 1979; "
     "Eckstein & Bertsekas 1992)",
-    "admm": "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas 1992, Thm 8)",
+    "admm": "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas "
+    "1992, Thm 8)",
     "pdhg": "τ Σ σᵢ‖Kᵢ‖² < 1 from proven bounds; converges to a saddle point (Chambolle & Pock "
     "2011; He & Yuan 2012)",
     "landweber": "averaged for 0 < τ < 2/‖A‖²; converges to a least-squares solution",

@@ -28,7 +28,7 @@ class Method(StrEnum):
 
 
 class SolverName(StrEnum):
-    """`auto` and the names of `solvers.PLUG_AND_PLAY`, which could not be read without torch;
+    """`auto` and the names of `solvers.SOLVERS`, which could not be read without torch;
     a test holds the two together."""
 
     auto = "auto"

@@ -131,8 +131,8 @@ class _Denoising:
                 better = bound < error
                 best = torch.where(better[:, None, None, None], point, best)
                 error = torch.where(better, bound, error)
-                # Below twice the rounding of the gap there is nothing left to gain.
-                if bool(((error <= tol) | (error <= 2 * floor)).all()):
+                # Below twice the rounding of the gap, or from NaN, there is nothing left to gain.
+                if bool(((error <= tol) | (error <= 2 * floor) | bound.isnan()).all()):
                     break
             # In place as far as it goes: allocating costs as much as the arithmetic.
             p = project(D.A(ahead).mul_(1 / (square * tau)).add_(p), self.radius, self.coupling)

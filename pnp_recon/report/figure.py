@@ -159,19 +159,21 @@ def _residuals(axes: Axes, run: Run) -> None:
     iterations = list(range(1, history.iterations + 1))
     residuals = [_positive(max(row)) for row in history.residuals]
     if residuals:
-        axes.loglog(iterations, residuals, color=_BLUE, lw=2, label="measured ‖z$_{k+1}$ − z$_k$‖")
+        axes.loglog(iterations, residuals, color=_BLUE, lw=2, label="measured")
     if history.bounds:
         bounds = [_positive(max(row)) for row in history.bounds]
         shown = iterations[: len(bounds)]
-        axes.loglog(shown, bounds, color=_ORANGE, ls="--", lw=1.8, label="proven bound, ∝ 1/√k")
+        axes.loglog(shown, bounds, color=_ORANGE, ls="--", lw=1.8, label="proven bound")
     else:
+        proven = run.solution.certificate.proven
+        words = "proven to converge, without a rate" if proven else "no bound: nothing is proven"
         axes.text(
-            0.98, 0.93, "no bound: nothing is proven", color=_RED, ha="right", va="top",
+            0.98, 0.93, words, color=_INK if proven else _RED, ha="right", va="top",
             transform=axes.transAxes, fontsize=11,
         )  # fmt: skip
     axes.set_title(f"residual over {history.iterations} iterations", color=_INK, fontsize=11)
     axes.set_xlabel("iteration", color=_INK)
-    axes.set_ylabel("change of one iteration", color=_INK)
+    axes.set_ylabel("fixed-point residual", color=_INK)
     axes.grid(True, which="major", color="#d5dbe1", lw=0.7)
     axes.tick_params(colors=_INK)
     for side in ("top", "right"):
