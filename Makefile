@@ -13,7 +13,8 @@ OUT ?= out
 DEMO = $(BIN)/pnp-deblur $(PHOTO) --simulate --kernel motion --length 15 --angle 30 \
 	--sigma 2.55/255 --tol 1e-4 --report $(OUT)/report -o $(OUT)/restored.png --overwrite
 
-PYTEST_ARGS ?=
+# A process for each core; every test runs on one thread.
+PYTEST_ARGS ?= -n auto
 
 .PHONY: help demo test lint format types clean
 .NOTPARALLEL:

@@ -20,6 +20,7 @@ from operators import (
     Identity,
     LinearOperator,
     OperatorError,
+    RayTransform,
     Scaled,
     adjoint_mismatch,
     check_adjoint,
@@ -126,8 +127,9 @@ def brightness_off(A: LinearOperator) -> float:
 def test_guess_has_the_right_brightness(case: laws.OperatorCase) -> None:
     A = case.build(F64)
     off = brightness_off(A)
-    # A convolution's guess is y, right for kernels that sum to one.
-    if A.nonnegative and not isinstance(A, Convolution):
+    # A convolution's guess is y, right for kernels that sum to one; that of a ray transform is its
+    # filtered back-projection, whose scale has tests of its own.
+    if A.nonnegative and not isinstance(A, Convolution | RayTransform):
         assert off < 0.05
 
 

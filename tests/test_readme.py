@@ -17,13 +17,15 @@ def blocks() -> list[str]:
 
 @pytest.mark.slow
 def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    first, second = blocks()
+    first, convex, second = blocks()
     names: dict[str, object] = {}
     exec(first, names)
     printed = capsys.readouterr().out
     assert printed.startswith("CONVERGED")
     assert "certified" in printed
     assert "BROKEN" not in printed
+    exec(convex, names)
+    assert capsys.readouterr().out.startswith("pdhg certified: PDHG")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deepinv's own, at import
         import deepinv  # noqa: F401
