@@ -35,7 +35,7 @@ METHODS = ("FBP", "TV", "pnp-hqs (euler_grey)", "pnp-hqs (euler_ct)")
 GRIDS: dict[str, list[dict[str, float]]] = {
     "FBP": [{"cutoff": c} for c in (0.45, 0.55, 0.65, 0.75, 0.85, 1.0)],
     # Of the automatic weight, level and coupling.
-    "TV": [{"factor": f} for f in (0.25, 0.35, 0.5, 0.7, 1.0)],
+    "TV": [{"factor": f} for f in (0.5, 0.7, 1.0, 1.4)],
     "pnp-hqs (euler_grey)": [{"level": a, "c": c} for a in (7, 10) for c in (5.5, 8.0, 12.0)],
     "pnp-hqs (euler_ct)": [{"level": a, "c": c} for a in (5, 7, 10) for c in (5.5, 8.0, 12.0)],
 }
@@ -138,7 +138,9 @@ def main() -> None:
             scan = Slice(values, index)
             for method in methods:
                 for point in GRIDS[method]:
-                    record(tuning, scan, {"slice": index, "method": method}, point, 1e-3)
+                    # TV far from its minimum is another method: the start shows through.
+                    tol = 1e-5 if method == "TV" else 1e-3
+                    record(tuning, scan, {"slice": index, "method": method}, point, tol)
         for method in methods:
             print(
                 method,

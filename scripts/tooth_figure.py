@@ -1,4 +1,4 @@
-"""docs/images/tooth.png: a measured scan by filtered back-projection, total variation, plug-and-play.
+"""docs/images/tooth.png: a measured scan by filtered back-projection, TV and plug-and-play.
 
     python scripts/tooth_figure.py tooth.h5 [--size 320]
 
