@@ -1,7 +1,4 @@
-"""Classical deblurring for the tables: isotropic total variation and Wiener, circular blur.
-
-Kept beside the scripts until the package has its own family of classical solvers.
-"""
+"""Classical deblurring for the tables: vectorial total variation, and Wiener's filter."""
 
 from __future__ import annotations
 
@@ -9,34 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from operators import Convolution
+from operators import LinearOperator
+from pnp_recon import reconstruct
+from pnp_recon.proximal import TotalVariation
+from pnp_recon.solvers import Stopping
 
 
-def total_variation(A: Convolution, y: Tensor, weight: float, iterations: int = 300) -> Tensor:
-    """argmin ½‖A x − y‖² + weight·TV(x) by ADMM with exact x-steps in Fourier space.
+def total_variation(A: LinearOperator, y: Tensor, weight: float) -> Tensor:
+    """argmin ½‖A x − y‖² + weight·TV(x) over the box [0, 1], by PDHG to a residual of 1e-5.
 
     TV is isotropic and vectorial: the gradients of all channels of a pixel share one norm
     (Blomgren & Chan 1998), the stronger choice for colour. `y` is (B, C, H, W).
     """
-    height, width = y.shape[-2:]
-    delta = torch.zeros(1, 1, height, width, dtype=y.dtype)
-    delta[..., 0, 0] = 1
-    one = Convolution(A.kernel, (1, height, width), "circular")
-    blur = torch.fft.rfft2(one.A(delta))
-    along = torch.stack([torch.roll(delta, -1, axis) - delta for axis in (-2, -1)])
-    gradient = torch.fft.rfft2(along)
-    penalty = 20 * weight
-    system = blur.abs() ** 2 + penalty * (gradient.abs() ** 2).sum(0)
-    data = blur.conj() * torch.fft.rfft2(y)
-    x, dual = y, torch.zeros(2, *y.shape, dtype=y.dtype)
-    for _ in range(iterations):
-        slope = torch.fft.irfft2(gradient * torch.fft.rfft2(x), s=(height, width)) + dual
-        size = slope.square().sum((0, 2), keepdim=True).sqrt().clamp_min(1e-12)
-        split = slope * (1 - weight / penalty / size).clamp_min(0)
-        dual = slope - split
-        right = (gradient.conj() * torch.fft.rfft2(split - dual)).sum(0)
-        x = torch.fft.irfft2((data + penalty * right) / system, s=(height, width))
-    return x.clamp(0, 1)
+    prior = TotalVariation(weight, "vectorial", box=(0.0, 1.0))
+    return reconstruct(y, A, prior, stopping=Stopping(tol=1e-5, max_iter=3000)).image
 
 
 def wiener(kernel: Tensor, y: Tensor, balance: float) -> Tensor:
