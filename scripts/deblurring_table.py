@@ -96,9 +96,10 @@ def main() -> None:
 def table(rows: Rows, size: int | None, grey: bool) -> str:
     """The Markdown table of means."""
     area = "whole pictures" if size is None else f"central {size}² crops"
+    hashes = sorted({row["sha256"][:12] for row in rows.rows if "sha256" in row})
     lines = [
         f"Ten BSDS500 test pictures ({'grey' if grey else 'colour'}, {area}), circular blur, mean "
-        f"PSNR in dB / SSIM; {environment()}; weights {rows.rows[-1].get('sha256', '')[:12]}.",
+        f"PSNR in dB / SSIM; {environment()}; weights {', '.join(hashes)}.",
         "",
         "| kernel | σ·255 | " + " | ".join(METHODS) + " | above TV |",
         "|---|---|" + "---|" * (len(METHODS) + 1),
