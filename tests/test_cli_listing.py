@@ -13,7 +13,7 @@ from operators import LinearOperator
 from operators.registry import OPERATORS
 from pnp_recon.cli import listing
 from pnp_recon.cli.listing import THEOREMS, catalogue, main
-from pnp_recon.solvers import SOLVERS
+from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 from pnp_recon.weights import shipped_models
 
 
@@ -42,6 +42,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in found["solvers"]} == set(SOLVERS)
+    assert {entry["name"] for entry in found["accelerations"]} == set(ACCELERATIONS)
     assert {entry["name"] for entry in found["operators"]} == set(OPERATORS)
     assert {entry["name"] for entry in found["models"]} == set(shipped_models())
     assert all("α = 0.99" in entry["guarantee"] for entry in found["models"])

@@ -49,6 +49,17 @@ THEOREMS: dict[str, str] = {
     "cgls": "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",
 }
 
+_SAFEGUARD = "any averaged map plus errors of a finite sum: converges like the plain iteration "
+_SAFEGUARD += "(Combettes 2001; Bauschke & Combettes 2017, Prop. 5.34)"
+# Around a solver, as `reconstruct(acceleration=...)` and --acceleration take them.
+ACCELERATION_THEOREMS: dict[str, str] = {
+    "km": "averaged for 0 < λ < 1/α; converges, with the tight rate (Lieder 2018)",
+    "halpern": "any 1-Lipschitz map; converges to the fixed point nearest to the start, residual "
+    "O(1/k), tight (Lieder 2021)",
+    "anderson": _SAFEGUARD,
+    "nesterov": _SAFEGUARD,
+}
+
 app = typer.Typer(
     help="Plug-and-play image reconstruction that can be proven to converge. The work is done by "
     "pnp-deblur, pnp-inpaint, pnp-ct and pnp-train; this command says what they can use.",
@@ -107,6 +118,7 @@ def catalogue() -> dict[str, list[Entry]]:
     return {
         "operators": _operators(),
         "solvers": _solvers(),
+        "accelerations": _accelerations(),
         "regularisers": _regularisers(),
         "denoisers": _denoisers(),
         "models": _models(),
@@ -136,6 +148,15 @@ def _solvers() -> list[Entry]:
     return [
         Entry(name, _summary(solver), THEOREMS.get(name, "see its certificate"))
         for name, solver in SOLVERS.items()
+    ]
+
+
+def _accelerations() -> list[Entry]:
+    from pnp_recon.solvers import ACCELERATIONS
+
+    return [
+        Entry(label, _summary(wrapper), ACCELERATION_THEOREMS[label])
+        for label, wrapper in ACCELERATIONS.items()
     ]
 
 
