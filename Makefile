@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PHOTO ?= data/samples/coffee.png
 OUT ?= out
 DEMO = $(BIN)/pnp-deblur $(PHOTO) --simulate --kernel motion --length 15 --angle 30 \
-	--sigma 2.55/255 --tol 1e-4 --report $(OUT)/report -o $(OUT)/restored.png --overwrite
+	--sigma 2.55/255 --report $(OUT)/report -o $(OUT)/restored.png --overwrite
 
 # A process for each core; every test runs on one thread.
 PYTEST_ARGS ?= -n auto
