@@ -29,10 +29,10 @@ one result, its picture the middle slice.
 pnp-ct slice.dcm --simulate --views 60 projects a clean slice, adds noise, reconstructs, and \
 compares.
 
-Exit codes: 0 converged; 2 bad input; 3 stopped before it converged (limit or Ctrl-C), the result \
-is written (sirt and cgls end so by design); 4 a required certificate could not be given, nothing \
-is written; 130 Ctrl-C before there was a result. Several files: the worst of them, in the order \
-0, 3, 4, 2."""
+Exit codes: 0 converged, or stopped where sirt, cgls and landweber are meant to; 2 bad input; 3 \
+stopped before it converged (limit or Ctrl-C), the result is written; 4 a required certificate \
+could not be given, nothing is written; 130 Ctrl-C before there was a result. Several files: the \
+worst of them, in the order 0, 3, 4, 2."""
 
 # Of folders and globs; pictures are slices to simulate from, and are named one by one.
 SCANS = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff", ".dcm", ".ima")

@@ -99,7 +99,7 @@ def _with_method(
             problem,
             solver=classical,
             arguments={"start": nothing},
-            limits={"max_iter": EARLY[classical]},
+            limits={"max_iter": EARLY[classical], "early": True},
         )
     weighted = found.weights is not None if options.weighted is None else options.weighted
     if not weighted:

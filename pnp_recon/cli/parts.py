@@ -18,6 +18,7 @@ from pnp_recon.solvers import Certificate, History, Look, Observation, Solution,
 _SEVERITY = (
     Status.DIRECT,
     Status.CONVERGED,
+    Status.EARLY_STOP,
     Status.ITERATION_LIMIT,
     Status.TIME_LIMIT,
     Status.INTERRUPTED,

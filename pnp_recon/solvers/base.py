@@ -103,7 +103,7 @@ def iterate(
     certificate = solver.check()
     begin = time.perf_counter()
     run = _Run(History(), [])
-    status = Status.ITERATION_LIMIT
+    status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
     with torch.inference_mode():
         z = solver.init()
         last_finite, reach = z, solver.distance_bound(z)

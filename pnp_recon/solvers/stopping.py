@@ -13,6 +13,7 @@ class Status(Enum):
 
     DIRECT = "computed by a formula, without iteration"
     CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
+    EARLY_STOP = "stopped early, as asked: the early stop is the regularisation of this method"
     ITERATION_LIMIT = "stopped at the iteration limit; raise max_iter or loosen tol"
     TIME_LIMIT = "stopped at the time limit; raise time_limit or loosen tol"
     INTERRUPTED = "interrupted; the picture is the last iterate"
@@ -20,7 +21,7 @@ class Status(Enum):
 
     @property
     def succeeded(self) -> bool:
-        return self in (Status.CONVERGED, Status.DIRECT)
+        return self in (Status.CONVERGED, Status.DIRECT, Status.EARLY_STOP)
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Stopping:
     Attributes:
         tol: on (‖z_{k+1} − z_k‖ + inner error)/‖z_k‖, for the worst picture of the batch.
         max_iter: iteration limit.
+        early: the limit is where the run is meant to end, as in classical iterations for noisy
+            data; reaching it is `Status.EARLY_STOP`.
         time_limit: seconds, or None.
         check_every: iterations between two looks at the residuals; each look waits for the
             device once.
@@ -39,6 +42,7 @@ class Stopping:
     max_iter: int = 1000
     time_limit: float | None = None
     check_every: int = 5
+    early: bool = False
 
     def __post_init__(self) -> None:
         if not self.tol > 0:
