@@ -8,7 +8,7 @@ import torch
 from deepinv.physics import GaussianNoise, LinearPhysics, NoiseModel, ZeroNoise
 from torch import Tensor
 
-from operators import base
+from operators import base, noise
 from operators.conjugate_gradient import image_norms
 
 
@@ -58,6 +58,6 @@ def _noise(model: Any) -> NoiseModel:
         return ZeroNoise()
     if isinstance(model, NoiseModel):
         return model
-    if isinstance(model, base.GaussianNoise):
+    if isinstance(model, noise.GaussianNoise):
         return GaussianNoise(sigma=model.sigma, rng=model.generator)
     return NoiseModel(noise_model=model)

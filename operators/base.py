@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -26,28 +25,6 @@ if TYPE_CHECKING:
 
 class OperatorError(ValueError):
     """An operator, a kernel or a tensor given to one is not what was asked for."""
-
-
-@dataclass(frozen=True)
-class GaussianNoise:
-    """y + sigma n with n standard normal; `sigma` in the units of the image ([0, 1]).
-
-    The numbers are drawn on the generator's own device and then moved, so that one seed gives
-    the same noise wherever the image lives.
-    """
-
-    sigma: float
-    generator: torch.Generator
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.sigma) and self.sigma >= 0):
-            raise OperatorError(f"sigma is {self.sigma}; give a finite number >= 0")
-
-    def __call__(self, y: Tensor) -> Tensor:
-        noise = torch.randn(
-            y.shape, generator=self.generator, dtype=y.dtype, device=self.generator.device
-        )
-        return y + self.sigma * noise.to(y.device)
 
 
 class LinearOperator(torch.nn.Module, ABC):
@@ -201,6 +178,9 @@ class LinearOperator(torch.nn.Module, ABC):
             The prox (B, C, H, W) and the bound (B,); zero for a closed form, meaning rounding.
         """
         step = self._checked_gamma(gamma, z)
+        if self.prox_closed_form:
+            self._check(y, self.measurement_shape, "measurement")
+            return self._closed_prox(z, y, step), z.new_zeros(z.shape[0])
         start = z if x0 is None else x0
         self._check(start, self.image_shape, "starting image")
         wide = torch.promote_types(z.dtype, self.certificate_dtype)
@@ -219,6 +199,10 @@ class LinearOperator(torch.nn.Module, ABC):
             residual = b - x_ - step_ * self.normal(x_)
             rounding = x_ - x.to(wide)
         return x, image_norms(residual) + image_norms(rounding)
+
+    def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
+        """The prox by a formula, for `prox_closed_form`; z and y are checked, `step` is γ."""
+        raise NotImplementedError(f"'{self.name}' has no closed-form proximal map")
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """A positive definite map close to (I + γAᵀA)⁻¹, or None; `step` is γ (B, 1, 1, 1)."""

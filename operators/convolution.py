@@ -13,7 +13,6 @@ from torch.nn import functional
 from operators import norms
 from operators.base import LinearOperator, OperatorError
 from operators.borders import Boundary, axes, pad, pad_transpose
-from operators.conjugate_gradient import image_norms
 from operators.fourier import (
     crop,
     fft_convolution_error,
@@ -159,25 +158,11 @@ class Convolution(LinearOperator):
     def _spectrum(self, like: Tensor) -> Tensor:
         return self._transform((self._rows.length, self._columns.length), like, centered=True)
 
-    def prox_l2_with_error(
-        self,
-        z: Tensor,
-        y: Tensor,
-        gamma: float | Tensor,
-        x0: Tensor | None = None,
-        *,
-        tol: float | Tensor = 1e-4,
-        max_iter: int = 200,
-    ) -> tuple[Tensor, Tensor]:
-        """See `LinearOperator`; for circular borders x̂ = (ẑ + γ k̂* ŷ) / (1 + γ |k̂|²)."""
-        if self.boundary != "circular":
-            return super().prox_l2_with_error(z, y, gamma, x0, tol=tol, max_iter=max_iter)
-        step = self._checked_gamma(gamma, z)
-        self._check(y, self.measurement_shape, "measurement")
+    def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
+        """For circular borders x̂ = (ẑ + γ k̂* ŷ) / (1 + γ |k̂|²)."""
         k = self._spectrum(z)
         numerator = rfft2(z) + step * k.conj() * rfft2(y)
-        x = torch.fft.irfft2(numerator / (1 + step * k.abs() ** 2), s=z.shape[-2:])
-        return x, torch.zeros_like(image_norms(z))
+        return torch.fft.irfft2(numerator / (1 + step * k.abs() ** 2), s=z.shape[-2:])
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """(I + γKᵀK)⁻¹ with K the same kernel under circular borders: only borders differ."""

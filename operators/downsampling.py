@@ -12,7 +12,6 @@ from torch.nn import functional
 from operators import norms
 from operators.base import LinearOperator, OperatorError
 from operators.borders import Boundary, axes, pad, pad_transpose
-from operators.conjugate_gradient import image_norms
 from operators.fourier import rfft2
 from operators.norms import NormBound, round_down, round_up
 
@@ -105,26 +104,13 @@ class Downsampling(LinearOperator):
 
     # ---- closed form under circular borders ---------------------------------------------------
 
-    def prox_l2_with_error(
-        self,
-        z: Tensor,
-        y: Tensor,
-        gamma: float | Tensor,
-        x0: Tensor | None = None,
-        *,
-        tol: float | Tensor = 1e-4,
-        max_iter: int = 200,
-    ) -> tuple[Tensor, Tensor]:
-        """See `LinearOperator`; for circular borders z + γ Aᵀ (I + γ AAᵀ)⁻¹ (y − A z).
+    def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
+        """For circular borders z + γ Aᵀ (I + γ AAᵀ)⁻¹ (y − A z).
 
         This is the solution by the matrix inversion lemma, and AAᵀ is a convolution (class docs).
         """
-        if self.boundary != "circular":
-            return super().prox_l2_with_error(z, y, gamma, x0, tol=tol, max_iter=max_iter)
-        step = self._checked_gamma(gamma, z)
-        self._check(y, self.measurement_shape, "measurement")
         residual = self._solve_coarse(y - self.A(z), step)
-        return z + step * self.A_adjoint(residual), torch.zeros_like(image_norms(z))
+        return z + step * self.A_adjoint(residual)
 
     def _solve_coarse(self, r: Tensor, step: Tensor) -> Tensor:
         """(I + γ AAᵀ)⁻¹ r, divided out in the Fourier domain of the coarse grid."""

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from operators.base import LinearOperator, OperatorError
-from operators.conjugate_gradient import image_norms
 from operators.norms import NormBound
 
 # How much a coarser level counts against a pixel of full weight where pixels are filled in.
@@ -82,21 +81,10 @@ class Inpainting(LinearOperator):
         """mask · y, the solution of smallest norm; `tol` and `max_iter` are not needed."""
         return self.A_adjoint(y)
 
-    def prox_l2_with_error(
-        self,
-        z: Tensor,
-        y: Tensor,
-        gamma: float | Tensor,
-        x0: Tensor | None = None,
-        *,
-        tol: float | Tensor = 1e-4,
-        max_iter: int = 200,
-    ) -> tuple[Tensor, Tensor]:
-        """See `LinearOperator`; (z + γ y) / (1 + γ) at known pixels, z at missing ones."""
-        step = self._checked_gamma(gamma, z)
-        self._check(y, self.measurement_shape, "measurement")
+    def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
+        """(z + γ y) / (1 + γ) at known pixels, z at missing ones."""
         share = step / (1 + step) * self.mask.to(z.device)
-        return torch.lerp(z, y, share), torch.zeros_like(image_norms(z))
+        return torch.lerp(z, y, share)
 
     def initial_guess(self, y: Tensor) -> Tensor:
         """y with its missing pixels filled from known ones around them, from coarse to fine.
@@ -146,20 +134,9 @@ class Identity(LinearOperator):
         """y itself."""
         return self.A_adjoint(y)
 
-    def prox_l2_with_error(
-        self,
-        z: Tensor,
-        y: Tensor,
-        gamma: float | Tensor,
-        x0: Tensor | None = None,
-        *,
-        tol: float | Tensor = 1e-4,
-        max_iter: int = 200,
-    ) -> tuple[Tensor, Tensor]:
-        """See `LinearOperator`; (z + γ y) / (1 + γ)."""
-        step = self._checked_gamma(gamma, z)
-        self._check(y, self.measurement_shape, "measurement")
-        return (z + step * y) / (1 + step), torch.zeros_like(image_norms(z))
+    def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
+        """(z + γ y) / (1 + γ)."""
+        return (z + step * y) / (1 + step)
 
     def initial_guess(self, y: Tensor) -> Tensor:
         """y itself."""

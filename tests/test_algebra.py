@@ -180,9 +180,7 @@ def test_closed_forms_and_facts_are_handed_on() -> None:
     assert (2 * mask()).nonnegative
     assert not (2 * blur()).prox_closed_form
     closed = A.prox_l2(z, y, torch.tensor([0.5, 9.0], dtype=F64))
-    iterated, _ = LinearOperator.prox_l2_with_error(
-        A, z, y, torch.tensor([0.5, 9.0], dtype=F64), tol=1e-12
-    )
+    iterated = laws.iterated_prox(A, z, y, torch.tensor([0.5, 9.0], dtype=F64), tol=1e-12)
     torch.testing.assert_close(closed, iterated, rtol=0, atol=1e-10)
     unmatched = blur()
     unmatched.adjoint_matched = False

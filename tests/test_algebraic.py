@@ -10,9 +10,9 @@ from rate_cases_fixed_point import Matrix
 from torch import Tensor
 
 from net_laws import picture, random_tensor
-from operators import LinearOperator
+from operators import LinearOperator, to_matrix
 from pnp_recon.errors import InputError, StepSizeError
-from pnp_recon.fidelity import LeastSquares
+from pnp_recon.fidelity import LeastSquares, WeightedLeastSquares
 from pnp_recon.solvers import (
     ALGEBRAIC,
     CGLS,
@@ -240,3 +240,28 @@ def test_batch_equals_single_runs(name: str) -> None:
         alone = LeastSquares(A, fidelity.y[i : i + 1])
         single = iterate(solvers(alone, start[i : i + 1])[name], Stopping(FOREVER, 5)).image
         torch.testing.assert_close(together[i : i + 1], single, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_smoothness_of_sirt_bounds_the_weights_that_run(dtype: torch.dtype) -> None:
+    A = blur(random_kernel(0), "constant")
+    start = torch.zeros(1, *SIZE, dtype=dtype)
+    solver = SIRT(LeastSquares(A, A.A(start)), start)
+    rows, columns, _ = (w.double().flatten() for w in solver._weights)
+    matrix = to_matrix(A)
+    attained = torch.linalg.matrix_norm(rows.sqrt()[:, None] * matrix * columns.sqrt(), 2)
+    claimed = solver.check().constants[0].value
+    assert float(attained) ** 2 <= claimed < 1 + 1e4 * torch.finfo(dtype).eps
+    # Heavier weights have a larger bound: it is computed from them.
+    heavier = SIRT(LeastSquares(A, A.A(start)), start)
+    heavier.__dict__["_weights"] = (2 * rows.view_as(start), columns.view_as(start), columns)
+    assert heavier._smoothness > 1.9
+
+
+@pytest.mark.parametrize("kind", ALGEBRAIC.values())
+def test_other_fidelities_are_refused(kind: type[Landweber | SIRT | CGLS]) -> None:
+    A = blur(random_kernel(0))
+    x = picture(1, *SIZE)
+    weighted = WeightedLeastSquares(A, A.A(x), torch.ones_like(x))
+    with pytest.raises(InputError, match="plain least squares"):
+        kind(weighted, x)  # type: ignore[arg-type]

@@ -13,7 +13,6 @@ from operators import (
     BOUNDARIES,
     Boundary,
     Convolution,
-    LinearOperator,
 )
 
 F64 = torch.float64
@@ -112,7 +111,7 @@ def test_circular_prox_is_closed_form_and_equals_conjugate_gradients() -> None:
     x, error = A.prox_l2_with_error(z, y, 7.0)
     assert A.prox_closed_form
     assert torch.equal(error, torch.zeros(2, dtype=F64))
-    iterated, _ = LinearOperator.prox_l2_with_error(A, z, y, 7.0, tol=1e-11)
+    iterated = laws.iterated_prox(A, z, y, 7.0, tol=1e-11)
     assert torch.allclose(x, iterated, rtol=0, atol=1e-10)
 
 

@@ -51,9 +51,6 @@ class LeastSquares(Fidelity):
         In closed form where the operator has one, otherwise by conjugate gradients from
         `start` until the error bound is at most `tol`.
         """
-        if self.A.prox_closed_form:
-            x = self.A.prox_l2(z, self.y, gamma)
-            return x, torch.zeros(z.shape[0], dtype=z.dtype, device=z.device)
         return self.A.prox_l2_with_error(z, self.y, gamma, x0=start, tol=tol)
 
 

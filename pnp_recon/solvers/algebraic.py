@@ -16,16 +16,32 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.conjugate_gradient import image_dots, image_norms, per_image
+from operators.norms import round_up
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
-from pnp_recon.fidelity import LeastSquares
+from pnp_recon.fidelity import Fidelity, LeastSquares
 from pnp_recon.solvers.base import Solver, Step
 from pnp_recon.solvers.certificate import Certificate, Constant
 from pnp_recon.solvers.laws import ROUNDING_UNITS, Laws
 from pnp_recon.solvers.pnp import into_box
+from pnp_recon.solvers.steps import absolute_sums
 
 # Row and column sums below this share of the largest one are rounding: they count as zero.
 EMPTY = 1e-12
+
+
+def least_squares(fidelity: Fidelity) -> LeastSquares:
+    """The fidelity, where it is the one that these iterations are about.
+
+    Raises:
+        InputError: it is another one, which they would silently ignore.
+    """
+    if not isinstance(fidelity, LeastSquares):
+        raise InputError(
+            f"landweber, sirt and cgls solve plain least squares, not {fidelity.name}; leave the "
+            "fidelity out, or take a solver with a prior"
+        )
+    return fidelity
 
 
 def unmatched(A: LinearOperator) -> str | None:
@@ -50,6 +66,7 @@ class _Descent(Solver):
     box: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        least_squares(self.fidelity)
         if self.box is not None and not self.box[0] < self.box[1]:
             raise InputError(f"box is {self.box}; give (low, high) with low < high")
 
@@ -126,8 +143,9 @@ class SIRT(_Descent):
 
     For a matrix without negative entries ‖R^½ A C^½‖ ≤ 1, by Schur's test with the vectors of the
     roots of the sums (Gregor & Benson 2008): in the norm of C⁻¹ this is a gradient step on
-    ½‖R^½(A x − y)‖² with Lipschitz constant 1. Rows and columns without entries get weight 0:
-    a measurement that sees nothing counts for nothing, a pixel that is not seen stays where it is.
+    ½‖R^½(A x − y)‖² with Lipschitz constant 1, up to the rounding of the sums, which is bounded.
+    Rows and columns without entries get weight 0: a measurement that sees nothing counts for
+    nothing, a pixel that is not seen stays where it is.
 
     Raises:
         InputError: from `check`, if A may have negative entries.
@@ -151,6 +169,20 @@ class SIRT(_Descent):
         seen = inverse[1] > 0
         return inverse[0], inverse[1], torch.where(seen, columns.to(like), 1.0)
 
+    @property
+    def _smoothness(self) -> float:
+        """Proven bound of ‖R^½ A C^½‖² for these very weights: max Rᵢ(A1)ᵢ · max Cⱼ(Aᵀ1)ⱼ.
+
+        ‖R^½ A C^½‖² is the spectral radius of C Aᵀ R A, and that is at most any norm of it.
+        """
+        rows, columns = absolute_sums(self.fidelity.A)
+        peaks = [
+            float((weight.double() * sums).max())
+            for weight, sums in zip(self._weights, (rows, columns), strict=False)
+        ]
+        # The norm's own weights are C⁻¹ rounded once.
+        return round_up(peaks[0] * peaks[1] * (1 + 2 * torch.finfo(self.start.dtype).eps))
+
     def check(self) -> Certificate:
         A = self.fidelity.A
         if not A.nonnegative:
@@ -158,9 +190,8 @@ class SIRT(_Descent):
                 f"SIRT divides by row and column sums, but operator '{A.name}' may have negative "
                 "entries; use landweber or cgls"
             )
-        # The sums are rounded to the precision of the run: a few units, with room to spare.
-        smoothness = 1 + 64 * torch.finfo(self.start.dtype).eps
-        how = "row and column sums of a matrix without negative entries (Schur's test), rounding"
+        smoothness = self._smoothness
+        how = "proven bounds of row and column sums, entries >= 0 (Schur's test)"
         constants = [Constant("L = ‖R^½ A C^½‖²", smoothness, how)]
         solution = "a minimiser of ‖R^½(A x − y)‖"
         return self._certificate("SIRT", solution, self.relaxation, smoothness, constants)
@@ -195,6 +226,9 @@ class CGLS(Solver):
         default=None, init=False, repr=False
     )
     _scale: Tensor | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        least_squares(self.fidelity)
 
     def check(self) -> Certificate:
         map_ = guarantees.none("conjugate gradients iterate no map of their own")

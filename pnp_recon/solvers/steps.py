@@ -44,28 +44,23 @@ def diagonal_steps(
     rows, columns = absolute_sums(operator)
     others = (1 - share) / tau
     weight = share / (tau * float(columns.mean()))
-    return BUDGET / (weight * columns + others), weight / rows, others
+    # A datum that nothing reaches may have any finite step.
+    reached = rows.clamp_min(1e-6 * float(rows.max()))
+    return BUDGET / (weight * columns + others), weight / reached, others
 
 
 def absolute_sums(operator: LinearOperator) -> tuple[Tensor, Tensor]:
     """Proven upper bounds of the row sums A1 and of the column sums Aᵀ1, for entries ≥ 0.
 
-    A sum of n numbers ≥ 0 has a relative error of at most nε (Higham 2002, §3.1). Operators that
-    work by FFT have an absolute one, in float64 far below 10⁻⁶ of the largest sum. Both are added,
-    the second to sums that vanish as well.
+    From the operator's own enclosures, which allow for its rounding.
 
     Returns:
-        (1, *measurement_shape) and (1, C, H, W) in float64, all > 0.
+        (1, *measurement_shape) and (1, C, H, W) in float64, ≥ 0.
     """
-    device = operator.certificate_start().device
-    shape = (1, *operator.image_shape)
-    ones = torch.ones(shape, dtype=operator.certificate_dtype, device=device)
+    device, dtype = operator.certificate_start().device, operator.certificate_dtype
+    pixels = torch.ones(1, *operator.image_shape, dtype=dtype, device=device)
+    data = torch.ones(1, *operator.measurement_shape, dtype=dtype, device=device)
     with torch.no_grad():
-        rows = operator.A(ones)
-        columns = operator.A_adjoint(torch.ones_like(rows))
-    return _raised(rows, columns.numel()), _raised(columns, rows.numel())
-
-
-def _raised(sums: Tensor, terms: int) -> Tensor:
-    wide = sums.double()
-    return wide * (1 + terms * torch.finfo(sums.dtype).eps) + 1e-6 * wide.max()
+        rows = operator.enclosure(pixels)[1]
+        columns = operator.enclosure(data, transpose=True)[1]
+    return rows.double(), columns.double()
