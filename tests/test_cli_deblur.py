@@ -355,9 +355,8 @@ def test_cuda_is_used_or_its_absence_said(
         assert "device: cuda" in captured.out
     else:
         assert code == 2
-        assert "no CUDA device" in only_line(
-            "pnp-deblur", captured.err.splitlines()[-1]
-        )  # -v: a traceback too
+        last = captured.err.splitlines()[-1]  # -v: a traceback too
+        assert "no CUDA device" in only_line("pnp-deblur", last)
 
 
 def test_unreadable_folder(
