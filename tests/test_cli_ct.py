@@ -1,95 +1,34 @@
-"""`pnp-ct`: geometry, window, results, what it refuses; the shared run is tested by pnp-deblur."""
+"""`pnp-ct`: geometry, window, results; the shared run is tested by pnp-deblur."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-import torch
-import yaml
 from PIL import Image
 
+from cli_helpers import only_line
+from ct_files import SIZE, lines, save_archive, save_counts, save_lines, save_yaml
 from operators import attenuation
 from operators.filtered_back_projection import WINDOWS
 from operators.scan_geometry import KINDS
-from pnp_recon import guarantees, weights
 from pnp_recon.cli.ct import main
 from pnp_recon.cli.ct_options import Beam, Filter
-from pnp_recon.denoisers import Denoiser
 from pnp_recon.report import validate_report
-from scan_helpers import half_turn, sinogram, write_exchange
 
-SIZE, VIEWS = 64, 48
+pytestmark = pytest.mark.usefixtures("tiny_denoiser")
+
 FAST = ["--max-iter", "5", "--tol", "0.9"]
 FBP = ["--method", "fbp"]
-
-
-def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
-    """½(I + M), M a mean over neighbours, ‖M‖ ≤ 1: firmly nonexpansive."""
-    mean = sum(torch.roll(x, shift, dim) for shift in (-1, 1) for dim in (-1, -2)) / 4
-    return 0.5 * (x + mean)
-
-
-@pytest.fixture(autouse=True)
-def _tiny_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = Denoiser(smooth, "mean", guarantees.firm("a mean"))
-    monkeypatch.setattr(weights, "load_denoiser", lambda name, **_: tiny)
-
-
-def lines(slices: int = 1, axis: float = (SIZE - 1) / 2) -> np.ndarray:
-    """Line integrals (slices, VIEWS, SIZE) float32 of ellipses, a little more for each slice."""
-    one = sinogram(half_turn(VIEWS), SIZE, axis)
-    return torch.cat([one * (1 + 0.1 * k) for k in range(slices)]).float().numpy()
-
-
-def save_lines(path: Path, slices: int = 1, **more: np.ndarray) -> Path:
-    np.savez(path, sinogram=lines(slices), angles=half_turn(VIEWS).numpy(), **more)
-    return path
-
-
-def save_counts(path: Path, slices: int = 2, photons: float = 2e4) -> Path:
-    """A Data Exchange file with flat and dark fields, the axis 3 pixels beside the middle."""
-    passed = np.exp(-lines(slices, (SIZE - 1) / 2 + 3))
-    noisy = np.random.default_rng(0).poisson(photons * passed)
-    return write_exchange(
-        path,
-        data=(noisy + 100).transpose(1, 0, 2).astype(np.uint16),
-        data_white=np.full((3, slices, SIZE), photons + 100, np.uint16),
-        data_dark=np.full((2, slices, SIZE), 100, np.uint16),
-        theta=np.rad2deg(half_turn(VIEWS).numpy()),
-    )
-
-
-def save_archive(path: Path) -> Path:
-    """Two slices in HU + 1024: a disc of 40 HU in air with a bone."""
-    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
-    values = np.where(x**2 + y**2 < 26**2, 1064, 24) + 600 * ((x - 8) ** 2 + y**2 < 25)
-    np.savez(path, img=np.stack([values, values[::-1]]).astype(np.uint16), px_mm=[1.5, 1.25])
-    return path
-
-
-def save_yaml(path: Path, **fields: object) -> Path:
-    known = {"kind": "parallel", "n_angles": VIEWS, "detector_count": SIZE, "detector_mm": 0.5}
-    path.write_text(yaml.safe_dump({**known, "pixel_mm": 0.5, **fields}))
-    return path
 
 
 def run_json(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, dict]:
     code = main([*map(str, args), "--json"])
     out = capsys.readouterr().out
     return code, json.loads(out)
-
-
-def only_line(text: str) -> str:
-    found = text.strip().splitlines()
-    assert len(found) == 1, text
-    assert found[0].startswith("pnp-ct: error: ")
-    return found[0]
 
 
 # ---- names that are kept without torch ------------------------------------------------------
@@ -313,175 +252,5 @@ def test_certificate_of_a_formula_cannot_be_had(
 ) -> None:
     source = save_lines(tmp_path / "a.npz")
     assert main([str(source), *FBP, "--require-certificate"]) == 4
-    assert "no convergence to prove" in only_line(capsys.readouterr().err.strip())
+    assert "no convergence to prove" in only_line("pnp-ct", capsys.readouterr().err.strip())
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
-
-
-# ---- bad input ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        (["--method", "art"], "--method"),
-        (["--beam", "cone"], "--beam"),
-        (["--geometry", "missing.yaml"], "no file"),
-        (["--geometry", "g.yaml", "--views", "48"], "--views does not go with --geometry"),
-        (["--beam", "fan-flat", "--source-radius", "9"], "--detector-radius"),
-        (["--source-radius", "9"], "--source-radius does not go with a parallel beam"),
-        (["--views", "47"], "holds 48 views"),
-        (["--span", "nan"], "--span is nan"),
-        (["--detector-mm", "0"], "above 0"),
-        (["--size", "100000"], "of memory"),
-        (["--axis", "left"], "expected auto, center"),
-        (["--axis", "64"], "pixels 0 to 63"),
-        (["--cutoff", "1.5"], "at most 1"),
-        (["--slice", "2"], "holds 1 slices"),
-        (["--slice", "a:b"], "such as 0:10"),
-        (["--key", "nothing"], "sinogram"),
-        (["--order", "xyz"], "order"),
-        (["--incident", "0"], "--incident"),
-        (["--kind", "counts", "--incident", "-3"], "--incident"),
-        (["--weighted"], "needs counts"),
-        (["--weighted", "--method", "fbp"], "--weighted does not go with --method fbp"),
-        (["--denoiser", "euler_grey", "--method", "sirt"], "--denoiser does not go with"),
-        (["--noise", "0.1"], "add --simulate"),
-        (["--simulate", "--sigma", "0.1"], "--sigma does not go with --simulate"),
-        (["--simulate", "--noise", "0.1", "--photons", "10"], "--noise does not go with --photons"),
-        (["--simulate", "--axis", "auto"], "--axis auto"),
-        (["--window", "3"], "two numbers"),
-        (["--window", "5,3"], "lower one first"),
-        (["--unit", "hu"], "needs lengths in mm"),
-        (["-o", "b.jpg"], ".npy, .tif"),
-    ],
-)
-def test_bad_options(
-    tmp_path: Path,
-    args: list[str],
-    words: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    save_lines(Path("a.npz"))
-    save_yaml(Path("g.yaml"))
-    source = str(save_archive(Path("s.npz"))) if "--simulate" in args else "a.npz"
-    index = ["--index", "0"] if "--simulate" in args else []
-    assert main([source, *index, *args]) == 2
-    assert words in only_line(capsys.readouterr().err)
-    assert not list(tmp_path.glob("*_reconstructed*"))
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"detector_count": 80}, ("says 80 detector pixels", "holds 64")),
-        ({"n_angles": 50}, ("says 50 views", "holds 48")),
-        ({"n_angles": None, "angles_deg": [0, float("nan")]}, ("finite",)),
-        ({"kind": "spiral"}, ("spiral",)),
-    ],
-)
-def test_bad_geometry(
-    tmp_path: Path,
-    fields: dict[str, object],
-    words: tuple[str, ...],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    shape = save_yaml(tmp_path / "g.yaml", **fields)
-    said = {k: v for k, v in yaml.safe_load(shape.read_text()).items() if v is not None}
-    shape.write_text(yaml.safe_dump(said))
-    assert main([str(save_lines(tmp_path / "a.npz")), "--geometry", str(shape)]) == 2
-    line = only_line(capsys.readouterr().err)
-    assert "g.yaml" in line
-    for word in words:
-        assert word in line
-
-
-@pytest.mark.parametrize(
-    ("name", "arrays", "words"),
-    [
-        ("a.npz", {"sinogram": np.full((4, 8), np.nan, np.float32)}, "not finite"),
-        ("a.npz", {"sinogram": np.ones((4, 8)), "angles": np.full(4, np.inf)}, "not finite"),
-        ("a.npz", {"sinogram": np.ones((4, 8)), "angles": np.zeros(5)}, "5 angles"),
-        ("a.npz", {"sinogram": -np.ones((1, 4, 8)), "flat": np.ones((1, 8))}, "negative"),
-        ("a.npz", {"sinogram": np.ones((4, 8)), "other": np.ones((4, 8))}, "several arrays"),
-        ("a.npy", {}, "geometry of"),
-        ("a.xyz", {}, "ends in .xyz"),
-        ("a.dcm", {}, "add --simulate"),
-        ("a.png", {}, "add --simulate"),
-        ("a.h5", {}, "cannot be read"),
-        ("none.npz", {}, "does not exist"),
-    ],
-)
-def test_bad_files(
-    tmp_path: Path,
-    name: str,
-    arrays: dict[str, np.ndarray],
-    words: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    path = tmp_path / name
-    if name == "a.npy":
-        np.save(path, lines(1)[0])
-    elif arrays:
-        np.savez(path, **arrays)
-    elif name != "none.npz":
-        path.write_bytes(b"no scan at all")
-    assert main([str(path)]) == 2
-    assert words in only_line(capsys.readouterr().err)
-
-
-def test_results_have_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = save_lines(tmp_path / "a.npz", 2)
-    picture = tmp_path / "a_reconstructed.png"
-    picture.write_bytes(b"mine")
-    assert main([str(source), *FBP]) == 2
-    assert "a_reconstructed.png: it exists" in only_line(capsys.readouterr().err)
-    assert picture.read_bytes() == b"mine"
-    assert not (tmp_path / "a_reconstructed.npy").exists()
-    assert main([str(source), *FBP, "-o", str(tmp_path / "b.png")]) == 2
-    assert "give --slice" in only_line(capsys.readouterr().err)
-    assert main([str(source), *FBP, "--slice", "1", "-o", str(tmp_path / "b.png"), "-q"]) == 0
-
-
-def test_cone_beam_needs_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("a CUDA device is there")
-    shape = save_yaml(
-        tmp_path / "g.yaml", kind="cone", source_radius=100, detector_radius=50, detector_rows=2
-    )
-    source = save_lines(tmp_path / "a.npz", 2)
-    assert main([str(source), "--geometry", str(shape), *FBP]) == 2
-    assert "CUDA" in only_line(capsys.readouterr().err)
-
-
-def test_without_astra(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from odl.applications import tomo
-
-    monkeypatch.setattr(tomo, "ASTRA_AVAILABLE", False)
-    assert main([str(save_lines(tmp_path / "a.npz")), *FBP]) == 2
-    assert "install pnp-recon[ct]" in only_line(capsys.readouterr().err)
-
-
-def test_values_outside_the_window_are_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = save_archive(tmp_path / "a.npz")
-    args = ["--simulate", "--index", "0", *FBP, "--window", "-1024,300", "-q"]
-    assert main([str(source), *args]) == 0
-    assert "lies outside the window" in capsys.readouterr().err
-
-
-def test_help_loads_nothing_heavy() -> None:
-    code = (
-        "import sys\n"
-        "from pnp_recon.cli.ct import main\n"
-        "code = main(['--help'])\n"
-        "heavy = {'torch', 'numpy', 'odl', 'astra', 'matplotlib', 'PIL'} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "--geometry" in done.stdout

@@ -19,6 +19,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from cli_helpers import only_line, smooth
 from pnp_recon import guarantees, weights
 from pnp_recon.cli.common import parse_level, parse_positive
 from pnp_recon.cli.deblur import main
@@ -32,12 +33,6 @@ SIZE = (48, 64)
 DEFAULT = ["--sigma", "0.01", "--length", "7", "--angle", "20", "--max-iter", "6"]
 FAST = [*DEFAULT, "--boundary", "circular"]  # the closed form of the proximal map is the quick one
 DONE, ENDLESS = ["--tol", "0.9"], ["--tol", "1e-12"]
-
-
-def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
-    """½(I + M), M a mean over neighbours, ‖M‖ ≤ 1: firmly nonexpansive."""
-    mean = sum(torch.roll(x, shift, dim) for shift in (-1, 1) for dim in (-1, -2)) / 4
-    return 0.5 * (x + mean)
 
 
 def certified() -> Denoiser:
@@ -74,14 +69,6 @@ def save(path: Path, channels: int = 3, seed: int = 0) -> Path:
     values = np.rint(255 * pixels(channels, seed)).astype(np.uint8)
     Image.fromarray(values[..., 0] if channels == 1 else values).save(path)
     return path
-
-
-def only_line(text: str) -> str:
-    """The single line of an error."""
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    assert lines[0].startswith("pnp-deblur: error: ")
-    return lines[0]
 
 
 # ---- what it writes -----------------------------------------------------------------------
@@ -224,7 +211,7 @@ def test_folder_goes_on_after_a_bad_file_and_skips_earlier_results(
     args = [str(folder), "-o", str(out), *FAST, *DONE, "--report", str(tmp_path / "r")]
     assert main([*args, "--json"]) == 2
     captured = capsys.readouterr()
-    assert "b.png is empty" in only_line(captured.err)
+    assert "b.png is empty" in only_line("pnp-deblur", captured.err)
     found = json.loads(captured.out)
     assert [entry["exit_code"] for entry in found] == [0, 2, 0]
     assert "empty" in found[1]["error"]
@@ -249,7 +236,7 @@ def test_two_inputs_for_one_result_are_refused(
         save(tmp_path / name / "a.png", 1)
     args = [str(tmp_path / "x"), str(tmp_path / "y"), "-o", str(tmp_path / "out")]
     assert main([*args, *FAST]) == 2
-    assert "several inputs" in only_line(capsys.readouterr().err)
+    assert "several inputs" in only_line("pnp-deblur", capsys.readouterr().err)
 
 
 # ---- bad input ----------------------------------------------------------------------------
@@ -314,7 +301,7 @@ def test_bad_pictures_give_one_line_and_nothing_else(
     args = [str(source), "--kernel", "uniform", "--kernel-size", "15", "--sigma", "0.01"]
     assert main(args) == 2
     captured = capsys.readouterr()
-    assert words in only_line(captured.err)
+    assert words in only_line("pnp-deblur", captured.err)
     assert "bad" in captured.err or "missing" in captured.err
     assert captured.out == ""
     assert sorted(tmp_path.iterdir()) == before
@@ -353,7 +340,7 @@ def test_bad_options_give_one_line(
     save(tmp_path / "a.png", 1)
     sigma = [] if "--sigma" in args else ["--sigma", "0.01"]
     assert main(["a.png", *sigma, *args]) == 2
-    assert words in only_line(capsys.readouterr().err)
+    assert words in only_line("pnp-deblur", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -368,7 +355,8 @@ def test_cuda_is_used_or_its_absence_said(
         assert "device: cuda" in captured.out
     else:
         assert code == 2
-        assert "no CUDA device" in only_line(captured.err.splitlines()[-1])  # -v: a traceback too
+        last = captured.err.splitlines()[-1]  # -v: a traceback too
+        assert "no CUDA device" in only_line("pnp-deblur", last)
 
 
 def test_unreadable_folder(
@@ -387,7 +375,7 @@ def test_unreadable_folder(
         assert main([str(folder), *FAST]) == 2
     finally:
         folder.chmod(0o700)
-    assert "permission denied" in only_line(capsys.readouterr().err)
+    assert "permission denied" in only_line("pnp-deblur", capsys.readouterr().err)
 
 
 def test_existing_results_and_inputs_are_kept(
@@ -396,11 +384,11 @@ def test_existing_results_and_inputs_are_kept(
     source, result = save(tmp_path / "a.png", 1), tmp_path / "a_deblurred.png"
     result.write_bytes(b"mine")
     assert main([str(source), *FAST, *DONE]) == 2
-    assert "exists already" in only_line(capsys.readouterr().err)
+    assert "exists already" in only_line("pnp-deblur", capsys.readouterr().err)
     assert result.read_bytes() == b"mine"
     original = source.read_bytes()
     assert main([str(source), "-o", str(source), "--overwrite", *FAST]) == 2
-    assert "input itself" in only_line(capsys.readouterr().err)
+    assert "input itself" in only_line("pnp-deblur", capsys.readouterr().err)
     assert source.read_bytes() == original
     assert main([str(source), *FAST, *DONE, "--overwrite"]) == 0
     assert read_picture(result).pixels.shape[-2:] == SIZE
@@ -413,7 +401,7 @@ def test_reference_and_kernel_file_are_never_overwritten(
     original = truth.read_bytes()
     args = [str(source), "-o", str(truth), "--overwrite", "--reference", str(truth), *FAST]
     assert main(args) == 2
-    assert "never overwritten" in only_line(capsys.readouterr().err)
+    assert "never overwritten" in only_line("pnp-deblur", capsys.readouterr().err)
     assert truth.read_bytes() == original
 
 
@@ -436,7 +424,7 @@ def test_read_only_output_is_said_before_the_run(
     load(Denoiser(never, "never", guarantees.firm("test")))
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     assert main([str(source), *FAST]) == 2
-    assert "choose" in only_line(capsys.readouterr().err)
+    assert "choose" in only_line("pnp-deblur", capsys.readouterr().err)
 
 
 def test_full_disk_leaves_nothing_behind(
@@ -450,7 +438,7 @@ def test_full_disk_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", full)
     assert main([str(source), *FAST, *DONE, "--overwrite", "--quiet"]) == 2
-    assert "the disk is full" in only_line(capsys.readouterr().err)
+    assert "the disk is full" in only_line("pnp-deblur", capsys.readouterr().err)
     assert result.read_bytes() == b"mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a_deblurred.png"]
 
@@ -458,7 +446,7 @@ def test_full_disk_leaves_nothing_behind(
 def test_reference_of_another_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, truth = save(tmp_path / "a.png", 1), save(tmp_path / "t.png", 3)
     assert main([str(source), "--reference", str(truth), *FAST]) == 2
-    assert "grey" in only_line(capsys.readouterr().err)
+    assert "grey" in only_line("pnp-deblur", capsys.readouterr().err)
 
 
 # ---- how it ends --------------------------------------------------------------------------
@@ -496,7 +484,7 @@ def test_required_certificate_is_checked_before_the_run(
     more = ["--json"] if as_json else ["--quiet"]
     assert main([str(source), *FAST, "--require-certificate", *more]) == 4
     captured = capsys.readouterr()
-    assert "plain declares nothing" in only_line(captured.err)
+    assert "plain declares nothing" in only_line("pnp-deblur", captured.err)
     if as_json:
         assert json.loads(captured.out)["exit_code"] == 4
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
@@ -514,7 +502,7 @@ def test_required_certificate_that_the_run_contradicts(
     source = save(tmp_path / "a.png", 1)
     args = [str(source), *FAST, *ENDLESS, "--quiet"]
     assert main([*args, "--require-certificate"]) == 4
-    assert "CERTIFICATE FAILED" in only_line(capsys.readouterr().err)
+    assert "CERTIFICATE FAILED" in only_line("pnp-deblur", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert main(args) == 3  # not required: written, with the failure shown
     assert "CERTIFICATE FAILED" in capsys.readouterr().err
@@ -524,9 +512,9 @@ def test_step_outside_the_range(tmp_path: Path, capsys: pytest.CaptureFixture[st
     source = save(tmp_path / "a.png", 1)
     args = [str(source), *FAST, *DONE, "--solver", "pnp-pgd", "--step", "50", "--quiet"]
     assert main(args) == 2
-    assert "proven range (0," in only_line(capsys.readouterr().err)
+    assert "proven range (0," in only_line("pnp-deblur", capsys.readouterr().err)
     assert main([*args, "--require-certificate"]) == 4
-    assert "proven range (0," in only_line(capsys.readouterr().err)
+    assert "proven range (0," in only_line("pnp-deblur", capsys.readouterr().err)
     assert not (tmp_path / "a_deblurred.png").exists()
     main([*args, "--allow-uncertified"])
     assert "no guarantee" in capsys.readouterr().err
@@ -563,7 +551,7 @@ def test_ctrl_c_before_the_run(
     monkeypatch.setattr(weights, "load_denoiser", interrupt)
     source = save(tmp_path / "a.png", 1)
     assert main([str(source), *FAST, "--quiet"]) == 130
-    assert "nothing was written" in only_line(capsys.readouterr().err)
+    assert "nothing was written" in only_line("pnp-deblur", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -611,7 +599,7 @@ def test_defect_is_named_as_such_and_v_shows_the_traceback(
     load(Denoiser(broken, "broken", guarantees.firm("test")))
     source = save(tmp_path / "a.png", 1)
     assert main([str(source), *FAST, "--quiet"]) == 1
-    assert "defect of the program" in only_line(capsys.readouterr().err)
+    assert "defect of the program" in only_line("pnp-deblur", capsys.readouterr().err)
     assert main([str(source), *FAST, "--quiet", "-v"]) == 1
     assert "Traceback" in capsys.readouterr().err
 
@@ -644,7 +632,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "pnp-deblur --help" in only_line(capsys.readouterr().err)
+    assert "pnp-deblur --help" in only_line("pnp-deblur", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +11,16 @@ import tifffile
 import torch
 from PIL import Image
 
-from pnp_recon import guarantees, weights
+from cli_helpers import light_help, only_line
 from pnp_recon.cli.inpaint import MaskKind, main
 from pnp_recon.cli.inpaint_problem import draw_mask
-from pnp_recon.denoisers import Denoiser
 from pnp_recon.images import read_picture
 from pnp_recon.report import validate_report
 
+pytestmark = pytest.mark.usefixtures("tiny_denoiser")
+
 SIZE = (48, 64)
 FAST, DONE = ["--max-iter", "6"], ["--tol", "0.9"]
-
-
-def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
-    """½(I + M), M a mean over neighbours, ‖M‖ ≤ 1: firmly nonexpansive."""
-    mean = sum(torch.roll(x, shift, dim) for shift in (-1, 1) for dim in (-1, -2)) / 4
-    return 0.5 * (x + mean)
-
-
-@pytest.fixture(autouse=True)
-def _tiny_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = Denoiser(smooth, "mean", guarantees.firm("a mean"))
-    monkeypatch.setattr(weights, "load_denoiser", lambda name, **_: tiny)
 
 
 def pixels(channels: int = 3) -> np.ndarray:
@@ -57,13 +44,6 @@ def save_mask(path: Path, known: np.ndarray | None = None) -> Path:
         known[20:28, 30:40] = False
     Image.fromarray(np.where(known, 255, 0).astype(np.uint8)).save(path)
     return path
-
-
-def only_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    assert lines[0].startswith("pnp-inpaint: error: ")
-    return lines[0]
 
 
 # ---- what it writes -----------------------------------------------------------------------
@@ -169,7 +149,7 @@ def test_noise_is_estimated_from_known_pixels(
     half = torch.rand(SIZE, generator=torch.Generator().manual_seed(0)).numpy() < 0.5
     sparse = save_mask(tmp_path / "sparse.png", half)
     assert main([str(source), "--sigma", "auto", "--mask", str(sparse), "--overwrite"]) == 2
-    assert "give its level" in only_line(capsys.readouterr().err)
+    assert "give its level" in only_line("pnp-inpaint", capsys.readouterr().err)
 
 
 def test_report(tmp_path: Path) -> None:
@@ -247,7 +227,7 @@ def test_bad_masks(
     Image.fromarray(values.astype(np.uint8)).save(mask)
     source = save(tmp_path / "a.png")
     assert main([str(source), "--mask", str(mask)]) == 2
-    line = only_line(capsys.readouterr().err)
+    line = only_line("pnp-inpaint", capsys.readouterr().err)
     assert words in line
     assert "mask.png" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "mask.png"]
@@ -258,7 +238,7 @@ def test_picture_with_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     values[22, 33] = np.nan
     tifffile.imwrite(tmp_path / "a.tif", values)
     assert main([str(tmp_path / "a.tif"), "--mask", str(save_mask(tmp_path / "mask.png"))]) == 2
-    assert "not finite" in only_line(capsys.readouterr().err)
+    assert "not finite" in only_line("pnp-inpaint", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -286,18 +266,12 @@ def test_bad_options(
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "a.png", 1)
     assert main(["a.png", *args]) == 2
-    assert words in only_line(capsys.readouterr().err)
+    assert words in only_line("pnp-inpaint", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = (
-        "import sys\n"
-        "from pnp_recon.cli.inpaint import main\n"
-        "code = main(['--help'])\n"
-        "heavy = {'torch', 'numpy', 'deepinv', 'matplotlib', 'skimage', 'PIL'} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
+    out = light_help(
+        "pnp_recon.cli.inpaint", {"torch", "numpy", "deepinv", "matplotlib", "skimage", "PIL"}
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "white is known" in " ".join(done.stdout.split())
+    assert "white is known" in " ".join(out.split())

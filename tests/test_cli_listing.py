@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 import operators
+from cli_helpers import light_help
 from operators import LinearOperator
 from operators.registry import OPERATORS
 from pnp_recon.cli import listing
@@ -76,13 +75,5 @@ def test_tables_on_a_terminal(
 def test_help_and_version_load_nothing_heavy(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("pnp-recon 0.")
-    code = (
-        "import sys\n"
-        "from pnp_recon.cli.listing import main\n"
-        "code = main(['--help'])\n"
-        "heavy = {'torch', 'numpy', 'rich'} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "list" in done.stdout
+    out = light_help("pnp_recon.cli.listing", {"torch", "numpy", "rich"})
+    assert "list" in out

@@ -30,7 +30,7 @@ from pnp_recon.solvers.blocks import box_block, composite_block, data_block
 from pnp_recon.solvers.steps import absolute_sums, balanced_steps, diagonal_steps
 from pnp_recon.solvers.total_variation import dual_radius
 from solver_laws import FOREVER, blur, invertible_kernel, random_kernel
-from variational_problems import total_variation_on_a_line
+from variational_problems import Boundless, Unmatched, total_variation_on_a_line
 
 SIZE = (2, 7, 8)
 
@@ -274,16 +274,6 @@ def test_false_norm_is_contradicted() -> None:
     assert solution.certificate.proven
     assert solution.certificate.contradicted
     assert "2⟨KΔx, Δu⟩" in solution.certificate.verdict
-
-
-class Unmatched(Convolution):
-    adjoint_matched = False
-
-
-class Boundless(Convolution):
-    @property
-    def has_norm_bound(self) -> bool:
-        return False
 
 
 @pytest.mark.parametrize(

@@ -24,40 +24,22 @@ from pnp_recon.solvers import (
     DouglasRachford,
     GradientDescent,
     ProximalGradient,
-    Solution,
-    Solver,
-    Status,
-    Stopping,
-    iterate,
     variational_solver,
 )
-from solver_laws import FOREVER, invertible_kernel, random_kernel
+from solver_laws import invertible_kernel, random_kernel
 from variational_problems import (
+    GRADIENT,
+    SIZE,
+    SPLITTING,
+    Boundless,
+    Unmatched,
+    problem,
+    run,
+    solve,
     sparse_on_a_line,
     sparse_with_envelope,
     total_variation_on_a_line,
 )
-
-GRADIENT = ["proximal-gradient", "ista", "fista"]
-SPLITTING = ["hqs", "drs", "admm"]
-SIZE = (1, 9, 8)
-
-
-def problem(seed: int = 0, batch: int = 1) -> LeastSquares:
-    A = Convolution(random_kernel(seed), SIZE, "reflect")
-    return LeastSquares(A, A.A(picture(batch, *SIZE, seed=3)))
-
-
-def run(solver: Solver, iterations: int = 40) -> Solution:
-    return iterate(solver, Stopping(FOREVER, iterations))
-
-
-def solve(solver: Solver, tol: float = 1e-8, limit: int = 1500) -> Solution:
-    solution = iterate(solver, Stopping(tol, limit, check_every=20))
-    assert solution.certificate.holds, solution.certificate.lines()
-    assert solution.status is Status.CONVERGED
-    return solution
-
 
 # ---- the same answer ---------------------------------------------------------------------------
 
@@ -221,16 +203,6 @@ def test_parameters_of_splittings(name: str) -> None:
         assert run(solver, 10).certificate.holds
     relaxed = variational_solver(name, fidelity, L1(0.1), fidelity.y, relaxation=1.3)
     assert run(relaxed).certificate.holds
-
-
-class Unmatched(Convolution):
-    adjoint_matched = False
-
-
-class Boundless(Convolution):
-    @property
-    def has_norm_bound(self) -> bool:
-        return False
 
 
 @pytest.mark.parametrize("name", [*GRADIENT, *SPLITTING, "gradient-descent"])

@@ -17,36 +17,17 @@ from pnp_recon.proximal import L1, Box, ElasticNet, L2Ball, Regulariser, Ridge
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers import (
     VARIATIONAL,
-    Solution,
-    Solver,
-    Status,
-    Stopping,
-    iterate,
     variational_solver,
 )
 from pnp_recon.solvers.objective import Objective, at_most
-from solver_laws import FOREVER, blur, invertible_kernel, random_kernel
-
-GRADIENT = ["proximal-gradient", "ista", "fista"]
-SPLITTING = ["hqs", "drs", "admm"]
-SIZE = (1, 9, 8)
-
-
-def problem(seed: int = 0, batch: int = 1) -> LeastSquares:
-    A = Convolution(random_kernel(seed), SIZE, "reflect")
-    return LeastSquares(A, A.A(picture(batch, *SIZE, seed=3)))
-
-
-def run(solver: Solver, iterations: int = 40) -> Solution:
-    return iterate(solver, Stopping(FOREVER, iterations))
-
-
-def solve(solver: Solver, tol: float = 1e-8, limit: int = 1500) -> Solution:
-    solution = iterate(solver, Stopping(tol, limit, check_every=20))
-    assert solution.certificate.holds, solution.certificate.lines()
-    assert solution.status is Status.CONVERGED
-    return solution
-
+from solver_laws import blur, invertible_kernel
+from variational_problems import (
+    GRADIENT,
+    SPLITTING,
+    problem,
+    run,
+    solve,
+)
 
 # ---- laws --------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
-"""Small problems whose solution bounded least squares finds exactly: total variation, ℓ1.
+"""Problems of min f + g for the solvers of convex objectives, and how they are run.
 
+Some are small, and bounded least squares finds their solution exactly: total variation, ℓ1.
 With A invertible, min ½‖A x − y‖² + w‖D x‖₁ has the dual min ‖A⁻ᵀ(Aᵀy − Dᵀp)‖ over |p| ≤ w, and an
 active-set method ends at its solution after finitely many steps.
 """
@@ -11,13 +12,44 @@ import torch
 from scipy.optimize import lsq_linear
 from torch import Tensor
 
-from net_laws import random_tensor
+from net_laws import picture, random_tensor
 from operators import Convolution, to_matrix
 from pnp_recon.fidelity import LeastSquares
+from pnp_recon.solvers import Solution, Solver, Status, Stopping, iterate
+from solver_laws import FOREVER, random_kernel
 
+GRADIENT = ["proximal-gradient", "ista", "fista"]
+SPLITTING = ["hqs", "drs", "admm"]
+SIZE = (1, 9, 8)
 LINE = (1, 1, 14)
 # A picture of one row: its isotropic total variation is the sum of its jumps.
 DIFFERENCES = np.diff(np.eye(14), axis=0)
+
+
+class Unmatched(Convolution):
+    adjoint_matched = False
+
+
+class Boundless(Convolution):
+    @property
+    def has_norm_bound(self) -> bool:
+        return False
+
+
+def problem(seed: int = 0, batch: int = 1) -> LeastSquares:
+    A = Convolution(random_kernel(seed), SIZE, "reflect")
+    return LeastSquares(A, A.A(picture(batch, *SIZE, seed=3)))
+
+
+def run(solver: Solver, iterations: int = 40) -> Solution:
+    return iterate(solver, Stopping(FOREVER, iterations))
+
+
+def solve(solver: Solver, tol: float = 1e-8, limit: int = 1500) -> Solution:
+    solution = iterate(solver, Stopping(tol, limit, check_every=20))
+    assert solution.certificate.holds, solution.certificate.lines()
+    assert solution.status is Status.CONVERGED
+    return solution
 
 
 def line_data() -> LeastSquares:

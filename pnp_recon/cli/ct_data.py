@@ -12,15 +12,14 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from operators import RayTransform, ScanGeometry, attenuation
+from operators import RayTransform, attenuation
 from pnp_recon.cli.ct_geometry import measured_geometry, simulated_geometry
 from pnp_recon.cli.ct_options import DEFAULT_NOISE, CtOptions
-from pnp_recon.cli.problem import Session
+from pnp_recon.cli.problem import Session, standard_normal
 from pnp_recon.errors import InputError
 from pnp_recon.inputs import SUFFIXES as PICTURES
 from pnp_recon.report import SourceFile
 from pnp_recon.scans import (
-    HOUNSFIELD_WINDOW,
     hounsfield_window,
     log_transform,
     photon_counts,
@@ -71,17 +70,16 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
     if found.unit == "HU":
         truth = attenuation(found.values)
     else:
-        window = hounsfield_window(*HOUNSFIELD_WINDOW)
-        truth = window.from_unit(found.values)
+        truth = hounsfield_window().from_unit(found.values)
     height, width = truth.shape[-2:]
     located = simulated_geometry(options, (height, width), found.pixel_mm)
     if located.geometry.kind == "cone":
         raise InputError("--simulate projects a single slice; --geometry describes a cone beam")
-    A = operator(located.geometry, (1, height, width))
+    A = RayTransform(located.geometry, (1, height, width))
     clean = A.A(truth)
-    generator = torch.Generator().manual_seed(options.seed)
     weights = None
     if options.photons is not None:
+        generator = torch.Generator().manual_seed(options.seed)
         counts = photon_counts(clean, options.photons, generator)
         y, weights = log_transform(counts, options.photons), statistical_weights(counts)
         noise = float(weights.mean()) ** -0.5 if weights.any() else 1.0
@@ -89,8 +87,8 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
     else:
         share = DEFAULT_NOISE if options.noise is None else options.noise
         noise = share * float(clean.max())
-        draw = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
-        y, said = clean + noise * draw.to(clean), f"{share:.3g} of the sinogram's maximum"
+        y = clean + noise * standard_normal(clean, options.seed)
+        said = f"{share:.3g} of the sinogram's maximum"
     file = SourceFile("input", source, found.sha256, (height, width))
     return Measurement(
         y,
@@ -135,7 +133,7 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""
         return t.transpose(0, 1)[None] if is_cone else t[:, None]
 
-    A = operator(geometry, (total if is_cone else 1, side, side))
+    A = RayTransform(geometry, (total if is_cone else 1, side, side))
     truth = None if reference is None else _reference(reference, (count, side, side), options)
     if weights is not None:
         # Known up to the detector's gain: the noise of a typical ray says which.
@@ -156,11 +154,6 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         lines=(*located.lines, *corrected.notes),
         warnings=located.warnings,
     )
-
-
-def operator(geometry: ScanGeometry, image_shape: tuple[int, int, int]) -> RayTransform:
-    """The ray transform; what it lacks (ASTRA, a GPU, memory) it says itself."""
-    return RayTransform(geometry, image_shape)
 
 
 def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:

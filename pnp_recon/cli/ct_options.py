@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
 
@@ -187,8 +187,6 @@ class CtOptions(RunOptions):
         "--no-picture", help="Write no .png beside a .npy or .tif.",
     )] = False
     # fmt: on
-
-    default_level: ClassVar[float | None] = None
 
     @property
     def in_hounsfield(self) -> bool:

@@ -5,7 +5,6 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from operators.convolution import Convolution
@@ -13,7 +12,7 @@ from pnp_recon.cli.deblur import DeblurOptions
 from pnp_recon.cli.deblur_blur import Blur, find_blur
 from pnp_recon.cli.pictures import MIN_SIDE, read_input, read_reference, source_file, writer
 from pnp_recon.cli.plan import Job
-from pnp_recon.cli.problem import Problem, Session
+from pnp_recon.cli.problem import Problem, Session, standard_normal
 from pnp_recon.errors import InputError
 from pnp_recon.images import Picture, linear_to_srgb, srgb_to_linear
 from pnp_recon.noise import estimate_noise_level
@@ -101,7 +100,7 @@ def _fitting(blur: Blur, picture: Picture) -> tuple[int, int]:
 
 
 def _simulated(A: Convolution, x: Tensor, picture: Picture, options: DeblurOptions) -> Tensor:
-    """A x + noise, drawn on the CPU so that one seed gives one picture on every device."""
+    """A x + noise."""
     if min(A.measurement_shape[1:]) < MIN_SIDE:
         height, width = x.shape[-2:]
         kh, kw = A.kernel.shape
@@ -109,6 +108,5 @@ def _simulated(A: Convolution, x: Tensor, picture: Picture, options: DeblurOptio
             f"{picture.source} ({width}×{height}) leaves less than {MIN_SIDE} pixels beside "
             f"the kernel's border ({kw}×{kh}); use a smaller kernel or another --boundary"
         )
-    generator = torch.Generator().manual_seed(options.seed)
-    noise = torch.randn((1, *A.measurement_shape), generator=generator, dtype=torch.float64)
-    return A.A(x) + options.simulated_level * noise.to(x)
+    y = A.A(x)
+    return y + options.simulated_level * standard_normal(y, options.seed)

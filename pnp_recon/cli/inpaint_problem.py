@@ -17,7 +17,7 @@ from operators.sampling import Inpainting
 from pnp_recon.cli.inpaint import InpaintOptions, MaskKind
 from pnp_recon.cli.pictures import read_input, read_reference, source_file, writer
 from pnp_recon.cli.plan import Job
-from pnp_recon.cli.problem import Problem, Session
+from pnp_recon.cli.problem import Problem, Session, standard_normal
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
 from pnp_recon.images import Picture
@@ -61,10 +61,7 @@ def make_problem(job: Job, session: Session[InpaintOptions]) -> Problem:
     truth: Tensor | None = None
     if options.simulate:
         truth = x
-        # Drawn on the CPU, so that one seed gives one picture on every device.
-        generator = torch.Generator().manual_seed(options.seed)
-        noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
-        x = x + options.simulated_level * noise.to(x)
+        x = x + options.simulated_level * standard_normal(x, options.seed)
     elif reference is not None:
         truth = session.tensor(reference.pixels)
     y = A.A(x)

@@ -159,8 +159,10 @@ def _read_archive(file: Path, index: int | None, split: str | None) -> Slice:
             )
         number = numbers[index]
         hounsfield = load(entries["img"], "img")[number].astype(np.float64) - _ARCHIVE_SHIFT
-        sides = load(entries["px_mm"], "px_mm").ravel() if "px_mm" in entries else None
-        spacing = None if sides is None else float(entries["px_mm"].load().ravel()[number])
+        spacing = None
+        if "px_mm" in entries:
+            load(entries["px_mm"], "px_mm")  # numbers, and finite
+            spacing = float(entries["px_mm"].load().ravel()[number])
     return _in_hounsfield(hounsfield, spacing, file, f"{file.name}[{number}]")
 
 

@@ -1,0 +1,36 @@
+"""What the tests of the reconstruction commands share: a tiny denoiser, errors, what help loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+
+
+def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    """½(I + M), M a mean over neighbours, ‖M‖ ≤ 1: firmly nonexpansive."""
+    mean = sum(torch.roll(x, shift, dim) for shift in (-1, 1) for dim in (-1, -2)) / 4
+    return 0.5 * (x + mean)
+
+
+def only_line(program: str, text: str) -> str:
+    """The single line of an error."""
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert lines[0].startswith(f"{program}: error: ")
+    return lines[0]
+
+
+def light_help(module: str, heavy: set[str]) -> str:
+    """What --help of a command prints, in a process of its own that must load nothing `heavy`."""
+    code = (
+        "import sys\n"
+        f"from {module} import main\n"
+        "code = main(['--help'])\n"
+        f"heavy = {heavy!r} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
