@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from operators._numbers import finite_angles, finite_number, whole_number
@@ -35,7 +35,8 @@ class ScanGeometry:
         detector_count: detector pixels of one view (columns, for a cone beam).
         detector_mm: distance between neighbouring detector pixels, on the detector itself; for
             'fan_curved' along the arc. Cone-beam pixels are square.
-        pixel_mm: side of an image pixel or voxel.
+        pixel_mm: side of an image pixel or voxel; from a mapping or a file without it, what a
+            detector pixel covers at the axis.
         axis_offset: where the rotation axis is seen on the detector, in mm from its middle,
             positive towards higher indices.
         source_radius: from the source to the rotation axis (fan and cone).
@@ -122,7 +123,11 @@ class ScanGeometry:
             if name not in given:
                 raise OperatorError(f"a scan geometry lacks the key {name!r}")
         given["angles"] = _angles_of(values)
-        return ScanGeometry(**given)
+        geometry = ScanGeometry(**given)
+        if "pixel_mm" in given:
+            return geometry
+        # As the detector sees it: the picture is then as fine as the measurement, and as wide.
+        return replace(geometry, pixel_mm=geometry.detector_mm / geometry.magnification)
 
 
 def _angles_of(values: Mapping[str, Any]) -> Iterable[float]:

@@ -275,3 +275,11 @@ def test_too_little_to_estimate_noise_from() -> None:
     broken[0, 2, 3] = float("nan")
     with pytest.raises(InputError, match="1 values of 100"):
         sinogram_noise_level(broken)
+
+
+def test_fewer_incident_photons_than_were_counted_are_refused() -> None:
+    lines = torch.rand(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    counted = make_scan(1e4 * torch.exp(-lines), "counts")
+    with pytest.raises(InputError, match="only 10 photons entered"):
+        to_line_integrals(counted, incident=10.0)
+    assert to_line_integrals(counted, incident=1e4).weights is not None

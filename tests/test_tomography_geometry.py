@@ -178,3 +178,11 @@ def test_hounsfield_units() -> None:
     for water in (0.0, -1.0, math.nan):
         with pytest.raises(OperatorError, match="mu_water"):
             hounsfield(1.0, water)
+
+
+def test_a_mapping_without_a_pixel_sees_as_the_detector_does() -> None:
+    lines = {"kind": "parallel", "n_angles": 6, "detector_count": 8, "detector_mm": 1.2}
+    assert ScanGeometry.from_dict(lines).pixel_mm == 1.2
+    fan = {**lines, "kind": "fan_flat", "source_radius": 60.0, "detector_radius": 40.0}
+    assert ScanGeometry.from_dict(fan).pixel_mm == pytest.approx(1.2 * 60 / 100)
+    assert ScanGeometry.from_dict({**lines, "pixel_mm": 0.5}).pixel_mm == 0.5

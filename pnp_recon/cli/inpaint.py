@@ -114,7 +114,7 @@ class InpaintOptions(RunOptions):
             raise InputError(f"--mask is {self.mask}, which does not exist; expected a picture")
         if not 0 < self.missing_share < 1:
             raise InputError(
-                f"--missing is {self.missing_share}; expected a share between 0 and 1, such as 0.5"
+                f"--missing is {self.missing_share}; expected a share strictly between 0 and 1"
             )
 
 

@@ -107,6 +107,12 @@ def to_line_integrals(
                 "photons, or flat fields"
             )
         blank, floor = incident, SMALLEST_COUNT
+        typical = float(scan.data.flatten().median())
+        if typical > 1.1 * incident:
+            raise InputError(
+                f"{scan.source}: the typical count is {typical:.4g}, but only {incident:g} photons "
+                "entered each ray; give the number of incident photons in the unit of the counts"
+            )
     else:
         blank, floor = 1.0, SMALLEST_INTENSITY
     if not (math.isfinite(blank) and blank > 0):

@@ -13,7 +13,7 @@ class Status(Enum):
 
     DIRECT = "computed by a formula, without iteration"
     CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
-    EARLY_STOP = "stopped early, as asked: the early stop is the regularisation of this method"
+    EARLY_STOP = "stopped early: for this method the early stop is the regularisation"
     ITERATION_LIMIT = "stopped at the iteration limit; raise max_iter or loosen tol"
     TIME_LIMIT = "stopped at the time limit; raise time_limit or loosen tol"
     INTERRUPTED = "interrupted; the picture is the last iterate"
