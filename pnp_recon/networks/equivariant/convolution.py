@@ -43,7 +43,7 @@ class TiedFilters(nn.Module):
 
     def right_inverse(self, filters: Tensor) -> Tensor:
         """The weights whose filters are closest to the given ones (least squares)."""
-        n, p, q, k, _ = self.basis.shape
+        _, p, q, k, _ = self.basis.shape
         parts = filters.reshape(self.weights[0], p, self.weights[1], q, k, k)
         flat = parts.permute(0, 2, 1, 3, 4, 5).flatten(2)
         basis = self.basis.to(filters.dtype).flatten(1)
