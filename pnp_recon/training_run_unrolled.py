@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from operators import ScanGeometry, parallel_beam
+from operators import RayTransform, ScanGeometry, parallel_beam
 from pnp_recon.errors import InputError
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW
@@ -21,6 +21,9 @@ from pnp_recon.training_slices import SliceData, load_slices
 from pnp_recon.training_unrolled import Pairs, UnrolledRecipe, UnrolledTrainer, validation_psnr
 
 OTHER_GEOMETRY = ("warn", "refuse")
+
+# Seeds of the photon noise: the same for every run, so that runs differ in what they make of it.
+TRAINING_NOISE, VALIDATION_NOISE = 0, 1
 
 
 @dataclass(frozen=True)
@@ -102,18 +105,21 @@ class UnrolledRun(RunSettings):
         return load_slices(self.data, self.scans.size, self.scans.count, self.recipe.seed, tick)
 
     def trainer(self, network: nn.Module, data: Any, folder: Path, device: str) -> UnrolledTrainer:
-        geometry, incident = self.scans.geometry(), self.scans.incident
-        seed = self.recipe.seed
-        A, training = simulated_scans(
-            data.training, geometry, incident, seed, data.training_numbers
-        )
+        A, training = self.measured(data.training, TRAINING_NOISE, data.training_numbers)
         validation = Pairs(training.measurements[:0], training.pictures[:0])
         if len(data.validation):
-            _, validation = simulated_scans(
-                data.validation, geometry, incident, seed, data.validation_numbers
+            _, validation = self.measured(
+                data.validation, VALIDATION_NOISE, data.validation_numbers
             )
         network = cast(UnrolledNetwork, network)
         return UnrolledTrainer(network, self.recipe, A, training, validation, folder, device)
+
+    def measured(
+        self, slices: Tensor, noise: int, numbers: Sequence[int]
+    ) -> tuple[RayTransform, Pairs]:
+        """The scans of slices (n, 1, size, size) in HU; see `simulated_scans`."""
+        scan = self.scans
+        return simulated_scans(slices, scan.geometry(), scan.incident, noise, numbers)
 
     def export(self, network: nn.Module, state: Mapping[str, Any], out: Path, name: str) -> Path:
         from pnp_recon.weights_unrolled import export_unrolled
@@ -123,13 +129,7 @@ class UnrolledRun(RunSettings):
         try:
             data = self.loaded_again()
             if len(data.validation):
-                scans = simulated_scans(
-                    data.validation,
-                    self.scans.geometry(),
-                    self.scans.incident,
-                    self.recipe.seed,
-                    data.validation_numbers,
-                )
+                scans = self.measured(data.validation, VALIDATION_NOISE, data.validation_numbers)
                 psnr, how = validation_psnr(network, *scans), "exported weights, float32"
         except InputError:
             pass

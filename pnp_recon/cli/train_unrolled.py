@@ -84,7 +84,7 @@ def unrolled(
     learning_rate: Annotated[
         float | None, option("Of Adam, at its peak.", "0.002", "--learning-rate", "--lr")
     ] = None,
-    seed: Annotated[int | None, option("Of weights, slices and noise.", "0")] = None,
+    seed: Annotated[int | None, option("Of weights, slices and their order.", "0")] = None,
     bf16: Bf16 = None,
     checkpointing: Annotated[
         bool,
