@@ -168,14 +168,22 @@ def check(
 ) -> None:
     """Recompute a model's certificate from its weights, compare with the card, attack it.
 
-    Ends with 4 if the card claims anything else than what the weights give.
+    A reconstruction network has no certificate: its parameters are counted and the equivariance of
+    its maps is measured. Ends with 4 if the card claims anything else than what the weights give.
     """
     from pnp_recon.errors import CertificateError
-    from pnp_recon.weights_check import check_model
+    from pnp_recon.weights_check import ModelCheck, check_model
+    from pnp_recon.weights_unrolled import UnrolledCheck, check_unrolled, is_unrolled
 
-    result = check_model(model, attack_steps)
-    if not quiet:
-        _print_table(result)
+    result: ModelCheck | UnrolledCheck
+    if is_unrolled(model):
+        result = check_unrolled(model)
+        if not quiet:
+            typer.echo("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]))
+    else:
+        result = check_model(model, attack_steps)
+        if not quiet:
+            _print_table(result)
     if result.problems:
         raise CertificateError(
             f"the card of {result.name} does not hold: {'; '.join(result.problems)}"
