@@ -100,17 +100,22 @@ class BlockField(Lifting):
 
     def __init__(self, group: Group) -> None:
         super().__init__()
-        parts = []
-        for block in pixel_blocks(group, 2):
-            moved = block.matrices[:, :, 0] @ block.functions.flatten(1)
-            parts.append(moved / moved.sum(0).clamp_min(1).sqrt())
-        self.register_buffer("matrix", torch.cat(parts), False)
+        orbits = pixel_blocks(group, 2)
+        moved = [orbit.matrices[:, :, 0] @ orbit.functions.flatten(1) for orbit in orbits]
+        self.register_buffer("matrix", torch.cat(moved), False)
+
+    def _embedding(self, dtype: torch.dtype) -> Tensor:
+        # The roots in the precision of use: EᵀE = I to its rounding, wherever the buffer has been.
+        matrix = self.matrix.to(dtype)
+        return matrix / matrix.sum(0).sqrt()
 
     def lift(self, x: Tensor) -> Tensor:
-        return mix_channels(F.pixel_unshuffle(x, 2), self.matrix)
+        with torch.autocast(x.device.type, enabled=False):
+            return mix_channels(F.pixel_unshuffle(x, 2), self._embedding(x.dtype))
 
     def lower(self, z: Tensor) -> Tensor:
-        return F.pixel_shuffle(mix_channels(z, self.matrix.T), 2)
+        with torch.autocast(z.device.type, enabled=False):
+            return F.pixel_shuffle(mix_channels(z, self._embedding(z.dtype).T), 2)
 
     def channels_out(self, channels: int) -> int:
         return len(self.matrix) * channels
