@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,11 +19,13 @@ import pytest
 import torch
 
 from pnp_recon.cli import train_display
-from pnp_recon.cli.train import main
+from pnp_recon.cli.train import denoiser, main
 from pnp_recon.cli.train_unrolled import default_name, unrolled
 from pnp_recon.images import read_picture
+from pnp_recon.networks.euler import EulerConfig
 from pnp_recon.networks.unrolled import UnrolledConfig
 from pnp_recon.training import read_checkpoint
+from pnp_recon.training_recipe import DenoiserRecipe
 from pnp_recon.training_run_unrolled import SimulatedScans
 from pnp_recon.training_unrolled import UnrolledRecipe, UnrolledTrainer
 from pnp_recon.weights_unrolled import load_unrolled
@@ -245,24 +248,41 @@ def test_a_run_goes_on_with_its_own_options_slices_and_command(slices, whole_run
     assert weights_of(whole_run) == before
 
 
+def stated(command: Callable[..., None]) -> dict[str, str]:
+    """What the help says about the default of each option."""
+    parameters = inspect.signature(command, eval_str=True).parameters
+    return {key: p.annotation.__metadata__[0].show_default for key, p in parameters.items()}
+
+
 def test_help_states_the_defaults_of_the_configuration():
     """They are written out there, as torch is not imported for the help."""
-    defaults = {"group": "C4", "name": default_name(None)}
-    for part in (UnrolledConfig, UnrolledRecipe, SimulatedScans):
-        defaults |= {
-            ("step_sizes" if (part, f.name) == (UnrolledConfig, "steps") else f.name): f.default
-            for f in fields(part)
-        }
-    assert default_name(defaults["group"]) == MODEL
-    words = {True: "", False: "no-", None: ""}
-    for name, parameter in inspect.signature(unrolled, eval_str=True).parameters.items():
-        if name not in defaults or name in ("name", "filters", "count"):
-            continue
-        value = defaults[name]
-        shown = parameter.annotation.__metadata__[0].show_default
+    said = stated(unrolled) | {"steps": stated(unrolled)["step_sizes"]}
+    assert disagreeing(said, UnrolledConfig) == ["channels", "filters"]
+    assert disagreeing(stated(unrolled), UnrolledRecipe) == ["ema", "warmup"]
+    assert disagreeing(stated(unrolled), SimulatedScans) == ["count"]
+    assert default_name(None) == default_name(UnrolledConfig().group) == MODEL
+    # The channels are grey's, the others are said in words or cannot be chosen.
+    assert disagreeing(stated(denoiser), EulerConfig) == ["channels", "lifting"]
+    levels = ["sigma_max", "sigma_min"]
+    assert disagreeing(stated(denoiser), DenoiserRecipe) == ["ema", *levels, "warmup"]
+    assert [stated(denoiser)[key] for key in levels] == ["50/255", "1/255"]
+
+
+def disagreeing(said: dict[str, str], part: type) -> list[str]:
+    """Fields whose default the help does not state, or states otherwise."""
+    found = []
+    for field in fields(part):
+        words, value = said.get(field.name), field.default
         if isinstance(value, bool):
-            assert shown == f"{words[value]}{name.replace('_', '-')}"
-        elif isinstance(value, str):
-            assert shown == value
-        else:
-            assert float(shown) == value, name
+            value = field.name if value else f"no_{field.name}"
+            words = words and words.replace("-", "_")
+        if words is None or (str(value) != words and not is_number(value, words)):
+            found.append(field.name)
+    return sorted(found)
+
+
+def is_number(value: object, words: str) -> bool:
+    try:
+        return isinstance(value, int | float) and float(words) == value
+    except ValueError:
+        return False

@@ -56,19 +56,28 @@ def denoiser(
     ] = None,
     output: Output = None,
     grey: Annotated[bool | None, option("Grey or colour model.", "grey", "--grey/--colour")] = None,
-    steps: Annotated[int | None, option("Optimiser steps.", "20000")] = None,
-    batch: Annotated[int | None, option("Patches a step.", "16")] = None,
+    steps: Annotated[int | None, option("Optimiser steps.", "5000")] = None,
+    batch: Annotated[int | None, option("Patches a step.", "8")] = None,
     patch: Annotated[int | None, option("Side of a patch in pixels.", "64")] = None,
     sigma_min: Annotated[str | None, option("Lowest noise level, 0.004 or 1/255.", "1/255")] = None,
     sigma_max: Annotated[str | None, option("Highest noise level.", "50/255")] = None,
-    learning_rate: Annotated[float | None, option("Of Adam, at its peak.", "0.002")] = None,
+    learning_rate: Annotated[float | None, option("Of Adam, at its peak.", "0.004")] = None,
     blocks: Annotated[int | None, option("Euler blocks.", "8")] = None,
     width: Annotated[int | None, option("Feature channels.", "64")] = None,
     hidden: Annotated[int | None, option("Filters of a block.", "64")] = None,
     kernel_size: Annotated[int | None, option("Side of the filters, odd.", "3")] = None,
     activation: Annotated[str | None, option("relu, leaky_relu, clip or spline.", "clip")] = None,
     lifting: Annotated[
-        str | None, option("pad, unshuffle, haar, haar2 or orthonormal.", "unshuffle")
+        str | None,
+        option("pad, unshuffle, haar, haar2 or orthonormal.", "haar, with a group unshuffle"),
+    ] = None,
+    group: Annotated[
+        str | None,
+        option(
+            "Turns and flips that the denoiser commutes with: C1 (none), C4 (90° turns), D4 (and "
+            "flips); also C2, D1, D2.",
+            "C1",
+        ),
     ] = None,
     seed: Annotated[int | None, option("Of weights, patches and noise.", "0")] = None,
     bf16: Bf16 = None,
@@ -112,12 +121,16 @@ def denoiser(
         "kernel_size": kernel_size,
         "activation": activation,
         "lifting": lifting,
+        "group": group,
     }
     if name is not None:
         check_name(name)
     options = given(name=name, hold_out=hold_out, threads=threads, recipe=recipe, network=network)
-    defaults = {"name": "euler_colour" if channels == 3 else "euler_grey", "hold_out": None}
-    folder = output or Path("runs") / (name or str(defaults["name"]))
+    usual = "euler_colour" if channels == 3 else "euler_grey"
+    defaults: dict[str, Any] = {"name": usual, "hold_out": None}
+    if group not in (None, "C1"):
+        defaults["network"] = {"lifting": "unshuffle"}  # the only one into the fields of a group
+    folder = output or Path("runs") / (name or usual)
 
     from pnp_recon.cli.train_session import train
 

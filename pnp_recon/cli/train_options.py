@@ -85,7 +85,7 @@ def run_settings(
         folder: of the run.
         data: what is trained on, where given.
         options: the fields that were given.
-        defaults: of fields beside the parts, for a new run.
+        defaults: of a new run, where they are not those of its parts.
 
     Raises:
         InputError: neither a run nor data, a run of another kind, a value outside its range, or
@@ -113,7 +113,11 @@ def run_settings(
         "description": {},
         "made_with": _versions(),
     }
-    return kinds()[kind].of({**own, **defaults, **options})
+    fields: dict[str, Any] = {**own, **defaults}
+    for key, value in options.items():
+        part = isinstance(value, Mapping)
+        fields[key] = {**fields.get(key, {}), **value} if part else value
+    return kinds()[kind].of(fields)
 
 
 def _versions() -> dict[str, str]:
