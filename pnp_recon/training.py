@@ -1,7 +1,8 @@
-"""Training of denoisers: random crops, Gaussian noise over a range of levels, exact resume.
+"""Training of any network: optimiser, schedule, weight average, log, exact resume.
 
-Light on imports (torch alone), so that it runs on a bare machine; knows nothing of picture files
-or of command lines. A run is a folder: the checkpoint (`checkpoint.pt`, replaced atomically) and
+What is learned is said by subclasses (`training_denoiser`, `training_unrolled`). Light on imports
+(torch alone), so that it runs on a bare machine; knows nothing of picture files or of command
+lines. A run is a folder: the checkpoint (`checkpoint.pt`, replaced atomically) and
 the log (`log.csv`). A killed run goes on from its checkpoint with the same random numbers, hence,
 on the CPU with the same number of threads, to the same weights bit by bit.
 """
@@ -20,21 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write
-from pnp_recon.training_recipe import (
-    DenoiserRecipe,
-    check_size,
-    expected_error,
-    learning_rate_factor,
-    random_patches,
-)
-from pnp_recon.training_validation import calibrate, refreshed, validation_psnr
+from pnp_recon.training_recipe import Recipe, learning_rate_factor
+from pnp_recon.training_validation import calibrate
 
-__all__ = ["DenoiserRecipe", "DenoiserTrainer", "Progress", "read_checkpoint"]
+__all__ = ["Progress", "Trainer", "read_checkpoint"]
 
 
 # Steps between two comparisons of the layers' norm estimates with their proven bounds.
@@ -51,37 +45,23 @@ class Progress:
     psnr: dict[str, float]
 
 
-class DenoiserTrainer:
-    """A training run in a folder.
+class Trainer:
+    """A training run in a folder; subclasses say what is learned: `objective` and `validate`.
 
     Args:
-        network: called as network(x, sigma); trained in place. To resume, build the same one.
-        recipe: see `DenoiserRecipe`.
-        pictures: training pictures, uint8 (C, H, W), no side below `recipe.patch`.
-        validation: pictures for the validation PSNR, uint8 (C, H, W); may be empty.
+        network: trained in place. To resume, build the same one.
+        recipe: see `Recipe`.
         folder: where checkpoint and log go; an existing checkpoint is resumed.
         device: "cpu" or "cuda".
 
     Raises:
-        InputError: no pictures, a picture smaller than a patch, or a checkpoint that is damaged
-            or belongs to another recipe or network.
+        InputError: a checkpoint that is damaged or belongs to another recipe or network.
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        recipe: DenoiserRecipe,
-        pictures: list[Tensor],
-        validation: list[Tensor],
-        folder: Path,
-        device: str = "cpu",
+        self, network: nn.Module, recipe: Recipe, folder: Path, device: str = "cpu"
     ) -> None:
-        if not pictures:
-            raise InputError("no training pictures were given")
-        for picture in pictures:
-            check_size(picture, recipe.patch)
         self.recipe, self.folder, self.device = recipe, folder, device
-        self.pictures, self.validation = pictures, validation
         self.network = network.to(device).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.learning_rate)
@@ -92,6 +72,14 @@ class DenoiserTrainer:
         if self.checkpoint.exists():
             self._resume()
         self._drop_log_rows_after(self.step)
+
+    def objective(self) -> Tensor:
+        """The loss of the next batch, drawn with `self.generator`; about 1 where all is well."""
+        raise NotImplementedError
+
+    def validate(self) -> dict[str, float]:
+        """PSNR by name of the averaged weights; empty without validation data."""
+        raise NotImplementedError
 
     @property
     def checkpoint(self) -> Path:
@@ -143,24 +131,13 @@ class DenoiserTrainer:
         self.step, self.seconds = state["step"], state["seconds"]
         self.loss, self.psnr = state.get("loss", math.nan), state.get("psnr", {})
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[Any]:
         if self.recipe.bf16:
             return torch.autocast(torch.device(self.device).type, torch.bfloat16)
         return nullcontext()
 
-    def _batch(self) -> tuple[Tensor, Tensor, float]:
-        """Clean and noisy patches and their level: one level a batch, uniform in log σ."""
-        recipe = self.recipe
-        clean = random_patches(self.pictures, recipe.batch, recipe.patch, self.generator)
-        draw = float(torch.rand((), generator=self.generator))
-        ratio = math.log(recipe.sigma_max / recipe.sigma_min)
-        sigma = recipe.sigma_min * math.exp(draw * ratio)
-        noise = torch.randn(clean.shape, generator=self.generator)
-        clean = clean.to(self.device)
-        return clean, clean + sigma * noise.to(self.device), sigma
-
     def train_step(self) -> float:
-        """One optimiser step; returns the loss, about 1 for a good denoiser at any level.
+        """One optimiser step; returns the loss.
 
         Raises:
             InputError: the loss or its gradient is not finite; the weights are as before.
@@ -169,10 +146,7 @@ class DenoiserTrainer:
             group["lr"] = self.recipe.learning_rate * learning_rate_factor(self.step, self.recipe)
         if self.step % CALIBRATION == 0:
             calibrate(self.network)
-        clean, noisy, sigma = self._batch()
-        with self._autocast():
-            restored = self.network(noisy, sigma)
-        error = F.mse_loss(restored.float(), clean) / expected_error(sigma)
+        error = self.objective()
         self.optimiser.zero_grad()
         error.backward()
         slope = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -198,17 +172,6 @@ class DenoiserTrainer:
             mean.lerp_(value, 1 - decay)
         for held, fresh in zip(self.average.buffers(), self.network.buffers(), strict=True):
             held.copy_(fresh)
-
-    def validate(self) -> dict[str, float]:
-        """PSNR of the averaged weights at the recipe's validation levels.
-
-        The norm that divides the averaged weights is refreshed first: averaging moves it.
-        """
-        network = refreshed(self.average)
-        with self._autocast():
-            return validation_psnr(
-                network, self.validation, self.recipe.validation_levels(), self.device
-            )
 
     def run(
         self,

@@ -1,6 +1,6 @@
-"""How a denoiser is trained: the recipe, its schedule, the balance of the loss, the patches.
+"""How networks are trained: recipes, the schedule, and a denoiser's balance of levels and patches.
 
-Torch alone; the loop that follows the recipe is in `training`.
+Torch alone; the loop that follows a recipe is in `training`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from pnp_recon.errors import InputError
 VALIDATION_LEVELS = (5 / 255, 15 / 255, 25 / 255)
 
 
-@dataclass(frozen=True)
-class DenoiserRecipe:
-    """How a denoiser is trained.
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What every training has.
 
     Attributes:
-        steps, batch, patch: optimiser steps; patches a step; side of a patch in pixels.
-        sigma_min, sigma_max: noise levels on the [0, 1] scale (σ = 25/255, not 25).
+        steps, batch: optimiser steps; samples a step.
         learning_rate: of Adam, at its peak; `warmup` steps lead up to it.
         ema: decay of the weight average, which is what is exported.
-        seed: of patches and noise.
+        seed: of everything that is drawn.
         bf16: bfloat16 autocast in the network; the weights stay float32.
 
     Raises:
@@ -35,14 +34,38 @@ class DenoiserRecipe:
 
     steps: int = 5000
     batch: int = 8
-    patch: int = 64
-    sigma_min: float = 1 / 255
-    sigma_max: float = 50 / 255
     learning_rate: float = 4e-3
     warmup: int = 200
     ema: float = 0.999
     seed: int = 0
     bf16: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if not 0 < self.learning_rate < math.inf or self.warmup < 0 or not 0 <= self.ema < 1:
+            raise InputError(
+                f"learning rate {self.learning_rate:g}, warmup {self.warmup}, ema {self.ema:g}; "
+                "expected a positive rate, warmup ≥ 0 and 0 ≤ ema < 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserRecipe(Recipe):
+    """How a denoiser is trained.
+
+    Attributes:
+        patch: side of a patch in pixels; `batch` patches a step.
+        sigma_min, sigma_max: noise levels on the [0, 1] scale (σ = 25/255, not 25).
+
+    Raises:
+        InputError: a value outside its range.
+    """
+
+    patch: int = 64
+    sigma_min: float = 1 / 255
+    sigma_max: float = 50 / 255
 
     def __post_init__(self) -> None:
         for name, level in (("min", self.sigma_min), ("max", self.sigma_max)):
@@ -55,14 +78,9 @@ class DenoiserRecipe:
             raise InputError(
                 f"sigma-min {self.sigma_min:g} is above sigma-max {self.sigma_max:g}; swap them"
             )
-        for name in ("steps", "batch", "patch"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if not 0 < self.learning_rate < math.inf or self.warmup < 0 or not 0 <= self.ema < 1:
-            raise InputError(
-                f"learning rate {self.learning_rate:g}, warmup {self.warmup}, ema {self.ema:g}; "
-                "expected a positive rate, warmup ≥ 0 and 0 ≤ ema < 1"
-            )
+        if self.patch < 1:
+            raise InputError(f"patch is {self.patch}; expected at least 1")
+        super().__post_init__()
 
     def validation_levels(self) -> tuple[float, ...]:
         """Levels of the validation: the usual ones inside the range, or else its centre."""
@@ -104,7 +122,7 @@ def expected_error(sigma: float) -> float:
     return sigma**2 / (1 + sigma / 0.02)
 
 
-def learning_rate_factor(step: int, recipe: DenoiserRecipe) -> float:
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
     """Linear warm-up, then a cosine down to 1 %."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup

@@ -17,8 +17,10 @@ import torch
 from pnp_recon.errors import InputError, OutputError
 from pnp_recon.files import atomic_write, write_reason
 from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training import DenoiserRecipe, DenoiserTrainer, read_checkpoint
+from pnp_recon.training import read_checkpoint
 from pnp_recon.training_data import TrainingData, load_training_data
+from pnp_recon.training_denoiser import DenoiserTrainer
+from pnp_recon.training_recipe import DenoiserRecipe
 from pnp_recon.training_validation import validation_psnr
 from pnp_recon.weights import export
 

@@ -18,7 +18,8 @@ import torch
 from pnp_recon.cli import train_display
 from pnp_recon.cli.train import main
 from pnp_recon.images import read_picture, write_picture
-from pnp_recon.training import DenoiserTrainer, read_checkpoint
+from pnp_recon.training import read_checkpoint
+from pnp_recon.training_denoiser import DenoiserTrainer
 from pnp_recon.weights import load_denoiser
 
 ROOT = Path(__file__).resolve().parents[1]

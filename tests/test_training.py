@@ -21,8 +21,9 @@ from pnp_recon.images import read_picture, write_picture
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.sample_sheet import sample_sheet, write_sample_sheet
-from pnp_recon.training import DenoiserTrainer, Progress, read_checkpoint
+from pnp_recon.training import Progress, read_checkpoint
 from pnp_recon.training_data import held_out, load_training_data
+from pnp_recon.training_denoiser import DenoiserTrainer
 from pnp_recon.training_recipe import DenoiserRecipe, learning_rate_factor, random_patches
 from pnp_recon.training_run import build_network
 from pnp_recon.training_validation import centre_crop, refreshed, validation_psnr
@@ -193,7 +194,7 @@ def test_the_log_holds_each_step_once_after_a_kill_between_log_and_checkpoint(tm
 
 def test_another_recipe_is_refused_by_the_name_of_what_differs(tmp_path):
     trainer(tmp_path).run(ignore)
-    with pytest.raises(InputError, match=r"another recipe: patch 16 \(now 8\), seed 0 \(now 3\)"):
+    with pytest.raises(InputError, match=r"another recipe: seed 0 \(now 3\), patch 16 \(now 8\)"):
         trainer(tmp_path, replace(RECIPE, patch=8, seed=3))
 
 

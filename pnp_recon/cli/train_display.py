@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pnp_recon.sample_sheet import write_sample_sheet
-from pnp_recon.training import DenoiserTrainer
 from pnp_recon.training import Progress as LogLine
+from pnp_recon.training_denoiser import DenoiserTrainer
 from pnp_recon.training_validation import refreshed
 
 # Rows of a sample sheet.

@@ -1,0 +1,214 @@
+"""Unrolled reconstruction networks: a fixed number of iterations whose proximal maps are learned.
+
+Two schemes share their parts: learned proximal gradient and learned primal-dual (Adler & Öktem
+2017, 2018). The learned maps are small convolution networks between fields of a group; with the
+group C1 they are ordinary convolutions, with C4 or D4 equivariant ones. If a regulariser is
+invariant under a group of isometries then its proximal map is equivariant, whatever the forward
+operator (Celledoni et al. 2021, Prop. 1): that is why the learned map is tied by the group, and
+why the whole network is *not* equivariant where the operator is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from operators.base import LinearOperator
+from pnp_recon.networks.equivariant import Fields, Group, GroupConv, regulars, scalars
+
+SCHEMES = ("proximal-gradient", "primal-dual")
+STARTS = ("guess", "zero")
+GRADIENTS = ("adjoint", "filtered")
+
+
+@dataclass(frozen=True)
+class UnrolledConfig:
+    """What builds an `UnrolledNetwork`; stored in the model card.
+
+    Attributes:
+        scheme: "proximal-gradient" or "primal-dual".
+        group: "C1" (ordinary), "C4", "D4", "C8", ...; its order must divide `width`.
+        channels: of the picture.
+        width: channels of the hidden layers, |G| for each regular field.
+        depth: iterations.
+        memory: scalar channels handed from one iteration to the next.
+        kernel_size: odd.
+        shared: one proximal map for all iterations instead of one each.
+        start: "guess" (`A.initial_guess(y)`: filtered back-projection for a ray transform) or
+            "zero".
+        gradient: "adjoint", Aᵀ(Ax − y)/‖A‖² with the proven bound of ‖A‖, or "filtered", the same
+            residual through `A.fbp`.
+        steps: "learned" step sizes, one an iteration, or "fixed" at 1/‖A‖².
+        filters: see `GroupConv`; None: all filters there are, or harmonic ones for C8, D8, ...
+    """
+
+    scheme: str = "proximal-gradient"
+    group: str = "C4"
+    channels: int = 1
+    width: int = 96
+    depth: int = 8
+    memory: int = 5
+    kernel_size: int = 3
+    shared: bool = False
+    start: str = "guess"
+    gradient: str = "adjoint"
+    steps: str = "learned"
+    filters: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "width", "depth"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.memory < 0:
+            raise ValueError(f"memory is {self.memory}; expected at least 0")
+        known = {"scheme": SCHEMES, "start": STARTS, "gradient": GRADIENTS}
+        for name, values in (known | {"steps": ("learned", "fixed")}).items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}"
+                )
+        order = Group.named(self.group).order
+        if self.width % order:
+            raise ValueError(
+                f"width {self.width} is no multiple of the {order} elements of {self.group}"
+            )
+
+
+class Update(nn.Module):
+    """Three convolutions with ReLUs: scalar fields → regular → regular → scalar fields.
+
+    Pointwise functions commute with the permutations of regular fields, so the map commutes with
+    the group. It starts near zero, so that an untrained network is the plain iteration.
+    """
+
+    def __init__(
+        self, source: Fields, hidden: Fields, target: Fields, size: int, filters: str | None
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [
+                GroupConv(source, hidden, size, filters=filters),
+                GroupConv(hidden, hidden, size, filters=filters),
+                GroupConv(hidden, target, size, filters=filters, bias=False),
+            ]
+        )
+        with torch.no_grad():
+            for weights in self.layers[-1].parameters():
+                weights.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x.contiguous(memory_format=torch.channels_last)
+        *inner, last = self.layers
+        for layer in inner:
+            z = F.relu(layer(z))
+        return cast(Tensor, last(z)).to(x.dtype)
+
+
+class UnrolledNetwork(nn.Module):
+    """Reconstruction by `depth` learned iterations: `forward(y, A)` → pictures (B, C, H, W).
+
+    Proximal gradient, k = 1 … depth, with d = Aᵀ(Ax − y)/‖A‖², scalar steps θ and memory m:
+
+        z = x − θ_k d,   (x, m) ← (z, m) + P_k(z, d, m).
+
+    With P = 0 that is gradient descent with step θ/‖A‖². Primal-dual, with dual variable h:
+
+        h ← h + Γ_k(h, Ax/‖A‖, y/‖A‖),   (x, m) ← (x, m) + Λ_k(x, Aᵀh/‖A‖, m).
+
+    Γ is pointwise in the measurements for groups other than C1: a turn of the picture permutes
+    the rays, which only a pointwise map is known to follow.
+
+    No convergence is claimed: the number of iterations is fixed.
+    """
+
+    def __init__(self, config: UnrolledConfig) -> None:
+        super().__init__()
+        self.config = config
+        group, size = Group.named(config.group), config.kernel_size
+        hidden = regulars(group, config.width // group.order)
+        pictures, memory = config.channels, config.memory
+        count = 1 if config.shared else config.depth
+        source, target = scalars(group, 2 * pictures + memory), scalars(group, pictures + memory)
+        self.updates = nn.ModuleList(
+            Update(source, hidden, target, size, config.filters) for _ in range(count)
+        )
+        self.duals = nn.ModuleList()
+        if config.scheme == "primal-dual":
+            none, dual_size = Group(1), size if group.order == 1 else 1
+            for _ in range(count):
+                wide = scalars(none, config.width)
+                self.duals.append(
+                    Update(
+                        scalars(none, 3 * pictures), wide, scalars(none, pictures), dual_size, None
+                    )
+                )
+        elif config.steps == "learned":
+            self.steps = nn.Parameter(torch.ones(config.depth))
+        else:
+            self.register_buffer("steps", torch.ones(config.depth))
+        # Whether training recomputes each iteration instead of keeping its features.
+        self.checkpointing = False
+
+    def forward(self, y: Tensor, A: LinearOperator) -> Tensor:
+        """Measurements (B, *A.measurement_shape) to pictures (B, *A.image_shape).
+
+        Raises:
+            ValueError: the operator's pictures have other channels, or it has no filtered
+                back-projection where the configuration wants one.
+        """
+        if A.image_shape[0] != self.config.channels:
+            raise ValueError(
+                f"the network is for pictures with {self.config.channels} channels; "
+                f"'{A.name}' has {A.image_shape[0]}"
+            )
+        x = self.start(y, A)
+        memory = x.new_zeros(x.shape[0], self.config.memory, *x.shape[2:])
+        dual = torch.zeros_like(y)
+        for k in range(self.config.depth):
+            if self.checkpointing and torch.is_grad_enabled():
+                x, memory, dual = checkpoint(
+                    self._step, k, x, memory, dual, y, A, use_reentrant=False
+                )
+            else:
+                x, memory, dual = self._step(k, x, memory, dual, y, A)
+        return x
+
+    def start(self, y: Tensor, A: LinearOperator) -> Tensor:
+        """The picture before the first iteration."""
+        if self.config.start == "zero":
+            return y.new_zeros(y.shape[0], *A.image_shape)
+        with torch.no_grad():
+            return A.initial_guess(y)
+
+    def _step(
+        self, k: int, x: Tensor, memory: Tensor, dual: Tensor, y: Tensor, A: LinearOperator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        index = 0 if self.config.shared else k
+        if self.config.scheme == "primal-dual":
+            scale = A.norm_bound
+            dual = dual + self.duals[index](torch.cat([dual, A.A(x) / scale, y / scale], 1))
+            direction = A.A_adjoint(dual) / scale
+        else:
+            direction = self.direction(x, y, A)
+            x = x - self.steps[k] * direction
+        change = self.updates[index](torch.cat([x, direction, memory], 1))
+        pictures = self.config.channels
+        return x + change[:, :pictures], memory + change[:, pictures:], dual
+
+    def direction(self, x: Tensor, y: Tensor, A: LinearOperator) -> Tensor:
+        """Where the data pull: the gradient of ½‖Ax − y‖² over ‖A‖², or its filtered form."""
+        residual = A.A(x) - y
+        if self.config.gradient == "adjoint":
+            return A.A_adjoint(residual) / A.norm_bound**2
+        fbp = getattr(A, "fbp", None)
+        if fbp is None:
+            raise ValueError(f"'{A.name}' has no filtered back-projection; take gradient 'adjoint'")
+        return cast(Tensor, fbp(residual))
+
+    def recipe(self) -> dict[str, object]:
+        return {"class": "UnrolledNetwork", **asdict(self.config)}
