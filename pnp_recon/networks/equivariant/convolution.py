@@ -140,7 +140,7 @@ class GroupConv(Equivariant, nn.Conv2d):
             self.in_channels,
             self.out_channels,
             self.kernel_size,  # type: ignore[arg-type]
-            padding=self.padding,
+            padding=self.padding,  # type: ignore[arg-type]
             bias=self.bias is not None,
             device="meta",
         )

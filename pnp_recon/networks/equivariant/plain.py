@@ -20,22 +20,26 @@ def export(module: nn.Module) -> nn.Module:
     and the hooks of replaced layers are not. Trained further, the copy is no longer equivariant.
     """
     copied = copy.deepcopy(module)
-    replaced: dict[nn.Module, nn.Module] = {}
-    for layer in list(copied.modules()):
-        replaced[layer] = _plain(layer)
-    for layer in list(copied.modules()):
+    layers = list(copied.modules())
+    replaced = {layer: _plain(layer) for layer in layers}
+    for layer in layers:
+        # `named_children` would pass over the second name of a module that is used twice.
         for name, child in layer._modules.items():
-            if child is not None:
-                layer._modules[name] = replaced.get(child, child)
+            if child in replaced:
+                layer._modules[name] = replaced[child]
     return replaced[copied]
 
 
 def _plain(layer: nn.Module) -> nn.Module:
     if isinstance(layer, GroupConv) and type(layer).forward is nn.Conv2d.forward:
         return layer.export()
-    if isinstance(layer, Pointwise) and isinstance(layer.function, nn.Module):
+    if type(layer) is Pointwise and isinstance(layer.function, nn.Module):
         return layer.function
     if parametrize.is_parametrized(layer):
+        # The class that holds the tied properties is made for one module, but a deep copy shares
+        # it, and taking a property off the copy would take it off the original.
+        kind = type(layer)
+        layer.__class__ = type(kind.__name__, kind.__bases__, dict(vars(kind)))
         for name, chain in list(layer.parametrizations.items()):  # type: ignore[union-attr, operator]
             if any(isinstance(part, TiedFilters | TiedVector) for part in chain):
                 parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
