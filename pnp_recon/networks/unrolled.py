@@ -41,8 +41,8 @@ class UnrolledConfig:
         shared: one proximal map for all iterations instead of one each.
         start: "guess" (`A.initial_guess(y)`: filtered back-projection for a ray transform) or
             "zero".
-        gradient: "adjoint", Aᵀ(Ax − y)/‖A‖² with the proven bound of ‖A‖, or "filtered", the same
-            residual through `A.fbp`.
+        gradient: "adjoint", Aᵀ(Ax − y)/‖A‖² with the proven bound of ‖A‖, or "filtered", the
+            residual through `A.filtered_adjoint`: for a ray transform about its inverse.
         steps: "learned" step sizes, one an iteration, or "fixed" at 1/‖A‖².
         filters: see `GroupConv`; None: all filters there are, or harmonic ones for C8, D8, ...
     """
@@ -158,8 +158,8 @@ class UnrolledNetwork(nn.Module):
         """Measurements (B, *A.measurement_shape) to pictures (B, *A.image_shape).
 
         Raises:
-            ValueError: the operator's pictures have other channels, or it has no filtered
-                back-projection where the configuration wants one.
+            ValueError: the operator's pictures have other channels, or it has no filtered adjoint
+                where the configuration wants one.
         """
         if A.image_shape[0] != self.config.channels:
             raise ValueError(
@@ -205,10 +205,10 @@ class UnrolledNetwork(nn.Module):
         residual = A.A(x) - y
         if self.config.gradient == "adjoint":
             return A.A_adjoint(residual) / A.norm_bound**2
-        fbp = getattr(A, "fbp", None)
-        if fbp is None:
-            raise ValueError(f"'{A.name}' has no filtered back-projection; take gradient 'adjoint'")
-        return cast(Tensor, fbp(residual))
+        filtered = getattr(A, "filtered_adjoint", None)
+        if filtered is None:
+            raise ValueError(f"'{A.name}' has no filtered adjoint; take gradient 'adjoint'")
+        return cast(Tensor, filtered(residual))
 
     def recipe(self) -> dict[str, object]:
         return {"class": "UnrolledNetwork", **asdict(self.config)}
