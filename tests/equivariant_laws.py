@@ -96,7 +96,7 @@ NONLINEAR = [
 ]
 
 
-def network(name: str, *, size: int = 3, width: int = 2) -> nn.Sequential:
+def network(name: str, *, size: int = 3, width: int = 1) -> nn.Sequential:
     """Lifting, group to group, projection: from pictures to pictures."""
     group = Group.named(name)
     one, wide = scalars(group, 1), regulars(group, width)

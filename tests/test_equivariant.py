@@ -43,7 +43,7 @@ from pnp_recon.networks.equivariant import (
     scalars,
     trivial,
 )
-from pnp_recon.networks.equivariant.filters import FILTERS, intertwiners
+from pnp_recon.networks.equivariant.filters import FILTERS
 
 every_size = pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 every_convolution = pytest.mark.parametrize("case", CONVOLUTIONS, ids="-".join)
@@ -119,7 +119,7 @@ def test_as_many_filters_as_the_characters_count(case: tuple[str, str, str, str]
     else:
         on_filters = sum(_traces(block.matrices) for block in FILTERS[filters](group, 3))
     wanted = float((_traces(source.matrices) * _traces(target.matrices) * on_filters).mean())
-    basis = intertwiners(source, target, 3, filters)
+    basis = convolution(*case).parametrizations.weight[0].basis
     assert len(basis) == round(wanted) == pytest.approx(wanted, abs=1e-9)
     assert int(torch.linalg.matrix_rank(basis.flatten(1))) == len(basis)
 

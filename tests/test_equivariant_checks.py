@@ -218,7 +218,9 @@ def test_networks_are_checked_between_pictures() -> None:
 
 
 def test_the_report_is_a_table() -> None:
-    report = check_equivariance(network("C4"), 1, 1, angles=(90, 30), sizes=((24, 24), (25, 25)))
+    report = check_equivariance(
+        network("C4", width=2), 1, 1, angles=(90, 30), sizes=((24, 24), (25, 25))
+    )
     lines = str(report).splitlines()
     assert len(lines) == 1 + len(report.rows) == 5
     assert lines[0].split() == ["angle", "flip", "size", "error", "floor"]
