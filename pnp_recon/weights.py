@@ -46,10 +46,19 @@ def export(
 
     Returns:
         The path of the card.
+
+    Raises:
+        ValueError: a group's network without its ties (`EulerNet.plain`), which are its symmetry.
     """
+    if not network.tied:
+        raise ValueError(
+            f"the parameters of this network are no longer tied by {network.group}; export the "
+            "network that was trained, not its plain twin"
+        )
     network = network.cpu().eval()
     bounds = network.certify()
-    guarantee = network.check()
+    running = network.plain()  # what loading gives: proven is what will run
+    guarantee = running.check()
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
     # The constant also goes into the hashed file: a card that was edited is found out on loading.
@@ -59,7 +68,7 @@ def export(
         "card_version": CARD_VERSION,
         "name": name,
         "network": network.recipe(),
-        "parameters": sum(p.numel() for p in network.parameters()),
+        **parameter_counts(network),
         "sigma_range_255": [round(level * 255, 6) for level in sigma_range],
         "sha256": hashlib.sha256(data).hexdigest(),
         "certificate": {
@@ -67,7 +76,7 @@ def export(
             "lipschitz": guarantee.lipschitz,
             "source": guarantee.source,
             "layer_norm_bounds": bounds,
-            "block_averagedness": [block.averagedness() for block in network.euler_blocks()],
+            "block_averagedness": [block.averagedness() for block in running.euler_blocks()],
             "how": "float64 bound of every layer over all picture sizes; norm rescaled by it",
         },
         **details,
@@ -75,6 +84,14 @@ def export(
     path = folder / f"{name}.json"
     atomic_write(path, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def parameter_counts(network: EulerNet) -> dict[str, int]:
+    """Numbers that are learned and, where a group ties them, how many the ordinary twin has."""
+    counts = {"parameters": sum(p.numel() for p in network.parameters())}
+    if network.group.order > 1:
+        counts["parameters_plain"] = sum(p.numel() for p in network.plain().parameters())
+    return counts
 
 
 def find_card(name: str) -> Path:
@@ -131,6 +148,8 @@ def read_card(path: Path) -> dict[str, Any]:
 def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
     """Network and card; the weights' SHA-256 must be the card's.
 
+    A group's network comes as its plain twin, whose filters are put together (`EulerNet.plain`).
+
     Raises:
         WeightsError: if a file is missing, damaged, or does not fit the card.
     """
@@ -157,7 +176,7 @@ def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         raise WeightsError(f"weights {weights} do not fit their card: {line}") from error
-    return network.eval().requires_grad_(False), card
+    return network.eval().requires_grad_(False).plain(), card
 
 
 def load_denoiser(

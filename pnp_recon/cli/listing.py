@@ -192,6 +192,9 @@ def _models() -> list[Entry]:
         network, proven = card["network"], card["certificate"]
         low, high = card["sigma_range_255"]
         channels = {1: "grey", 3: "colour"}.get(network.get("channels"), "any")
+        group = network.get("group", "C1")
+        if group != "C1":
+            channels += f", commutes with {group}"
         what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
         entries.append(Entry(name, what, str(averaged(proven["averagedness"], proven["source"]))))
     return entries

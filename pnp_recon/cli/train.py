@@ -74,6 +74,14 @@ def denoiser(
     lifting: Annotated[
         str | None, _option("pad, unshuffle, haar, haar2 or orthonormal.", "unshuffle")
     ] = None,
+    group: Annotated[
+        str | None,
+        _option(
+            "Turns and flips that the denoiser commutes with: C1 (none), C4 (90° turns), D4 (and "
+            "flips); also C2, D1, D2. Lifting: unshuffle.",
+            "C1",
+        ),
+    ] = None,
     seed: Annotated[int | None, _option("Of weights, patches and noise.", "0")] = None,
     bf16: Annotated[
         bool | None, _option("bfloat16 in the network (weights stay float32).", "bf16")
@@ -127,6 +135,7 @@ def denoiser(
         "kernel_size": kernel_size,
         "activation": activation,
         "lifting": lifting,
+        "group": group,
     }
     channels = None if grey is None else 1 if grey else 3
     given = TrainOptions.of(name, channels, hold_out, threads, recipe, network)

@@ -88,9 +88,12 @@ def run_settings(folder: Path, data: Path | None, given: TrainOptions) -> RunSet
         raise InputError(f"{folder} holds no run to resume; give --data FOLDER to start one")
     recipe = DenoiserRecipe(**given.recipe)
     channels = given.channels or 1
+    network = dict(given.network)
+    if network.get("group", "C1") != "C1":
+        network.setdefault("lifting", "unshuffle")  # the only one into the fields of a group
     return RunSettings(
         name=given.name or default_name(channels),
-        network=EulerConfig(channels=channels, **given.network),
+        network=EulerConfig(channels=channels, **network),
         recipe=recipe,
         data=data.absolute(),
         hold_out=given.hold_out,
