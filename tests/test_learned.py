@@ -16,7 +16,7 @@ from pnp_recon import LearnedReconstruction, Status, Stopping, load_denoiser, lo
 from pnp_recon import reconstruct as run
 from pnp_recon.errors import InputError, WeightsError
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.learned import measure_equivariance, plain
+from pnp_recon.learned import measure_equivariance
 from pnp_recon.learned_domain import TrainedOn
 from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.weights import find_card, load_network, model_kind, shipped_models
@@ -76,7 +76,9 @@ def test_round_trip(tmp_path: Path, group: str, scheme: str) -> None:
         assert torch.equal(loaded.network(y, A), trained(y, A))
         wide = load_unrolled(str(card), dtype=torch.float64)
         expected = trained.double()(y.double(), A)
-        torch.testing.assert_close(wide.network(y.double(), A), expected, rtol=0, atol=1e-12)
+        # Harmonic filters of the float32 network were rounded, those that are loaded are not.
+        slack = 1e-6 if group == "C8" else 1e-12
+        torch.testing.assert_close(wide.network(y.double(), A), expected, rtol=0, atol=slack)
     assert not loaded.network.training
     assert not any(p.requires_grad for p in loaded.network.parameters())
     assert not any("parametrizations" in key for key in loaded.network.state_dict())
@@ -159,7 +161,7 @@ def test_the_two_kinds_are_told_apart(card: Path) -> None:
     for load in (load_denoiser, load_network):
         with pytest.raises(WeightsError, match=r"reconstruction network, not a .*pnp-ct --model"):
             load(str(card))
-    with pytest.raises(WeightsError, match="euler_grey is a denoiser, not .*load_denoiser"):
+    with pytest.raises(WeightsError, match=r"euler_grey is a denoiser, not .*load_denoiser"):
         load_unrolled("euler_grey")
     assert is_unrolled(str(card))
     assert not is_unrolled("euler_grey")
@@ -220,6 +222,12 @@ def test_equivariance_is_measured() -> None:
         assert found.elements == elements
         assert 0 < found.error < 1e-5
         assert "Celledoni et al. 2021" in str(found)
+    silent = network()
+    with torch.no_grad():
+        for update in silent.updates:
+            for weights in update.layers[-1].parameters():
+                weights.zero_()
+    assert measure_equivariance(silent).error == 0
     for group, width in (("C1", 8), ("C3", 9)):
         found = measure_equivariance(network(group=group, width=width))
         assert not found.promised
@@ -229,13 +237,13 @@ def test_equivariance_is_measured() -> None:
 
 def test_broken_ties_are_measured() -> None:
     """The twin: one filter of the plain network changed by a thousandth."""
-    broken = plain(network())
+    broken = model().network
     with torch.no_grad():
         broken.updates[1].layers[1].weight[0, 0, 0, 0] += 1e-3  # type: ignore[index]
     assert measure_equivariance(broken).error > 1e-5
 
 
-# ---- what it was trained for ----------------------------------------------------------------------
+# ---- what it was trained for -------------------------------------------------------------------
 
 
 def test_the_same_scan_passes_whatever_its_size() -> None:
@@ -246,7 +254,9 @@ def test_the_same_scan_passes_whatever_its_size() -> None:
 
 OTHERS = {
     "9 views instead of 7": parallel_beam(9, SIDE),
-    "from 0° to 77.14° instead of 0° to 154.3°": parallel_beam(7, SIDE, span=1.5707963267948966),
+    "from 0° to 77.14° instead of from 0° to 154.3°": parallel_beam(
+        7, SIDE, span=1.5707963267948966
+    ),
     "detector_count of 30": replace(SCAN, detector_count=30),
     "detector of 1.2": replace(SCAN, detector_mm=1.2),
     "axis_offset of 0.5": replace(SCAN, axis_offset=0.5),
@@ -287,7 +297,7 @@ def test_another_window_size_or_dose() -> None:
 
 def test_another_operator_is_always_refused() -> None:
     lenient = model(other_geometry="warn")
-    with pytest.raises(InputError, match="network for RayTransform .* found Identity"):
+    with pytest.raises(InputError, match=r"network for RayTransform .* found Identity"):
         lenient.check(Identity(GREY))
     with pytest.raises(InputError, match="pictures of 1 channels, found RayTransform and 3"):
         lenient.check(RayTransform(SCAN, (3, SIDE, SIDE)))
