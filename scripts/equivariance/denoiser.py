@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from equivariance.scenes import draw, noisy, random_scenes
 from torch import Tensor, nn
 
+from equivariance.scenes import draw, noisy, random_scenes
 from pnp_recon.networks.equivariant import Group, GroupConv, regulars, scalars
 from pnp_recon.training import Trainer
 from pnp_recon.training_recipe import Recipe

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equivariance.denoiser import NETWORKS, RectanglesRecipe, RectanglesTrainer, build, parameters
-from equivariance.scores import equivariance_error, test_psnr
 from protocol import Rows
 
+from equivariance.denoiser import NETWORKS, RectanglesRecipe, RectanglesTrainer, build, parameters
+from equivariance.scores import equivariance_error, evaluation_psnr
 from pnp_recon.training import Progress
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -43,9 +43,7 @@ def train(
 ) -> tuple[RectanglesTrainer, list[dict[str, float]]]:
     """The finished run and its log; one that was stopped goes on."""
     folder = runs / f"{name}-{budget.name}-{seed}-{rate:g}"
-    recipe = RectanglesRecipe(
-        steps=budget.steps, batch=budget.batch, learning_rate=rate, seed=seed
-    )
+    recipe = RectanglesRecipe(steps=budget.steps, batch=budget.batch, learning_rate=rate, seed=seed)
     trainer = RectanglesTrainer(build(name, seed), recipe, folder)
 
     def report(progress: Progress) -> None:
@@ -99,7 +97,7 @@ def run(rows: Rows, runs: Path, name: str, seed: int, budget: Budget) -> None:
         batch=budget.batch,
         sigma=sigma,
         parameters=parameters(network),
-        **test_psnr(network, sigma),
+        **evaluation_psnr(network, sigma),
         error_90=equivariance_error(network, sigma, 90),
         error_45=equivariance_error(network, sigma, 45),
         seconds=trainer.seconds,

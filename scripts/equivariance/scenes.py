@@ -1,4 +1,4 @@
-"""Random coloured rectangles: drawn on the pixel grid, or turned by any angle without interpolation.
+"""Random coloured rectangles, drawn on the pixel grid or turned by any angle, never interpolated.
 
 A scene lives in the plane, about the centre of the picture, and is larger than it, so that a
 turned picture has no empty corners.

@@ -6,9 +6,10 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from equivariance.denoiser import psnrs
 from equivariance.scenes import draw, noisy, random_scenes
-from torch import Tensor, nn
 
 TEST_SEED, TEST_PICTURES = 901, 100
 # Larger pictures for turns by 45°, and the disc in them that neither the border of the picture nor
@@ -16,7 +17,9 @@ TEST_SEED, TEST_PICTURES = 901, 100
 WIDE, DISC = 120, 28
 
 
-def test_pictures(sigma: float, count: int = TEST_PICTURES) -> dict[str, tuple[Tensor, Tensor]]:
+def evaluation_pictures(
+    sigma: float, count: int = TEST_PICTURES
+) -> dict[str, tuple[Tensor, Tensor]]:
     """(truth, noisy) of upright scenes ("grid"), and of the same ones at random angles."""
     generator = torch.Generator().manual_seed(TEST_SEED)
     scenes = random_scenes(count, generator)
@@ -30,11 +33,13 @@ def restored(network: nn.Module, y: Tensor, batch: int = 10) -> Tensor:
     return torch.cat([network(part) for part in y.split(batch)])
 
 
-def test_psnr(network: nn.Module, sigma: float, count: int = TEST_PICTURES) -> dict[str, float]:
+def evaluation_psnr(
+    network: nn.Module, sigma: float, count: int = TEST_PICTURES
+) -> dict[str, float]:
     """Mean PSNR in dB over the test pictures, in float32."""
     return {
         f"psnr_{name}": float(psnrs(restored(network, y), truth).mean())
-        for name, (truth, y) in test_pictures(sigma, count).items()
+        for name, (truth, y) in evaluation_pictures(sigma, count).items()
     }
 
 
