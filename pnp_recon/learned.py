@@ -5,27 +5,24 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import nn
 
 from operators.base import LinearOperator
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.learned_domain import TrainedOn
-from pnp_recon.networks.equivariant import Element, Group, turn
-from pnp_recon.networks.unrolled import UnrolledNetwork
+from pnp_recon.networks.equivariant import Group, check_equivariance, export
+from pnp_recon.networks.unrolled import UnrolledNetwork, Update
 
-# Sides of the pictures that equivariance is measured on: an even and an odd one.
-SIDES = (16, 17)
+# Pictures that equivariance is measured on: an even and an odd one.
+SIZES = ((16, 16), (17, 17))
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,8 @@ class LearnedReconstruction:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", count_parameters(self.network))
-        object.__setattr__(self, "network", plain(self.network).eval().requires_grad_(False))
+        network = cast(UnrolledNetwork, export(self.network))
+        object.__setattr__(self, "network", network.eval().requires_grad_(False))
 
     def check(
         self,
@@ -133,7 +131,6 @@ class LearnedReconstruction:
         )
 
 
-@torch.no_grad()
 def measure_equivariance(network: UnrolledNetwork) -> Equivariance:
     """The learned proximal maps on white noise, in float32 on the CPU.
 
@@ -141,46 +138,31 @@ def measure_equivariance(network: UnrolledNetwork) -> Equivariance:
     are none but the identity, turns by 90°, which then nothing promises.
     """
     group = Group.named(network.config.group)
-    elements = [g for g in group.subgroup_on_grid() if g != (0, 0)]
-    promised = bool(elements)
+    elements = group.subgroup_on_grid()
+    promised = len(elements) > 1
     if not promised:
         group = Group(4)
-        elements = list(group.elements[1:])
-    generator = torch.Generator().manual_seed(0)
-    channels = 2 * network.config.channels + network.config.memory
-    worst = 0.0
-    for update in network.updates:
-        function = copy.deepcopy(update).to("cpu", torch.float32).eval()
-        for side in SIDES:
-            x = torch.randn(1, channels, side, side, generator=generator)
-            worst = max(worst, _error(function, x, group, elements))
-    return Equivariance(promised, _element_words(group, elements), worst)
-
-
-def _error(function: nn.Module, x: Tensor, group: Group, elements: list[Element]) -> float:
-    y = function(x)
-    scale = float(y.norm())
-    gaps = [float((function(turn(x, group, g)) - turn(y, group, g)).norm()) for g in elements]
-    found = max(gaps) / scale if scale else max(gaps)
-    return found if math.isfinite(found) else math.inf
-
-
-def _element_words(group: Group, elements: list[Element]) -> str:
-    quarters = {4 * g.rotation // group.rotations for g in elements}
-    turns = {1: "turns by 90°", 2: "turns by 180°"}.get(min(quarters - {0}, default=0))
-    flips = "flips" if any(g.reflection for g in elements) else None
-    return " and ".join(words for words in (turns, flips) if words)
+        elements = group.elements
+    turns = sorted({360 * g.rotation / group.rotations for g in elements})
+    pictures, memory = network.config.channels, network.config.memory
+    errors = [
+        check_equivariance(
+            update,
+            2 * pictures + memory,
+            pictures + memory,
+            angles=turns,
+            reflections=group.reflections,
+            sizes=SIZES,
+            dtype=torch.float32,
+        ).worst
+        for update in network.updates
+        # The zero map commutes with everything.
+        if bool(cast(nn.Conv2d, cast(Update, update).layers[-1]).weight.any())
+    ]
+    words = [f"turns by {turns[1]:g}°"] if len(turns) > 1 else []
+    words += ["flips"] if group.reflections else []
+    return Equivariance(promised, " and ".join(words), max(errors, default=0.0))
 
 
 def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def plain(network: UnrolledNetwork) -> UnrolledNetwork:
-    """A copy whose filters and biases are stored as they are, without parametrisation."""
-    copied = copy.deepcopy(network)
-    for layer in copied.modules():
-        if parametrize.is_parametrized(layer):
-            for name in list(layer.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
-    return copied

@@ -54,20 +54,29 @@ def export(
 
     Returns:
         The path of the card.
+
+    Raises:
+        ValueError: a group's network without its ties (`EulerNet.plain`), which are its symmetry.
     """
+    if not network.tied:
+        raise ValueError(
+            f"the parameters of this network are no longer tied by {network.group}; export the "
+            "network that was trained, not its plain twin"
+        )
     network = network.cpu().eval()
     bounds = network.certify()
-    guarantee = network.check()
+    running = network.plain()  # what loading gives: proven is what will run
+    guarantee = running.check()
     card = {
         "network": network.recipe(),
-        "parameters": sum(p.numel() for p in network.parameters()),
+        **parameter_counts(network),
         "sigma_range_255": [round(level * 255, 6) for level in sigma_range],
         "certificate": {
             "averagedness": guarantee.averagedness,
             "lipschitz": guarantee.lipschitz,
             "source": guarantee.source,
             "layer_norm_bounds": bounds,
-            "block_averagedness": [block.averagedness() for block in network.euler_blocks()],
+            "block_averagedness": [block.averagedness() for block in running.euler_blocks()],
             "how": "float64 bound of every layer over all picture sizes; norm rescaled by it",
         },
         **details,
@@ -93,6 +102,14 @@ def write_model(
     path = folder / f"{name}.json"
     atomic_write(path, json.dumps({**head, **card}, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def parameter_counts(network: EulerNet) -> dict[str, int]:
+    """Numbers that are learned and, where a group ties them, how many the ordinary twin has."""
+    counts = {"parameters": sum(p.numel() for p in network.parameters())}
+    if network.group.order > 1:
+        counts["parameters_plain"] = sum(p.numel() for p in network.plain().parameters())
+    return counts
 
 
 def find_card(name: str) -> Path:
@@ -184,6 +201,8 @@ def read_card(path: Path) -> dict[str, Any]:
 def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
     """Network and card; the weights' SHA-256 must be the card's.
 
+    A group's network comes as its plain twin, whose filters are put together (`EulerNet.plain`).
+
     Raises:
         WeightsError: if a file is missing, damaged, or does not fit the card.
     """
@@ -192,7 +211,8 @@ def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
     kind = card["network"].get("class")
     if kind != "EulerNet":
         raise WeightsError(f"model card {path} asks for network {kind!r}, known: EulerNet")
-    return load_weights(path, card, lambda fields: EulerNet(EulerConfig(**fields))), card
+    network = load_weights(path, card, lambda fields: EulerNet(EulerConfig(**fields)))
+    return network.plain(), card
 
 
 def load_weights(

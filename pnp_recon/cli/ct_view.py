@@ -120,7 +120,8 @@ def _found_window(found: Measurement) -> Window:
 
 def outside(found: Measurement, direct: Tensor, view: View, options: CtOptions) -> tuple[str, ...]:
     """A warning where a window cuts off much of the truth, or of the back-projection."""
-    if found.truth is None and options.window is None and not view.in_hounsfield:
+    given = options.window is not None or options.model is not None or view.in_hounsfield
+    if found.truth is None and not given:
         return ()  # the window was made for it
     values = view.window.to_unit(direct if found.truth is None else found.truth)
     # A back-projection is noisy: only what is far out counts.

@@ -211,6 +211,8 @@ def _denoising_model(path: Path) -> Entry:
     network, proven = card["network"], card["certificate"]
     low, high = card["sigma_range_255"]
     channels = {1: "grey", 3: "colour"}.get(network.get("channels"), "any")
+    if network.get("group", "C1") != "C1":
+        channels += f", commutes with {network['group']}"
     what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
     return Entry(card["name"], what, str(averaged(proven["averagedness"], proven["source"])))
 

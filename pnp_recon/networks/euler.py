@@ -69,6 +69,7 @@ class EulerNet(nn.Module):
             EulerBlock(config.width, config.hidden, config.kernel_size, config.activation)
             for _ in range(config.blocks)
         )
+        self.tied = tied or self.group.order == 1
         if self.group.order > 1 and tied:
             ties = Ties.of(self.group, config.width, config.hidden, config.kernel_size)
             for block in self.euler_blocks():
@@ -99,9 +100,9 @@ class EulerNet(nn.Module):
     def plain(self) -> EulerNet:
         """The same map without ties: a group's filters and biases put together once.
 
-        For inference, at the cost of the ordinary network. A network of C1 is returned as it is.
+        For inference, at the cost of the ordinary network. Without ties it is this very network.
         """
-        if self.group.order == 1:
+        if self.group.order == 1 or not self.tied:
             return self
         weight = self.euler_blocks()[0].weight
         free = EulerNet(self.config, tied=False).to(weight.device, weight.dtype)

@@ -243,6 +243,10 @@ def lifting(name: str, channels: int, width: int, group: Group | None = None) ->
         raise ValueError(f"unknown lifting {name!r}; known: {', '.join(LIFTINGS)}")
     if group is None or group.order == 1:
         return Chain(*LIFTINGS[name](channels, width))
+    if not group.on_grid:
+        raise ValueError(
+            f"{group} turns the pixel grid off itself; take C2, C4, D1, D2 or D4, or C1 for none"
+        )
     if name not in FIELD_LIFTINGS:
         raise ValueError(
             f"the features of lifting {name!r} are no regular fields of {group}; "
