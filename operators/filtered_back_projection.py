@@ -77,6 +77,22 @@ def filtered_back_projection(
     return picture.reshape(*y.shape[: -len(shape)], *image_size)
 
 
+def ramp_filtered(geometry: ScanGeometry, y: Tensor) -> Tensor:
+    """A measurement whose transposed projection is about its filtered back-projection.
+
+    Weights of the rays, ramp with the Hann window, and the scale by which a ray-driven transpose
+    (Σ over rays of length in the pixel × value) differs from a mean over views: the spacing of
+    the rays over a pixel's area. Exact up to interpolation for a parallel beam; a fan beam's
+    transpose lacks the weight of the distance from the source.
+
+    Args:
+        y: (..., angles, detectors), parallel or fan beam.
+    """
+    filtered = _filter(geometry, y * _ray_weights(geometry, y)[:, 0], "hann", 1.0)
+    rays = geometry.detector_mm / geometry.magnification
+    return filtered * (rays / geometry.pixel_mm**2)
+
+
 def _spacing(geometry: ScanGeometry) -> float:
     """Between detector pixels: in mm at the rotation axis, or radians for a curved detector."""
     if geometry.kind == "fan_curved":

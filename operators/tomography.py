@@ -19,7 +19,7 @@ from operators._odl import Backend, import_tomo
 from operators._projectors import MatrixProjector, OdlProjector, Projector, apply_projector
 from operators.base import LinearOperator, OperatorError
 from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
-from operators.filtered_back_projection import FilterName, filtered_back_projection
+from operators.filtered_back_projection import FilterName, filtered_back_projection, ramp_filtered
 from operators.norms import NormBound
 from operators.scan_geometry import ScanGeometry, half_diagonal
 
@@ -167,6 +167,16 @@ class RayTransform(LinearOperator):
     def fbp(self, y: Tensor, filter: FilterName = "hann", cutoff: float = 1.0) -> Tensor:
         """Filtered back-projection of a measurement, in 1/mm; see `filtered_back_projection`."""
         return fbp(self, y, filter, cutoff)
+
+    def filtered_adjoint(self, y: Tensor) -> Tensor:
+        """Transpose of the ramp-filtered measurement: cheap, differentiable, close to `fbp`.
+
+        For iterations that correct a residual; see `ramp_filtered`. Parallel and fan beams.
+        """
+        if len(self.geometry.measured_shape) == 3:
+            raise OperatorError("filtered_adjoint is for parallel and fan beams")
+        self._check(y, self.measurement_shape, "sinogram")
+        return self.A_adjoint(ramp_filtered(self.geometry, y))
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """(I + γC)⁻¹ with C the circular filter that AᵀA would be for a picture without borders.

@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pnp_recon.denoisers import Denoiser, wrap
+    from pnp_recon.learned import LearnedReconstruction
     from pnp_recon.reconstruction import reconstruct
     from pnp_recon.solvers import Certificate, Solution, Status, Stopping
     from pnp_recon.weights import load_denoiser
+    from pnp_recon.weights_unrolled import load_unrolled
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Certificate",
     "Denoiser",
+    "LearnedReconstruction",
     "Solution",
     "Status",
     "Stopping",
     "load_denoiser",
+    "load_unrolled",
     "reconstruct",
     "wrap",
 ]
@@ -35,6 +39,8 @@ _HOMES = {
     "Denoiser": "denoisers",
     "wrap": "denoisers",
     "load_denoiser": "weights",
+    "LearnedReconstruction": "learned",
+    "load_unrolled": "weights_unrolled",
     "reconstruct": "reconstruction",
     "Certificate": "solvers",
     "Solution": "solvers",

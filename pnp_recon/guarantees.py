@@ -177,6 +177,14 @@ def group_average(part: Guarantee) -> Guarantee:
     return _same(part, "average over a group of isometries")
 
 
+def padding_average(part: Guarantee) -> Guarantee:
+    """Mean of PᵢᵀTPᵢ over zero paddings Pᵢ of a picture keeps α, each Pᵢ being isometric.
+
+    Source: Bauschke & Combettes 2017, Prop. 4.42 (convex combinations).
+    """
+    return _same(part, "mean over the zero paddings of odd sides")
+
+
 def convex_combination(parts: list[Guarantee], weights: list[float]) -> Guarantee:
     """Σ wᵢTᵢ, wᵢ > 0, Σ wᵢ = 1: (Σ wᵢαᵢ)-averaged.
 

@@ -17,6 +17,7 @@ from pnp_recon.defaults import automatic, total_variation_weight
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity, LeastSquares
+from pnp_recon.learned import LearnedReconstruction
 from pnp_recon.noise import estimate_noise_level
 from pnp_recon.proximal import Regulariser, TotalVariation
 from pnp_recon.solvers import (
@@ -37,11 +38,16 @@ from pnp_recon.solvers import (
     Stopping,
     Wrapped,
     iterate,
+    refuse_settings,
+    run_learned,
     variational_solver,
 )
 from pnp_recon.weights import AUTO, load_denoiser
+from pnp_recon.weights_unrolled import is_unrolled, load_unrolled
 
-Prior = Denoiser | Regulariser | str
+Prior = Denoiser | Regulariser | LearnedReconstruction | str
+# Priors that are no model's name.
+WORDS = ("auto", "tv")
 
 # Solvers whose coupling γ to the data is free; the others of the family take a step size.
 COUPLED = ("pnp-hqs", "pnp-drs")
@@ -78,7 +84,9 @@ def reconstruct(
         prior: what is known of pictures. A `Denoiser`; the name or path of a model; "auto" (the
             shipped model for the picture's channels, or none for `solver` "landweber", "sirt" or
             "cgls"); a `Regulariser`; "tv": total variation with an automatic weight, vectorial
-            for three channels.
+            for three channels; a `LearnedReconstruction`, or the name or path of one: then the
+            network reconstructs, no solver runs, and none of the settings below but `noise_level`,
+            `allow_uncertified`, `reference` and `callback` may be given.
         fidelity: how misfit is measured, made of the same y and A; None: least squares.
         noise_level: standard deviation of the noise in y, in the units of y; estimated where it
             is None. With a `fidelity` of your own the data count as scaled to noise of level 1.
@@ -106,6 +114,24 @@ def reconstruct(
         InputError: arguments that do not fit together.
         StepSizeError: parameters outside the proven range, unless allowed.
     """
+    if isinstance(prior, str) and prior not in WORDS and is_unrolled(prior):
+        prior = load_unrolled(prior, device=str(y.device), dtype=y.dtype)
+    if isinstance(prior, LearnedReconstruction):
+        refuse_settings(
+            prior,
+            fidelity=fidelity is not None,
+            solver=solver != "auto",
+            acceleration=acceleration != "auto",
+            strength=strength != 1,
+            step=step is not None,
+            gamma=gamma is not None,
+            denoiser_level=denoiser_level is not None,
+            denoiser_scaling=denoiser_scaling != 1,
+            relaxation=relaxation is not None,
+            stopping=stopping is not None,
+            start=start is not None,
+        )
+        return run_learned(prior, y, A, reference=reference, callback=callback)
     if not strength > 0:
         raise InputError(f"strength must be positive, found {strength}")
     if gamma is not None and not gamma > 0:
@@ -198,7 +224,9 @@ def _scale(fidelity: Fidelity) -> float:
     return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
 
 
-def _prior(prior: Prior, solver: str, problem: _Problem) -> Denoiser | Regulariser | None:
+def _prior(
+    prior: Denoiser | Regulariser | str, solver: str, problem: _Problem
+) -> Denoiser | Regulariser | None:
     """The prior as an object; None for solvers that know none."""
     if solver in ALGEBRAIC:
         if isinstance(prior, str) and prior == "auto":

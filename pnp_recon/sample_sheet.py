@@ -1,7 +1,8 @@
 """A sheet of sample pictures of a training run: to see what a number does not say.
 
-One row for each picture; in each row, for each noise level, the clean, the noisy and the denoised
-crop. Values are clipped to [0, 1] for display only.
+One row for each picture. Of a denoiser, for each noise level, the clean, the noisy and the
+denoised crop; of a reconstruction, where it starts from, the result, the truth and the error.
+Values are clipped to [0, 1] for display only.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from pnp_recon.errors import InputError
 from pnp_recon.images import write_picture
 from pnp_recon.training_validation import centre_crop
 
+# Rows of a sheet.
+SHEET_PICTURES = 4
+
 # White pixels between the crops.
 MARGIN = 2
+
+# An error of this size is white, of minus this size black; none is grey.
+LARGEST_ERROR = 0.1
 
 
 @torch.no_grad()
@@ -60,6 +67,24 @@ def sample_sheet(
     return _joined(rows, 2)
 
 
+def scan_sheet(
+    start: Float[Tensor, "n C H W"],
+    restored: Float[Tensor, "n C H W"],
+    truth: Float[Tensor, "n C H W"],
+) -> Float[Tensor, "1 C h w"]:
+    """Start, reconstruction, truth and error side by side, one row for each picture, n >= 1.
+
+    Returns:
+        The sheet in [0, 1], on the CPU: (1, C, n·(H+2) − 2, 4·(W+2) − 2). The error, restored −
+        truth, is grey where there is none and black or white from ±0.1 on.
+    """
+    rows = []
+    for pictures in zip(start.cpu(), restored.cpu(), truth.cpu(), strict=True):
+        error = 0.5 + (pictures[1] - pictures[2]) / (2 * LARGEST_ERROR)
+        rows.append(_joined([cell[None].clamp(0, 1) for cell in (*pictures, error)], 3))
+    return _joined(rows, 2)
+
+
 def _cell(picture: Tensor, size: int) -> Tensor:
     cell = torch.ones(1, picture.shape[1], size, size)
     height, width = picture.shape[-2:]
@@ -77,18 +102,11 @@ def _joined(parts: list[Tensor], dimension: int) -> Tensor:
     return torch.cat(pieces, dimension)
 
 
-def write_sample_sheet(
-    path: Path,
-    network: nn.Module,
-    pictures: Sequence[Tensor],
-    levels: Sequence[float],
-    device: str = "cpu",
-) -> None:
-    """Writes `sample_sheet` as a PNG, whole or not at all, replacing what was there.
+def write_sheet(path: Path, sheet: Float[Tensor, "1 C H W"]) -> None:
+    """Writes a sheet as a PNG, whole or not at all, replacing what was there.
 
     Raises:
         OutputError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet = sample_sheet(network, pictures, levels, device)
     write_picture(path, sheet, overwrite=True)

@@ -81,6 +81,10 @@ class Trainer:
         """PSNR by name of the averaged weights; empty without validation data."""
         raise NotImplementedError
 
+    def sheet(self) -> Tensor | None:
+        """Samples to look at, (1, C, H, W) in [0, 1]; None where there is nothing to show."""
+        return None
+
     @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"

@@ -77,3 +77,13 @@ class DenoiserTrainer(Trainer):
             return validation_psnr(
                 network, self.validation, self.recipe.validation_levels(), self.device
             )
+
+    def sheet(self) -> Tensor | None:
+        """Up to four validation pictures at each level: clean, noisy, denoised."""
+        from pnp_recon.sample_sheet import SHEET_PICTURES, sample_sheet
+
+        if not self.validation:
+            return None
+        levels = self.recipe.validation_levels()
+        shown = self.validation[:SHEET_PICTURES]
+        return sample_sheet(refreshed(self.average), shown, levels, self.device)

@@ -1,55 +1,131 @@
 """A training run as a folder: `run.json` says what is trained, on what, and how.
 
 It is written once, before the first step, and is all that resuming and exporting need. Beside it
-lie the checkpoint and the log (`training`), sample sheets and TensorBoard's files.
+lie the checkpoint and the log (`training`), sample sheets and TensorBoard's files. What differs
+between kinds of runs is in `training_run_denoiser` and `training_run_unrolled`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-import torch
+from torch import nn
 
 from pnp_recon.errors import InputError, OutputError
 from pnp_recon.files import atomic_write, write_reason
-from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training import read_checkpoint
-from pnp_recon.training_data import TrainingData, load_training_data
-from pnp_recon.training_denoiser import DenoiserTrainer
-from pnp_recon.training_recipe import DenoiserRecipe
-from pnp_recon.training_validation import validation_psnr
-from pnp_recon.weights import export
+from pnp_recon.training import Trainer, read_checkpoint
+from pnp_recon.training_recipe import Recipe
 
 RUN_VERSION = 1
 
+Tick = Callable[[int, int], None]
 
-@dataclass(frozen=True)
-class RunSettings:
-    """Everything that decides which weights come out of a run.
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(ABC):
+    """Everything that decides which weights come out of a run; one subclass for each kind.
 
     Attributes:
+        kind: what the command that starts such runs is called.
+        parts: the fields that are dataclasses of their own, with their classes.
+        identity: keys of `description` by which the same data are known again.
         name: of the model that the run makes.
-        network, recipe: see there.
-        data: the folder of pictures, absolute.
-        hold_out: pictures held out for the validation, None for the rule of
-            `training_data.load_training_data`.
+        network: configuration of the network.
+        recipe: how it is trained.
+        data: the folder or file that is trained on, absolute.
         threads: of torch; sums depend on it in the last bits.
-        description: of the pictures found at the start; resuming checks them against it.
+        description: of the data found at the start; resuming checks them against it.
         made_with: versions of the package, torch and Python at the start.
     """
 
+    kind: ClassVar[str]
+    parts: ClassVar[Mapping[str, type]]
+    identity: ClassVar[tuple[str, ...]]
+
     name: str
-    network: EulerConfig
-    recipe: DenoiserRecipe
+    network: Any
+    recipe: Recipe
     data: Path
-    hold_out: int | None
     threads: int
     description: dict[str, Any]
     made_with: dict[str, str]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """From plain values, as in `run.json`; the parts are mappings, one left out is default.
+
+        Raises:
+            InputError: a value that a part refuses.
+            TypeError: a field that is not known, or one too few.
+        """
+        values = dict(fields)
+        for key, part in cls.parts.items():
+            try:
+                values[key] = part(**values.get(key, {}))
+            except InputError:
+                raise
+            except ValueError as error:
+                raise InputError(str(error)) from error
+        return cls(**values)
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network at its first step; the weights follow from the recipe's seed."""
+
+    @abstractmethod
+    def load(self, tick: Tick | None = None) -> Any:
+        """Reads what is trained on: an object with a `description`."""
+
+    @abstractmethod
+    def trainer(self, network: nn.Module, data: Any, folder: Path, device: str) -> Trainer:
+        """Ready to run, resumed where the folder holds a checkpoint."""
+
+    @abstractmethod
+    def export(self, network: nn.Module, state: Mapping[str, Any], out: Path, name: str) -> Path:
+        """Writes the averaged weights and their card; returns the card's path."""
+
+    @abstractmethod
+    def data_words(self) -> str:
+        """What is trained and validated on, in a few words."""
+
+    def loaded_again(self) -> Any:
+        """`load`, for a run that has begun.
+
+        Raises:
+            InputError: the data are gone, or are not those that the run began with.
+        """
+        data = self.load()
+        self.check_same(data.description)
+        return data
+
+    def check_same(self, found: Mapping[str, Any]) -> None:
+        """Refuses (InputError) data other than those that the run began with."""
+        differing = [key for key in self.identity if self.description.get(key) != found[key]]
+        if differing:
+            raise InputError(
+                f"the {self.identity[0]} in {self.data} are not those that the run began with "
+                f"(another {differing[0].replace('_', ' ')}); restore them or start anew in "
+                "another folder"
+            )
+
+    def provenance(self, state: Mapping[str, Any], loss: str) -> dict[str, Any]:
+        """What a model card says about the training so far."""
+        return {
+            "training": {
+                "recipe": asdict(self.recipe),
+                "seed": self.recipe.seed,
+                "steps_done": state["step"],
+                "seconds": round(float(state.get("seconds", 0.0)), 1),
+                "loss": loss,
+                "data": self.description,
+            },
+            "made_with": self.made_with,
+        }
 
 
 def run_file(folder: Path) -> Path:
@@ -66,7 +142,7 @@ def write_run(folder: Path, settings: RunSettings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the run folder {folder}: {write_reason(error)}") from error
-    content = {"run_version": RUN_VERSION, "kind": "denoiser", **asdict(settings)}
+    content = {"run_version": RUN_VERSION, "kind": settings.kind, **asdict(settings)}
     content["data"] = str(settings.data)
     atomic_write(run_file(folder), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -81,17 +157,18 @@ def read_run(folder: Path) -> RunSettings:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("run_version")
-        content.pop("kind")
-        if version != RUN_VERSION:
-            raise InputError(f"{path} has version {version}, expected {RUN_VERSION}")
-        content["network"] = EulerConfig(**content["network"])
-        content["recipe"] = DenoiserRecipe(**content["recipe"])
+        kind = content.pop("kind")
+        if version != RUN_VERSION or kind not in kinds():
+            raise InputError(
+                f"{path} is of version {version} and kind {kind}, expected {RUN_VERSION} and "
+                f"{' or '.join(kinds())}"
+            )
         content["data"] = Path(content["data"])
-        return RunSettings(**content)
+        return kinds()[kind].of(content)
     except OSError as error:
         raise InputError(
             f"{folder} holds no training run ({path.name}: {error.strerror}); expected the folder "
-            "that `pnp-train denoiser -o` made"
+            f"that {' or '.join(f'`pnp-train {kind} -o`' for kind in kinds())} made"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
@@ -99,44 +176,36 @@ def read_run(folder: Path) -> RunSettings:
         raise InputError(f"{path} is damaged ({error}); restore it or start anew") from error
 
 
-def build_network(config: EulerConfig, seed: int) -> EulerNet:
-    """The network at its first step; the weights follow from the seed.
+def kinds() -> dict[str, type[RunSettings]]:
+    """The kinds of runs by name."""
+    from pnp_recon.training_run_denoiser import DenoiserRun
+    from pnp_recon.training_run_unrolled import UnrolledRun
 
-    Raises:
-        InputError: the configuration cannot be built.
-    """
-    for name in ("channels", "blocks", "width", "hidden", "kernel_size"):
-        if getattr(config, name) < 1:
-            raise InputError(f"{name} is {getattr(config, name)}; expected at least 1")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            return EulerNet(config)
-        except (ValueError, RuntimeError) as error:
-            raise InputError(f"the network cannot be built: {error}") from error
+    return {run.kind: run for run in (DenoiserRun, UnrolledRun)}
 
 
 def start_or_resume(
-    folder: Path,
-    settings: RunSettings,
-    device: str,
-    tick: Callable[[int, int], None] | None = None,
-) -> tuple[DenoiserTrainer, RunSettings]:
-    """Loads the pictures and readies the trainer; a new run gets its `run.json`.
+    folder: Path, settings: RunSettings, device: str, tick: Tick | None = None
+) -> tuple[Trainer, RunSettings]:
+    """Loads the data and readies the trainer; a new run gets its `run.json`.
 
     `settings.description` is filled in for a new run; for one that goes on it is compared with
     what is found.
 
+    Args:
+        folder: of the run.
+        settings: stored ones, or those of a new run.
+        device: "cpu" or "cuda".
+        tick: called with the number of files read so far and their total.
+
     Raises:
-        InputError: as in `load_training_data` and `DenoiserTrainer`, or other pictures than at
-            the start.
+        InputError: the network cannot be built, the data cannot be read or are others than at
+            the start, or the checkpoint is damaged.
     """
-    network = build_network(settings.network, settings.recipe.seed)
-    data = load_training_data(
-        settings.data, settings.network.channels, settings.recipe.patch, settings.hold_out, tick
-    )
+    network = settings.build()
+    data = settings.load(tick)
     if run_file(folder).exists():
-        _check_same_pictures(settings, data)
+        settings.check_same(data.description)
     elif (folder / "checkpoint.pt").exists():
         raise InputError(
             f"{folder} holds a checkpoint without run.json; give another folder, or remove it"
@@ -144,20 +213,7 @@ def start_or_resume(
     else:
         settings = replace(settings, description=data.description)
         write_run(folder, settings)
-    trainer = DenoiserTrainer(
-        network, settings.recipe, data.training, data.validation, folder, device
-    )
-    return trainer, settings
-
-
-def _check_same_pictures(settings: RunSettings, data: TrainingData) -> None:
-    for key in ("sha256_of_sorted_file_hashes", "pictures", "validation_pictures"):
-        if settings.description.get(key) != data.description[key]:
-            raise InputError(
-                f"the pictures in {settings.data} are not those that the run began with "
-                f"({settings.description.get('pictures')} then, {data.description['pictures']} "
-                "now); restore them or start anew in another folder"
-            )
+    return settings.trainer(network, data, folder, device), settings
 
 
 def check_export(out: Path, name: str) -> None:
@@ -177,8 +233,8 @@ def check_export(out: Path, name: str) -> None:
 def export_run(folder: Path, out: Path, name: str | None = None) -> Path:
     """Exports the averaged weights of a run's checkpoint; returns the path of the model card.
 
-    The validation PSNR of the card is that of the exported, certified weights in float32; where
-    the pictures are gone it is the last one of the training, and the card says which.
+    The validation PSNR of the card is that of the exported weights in float32; where the data
+    are gone it is the last one of the training, and the card says which.
 
     Raises:
         InputError: no run, no checkpoint, or a damaged one.
@@ -186,38 +242,10 @@ def export_run(folder: Path, out: Path, name: str | None = None) -> Path:
     """
     settings = read_run(folder)
     state = read_checkpoint(folder / "checkpoint.pt")
-    network = build_network(settings.network, settings.recipe.seed)
+    network = settings.build()
     try:
         network.load_state_dict(state["average"])
     except RuntimeError as error:
         raise InputError(f"the checkpoint in {folder} is not of the network in run.json") from error
     network = network.eval().requires_grad_(False)
-    recipe = settings.recipe
-    levels = recipe.validation_levels()
-    network.certify()
-    psnr, how = dict(state.get("psnr", {})), "during training, uncertified weights"
-    try:
-        data = load_training_data(settings.data, settings.network.channels, 1, settings.hold_out)
-        _check_same_pictures(settings, data)
-        psnr, how = validation_psnr(network, data.validation, levels), "exported weights, float32"
-    except InputError:
-        pass
-    description = settings.description
-    details = {
-        "training": {
-            "recipe": asdict(recipe),
-            "seed": recipe.seed,
-            "steps_done": state["step"],
-            "seconds": round(float(state.get("seconds", 0.0)), 1),
-            "loss": "mean squared error, one noise level a batch, weighted by the expected error",
-            "data": description,
-        },
-        "validation": {
-            "psnr_db": {key: round(value, 3) for key, value in psnr.items()},
-            "measured_on": f"{how}; 128×128 central crops",
-            "held_out": description.get("validation_held_out", False),
-        },
-        "made_with": settings.made_with,
-    }
-    sigma_range = (recipe.sigma_min, recipe.sigma_max)
-    return export(network, out, name or settings.name, sigma_range, details)
+    return settings.export(network, state, out, name or settings.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from operators.base import LinearOperator
 from pnp_recon.errors import InputError
@@ -71,6 +71,7 @@ class UnrolledTrainer(Trainer):
 
     recipe: UnrolledRecipe
     network: UnrolledNetwork
+    average: UnrolledNetwork
 
     def __init__(
         self,
@@ -99,13 +100,33 @@ class UnrolledTrainer(Trainer):
             restored = self.network(self.training.measurements[chosen].to(self.device), self.A)
         return F.mse_loss(restored.float(), truth) / self.scale
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Mean PSNR in dB of the averaged weights over the validation pairs, clipped to [0, 1]."""
-        found = []
-        for y, truth in zip(self.validation.measurements, self.validation.pictures, strict=True):
-            with self.autocast():
-                image = self.average(y[None].to(self.device), self.A)
-            error = F.mse_loss(image.float().clamp(0, 1), truth[None].to(self.device))
-            found.append(float(-10 * torch.log10(error)))
-        return {"psnr_val": sum(found) / len(found)} if found else {}
+        with self.autocast():
+            return validation_psnr(self.average, self.A, self.validation, self.device)
+
+    @torch.no_grad()
+    def sheet(self) -> Tensor | None:
+        """Up to four validation scans: what the network starts from, its picture, truth, error."""
+        from pnp_recon.sample_sheet import SHEET_PICTURES, scan_sheet
+
+        if not len(self.validation):
+            return None
+        y = self.validation.measurements[:SHEET_PICTURES].to(self.device)
+        truth = self.validation.pictures[:SHEET_PICTURES]
+        with self.autocast():
+            restored = torch.cat([self.average(one[None], self.A) for one in y])
+        return scan_sheet(self.average.start(y, self.A), restored.float(), truth)
+
+
+@torch.no_grad()
+def validation_psnr(
+    network: nn.Module, A: LinearOperator, pairs: Pairs, device: str = "cpu"
+) -> dict[str, float]:
+    """Mean PSNR in dB over the pairs, pictures clipped to [0, 1]; empty without pairs."""
+    found = []
+    for y, truth in zip(pairs.measurements, pairs.pictures, strict=True):
+        image = network(y[None].to(device), A)
+        error = F.mse_loss(image.float().clamp(0, 1), truth[None].to(device))
+        found.append(float(-10 * torch.log10(error)))
+    return {"psnr_val": sum(found) / len(found)} if found else {}

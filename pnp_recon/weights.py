@@ -2,21 +2,23 @@
 
 A model is two files: `<name>.safetensors` and `<name>.json`, the card, which says how to build
 the network, what is proven about these very weights, their SHA-256, and how they were made.
-Pickles are never loaded.
+Pickles are never loaded. Denoisers are here, and what all models share; unrolled reconstruction
+networks are in `weights_unrolled`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
+from torch import nn
 
 from pnp_recon import guarantees
 from pnp_recon.denoisers import Denoiser
@@ -24,7 +26,13 @@ from pnp_recon.errors import WeightsError
 from pnp_recon.files import atomic_write, shipped
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 
+Network = TypeVar("Network", bound=nn.Module)
+
 CARD_VERSION = 1
+COMMON_FIELDS = ("card_version", "name", "network", "sha256")
+Kind = Literal["denoiser", "reconstruction"]
+# The network of a model that reconstructs; all others denoise.
+RECONSTRUCTION = "UnrolledNetwork"
 # What `denoiser="auto"` means, by the number of picture channels.
 AUTO = {1: "euler_grey", 3: "euler_colour"}
 
@@ -46,35 +54,62 @@ def export(
 
     Returns:
         The path of the card.
+
+    Raises:
+        ValueError: a group's network without its ties (`EulerNet.plain`), which are its symmetry.
     """
+    if not network.tied:
+        raise ValueError(
+            f"the parameters of this network are no longer tied by {network.group}; export the "
+            "network that was trained, not its plain twin"
+        )
     network = network.cpu().eval()
     bounds = network.certify()
-    guarantee = network.check()
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
-    # The constant also goes into the hashed file: a card that was edited is found out on loading.
-    data = save_safetensors(tensors, {"averagedness": repr(guarantee.averagedness)})
-    atomic_write(folder / f"{name}.safetensors", data)
+    running = network.plain()  # what loading gives: proven is what will run
+    guarantee = running.check()
     card = {
-        "card_version": CARD_VERSION,
-        "name": name,
         "network": network.recipe(),
-        "parameters": sum(p.numel() for p in network.parameters()),
+        **parameter_counts(network),
         "sigma_range_255": [round(level * 255, 6) for level in sigma_range],
-        "sha256": hashlib.sha256(data).hexdigest(),
         "certificate": {
             "averagedness": guarantee.averagedness,
             "lipschitz": guarantee.lipschitz,
             "source": guarantee.source,
             "layer_norm_bounds": bounds,
-            "block_averagedness": [block.averagedness() for block in network.euler_blocks()],
+            "block_averagedness": [block.averagedness() for block in running.euler_blocks()],
             "how": "float64 bound of every layer over all picture sizes; norm rescaled by it",
         },
         **details,
     }
+    # The constant also goes into the hashed file: a card that was edited is found out on loading.
+    proven = {"averagedness": repr(guarantee.averagedness)}
+    return write_model(folder, name, network.state_dict(), card, proven)
+
+
+def write_model(
+    folder: Path,
+    name: str,
+    state: Mapping[str, torch.Tensor],
+    card: Mapping[str, Any],
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Writes weights, then the card with version, name and SHA-256; returns the card's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {key: value.contiguous() for key, value in state.items()}
+    data = save_safetensors(tensors, metadata)
+    atomic_write(folder / f"{name}.safetensors", data)
+    head = {"card_version": CARD_VERSION, "name": name, "sha256": hashlib.sha256(data).hexdigest()}
     path = folder / f"{name}.json"
-    atomic_write(path, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(path, json.dumps({**head, **card}, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def parameter_counts(network: EulerNet) -> dict[str, int]:
+    """Numbers that are learned and, where a group ties them, how many the ordinary twin has."""
+    counts = {"parameters": sum(p.numel() for p in network.parameters())}
+    if network.group.order > 1:
+        counts["parameters_plain"] = sum(p.numel() for p in network.plain().parameters())
+    return counts
 
 
 def find_card(name: str) -> Path:
@@ -92,26 +127,61 @@ def find_card(name: str) -> Path:
     return card
 
 
-def shipped_models() -> list[str]:
-    """Names of the models in the package."""
-    folder = shipped("trained_models")
-    return sorted(card.stem for card in folder.glob("*.json"))
+def shipped_models(kind: Kind | None = None) -> list[str]:
+    """Names of the models in the package, or of those of one kind."""
+    cards = sorted(shipped("trained_models").glob("*.json"))
+    return [card.stem for card in cards if kind is None or model_kind(card) == kind]
+
+
+def model_kind(path: Path) -> Kind:
+    """What the model of a card does.
+
+    Raises:
+        WeightsError: the card cannot be read.
+    """
+    network = read_fields(path).get("network")
+    of_class = network.get("class") if isinstance(network, dict) else None
+    return "reconstruction" if of_class == RECONSTRUCTION else "denoiser"
+
+
+def read_fields(path: Path, needed: Collection[str] = ()) -> dict[str, Any]:
+    """What a model card holds, whatever it is about.
+
+    Args:
+        path: of the card.
+        needed: fields that it must have; if there are any, it must be of this version.
+
+    Raises:
+        WeightsError: it cannot be read, lacks a field, or is of another version.
+    """
+    try:
+        card = json.loads(path.read_text())
+        if not isinstance(card, dict):
+            raise TypeError(f"found a {type(card).__name__}, expected an object")
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"model card {path} cannot be read: {error}") from error
+    missing = set(needed) - set(card)
+    if missing:
+        raise WeightsError(f"model card {path} lacks {', '.join(sorted(missing))}")
+    if needed and card.get("card_version") != CARD_VERSION:
+        raise WeightsError(
+            f"model card {path} has version {card.get('card_version')}, expected {CARD_VERSION}"
+        )
+    return card
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The model card, checked for the fields that loading needs."""
-    try:
-        card: dict[str, Any] = json.loads(path.read_text())
-        needed = {"network", "sha256", "certificate", "sigma_range_255", "name", "card_version"}
-        missing = needed - set(card)
-    except (OSError, ValueError, TypeError) as error:
-        raise WeightsError(f"model card {path} cannot be read: {error}") from error
-    if missing:
-        raise WeightsError(f"model card {path} lacks {', '.join(sorted(missing))}")
-    if card["card_version"] != CARD_VERSION:
+    """The card of a denoiser, checked for the fields that loading needs.
+
+    Raises:
+        WeightsError: it is damaged, or the card of a reconstruction network.
+    """
+    if model_kind(path) == "reconstruction":
         raise WeightsError(
-            f"model card {path} has version {card['card_version']}, expected {CARD_VERSION}"
+            f"{path.stem} is a reconstruction network, not a denoiser: give it to "
+            "weights_unrolled.load_unrolled, to reconstruct(y, A, name) or to pnp-ct --model"
         )
+    card = read_fields(path, {*COMMON_FIELDS, "certificate", "sigma_range_255"})
     try:
         low, high = (float(level) for level in card["sigma_range_255"])
         alpha = float(card["certificate"]["averagedness"])
@@ -131,11 +201,33 @@ def read_card(path: Path) -> dict[str, Any]:
 def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
     """Network and card; the weights' SHA-256 must be the card's.
 
+    A group's network comes as its plain twin, whose filters are put together (`EulerNet.plain`).
+
     Raises:
         WeightsError: if a file is missing, damaged, or does not fit the card.
     """
     path = find_card(name)
     card = read_card(path)
+    kind = card["network"].get("class")
+    if kind != "EulerNet":
+        raise WeightsError(f"model card {path} asks for network {kind!r}, known: EulerNet")
+    network = load_weights(path, card, lambda fields: EulerNet(EulerConfig(**fields)))
+    return network.plain(), card
+
+
+def load_weights(
+    path: Path, card: Mapping[str, Any], make: Callable[[dict[str, Any]], Network]
+) -> Network:
+    """The network of a card with its weights, for use: in evaluation mode, without gradients.
+
+    Args:
+        path: of the card; the weights lie beside it.
+        card: its content.
+        make: the network that the card's "network" describes.
+
+    Raises:
+        WeightsError: the weights are missing or damaged, or do not fit the card.
+    """
     weights = path.with_suffix(".safetensors")
     try:
         data = weights.read_bytes()
@@ -147,17 +239,14 @@ def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
             f"weights {weights} are damaged or not those of the card: SHA-256 {found[:12]}…, "
             f"expected {card['sha256'][:12]}…; fetch them again"
         )
-    fields = dict(card["network"])
-    kind = fields.pop("class", None)
-    if kind != "EulerNet":
-        raise WeightsError(f"model card {path} asks for network {kind!r}, known: EulerNet")
+    fields = {key: value for key, value in card["network"].items() if key != "class"}
     try:
-        network = EulerNet(EulerConfig(**fields))
+        network = make(fields)
         network.load_state_dict(load_safetensors(data))
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         raise WeightsError(f"weights {weights} do not fit their card: {line}") from error
-    return network.eval().requires_grad_(False), card
+    return network.eval().requires_grad_(False)
 
 
 def load_denoiser(

@@ -16,7 +16,7 @@ from pnp_recon.denoisers import attained_ratio
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
 from pnp_recon.networks.euler import EulerNet
-from pnp_recon.weights import load_network
+from pnp_recon.weights import load_network, parameter_counts
 
 # Relative difference between card and recomputation that rounding may cause (eigenvalue solvers
 # of other machines); a real difference is far above it.
@@ -106,9 +106,9 @@ def check_model(name: str, attack_steps: int = 30) -> ModelCheck:
         rows.append(_row("network, Lipschitz", claim, constant, quotient))
         # N is α-averaged exactly if R = (N − (1−α)I)/α is 1-Lipschitz.
         rows.append(_row("(N−(1−α)I)/α, Lipschitz", 1.0, 1.0, reflected))
-    count = sum(parameter.numel() for parameter in network.parameters())
-    if card.get("parameters", count) != count:
-        problems.append(f"parameters: {card['parameters']} in the card, {count} in the weights")
+    for key, count in parameter_counts(EulerNet(network.config)).items():
+        if card.get(key, count) != count:
+            problems.append(f"{key}: {card[key]} in the card, {count} in the weights")
     problems += [f"{row.what}: {row.problem}" for row in rows if row.problem]
     return ModelCheck(card["name"], rows, problems)
 

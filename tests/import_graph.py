@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "fidelity",
             "proximal",
             "denoisers",
+            "learned*",
             "weights*",
             "training*",
             "sample_sheet",

@@ -183,6 +183,13 @@ def test_export_works_where_the_pictures_are_gone(pictures, tmp_path):
     assert card["validation"]["psnr_db"]["psnr_5"] > 20
 
 
+def test_a_denoiser_of_a_group_takes_the_lifting_into_its_fields(pictures, tmp_path):
+    assert start(pictures, tmp_path / "run", "--group", "C4", "--steps", "1") == 0
+    network = json.loads((tmp_path / "run" / "run.json").read_text())["network"]
+    assert (network["group"], network["lifting"]) == ("C4", "unshuffle")
+    assert main(["denoiser", "-o", str(tmp_path / "run"), "--group", "C4", "-q"]) == 0
+
+
 # --- check -----------------------------------------------------------------------------------
 
 

@@ -20,12 +20,12 @@ from pnp_recon.errors import InputError
 from pnp_recon.images import read_picture, write_picture
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.sample_sheet import sample_sheet, write_sample_sheet
+from pnp_recon.sample_sheet import sample_sheet, write_sheet
 from pnp_recon.training import Progress, read_checkpoint
 from pnp_recon.training_data import held_out, load_training_data
 from pnp_recon.training_denoiser import DenoiserTrainer
 from pnp_recon.training_recipe import DenoiserRecipe, learning_rate_factor, random_patches
-from pnp_recon.training_run import build_network
+from pnp_recon.training_run_denoiser import build_network
 from pnp_recon.training_validation import centre_crop, refreshed, validation_psnr
 
 TINY = EulerConfig(width=8, hidden=8, blocks=2)
@@ -351,7 +351,7 @@ def test_sample_sheet_shows_clean_noisy_denoised(tmp_path):
     assert 0.01 < float((cells[:, :, 1] - clean).std()) < 0.06
     assert bool((cells[:, :, 2] == 0.25).all())
     assert bool((sheet[0, :, 18:22, :16] == 1).all())  # a small picture is centred on white
-    write_sample_sheet(tmp_path / "new" / "sheet.png", Grey(), images, (0.05, 0.1))
+    write_sheet(tmp_path / "new" / "sheet.png", sheet)
     assert read_picture(tmp_path / "new" / "sheet.png").pixels.shape[1] == 3
     with pytest.raises(InputError, match="at least one picture"):
         sample_sheet(Grey(), [], (0.1,))

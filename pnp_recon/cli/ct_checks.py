@@ -74,6 +74,7 @@ def check_pairs(options: CtOptions) -> None:
         "--weighted": options.weighted or None,
     }
     _refuse(not method.has_prior, f"--method {method.value}", of_prior)
+    _refuse(options.model is not None, "--model", {"--weighted": options.weighted or None})
     classical = options.solver.value in ("landweber", "sirt", "cgls")
     solver = f"--solver {options.solver.value}"
     _refuse(classical, solver, {"--weighted": options.weighted or None})

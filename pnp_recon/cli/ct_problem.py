@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from operators import hounsfield
 from pnp_recon import guarantees, weights
 from pnp_recon.cli.ct_data import Measurement, measured, on_device, simulated
 from pnp_recon.cli.ct_geometry import describe
@@ -50,7 +51,9 @@ def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
     found = on_device(found, session)
     A, y = found.A, found.y
     direct = _fbp(found, options)
-    view = choose_view(found, direct, options)
+    model = session.learned()
+    trained = None if model is None else model.trained_on.window_hu
+    view = choose_view(found, direct, options, trained)
     window = view.window
     start = window.to_unit(direct)
     truth = None if found.truth is None else window.to_unit(found.truth)
@@ -70,6 +73,10 @@ def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
         lines=_lines(found, view, picture, count),
         warnings=(*found.warnings, *outside(found, direct, view, options)),
         physics=_physics(found, view, options),
+        facts={
+            "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
+            "incident": options.photons or options.incident,
+        },
         model=MODEL if MODEL in weights.shipped_models() else weights.AUTO[1],
     )
     return _with_method(problem, found, start, view, options)
@@ -102,7 +109,7 @@ def _with_method(
             limits={"max_iter": EARLY[classical], "early": True},
         )
     weighted = found.weights is not None if options.weighted is None else options.weighted
-    if not weighted:
+    if not weighted or options.model is not None:
         return _in_parts(replace(problem, arguments={"start": start.clamp(0, 1)}), None)
     if found.weights is None:
         raise InputError(

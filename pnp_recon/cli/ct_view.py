@@ -61,13 +61,33 @@ class View:
         return hounsfield(slices) if self.in_hounsfield else slices
 
 
-def choose_view(found: Measurement, direct: Tensor, options: CtOptions) -> View:
-    """The window of --window, the medical one, or one found in the back-projection `direct`.
+def choose_view(
+    found: Measurement,
+    direct: Tensor,
+    options: CtOptions,
+    trained: tuple[float, float] | None = None,
+) -> View:
+    """The window of --window, that of --model, the medical one, or one found in the slice.
+
+    Args:
+        found: the measurement.
+        direct: its back-projection.
+        options: what the user asked for.
+        trained: the window in HU that the network of --model was trained for.
 
     Raises:
         InputError: Hounsfield units without lengths in mm.
     """
     limits = options.window_limits
+    if trained is not None:
+        if found.length != "mm":
+            raise InputError(
+                "--model names a network for values in HU, which needs lengths in mm; give "
+                "--detector-mm, or --geometry with it"
+            )
+        if limits is None:
+            own = hounsfield_window(*trained)
+            limits = trained if options.in_hounsfield else (own.low, own.high)
     if options.in_hounsfield:
         if found.length != "mm":
             raise InputError(
@@ -100,7 +120,8 @@ def _found_window(found: Measurement) -> Window:
 
 def outside(found: Measurement, direct: Tensor, view: View, options: CtOptions) -> tuple[str, ...]:
     """A warning where a window cuts off much of the truth, or of the back-projection."""
-    if found.truth is None and options.window is None and not view.in_hounsfield:
+    given = options.window is not None or options.model is not None or view.in_hounsfield
+    if found.truth is None and not given:
         return ()  # the window was made for it
     values = view.window.to_unit(direct if found.truth is None else found.truth)
     # A back-projection is noisy: only what is far out counts.

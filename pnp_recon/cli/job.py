@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pnp_recon.cli.command import Command
 from pnp_recon.cli.live import LiveLine
+from pnp_recon.cli.model import model_warnings
 from pnp_recon.cli.options import Options
 from pnp_recon.cli.plan import Job, check_places
 from pnp_recon.cli.problem import Problem, Session
@@ -20,6 +21,7 @@ from pnp_recon.cli.solve import Prior, choose_prior, prior_record, solve
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import CertificateError
 from pnp_recon.files import atomic_write
+from pnp_recon.learned import LearnedReconstruction
 from pnp_recon.metrics import psnr, ssim
 from pnp_recon.report import (
     Quality,
@@ -67,6 +69,8 @@ def run_job(
     for line in (*problem.lines, f"noise: {problem.noise_in_words}"):
         say(line)
     prior = choose_prior(problem, session)
+    if isinstance(prior, LearnedReconstruction):
+        say(f"model: {prior.name}, trained for {prior.trained_on}")
     prepared = time.perf_counter()
     live.stage("starting")
     solution, track = _solve(problem, prior, options, live)
@@ -77,7 +81,8 @@ def run_job(
             "was written"
         )
     run = replace(_as_run(job, problem, prior, solution, session), psnr_track=track)
-    notes = (*problem.warnings, *problem.write(job.target, solution.image))
+    warnings = (*problem.warnings, *model_warnings(problem, session))
+    notes = (*warnings, *problem.write(job.target, solution.image))
     timings = {
         "prepare": prepared - begin,
         "reconstruct": solved - prepared,
@@ -131,7 +136,7 @@ def _as_run(
         noise_level=problem.noise_level,
         noise_origin=problem.noise_origin,
         noise_words=problem.noise_words,
-        denoiser_sha256=prior.card.get("sha256") if isinstance(prior, Denoiser) else None,
+        denoiser_sha256=_sha256(prior),
         files=problem.files,
         output=job.target,
         before=_quality(degraded, truth),
@@ -142,6 +147,13 @@ def _as_run(
         simulated=session.options.simulate,
         linear_light=problem.linear_light,
     )
+
+
+def _sha256(prior: Prior) -> str | None:
+    """Of the weights, where the prior has any."""
+    if isinstance(prior, Denoiser | LearnedReconstruction):
+        return prior.card.get("sha256")
+    return None
 
 
 def _quality(picture: Tensor, truth: Tensor | None) -> Quality | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -48,6 +49,8 @@ THEOREMS: dict[str, str] = {
     "least-squares solution (Gregor & Benson 2008)",
     "cgls": "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",
 }
+
+UNROLLED = "no guarantee: a fixed number of iterations; equivariance of its maps is measured"
 
 _SAFEGUARD = "any averaged map plus errors of a finite sum: converges like the plain iteration "
 _SAFEGUARD += "(Combettes 2001; Bauschke & Combettes 2017, Prop. 5.34)"
@@ -173,28 +176,58 @@ def _regularisers() -> list[Entry]:
 
 def _denoisers() -> list[Entry]:
     from pnp_recon.denoisers import Denoiser, wrap
+    from pnp_recon.learned import LearnedReconstruction
     from pnp_recon.weights import load_denoiser
+    from pnp_recon.weights_unrolled import load_unrolled
 
     return [
         Entry("load_denoiser(name or path)", _summary(load_denoiser), "that of the model, below"),
         Entry("Denoiser(function, name, guarantee)", _summary(Denoiser), "as declared"),
         Entry("wrap(function)", _summary(wrap), "no guarantee, unless one is declared"),
+        Entry("load_unrolled(name or path)", _summary(load_unrolled), UNROLLED),
+        Entry(
+            "LearnedReconstruction(network, name, trained_on)",
+            _summary(LearnedReconstruction),
+            UNROLLED,
+        ),
     ]
 
 
 def _models() -> list[Entry]:
-    from pnp_recon.guarantees import averaged
-    from pnp_recon.weights import find_card, read_card, shipped_models
+    from pnp_recon.weights import find_card, model_kind, shipped_models
 
-    entries = []
-    for name in shipped_models():
-        card = read_card(find_card(name))
-        network, proven = card["network"], card["certificate"]
-        low, high = card["sigma_range_255"]
-        channels = {1: "grey", 3: "colour"}.get(network.get("channels"), "any")
-        what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
-        entries.append(Entry(name, what, str(averaged(proven["averagedness"], proven["source"]))))
-    return entries
+    cards = [find_card(name) for name in shipped_models()]
+    return [
+        _unrolled_model(card) if model_kind(card) == "reconstruction" else _denoising_model(card)
+        for card in cards
+    ]
+
+
+def _denoising_model(path: Path) -> Entry:
+    from pnp_recon.guarantees import averaged
+    from pnp_recon.weights import read_card
+
+    card = read_card(path)
+    network, proven = card["network"], card["certificate"]
+    low, high = card["sigma_range_255"]
+    channels = {1: "grey", 3: "colour"}.get(network.get("channels"), "any")
+    if network.get("group", "C1") != "C1":
+        channels += f", commutes with {network['group']}"
+    what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
+    return Entry(card["name"], what, str(averaged(proven["averagedness"], proven["source"])))
+
+
+def _unrolled_model(path: Path) -> Entry:
+    from pnp_recon.learned_domain import TrainedOn
+    from pnp_recon.weights_unrolled import read_unrolled_card
+
+    card = read_unrolled_card(path)
+    network = card["network"]
+    what = (
+        f"{network.get('class')}, {network.get('scheme')}, group {network.get('group')}, "
+        f"{network.get('depth')} iterations, for {TrainedOn.from_dict(card['trained_on'])}"
+    )
+    return Entry(card["name"], what, card["guarantee"])
 
 
 def _summary(thing: Any) -> str:

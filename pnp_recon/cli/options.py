@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 import typer
 
 from pnp_recon.cli.common import package_version, parse_level, parse_positive
+from pnp_recon.cli.model import check_model_options
 from pnp_recon.errors import InputError
 
 
@@ -103,6 +104,11 @@ DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",
     help="A shipped model, a model file, or auto (by grey or colour).",
 )]  # fmt: skip
+ModelOption = Annotated[str | None, typer.Option(
+    "--model", metavar="NAME|PATH",
+    help="A trained reconstruction network instead of solver and denoiser; nothing is proven "
+    "about it. pnp-recon list shows what each is for.",
+)]  # fmt: skip
 Solver = Annotated[SolverName, typer.Option("--solver", help="The iteration.")]
 AccelerationOption = Annotated[Acceleration, typer.Option(
     "--acceleration",
@@ -166,6 +172,7 @@ class RunOptions:
     reference: Reference = None
     method: MethodOption = Method.pnp
     denoiser: DenoiserOption = "auto"
+    model: ModelOption = None
     solver: Solver = SolverName.auto
     acceleration: AccelerationOption = Acceleration.auto
     strength: Strength = "auto"
@@ -215,6 +222,7 @@ class RunOptions:
         """
         if self.sigma is not None:
             parse_level(self.sigma)
+        check_model_options(self)
         parse_positive(self.strength, "--strength")
         weight = parse_positive(self.weight, "--weight")
         is_tv = self.method == Method.tv

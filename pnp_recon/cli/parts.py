@@ -17,6 +17,7 @@ from pnp_recon.solvers import Certificate, History, Look, Observation, Solution,
 # The worst comes last.
 _SEVERITY = (
     Status.DIRECT,
+    Status.FIXED_DEPTH,
     Status.CONVERGED,
     Status.EARLY_STOP,
     Status.ITERATION_LIMIT,

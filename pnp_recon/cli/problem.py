@@ -14,22 +14,24 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon import weights
+from pnp_recon import weights, weights_unrolled
 from pnp_recon.cli.common import choose_device
 from pnp_recon.cli.options import Options, Precision
 from pnp_recon.denoisers import Denoiser
+from pnp_recon.learned import LearnedReconstruction
 from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
 from pnp_recon.solvers import Solution
 
 
 @dataclass
 class Session(Generic[Options]):
-    """Options, device, precision, and denoisers once loaded."""
+    """Options, device, precision, and networks once loaded."""
 
     options: Options
     device: torch.device = field(init=False)
     dtype: torch.dtype = field(init=False)
     denoisers: dict[str, Denoiser] = field(default_factory=dict)
+    _learned: LearnedReconstruction | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.device = choose_device(self.options.device)
@@ -46,6 +48,15 @@ class Session(Generic[Options]):
                 name, device=str(self.device), dtype=self.dtype
             )
         return self.denoisers[name]
+
+    def learned(self) -> LearnedReconstruction | None:
+        """The reconstruction network that --model names, if it names one."""
+        name = self.options.model
+        if self._learned is None and name is not None:
+            self._learned = weights_unrolled.load_unrolled(
+                name, device=str(self.device), dtype=self.dtype
+            )
+        return self._learned
 
     def tensor(self, values: Tensor) -> Tensor:
         return values.to(self.device, self.dtype)
@@ -77,6 +88,8 @@ class Problem:
             `reconstruct`.
         model: what `--denoiser auto` means; None: the shipped model for the channels.
         arguments: more keyword arguments of `reconstruct`.
+        facts: keyword arguments of `LearnedReconstruction.check`: what a network may have been
+            trained for besides A.
         limits: what --tol, --max-iter and --time-limit mean where they are not given.
         parts: the same problem in several, y and arguments split along the batch; they are solved
             one after the other.
@@ -102,6 +115,7 @@ class Problem:
     solver: str | None = None
     model: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[Problem, ...] = ()
     solve: Callable[[], Solution] | None = None

@@ -11,27 +11,33 @@ from typing import Any
 
 from pnp_recon import guarantees
 from pnp_recon.cli.common import parse_positive
+from pnp_recon.cli.model import chosen_model
 from pnp_recon.cli.options import Method, Options, RunOptions, SolverName
 from pnp_recon.cli.parts import in_parts
 from pnp_recon.cli.problem import Problem, Session
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import CertificateError, StepSizeError
 from pnp_recon.fidelity import LeastSquares
+from pnp_recon.learned import LearnedReconstruction
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.report import RegulariserRecord
 from pnp_recon.solvers import ALGEBRAIC, Look, Solution, Stopping
 
-Prior = Denoiser | Regulariser | None
+Prior = Denoiser | Regulariser | LearnedReconstruction | None
 
 
 def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
-    """What --method, --solver and --denoiser ask for; None: no prior at all.
+    """What --method, --solver, --denoiser and --model ask for; None: no prior at all.
 
     Raises:
-        CertificateError: one is required, and the denoiser rules it out before the run.
+        CertificateError: one is required, and the network rules it out before the run.
+        InputError: the network of --model is for another measurement.
     """
     options = session.options
+    model = chosen_model(problem, session)
+    if model is not None:
+        return model
     if problem.solve is not None or _solver(problem, options) in ALGEBRAIC:
         return None
     if options.method == Method.tv:
@@ -70,6 +76,8 @@ def solve(
         return problem.solve()
     if problem.parts:
         return in_parts(problem.parts, look, lambda part, see: solve(part, prior, options, see))
+    if isinstance(prior, LearnedReconstruction):
+        return reconstruct(problem.y, problem.A, prior, callback=look)
     limits = {"tol": options.tol, "max_iter": options.max_iter, "time_limit": options.time_limit}
     given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
     given = {**problem.limits, **given}
@@ -99,9 +107,9 @@ def _solver(problem: Problem, options: RunOptions) -> str:
     return problem.solver or "auto" if is_open else options.solver.value
 
 
-def prior_record(prior: Prior) -> Denoiser | RegulariserRecord:
+def prior_record(prior: Prior) -> Denoiser | RegulariserRecord | LearnedReconstruction:
     """The prior as reports describe it."""
-    if isinstance(prior, Denoiser):
+    if isinstance(prior, Denoiser | LearnedReconstruction):
         return prior
     if prior is None:
         nothing = guarantees.none("no prior: an early stop is the only regularisation")

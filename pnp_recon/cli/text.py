@@ -105,6 +105,7 @@ def as_json(result: Result) -> dict[str, Any]:
             "operator": run.operator.name,
             "boundary": run.boundary,
             "denoiser": run.denoiser.name,
+            "prior_kind": run.prior_kind,
             "method": run.options.get("method"),
             "solver": solution.solver,
             "parameters": solution.parameters,

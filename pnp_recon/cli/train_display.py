@@ -13,13 +13,9 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pnp_recon.sample_sheet import write_sample_sheet
+from pnp_recon.sample_sheet import write_sheet
 from pnp_recon.training import Progress as LogLine
-from pnp_recon.training_denoiser import DenoiserTrainer
-from pnp_recon.training_validation import refreshed
-
-# Rows of a sample sheet.
-SHEET_PICTURES = 4
+from pnp_recon.training import Trainer
 
 
 class Interruption:
@@ -65,7 +61,7 @@ class TrainingDisplay:
         tensorboard: write events if TensorBoard can be imported.
     """
 
-    def __init__(self, trainer: DenoiserTrainer, quiet: bool, tensorboard: bool) -> None:
+    def __init__(self, trainer: Trainer, quiet: bool, tensorboard: bool) -> None:
         self.trainer = trainer
         self.console = Console(stderr=True, quiet=quiet)
         self.bar = Progress(
@@ -116,16 +112,10 @@ class TrainingDisplay:
             for key, value in line.psnr.items():
                 self.events.add_scalar(key, value, line.step)
             self.events.flush()
-        trainer = self.trainer
-        if trainer.validation:
-            path = trainer.folder / "samples" / f"step_{line.step:07d}.png"
-            write_sample_sheet(
-                path,
-                refreshed(trainer.average),
-                trainer.validation[:SHEET_PICTURES],
-                trainer.recipe.validation_levels(),
-                trainer.device,
-            )
+        sheet = self.trainer.sheet()
+        if sheet is not None:
+            path = self.trainer.folder / "samples" / f"step_{line.step:07d}.png"
+            write_sheet(path, sheet)
 
 
 def _words(psnr: dict[str, float]) -> str:

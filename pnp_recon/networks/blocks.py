@@ -62,11 +62,17 @@ class EulerBlock(nn.Module):
         self.register_buffer("vector", vector / vector.norm())
         self.register_buffer("norm", torch.tensor(1.0))
         self.register_buffer("margin", torch.tensor(1.0))
-        for _ in range(5):
-            self._estimate()
+        self.settle()
 
-    def _estimate(self) -> Tensor:
-        estimate, vector = power_step(self.weight, self.vector)
+    def settle(self, steps: int = 5) -> None:
+        """Brings the norm's estimate up to filters that were set from outside."""
+        with torch.no_grad():
+            for _ in range(steps):
+                self._estimate()
+
+    def _estimate(self, weight: Tensor | None = None) -> Tensor:
+        weight = self.weight if weight is None else weight
+        estimate, vector = power_step(weight, self.vector)
         estimate = estimate * self.margin
         with torch.no_grad():
             self.vector.copy_(vector)
@@ -89,9 +95,10 @@ class EulerBlock(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Features (B, C, H, W) and noise levels (B,) or (1,) to features (B, C, H, W)."""
-        norm = self._estimate() if self.training else self.norm
-        weight = self.weight / norm
-        pad = self.weight.shape[-1] // 2
+        filters = self.weight  # once: tied filters are put together at every access
+        norm = self._estimate(filters) if self.training else self.norm
+        weight = filters / norm
+        pad = filters.shape[-1] // 2
         level = torch.log(sigma / SIGMA_CENTRE)
         powers = torch.stack([torch.ones_like(level), level, level**2], 1)
         scale = sigma[:, None] * torch.exp(powers @ self.threshold)

@@ -2,6 +2,13 @@
 
 N_σ(x) = c + Qᵀ (Φ_m ∘ … ∘ Φ_1) Q (x − c): each block averaged, the lifting isometric, the shift
 a translation; so N_σ is averaged for every noise level and every picture size.
+
+With a group other than C1 it also commutes with the group's turns and flips of the picture:
+Q carries 2×2 pixel blocks into regular fields, with which the tied blocks commute. An odd side has
+to be padded to an even one, and whichever end is padded, a flip would notice; so the network is
+the mean over both ends of each odd side. A flip permutes the terms of that mean. Each term is
+averaged with the same constant (the padding is isometric, its transpose the crop), and so is their
+mean (Bauschke & Combettes 2017, Prop. 4.42).
 """
 
 from __future__ import annotations
@@ -9,11 +16,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting
+from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting, padding_average
 from pnp_recon.networks.blocks import EulerBlock
-from pnp_recon.networks.lifting import lifting
+from pnp_recon.networks.equivariant.groups import Group
+from pnp_recon.networks.lifting import even_paddings, lifting
+from pnp_recon.networks.tied_blocks import Ties, plain_state, tie_block
 
 # Mid-grey goes to zero, so that the zero padding of the convolutions is no dark frame.
 SHIFT = 0.5
@@ -21,7 +31,11 @@ SHIFT = 0.5
 
 @dataclass(frozen=True)
 class EulerConfig:
-    """What builds an `EulerNet`; stored in the model card."""
+    """What builds an `EulerNet`; stored in the model card.
+
+    `group` is C1 (none), C2, C4, D1, D2 or D4: what the network commutes with. Other groups than
+    C1 need the lifting "unshuffle", and `width` and `hidden` multiples of the group's order.
+    """
 
     channels: int = 1
     width: int = 64
@@ -30,31 +44,71 @@ class EulerConfig:
     kernel_size: int = 3
     activation: str = "clip"
     lifting: str = "haar"
+    group: str = "C1"
 
 
 class EulerNet(nn.Module):
     """Averaged denoising network; `forward(x, sigma)` with x (B, C, H, W) in [0, 1].
 
     `sigma` is a noise level in (0, 1], a float or a tensor of shape (1,) or (B,).
+
+    Args:
+        config: what to build.
+        tied: False leaves the blocks of a group's network free; see `plain`.
+
+    Raises:
+        ValueError: an unknown group, activation or lifting, or a width that does not fit.
     """
 
-    def __init__(self, config: EulerConfig) -> None:
+    def __init__(self, config: EulerConfig, *, tied: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.lifting = lifting(config.lifting, config.channels, config.width)
+        self.group = Group.named(config.group)
+        self.lifting = lifting(config.lifting, config.channels, config.width, self.group)
         self.blocks = nn.ModuleList(
             EulerBlock(config.width, config.hidden, config.kernel_size, config.activation)
             for _ in range(config.blocks)
         )
+        self.tied = tied or self.group.order == 1
+        if self.group.order > 1 and tied:
+            ties = Ties.of(self.group, config.width, config.hidden, config.kernel_size)
+            for block in self.euler_blocks():
+                tie_block(block, ties)
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1)
-        z = self.lifting.lift(x - SHIFT)
+        shifted = x - SHIFT
+        height, width = x.shape[-2:]
+        if self.group.order == 1 or height % 2 == width % 2 == 0:
+            return self._centred(shifted, level) + SHIFT
+        paddings = even_paddings(height, width)
+        total = torch.zeros_like(shifted)
+        for left, right, top, bottom in paddings:
+            out = self._centred(F.pad(shifted, (left, right, top, bottom)), level)
+            total = total + out[..., top : top + height, left : left + width]
+        return total / len(paddings) + SHIFT
+
+    def _centred(self, x: Tensor, level: Tensor) -> Tensor:
+        """N_σ without the shift."""
+        z = self.lifting.lift(x)
         if x.device.type == "cpu" or x.is_cuda:
             z = z.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             z = block(z, level)
-        return self.lifting.lower(z, (x.shape[-2], x.shape[-1])) + SHIFT
+        return self.lifting.lower(z, (x.shape[-2], x.shape[-1]))
+
+    def plain(self) -> EulerNet:
+        """The same map without ties: a group's filters and biases put together once.
+
+        For inference, at the cost of the ordinary network. Without ties it is this very network.
+        """
+        if self.group.order == 1 or not self.tied:
+            return self
+        weight = self.euler_blocks()[0].weight
+        free = EulerNet(self.config, tied=False).to(weight.device, weight.dtype)
+        for block, tied in zip(free.euler_blocks(), self.euler_blocks(), strict=True):
+            block.load_state_dict(plain_state(tied))
+        return free.train(self.training).requires_grad_(weight.requires_grad)
 
     def euler_blocks(self) -> list[EulerBlock]:
         return [block for block in self.blocks if isinstance(block, EulerBlock)]
@@ -71,7 +125,9 @@ class EulerNet(nn.Module):
         """
         source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024)"
         parts = [averaged(block.averagedness(), source) for block in self.euler_blocks()]
-        return isometric_lifting(compose(*parts))
+        whole = isometric_lifting(compose(*parts))
+        # On odd sides the mean over the paddings; it leaves the constant as it is.
+        return whole if self.group.order == 1 else padding_average(whole)
 
     def recipe(self) -> dict[str, object]:
         return {"class": "EulerNet", **asdict(self.config)}

@@ -14,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from pnp_recon.networks.equivariant.filters import pixel_blocks
+from pnp_recon.networks.equivariant.groups import Group
+
 
 class Lifting(nn.Module):
     """Base: maps (B, C, H, W) to features and back, with lower(lift(x)) = x.
@@ -32,6 +35,12 @@ class Lifting(nn.Module):
 
     def channels_out(self, channels: int) -> int:
         raise NotImplementedError
+
+
+def mix_channels(z: Tensor, matrix: Tensor) -> Tensor:
+    """The matrix (n, m) on every m neighbouring channels of z (B, C·m, H, W)."""
+    parts = z.unflatten(1, (-1, matrix.shape[1]))
+    return torch.einsum("ij,bcjhw->bcihw", matrix.to(z.dtype), parts).flatten(1, 2)
 
 
 class ChannelPadding(Lifting):
@@ -68,6 +77,50 @@ class PixelUnshuffle(Lifting):
         return 4 * channels
 
 
+class BlockField(Lifting):
+    """2×2 pixel blocks as regular fields: turning the picture permutes the channels of a field.
+
+    A group of turns by 90° and flips permutes the four pixels of a block, each orbit of them in
+    a field of its own: channel g of the field holds the pixel to which g moves the first pixel p₀
+    of the orbit, over √s,
+
+        E[g, p] = 1/√s if g p₀ = p, else 0,    s = |G| / |orbit|.
+
+    Each pixel stands in s channels, so EᵀE = I, and ρ(h)E = E π(h) for the regular representation
+    ρ and the permutation π of the pixels. C4 and D4 have one orbit, hence one field for each
+    picture channel; C1 has four and is `PixelUnshuffle`.
+
+    Raises:
+        ValueError: the group does not map the pixel grid onto itself.
+    """
+
+    factor = 2
+
+    matrix: Tensor
+
+    def __init__(self, group: Group) -> None:
+        super().__init__()
+        orbits = pixel_blocks(group, 2)
+        moved = [orbit.matrices[:, :, 0] @ orbit.functions.flatten(1) for orbit in orbits]
+        self.register_buffer("matrix", torch.cat(moved), False)
+
+    def _embedding(self, dtype: torch.dtype) -> Tensor:
+        # The roots in the precision of use: EᵀE = I to its rounding, wherever the buffer has been.
+        matrix = self.matrix.to(dtype)
+        return matrix / matrix.sum(0).sqrt()
+
+    def lift(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return mix_channels(F.pixel_unshuffle(x, 2), self._embedding(x.dtype))
+
+    def lower(self, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            return F.pixel_shuffle(mix_channels(z, self._embedding(z.dtype).T), 2)
+
+    def channels_out(self, channels: int) -> int:
+        return len(self.matrix) * channels
+
+
 class Haar(Lifting):
     """Orthonormal 2×2 Haar transform: a mean and three details for each channel."""
 
@@ -80,15 +133,11 @@ class Haar(Lifting):
         signs = [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
         self.register_buffer("matrix", 0.5 * torch.tensor(signs, dtype=torch.float64), False)
 
-    def _rotate(self, z: Tensor, matrix: Tensor) -> Tensor:
-        blocks = z.unflatten(1, (-1, 4))
-        return torch.einsum("ij,bcjhw->bcihw", matrix.to(z.dtype), blocks).flatten(1, 2)
-
     def lift(self, x: Tensor) -> Tensor:
-        return self._rotate(F.pixel_unshuffle(x, 2), self.matrix)
+        return mix_channels(F.pixel_unshuffle(x, 2), self.matrix)
 
     def lower(self, z: Tensor) -> Tensor:
-        return F.pixel_shuffle(self._rotate(z, self.matrix.T), 2)
+        return F.pixel_shuffle(mix_channels(z, self.matrix.T), 2)
 
     def channels_out(self, channels: int) -> int:
         return 4 * channels
@@ -168,8 +217,50 @@ LIFTINGS: dict[str, Callable[[int, int], list[Lifting]]] = {
 }
 
 
-def lifting(name: str, channels: int, width: int) -> Chain:
-    """The registered lifting `name` from `channels` picture channels to `width` features."""
+# The liftings into regular fields of a group. Haar's details and learned mixtures are none.
+FIELD_LIFTINGS: dict[str, Callable[[int, int, Group], list[Lifting]]] = {
+    "unshuffle": lambda c, w, group: _fields(BlockField(group), group, c, w),
+}
+
+
+def _fields(first: Lifting, group: Group, channels: int, width: int) -> list[Lifting]:
+    if width % group.order:
+        raise ValueError(
+            f"width {width} is no multiple of {group.order}, the channels of a field of {group}"
+        )
+    return [first, *_pad(first.channels_out(channels), width)]
+
+
+def lifting(name: str, channels: int, width: int, group: Group | None = None) -> Chain:
+    """The registered lifting `name` from `channels` picture channels to `width` features.
+
+    With a group of more than one element the features are regular fields.
+
+    Raises:
+        ValueError: an unknown name, one without fields, or a width that does not fit.
+    """
     if name not in LIFTINGS:
         raise ValueError(f"unknown lifting {name!r}; known: {', '.join(LIFTINGS)}")
-    return Chain(*LIFTINGS[name](channels, width))
+    if group is None or group.order == 1:
+        return Chain(*LIFTINGS[name](channels, width))
+    if not group.on_grid:
+        raise ValueError(
+            f"{group} turns the pixel grid off itself; take C2, C4, D1, D2 or D4, or C1 for none"
+        )
+    if name not in FIELD_LIFTINGS:
+        raise ValueError(
+            f"the features of lifting {name!r} are no regular fields of {group}; "
+            f"known: {', '.join(FIELD_LIFTINGS)}"
+        )
+    return Chain(*FIELD_LIFTINGS[name](channels, width, group))
+
+
+def even_paddings(height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """The ways (left, right, top, bottom) of making both sides even with one row or column.
+
+    One for even sides, two for one odd side, four for two: flips and turns of the picture only
+    change their order.
+    """
+    across = [(0, 1), (1, 0)] if width % 2 else [(0, 0)]
+    down = [(0, 1), (1, 0)] if height % 2 else [(0, 0)]
+    return [(*sides, *ends) for ends in down for sides in across]

@@ -10,6 +10,7 @@ why the whole network is *not* equivariant where the operator is not.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from operators.base import LinearOperator
+from pnp_recon.errors import InputError
 from pnp_recon.networks.equivariant import Fields, Group, GroupConv, regulars, scalars
 
 SCHEMES = ("proximal-gradient", "primal-dual")
@@ -41,8 +43,8 @@ class UnrolledConfig:
         shared: one proximal map for all iterations instead of one each.
         start: "guess" (`A.initial_guess(y)`: filtered back-projection for a ray transform) or
             "zero".
-        gradient: "adjoint", Aᵀ(Ax − y)/‖A‖² with the proven bound of ‖A‖, or "filtered", the same
-            residual through `A.fbp`.
+        gradient: "adjoint", Aᵀ(Ax − y)/‖A‖² with the proven bound of ‖A‖, or "filtered", the
+            residual through `A.filtered_adjoint`: for a ray transform about its inverse.
         steps: "learned" step sizes, one an iteration, or "fixed" at 1/‖A‖².
         filters: see `GroupConv`; None: all filters there are, or harmonic ones for C8, D8, ...
     """
@@ -158,15 +160,22 @@ class UnrolledNetwork(nn.Module):
         """Measurements (B, *A.measurement_shape) to pictures (B, *A.image_shape).
 
         Raises:
-            ValueError: the operator's pictures have other channels, or it has no filtered
-                back-projection where the configuration wants one.
+            InputError: see `iterates`.
         """
-        if A.image_shape[0] != self.config.channels:
-            raise ValueError(
-                f"the network is for pictures with {self.config.channels} channels; "
-                f"'{A.name}' has {A.image_shape[0]}"
-            )
+        *_, x = self.iterates(y, A)
+        return x
+
+    def iterates(self, y: Tensor, A: LinearOperator) -> Iterator[Tensor]:
+        """The start and the picture after each iteration, `depth` + 1 in all; as `forward`.
+
+        Raises:
+            InputError: the measurements are not the operator's; its pictures have other channels;
+                it has no filtered adjoint where the configuration wants one; or the
+                primal-dual scheme finds measurements that are no pictures with those channels.
+        """
+        self._check(y, A)
         x = self.start(y, A)
+        yield x
         memory = x.new_zeros(x.shape[0], self.config.memory, *x.shape[2:])
         dual = torch.zeros_like(y)
         for k in range(self.config.depth):
@@ -176,7 +185,26 @@ class UnrolledNetwork(nn.Module):
                 )
             else:
                 x, memory, dual = self._step(k, x, memory, dual, y, A)
-        return x
+            yield x
+
+    def _check(self, y: Tensor, A: LinearOperator) -> None:
+        channels = self.config.channels
+        if A.image_shape[0] != channels:
+            raise InputError(
+                f"the network is for pictures with {channels} channels; '{A.name}' has "
+                f"{A.image_shape[0]}"
+            )
+        # Residuals of other shapes would be broadcast without a word.
+        if tuple(y.shape[1:]) != A.measurement_shape:
+            expected = ", ".join(("B", *map(str, A.measurement_shape)))
+            raise InputError(
+                f"the measurements have shape {tuple(y.shape)}; '{A.name}' gives ({expected})"
+            )
+        if self.config.scheme == "primal-dual" and (y.ndim != 4 or y.shape[1] != channels):
+            raise InputError(
+                f"the primal-dual scheme learns on measurements (B, {channels}, rows, columns); "
+                f"'{A.name}' gives {tuple(y.shape)}; take scheme 'proximal-gradient'"
+            )
 
     def start(self, y: Tensor, A: LinearOperator) -> Tensor:
         """The picture before the first iteration."""
@@ -205,10 +233,10 @@ class UnrolledNetwork(nn.Module):
         residual = A.A(x) - y
         if self.config.gradient == "adjoint":
             return A.A_adjoint(residual) / A.norm_bound**2
-        fbp = getattr(A, "fbp", None)
-        if fbp is None:
-            raise ValueError(f"'{A.name}' has no filtered back-projection; take gradient 'adjoint'")
-        return cast(Tensor, fbp(residual))
+        filtered = getattr(A, "filtered_adjoint", None)
+        if filtered is None:
+            raise InputError(f"'{A.name}' has no filtered adjoint; take gradient 'adjoint'")
+        return cast(Tensor, filtered(residual))
 
     def recipe(self) -> dict[str, object]:
         return {"class": "UnrolledNetwork", **asdict(self.config)}

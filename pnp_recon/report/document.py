@@ -27,7 +27,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
 from pnp_recon.solvers import Certificate, Solution
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 _LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
 

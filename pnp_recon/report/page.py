@@ -64,6 +64,11 @@ _PRIORS = {
         "A number that is small for what pictures look like. Total variation is the sum of all "
         "steps from pixel to pixel: small for flat areas with few edges.",
     ),
+    "reconstruction network": (
+        "Reconstruction network",
+        "A trained network that knows how the measurement came about. It was trained on pictures "
+        "and their measurements, and its number of steps is part of it.",
+    ),
 }
 _ALWAYS = (
     ("Residual", "How much the picture still changes in one step. Near zero: it has settled."),
@@ -151,7 +156,12 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
         if prior["kind"] == "denoiser"
         else f"lower its {prior['name']}"
     )
-    if status["iterations"]:
+    if prior["kind"] == "reconstruction network":
+        yield (
+            f"The network {prior['name']} then made the picture in {status['iterations']} learned "
+            f"steps, each of which compares it with what {what} and corrects it."
+        )
+    elif status["iterations"]:
         yield (
             f"The method {report['solver']['name']} then repeated one step "
             f"{status['iterations']} times: make the picture agree with what {what}, then "
@@ -251,8 +261,9 @@ def _numbers(report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "solver", report["solver"]["name"]
     for key, value in report["solver"]["parameters"].items():
         yield key.replace("_", " "), _number(value)
-    yield "denoiser", f"{report['denoiser']['name']}: {report['denoiser']['guarantee']['words']}"
-    yield "SHA-256 of its weights", report["denoiser"]["sha256"] or "none"
+    prior = report["denoiser"]
+    yield prior["kind"], f"{prior['name']}: {prior['guarantee']['words']}"
+    yield "SHA-256 of its weights", prior["sha256"] or "none"
     boundary = report["operator"]["boundary"]
     yield "operator", report["operator"]["name"] + (f", border {boundary}" if boundary else "")
     for file in report["inputs"]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from operators.base import LinearOperator
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.learned import LearnedReconstruction
 from pnp_recon.solvers import Solution
 
 
@@ -74,7 +75,7 @@ class PhysicsRecord:
 
 @dataclass(frozen=True)
 class RegulariserRecord:
-    """The prior of a run without a denoiser: what is proven about its proximal map."""
+    """The prior of a run without a network: what is proven about its proximal map."""
 
     name: str
     guarantee: Guarantee
@@ -96,8 +97,8 @@ class Run:
     Attributes:
         solution: what the solver returned.
         operator: the operator A; `boundary` its border rule in words.
-        denoiser: the denoiser that ran, `denoiser_sha256` of its weights if it has any; or the
-            regulariser in its place.
+        denoiser: the denoiser that ran, `denoiser_sha256` of its weights if it has any; or what
+            was in its place, a regulariser or an unrolled network.
         kernel: the blur, or None where the operator is none.
         physics: what the measurement is where it is no blur.
         noise_level: standard deviation in the units of the measurement ([0, 1] for a picture);
@@ -114,7 +115,7 @@ class Run:
 
     solution: Solution
     operator: LinearOperator
-    denoiser: Denoiser | RegulariserRecord
+    denoiser: Denoiser | RegulariserRecord | LearnedReconstruction
     degraded: Tensor
     restored: Tensor
     reference: Tensor | None = None
@@ -140,7 +141,9 @@ class Run:
 
     @property
     def prior_kind(self) -> str:
-        """Which of the two the prior is: "denoiser" or "regulariser"."""
+        """What the prior is: "denoiser", "regulariser" or "reconstruction network"."""
+        if isinstance(self.denoiser, LearnedReconstruction):
+            return "reconstruction network"
         return "denoiser" if isinstance(self.denoiser, Denoiser) else "regulariser"
 
 

@@ -9,6 +9,7 @@ from pnp_recon.solvers.fista import FISTA
 from pnp_recon.solvers.fixed_point import FixedPoint
 from pnp_recon.solvers.gradient import ISTA, GradientDescent, ProximalGradient
 from pnp_recon.solvers.laws import Laws
+from pnp_recon.solvers.learned import refuse_settings, run_learned
 from pnp_recon.solvers.momentum import Nesterov, PnPFISTA
 from pnp_recon.solvers.pdhg import PDHG
 from pnp_recon.solvers.pnp import Plugged, PnPDRS, PnPHQS, PnPPGD
@@ -73,6 +74,8 @@ __all__ = [
     "Stopping",
     "Wrapped",
     "iterate",
+    "refuse_settings",
+    "run_learned",
     "total_variation_solver",
     "variational_solver",
 ]

@@ -12,6 +12,7 @@ class Status(Enum):
     """How a run ended; the value is the sentence for the user."""
 
     DIRECT = "computed by a formula, without iteration"
+    FIXED_DEPTH = "computed by a network, whose iterations are learned and of a fixed number"
     CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
     EARLY_STOP = "stopped early: for this method the early stop is the regularisation"
     ITERATION_LIMIT = "stopped at the iteration limit; raise max_iter or loosen tol"
@@ -21,7 +22,7 @@ class Status(Enum):
 
     @property
     def succeeded(self) -> bool:
-        return self in (Status.CONVERGED, Status.DIRECT, Status.EARLY_STOP)
+        return self in (Status.CONVERGED, Status.DIRECT, Status.EARLY_STOP, Status.FIXED_DEPTH)
 
 
 @dataclass(frozen=True)

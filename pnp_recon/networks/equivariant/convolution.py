@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from pnp_recon.networks.equivariant.checks import Equivariant
 from pnp_recon.networks.equivariant.fields import Fields
 from pnp_recon.networks.equivariant.filters import default_filters, intertwiners
 from pnp_recon.networks.equivariant.groups import Representation, invariants
@@ -85,7 +86,7 @@ def tie(module: nn.Module, name: str, to: TiedFilters | TiedVector) -> None:
     parametrize.register_parametrization(module, name, to, unsafe=True)
 
 
-class GroupConv(nn.Conv2d):
+class GroupConv(Equivariant, nn.Conv2d):
     """Convolution (stride 1, zero padding) between fields, equivariant under their group.
 
     Theorem: for every g that maps the pixel grid onto itself, conv(g·x) = g·conv(x) on grids of
@@ -131,6 +132,24 @@ class GroupConv(nn.Conv2d):
             with torch.no_grad():
                 numbers = self.parametrizations.bias.original  # type: ignore[union-attr, operator]
                 nn.init.uniform_(numbers, -bound, bound)  # type: ignore[arg-type]
+
+    def export(self) -> nn.Conv2d:
+        """A plain convolution with copies of the tied filters and biases: the same map."""
+        # Made without memory, so that nothing is drawn from the random generator.
+        plain = nn.Conv2d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,  # type: ignore[arg-type]
+            padding=self.padding,  # type: ignore[arg-type]
+            bias=self.bias is not None,
+            device="meta",
+        )
+        for name, _ in plain.named_parameters():
+            value: Tensor = getattr(self, name)
+            learned = self.parametrizations[name].original.requires_grad  # type: ignore[index, union-attr]
+            copied = nn.Parameter(value.detach().clone(), requires_grad=learned)  # type: ignore[arg-type]
+            setattr(plain, name, copied)
+        return plain.train(self.training)
 
 
 def has_invariants(representation: Representation) -> bool:

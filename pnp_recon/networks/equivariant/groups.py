@@ -2,7 +2,8 @@
 
 An element r^a f^b first reflects (X, Y) ↦ (X, −Y) if b = 1 and then rotates by a·360°/N counter-
 clockwise, X to the right and Y upwards. Representations are stacks of orthogonal matrices, one
-for each element in the order of `Group.elements`. Everything here is float64 and small.
+for each element in the order of `Group.elements`. Everything here is float64 and small; the
+constructors remember what they built, so that fields of one kind share their representation.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -121,12 +122,14 @@ def _representation(group: Group, name: str, matrices: Sequence[Tensor]) -> Repr
     return Representation(group, name, stack, (stack.shape[-1],))
 
 
+@lru_cache(maxsize=64)
 def trivial(group: Group) -> Representation:
     """One number that the group leaves alone: grey values, colours, memory."""
     one = torch.ones(1, 1, dtype=torch.float64)
     return _representation(group, "trivial", [one] * group.order)
 
 
+@lru_cache(maxsize=64)
 def regular(group: Group) -> Representation:
     """One number for each element h, permuted as h ↦ g h: feature maps of a group convolution."""
     position = {h: i for i, h in enumerate(group.elements)}
@@ -139,6 +142,7 @@ def regular(group: Group) -> Representation:
     return _representation(group, "regular", matrices)
 
 
+@lru_cache(maxsize=64)
 def irreducible(group: Group, frequency: int, sign: int = 1) -> Representation:
     """The real irreducible representation of an angular frequency.
 

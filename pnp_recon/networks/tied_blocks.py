@@ -1,0 +1,90 @@
+"""Euler blocks whose parameters a group ties, and the plain blocks that they stand for.
+
+x − 2s·Vᵀ t φ(V x / t + b) commutes with a group that permutes the channels of regular fields if V
+does and t, b and φ are the same for all channels of a field. The tied parameters are linear in
+fewer numbers; the block, its norm, its step and its certificate know nothing of that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from pnp_recon.networks.activations import MonotoneSpline
+from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.equivariant.convolution import TiedFilters, TiedVector, tie
+from pnp_recon.networks.equivariant.fields import Fields, regulars
+from pnp_recon.networks.equivariant.groups import Group
+
+
+class TiedRows(TiedVector):
+    """A row of numbers for each field ↦ the same row for each of its channels."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return super().forward(rows.T).T
+
+    def right_inverse(self, rows: Tensor) -> Tensor:
+        return super().right_inverse(rows.T).T
+
+
+@dataclass(frozen=True, eq=False)
+class Ties:
+    """How the blocks of one network are tied; they share it, as the basis of filters is large."""
+
+    filters: TiedFilters
+    numbers: TiedVector
+    rows: TiedRows
+
+    @classmethod
+    def of(cls, group: Group, channels: int, hidden: int, kernel_size: int) -> Ties:
+        """For blocks of regular fields.
+
+        Raises:
+            ValueError: the group does not map the pixel grid onto itself, or `channels` or
+                `hidden` is no multiple of its order.
+        """
+        source, target = regular_fields(group, channels), regular_fields(group, hidden)
+        filters = TiedFilters(source, target, kernel_size, "pixel")
+        return cls(filters, TiedVector(target), TiedRows(target))
+
+
+def regular_fields(group: Group, channels: int) -> Fields:
+    """As many regular fields as the channels hold; ValueError if some would be left over."""
+    count, rest = divmod(channels, group.order)
+    if rest or not count:
+        raise ValueError(
+            f"{channels} channels make no whole number of regular fields of {group}; take a "
+            f"multiple of {group.order}"
+        )
+    return regulars(group, count)
+
+
+def tie_block(block: EulerBlock, ties: Ties) -> None:
+    """Ties a fresh block's parameters; its filters are drawn anew with the spread they had."""
+    deviation = float(block.weight.detach().square().mean().sqrt())
+    tie(block, "weight", ties.filters)
+    tie(block, "bias", ties.numbers)
+    tie(block, "threshold", ties.numbers)
+    if isinstance(block.activation, MonotoneSpline):
+        tie(block.activation, "logits", ties.rows)
+    with torch.no_grad():
+        weights = cast(Tensor, block.parametrizations.weight.original)  # type: ignore[union-attr]
+        weights.normal_(0.0, ties.filters.spread(deviation))
+    block.settle()
+
+
+def plain_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of the same module without ties: each tied parameter as it is used.
+
+    Nothing is taken off the module itself: PyTorch's parametrisations sit on a class that copies
+    of a module share.
+    """
+    state = {}
+    for key in module.state_dict():
+        path = key.replace("parametrizations.", "").removesuffix(".original")
+        owner, _, name = path.rpartition(".")
+        state[path] = cast(Tensor, getattr(module.get_submodule(owner), name)).detach().clone()
+    return state

@@ -1,0 +1,401 @@
+"""Reconstruction networks as models: cards, loading, what they were trained for, reconstruct."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from operators import Identity, LinearOperator, RayTransform, parallel_beam
+from pnp_recon import LearnedReconstruction, Status, Stopping, load_denoiser, load_unrolled
+from pnp_recon import reconstruct as run
+from pnp_recon.errors import InputError, WeightsError
+from pnp_recon.fidelity import LeastSquares
+from pnp_recon.learned import measure_equivariance
+from pnp_recon.learned_domain import TrainedOn
+from pnp_recon.networks.unrolled import UnrolledNetwork
+from pnp_recon.weights import find_card, load_network, model_kind, shipped_models
+from pnp_recon.weights_unrolled import check_unrolled, export_unrolled, is_unrolled
+from unrolled_helpers import GREY, OPERATORS, SIDE, random_network, small
+
+SCAN = parallel_beam(7, SIDE)
+TRAINED_ON: dict[str, Any] = {
+    "operator": "RayTransform",
+    "geometry": SCAN.to_dict(),
+    "image_shape": list(GREY),
+    "window_hu": [-1024.0, 1500.0],
+    "incident": 1e4,
+    "other_geometry": "refuse",
+}
+
+
+def network(**changes: Any) -> UnrolledNetwork:
+    return random_network(small(**changes), torch.float32)
+
+
+def model(**changes: Any) -> LearnedReconstruction:
+    """Trained, supposedly, on `TRAINED_ON` with changes."""
+    return LearnedReconstruction(network(), "net", TrainedOn.from_dict({**TRAINED_ON, **changes}))
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    return export_unrolled(network(), tmp_path, "tiny.v2", TRAINED_ON, {"seed": 7})
+
+
+def edit(card: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    fields = json.loads(card.read_text())
+    change(fields)
+    card.write_text(json.dumps(fields))
+
+
+def measured(A: LinearOperator, count: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return A.A(torch.rand(count, *A.image_shape, generator=generator))
+
+
+# ---- export and loading -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["proximal-gradient", "primal-dual"])
+@pytest.mark.parametrize("group", ["C1", "C4", "D4", "C8"])
+def test_round_trip(tmp_path: Path, group: str, scheme: str) -> None:
+    trained = network(group=group, scheme=scheme)
+    before = {key: value.clone() for key, value in trained.state_dict().items()}
+    card = export_unrolled(trained, tmp_path / "new", "tiny", TRAINED_ON, {"seed": 7})
+    assert all(torch.equal(before[key], value) for key, value in trained.state_dict().items())
+    loaded = load_unrolled(str(card))
+    A = OPERATORS["rays"](torch.float32)
+    with torch.no_grad():
+        y = measured(A)
+        assert torch.equal(loaded.network(y, A), trained(y, A))
+        wide = load_unrolled(str(card), dtype=torch.float64)
+        expected = trained.double()(y.double(), A)
+        # Harmonic filters of the float32 network were rounded, those that are loaded are not.
+        slack = 1e-6 if group == "C8" else 1e-12
+        torch.testing.assert_close(wide.network(y.double(), A), expected, rtol=0, atol=slack)
+    assert not loaded.network.training
+    assert not any(p.requires_grad for p in loaded.network.parameters())
+    assert not any("parametrizations" in key for key in loaded.network.state_dict())
+    assert loaded.name == "tiny"
+    assert loaded.trained_on.geometry == SCAN
+    assert {item.name for item in card.parent.iterdir()} == {"tiny.json", "tiny.safetensors"}
+
+
+def test_the_card_says_what_there_is(card: Path) -> None:
+    fields = json.loads(card.read_text())
+    trained = network()
+    assert fields["network"] == trained.recipe()
+    assert fields["parameters"] == sum(p.numel() for p in trained.parameters())
+    twin = network(group="C1")
+    assert fields["parameters_of_ordinary_twin"] == sum(p.numel() for p in twin.parameters())
+    assert fields["trained_on"] == TRAINED_ON
+    assert fields["seed"] == 7
+    assert "certificate" not in fields
+    assert fields["guarantee"].startswith("no guarantee: 3 learned iterations")
+    assert 0 < fields["equivariance_error"] < 1e-5
+    assert load_unrolled(str(card)).parameters == fields["parameters"]
+
+
+def test_counting_the_twin_draws_no_random_numbers(tmp_path: Path) -> None:
+    trained = network()
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    export_unrolled(trained, tmp_path, "tiny", TRAINED_ON, {})
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_exporting_what_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        export_unrolled(network(), tmp_path / "out", "tiny", {"operator": "RayTransform"}, {})
+    broken = network()
+    with torch.no_grad():
+        broken.steps[0] = float("nan")
+    with pytest.raises(InputError, match="not finite"):
+        export_unrolled(broken, tmp_path / "out", "tiny", TRAINED_ON, {})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("position", [0, 60, -1])
+def test_a_flipped_byte_is_refused(card: Path, position: int) -> None:
+    weights = card.with_suffix(".safetensors")
+    data = bytearray(weights.read_bytes())
+    data[position] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"damaged .* SHA-256"):
+        load_unrolled(str(card))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.pop("trained_on"), "lacks trained_on"),
+        (lambda f: f.pop("sha256"), "lacks sha256"),
+        (lambda f: f.update(card_version=9), "version 9, expected 1"),
+        (lambda f: f.update(trained_on=5), "damaged"),
+        (lambda f: f.update(guarantee=None), "damaged"),
+        (lambda f: f["trained_on"].update(geometry={"kind": "oval"}), "damaged: .*cannot be read"),
+        (lambda f: f["trained_on"].update(image_shape=[12, 12]), "cannot be read"),
+        (lambda f: f["trained_on"].update(window_hu=[5, 1]), "cannot be read"),
+        (lambda f: f["trained_on"].update(other_geometry="maybe"), "refuse or warn"),
+        (lambda f: f["network"].update(width=16), "do not fit"),
+        (lambda f: f["network"].update(group="E8"), "unknown group"),
+        (lambda f: f["network"].update({"class": "Other"}), "is a denoiser, not"),
+    ],
+)
+def test_a_damaged_card_is_refused(
+    card: Path, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    edit(card, change)
+    with pytest.raises(WeightsError, match=words):
+        load_unrolled(str(card))
+
+
+def test_the_two_kinds_are_told_apart(card: Path) -> None:
+    for load in (load_denoiser, load_network):
+        with pytest.raises(WeightsError, match=r"reconstruction network, not a .*pnp-ct --model"):
+            load(str(card))
+    with pytest.raises(WeightsError, match=r"euler_grey is a denoiser, not .*load_denoiser"):
+        load_unrolled("euler_grey")
+    assert is_unrolled(str(card))
+    assert not is_unrolled("euler_grey")
+    kinds = {name: model_kind(find_card(name)) for name in shipped_models()}
+    assert {name for name, kind in kinds.items() if kind == "denoiser"} == set(
+        shipped_models("denoiser")
+    )
+    both = sorted(shipped_models("denoiser") + shipped_models("reconstruction"))
+    assert both == shipped_models()
+    assert "euler_grey" in shipped_models("denoiser")
+
+
+# ---- checking a card --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", ["C1", "C4", "D4"])
+def test_a_true_card_passes(tmp_path: Path, group: str) -> None:
+    card = export_unrolled(network(group=group), tmp_path, "tiny", TRAINED_ON, {})
+    result = check_unrolled(str(card))
+    assert result.problems == []
+    text = "\n".join(result.lines)
+    assert "no certificate: no guarantee" in text
+    assert "parameters of ordinary twin" in text
+    assert "equivariance error" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.update(parameters=5), "parameters: "),
+        (lambda f: f.update(parameters_of_ordinary_twin=5), "parameters of ordinary twin: "),
+        (lambda f: f.update(equivariance_error=0.5), "equivariance error: "),
+        (lambda f: f.pop("equivariance_error"), "equivariance error: "),
+        (lambda f: f.update(certificate={"averagedness": 0.5}), "holds a certificate"),
+    ],
+)
+def test_a_card_that_lies_is_found_out(
+    card: Path, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    edit(card, change)
+    (problem,) = check_unrolled(str(card)).problems
+    assert words in problem
+
+
+# ---- equivariance of the learned maps -----------------------------------------------------------
+
+
+def test_equivariance_is_measured() -> None:
+    for group, elements in (
+        ("C4", "turns by 90°"),
+        ("D4", "turns by 90° and flips"),
+        ("C2", "turns by 180°"),
+        ("D1", "flips"),
+        ("C8", "turns by 90°"),
+    ):
+        found = measure_equivariance(network(group=group))
+        assert found.promised
+        assert found.elements == elements
+        assert 0 < found.error < 1e-5
+        assert "Celledoni et al. 2021" in str(found)
+    silent = network()
+    with torch.no_grad():
+        for update in silent.updates:
+            for weights in update.layers[-1].parameters():
+                weights.zero_()
+    assert measure_equivariance(silent).error == 0
+    for group, width in (("C1", 8), ("C3", 9)):
+        found = measure_equivariance(network(group=group, width=width))
+        assert not found.promised
+        assert found.error > 0.1
+        assert "no group ties" in str(found)
+
+
+def test_broken_ties_are_measured() -> None:
+    """The twin: one filter of the plain network changed by a thousandth."""
+    broken = model().network
+    with torch.no_grad():
+        broken.updates[1].layers[1].weight[0, 0, 0, 0] += 1e-3  # type: ignore[index]
+    assert measure_equivariance(broken).error > 1e-5
+
+
+# ---- what it was trained for -------------------------------------------------------------------
+
+
+def test_the_same_scan_passes_whatever_its_size() -> None:
+    assert model().check(RayTransform(SCAN, GREY), window_hu=(-1024, 1500), incident=1e4) == ()
+    # Lengths count in pixels.
+    assert model().check(RayTransform(parallel_beam(7, SIDE, pixel_mm=1.7), GREY)) == ()
+
+
+OTHERS = {
+    "9 views instead of 7": parallel_beam(9, SIDE),
+    "from 0° to 77.14° instead of from 0° to 154.3°": parallel_beam(
+        7, SIDE, span=1.5707963267948966
+    ),
+    "detector_count of 30": replace(SCAN, detector_count=30),
+    "detector of 1.2": replace(SCAN, detector_mm=1.2),
+    "axis_offset of 0.5": replace(SCAN, axis_offset=0.5),
+    "fan_flat beam instead of parallel": replace(
+        SCAN, kind="fan_flat", source_radius=50.0, detector_radius=0.0
+    ),
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_another_scan_is_refused_or_warned_of(words: str) -> None:
+    A = RayTransform(OTHERS[words], GREY)
+    with pytest.raises(InputError) as caught:
+        model().check(A)
+    assert words in str(caught.value)
+    assert "measure as it was trained (RayTransform, parallel beam with 7 views" in str(
+        caught.value
+    )
+    warnings = model(other_geometry="warn").check(A)
+    assert any(words in warning for warning in warnings)
+
+
+def test_another_window_size_or_dose() -> None:
+    A = RayTransform(SCAN, GREY)
+    with pytest.raises(InputError, match="window of -200 to 300 HU instead of -1024 to 1500 HU"):
+        model().check(A, window_hu=(-200, 300))
+    (warning,) = model(other_geometry="warn").check(A, window_hu=(-200, 300))
+    assert "window" in warning
+    # Never refused:
+    larger = RayTransform(SCAN, (1, 14, 13))
+    (warning,) = model().check(larger)
+    assert "13×14 pixels instead of 12×12" in warning
+    (warning,) = model().check(A, incident=1e3)
+    assert "1000 photons for each ray instead of 1e+04" in warning
+    (warning,) = model().check(RayTransform(parallel_beam(7, SIDE, pixel_mm=5), GREY))
+    assert "5 mm for each pixel" in warning
+
+
+def test_another_operator_is_always_refused() -> None:
+    lenient = model(other_geometry="warn")
+    with pytest.raises(InputError, match=r"network for RayTransform .* found Identity"):
+        lenient.check(Identity(GREY))
+    with pytest.raises(InputError, match="pictures of 1 channels, found RayTransform and 3"):
+        lenient.check(RayTransform(SCAN, (3, SIDE, SIDE)))
+
+
+# ---- reconstruct --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_it_reconstructs_with_every_operator(name: str) -> None:
+    A = OPERATORS[name](torch.float32)
+    domain = TrainedOn(type(A).__name__, A.image_shape)
+    trained = network(channels=A.image_shape[0])
+    y = measured(A)
+    with torch.no_grad():
+        expected = trained(y, A).clamp(0, 1)
+    seen: list[int] = []
+    reference = torch.rand(expected.shape)
+    solution = run(
+        y,
+        A,
+        LearnedReconstruction(trained, "net", domain),
+        reference=reference,
+        callback=lambda look: seen.append(look.iteration),
+    )
+    assert torch.equal(solution.image, expected)
+    assert solution.status is Status.FIXED_DEPTH
+    assert solution.status.succeeded
+    assert solution.iterations == 3
+    assert seen == solution.history.checked == [1, 2, 3]
+    assert len(solution.history.psnr) == 3
+    assert solution.solver == "learned-proximal-gradient"
+    certificate = solution.certificate
+    assert not certificate.proven
+    assert not certificate.holds
+    assert certificate.verdict.startswith("no guarantee: 3 learned iterations, a fixed number")
+    assert "equivariant under turns by 90° (measured: relative error" in certificate.verdict
+    assert solution.parameters["equivariance_error"] < 1e-5
+
+
+def test_a_model_by_name(card: Path) -> None:
+    A = RayTransform(SCAN, GREY)
+    y = measured(A)
+    for dtype in (torch.float32, torch.float64):
+        found = run(y.to(dtype), A, str(card))
+        assert found.image.dtype == dtype
+    torch.testing.assert_close(found.image.float(), run(y, A, load_unrolled(str(card))).image)
+    with pytest.raises(InputError, match=r"is in torch.float32 on cpu.*torch.float64"):
+        run(y.double(), A, load_unrolled(str(card)))
+
+
+def test_a_warning_stays_with_the_solution() -> None:
+    other = RayTransform(parallel_beam(9, SIDE), GREY)
+    found = run(measured(other), other, model(other_geometry="warn"))
+    assert "9 views instead of 7" in found.certificate.verdict
+    with pytest.raises(InputError, match="9 views instead of 7"):
+        run(measured(other), other, model())
+
+
+def test_settings_of_an_iteration_are_refused() -> None:
+    A = RayTransform(SCAN, GREY)
+    y = measured(A)
+    settings: dict[str, Any] = {
+        "fidelity": LeastSquares(A, y),
+        "solver": "pnp-hqs",
+        "acceleration": "none",
+        "strength": 2.0,
+        "step": 0.1,
+        "gamma": 3.0,
+        "denoiser_level": 0.1,
+        "denoiser_scaling": 2.0,
+        "relaxation": 0.5,
+        "stopping": Stopping(),
+        "start": torch.zeros(2, *GREY),
+    }
+    for name, value in settings.items():
+        with pytest.raises(InputError, match=f"found with {name};"):
+            run(y, A, model(), **{name: value})
+    with pytest.raises(InputError, match="found with solver, step;"):
+        run(y, A, model(), solver="pnp-pgd", step=1.0)
+    assert run(y, A, model(), noise_level=0.1, allow_uncertified=True).iterations == 3
+
+
+def test_what_is_not_finite_ends_the_run() -> None:
+    A = RayTransform(SCAN, GREY)
+    y = measured(A)
+    y[0, 0, 0, 0] = float("nan")
+    found = run(y, A, model())
+    assert found.status is Status.NON_FINITE
+    assert found.iterations == 0
+
+
+def test_ctrl_c_keeps_the_iterate() -> None:
+    A = RayTransform(SCAN, GREY)
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    found = run(measured(A), A, model(), callback=interrupt)
+    assert found.status is Status.INTERRUPTED
+    assert found.iterations == 1
