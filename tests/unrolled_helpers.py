@@ -20,6 +20,8 @@ from operators import (
     from_deepinv,
     parallel_beam,
 )
+from pnp_recon.learned import LearnedReconstruction
+from pnp_recon.learned_domain import TrainedOn
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
 
 SIDE = 12
@@ -111,3 +113,28 @@ def symmetric_operators(side: int) -> dict[str, LinearOperator]:
         "blur": round_blur(side, torch.float64),
         "mask": Inpainting(cross_mask(side), (1, side, side)),
     }
+
+
+SCAN = parallel_beam(7, SIDE)
+TRAINED_ON: dict[str, Any] = {
+    "operator": "RayTransform",
+    "geometry": SCAN.to_dict(),
+    "image_shape": list(GREY),
+    "window_hu": [-1024.0, 1500.0],
+    "incident": 1e4,
+    "other_geometry": "refuse",
+}
+
+
+def network(**changes: Any) -> UnrolledNetwork:
+    return random_network(small(**changes), torch.float32)
+
+
+def model(**changes: Any) -> LearnedReconstruction:
+    """Trained, supposedly, on `TRAINED_ON` with changes."""
+    return LearnedReconstruction(network(), "net", TrainedOn.from_dict({**TRAINED_ON, **changes}))
+
+
+def measured(A: LinearOperator, count: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return A.A(torch.rand(count, *A.image_shape, generator=generator))
