@@ -84,8 +84,8 @@ class LearnedReconstruction:
     ) -> tuple[str, ...]:
         """Is this what the network was trained for?
 
-        Lengths of a scan count in pixels: a scan of another size, but of the same shape, is the
-        same problem save for the noise.
+        Lengths of a scan count in pixels: with another unit of length it is the same problem
+        save for the noise. Another number of pixels is another problem.
 
         Args:
             A: the operator of the measurements.

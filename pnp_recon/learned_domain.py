@@ -94,21 +94,29 @@ class TrainedOn:
     def differences(
         self, A: LinearOperator, window_hu: tuple[float, float] | None
     ) -> tuple[str, ...]:
-        """Another geometry of the scan, another window: what `other_geometry` is about."""
+        """Another geometry of the scan, another window: what `other_geometry` is about.
+
+        The size of a scan's pictures belongs to it: with the same views, a larger picture is
+        sampled more sparsely, and learned steps that suited the smaller one may diverge.
+        """
         out: list[str] = []
         scan = getattr(A, "geometry", None)
         if self.geometry is not None and isinstance(scan, ScanGeometry):
             out += _differences(scan, self.geometry)
+            out += self._size_differences(A)
         if self.window_hu is not None and window_hu is not None:
             out += _window_differences(window_hu, self.window_hu)
         return tuple(out)
 
+    def _size_differences(self, A: LinearOperator) -> list[str]:
+        if A.image_shape == self.image_shape:
+            return []
+        (_, height, width), (_, rows, columns) = A.image_shape, self.image_shape
+        return [f"pictures of {width}×{height} pixels instead of {columns}×{rows}"]
+
     def lesser_differences(self, A: LinearOperator, incident: float | None) -> tuple[str, ...]:
-        """Pictures of another size, other noise: what is never refused."""
-        out = []
-        if A.image_shape != self.image_shape:
-            (_, height, width), (_, rows, columns) = A.image_shape, self.image_shape
-            out.append(f"pictures of {width}×{height} pixels instead of {columns}×{rows}")
+        """Other noise; without a scan, pictures of another size: what is never refused."""
+        out = [] if self.geometry is not None else self._size_differences(A)
         pairs = [("photons for each ray", incident, self.incident)]
         scan = getattr(A, "geometry", None)
         if self.geometry is not None and isinstance(scan, ScanGeometry):

@@ -74,7 +74,7 @@ def test_broken_ties_are_measured() -> None:
 # ---- what it was trained for -------------------------------------------------------------------
 
 
-def test_the_same_scan_passes_whatever_its_size() -> None:
+def test_the_same_scan_passes_whatever_its_unit_of_length() -> None:
     assert model().check(RayTransform(SCAN, GREY), window_hu=(-1024, 1500), incident=1e4) == ()
     # Lengths count in pixels.
     assert model().check(RayTransform(parallel_beam(7, SIDE, pixel_mm=1.7), GREY)) == ()
@@ -113,10 +113,12 @@ def test_another_window_size_or_dose() -> None:
         model().check(A, window_hu=(-200, 300))
     (warning,) = model(other_geometry="warn").check(A, window_hu=(-200, 300))
     assert "window" in warning
-    # Never refused:
     larger = RayTransform(SCAN, (1, 14, 13))
-    (warning,) = model().check(larger)
+    with pytest.raises(InputError, match="13×14 pixels instead of 12×12"):
+        model().check(larger)
+    (warning,) = model(other_geometry="warn").check(larger)
     assert "13×14 pixels instead of 12×12" in warning
+    # Never refused:
     (warning,) = model().check(A, incident=1e3)
     assert "1000 photons for each ray instead of 1e+04" in warning
     (warning,) = model().check(RayTransform(parallel_beam(7, SIDE, pixel_mm=5), GREY))

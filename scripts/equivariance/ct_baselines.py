@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from equivariance.ct_data import INCIDENT, TEST_SETS, TESTING, read, scans, tuning_set
 from protocol import Rows
 from torch import Tensor
 
+from equivariance.ct_data import INCIDENT, TEST_SETS, TESTING, read, scans, tuning_set
 from operators import RayTransform
 from pnp_recon import reconstruct
 from pnp_recon.fidelity import WeightedLeastSquares

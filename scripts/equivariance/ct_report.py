@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from protocol import Rows, environment
+
 from equivariance.ct import GROUPS, SEEDS, SIDE, SIZES, STEPS, WIDTH
 from equivariance.ct_baselines import GRIDS, best
 from equivariance.ct_data import INCIDENT, TEST_SETS, VIEWS
-from protocol import Rows, environment
 
 NAMES = {"C1": "ordinary", "C4": "equivariant (C4)"}
 COLOURS = {"C1": "#b2182b", "C4": "#2166ac"}
