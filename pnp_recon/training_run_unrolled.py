@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -68,12 +68,58 @@ class SimulatedScans:
         return parallel_beam(self.views, self.size, pixel_mm=self.field_mm / self.size)
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """The weights at the first step, where they do not follow from the seed.
+
+    Attributes:
+        model: name or path of a trained network of the same configuration; None: random weights.
+        sha256: of its weights.
+        step: value that all step sizes are set to; None: those of the model, or 1. A scan that is
+            sampled more sparsely wants smaller ones.
+    """
+
+    model: str | None = None
+    sha256: str | None = None
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.step is not None and not 0 < self.step < math.inf:
+            raise InputError(f"first-step is {self.step:g}; expected a finite number > 0")
+
+    @torch.no_grad()
+    def apply(self, network: UnrolledNetwork) -> None:
+        """Sets the weights of a network that has not been trained.
+
+        Raises:
+            InputError: there is no such model, or it is of another configuration.
+        """
+        if self.model is not None:
+            from pnp_recon.weights_unrolled import learned_weights
+
+            config, sha256, state = learned_weights(self.model)
+            if sha256 != self.sha256:
+                raise InputError(f"{self.model} is no longer the model that the run began with")
+            differing = [k for k, v in asdict(config).items() if v != getattr(network.config, k)]
+            if differing:
+                raise InputError(
+                    f"{self.model} has another {differing[0].replace('_', '-')}: "
+                    f"{getattr(config, differing[0])}, not {getattr(network.config, differing[0])}"
+                )
+            network.load_state_dict(state)
+        if self.step is not None:
+            if network.config.scheme == "primal-dual":
+                raise InputError("the primal-dual scheme has no step sizes; leave first-step out")
+            network.steps.fill_(self.step)
+
+
 @dataclass(frozen=True, kw_only=True)
 class UnrolledRun(RunSettings):
     """See `RunSettings`.
 
     Attributes:
         scans: what is measured.
+        beginning: what training starts from.
     """
 
     kind: ClassVar[str] = "unrolled"
@@ -81,6 +127,7 @@ class UnrolledRun(RunSettings):
         "network": UnrolledConfig,
         "recipe": UnrolledRecipe,
         "scans": SimulatedScans,
+        "beginning": Beginning,
     }
     identity: ClassVar[tuple[str, ...]] = (
         "slices",
@@ -92,6 +139,7 @@ class UnrolledRun(RunSettings):
     network: UnrolledConfig
     recipe: UnrolledRecipe
     scans: SimulatedScans
+    beginning: Beginning
 
     def build(self) -> UnrolledNetwork:
         with torch.random.fork_rng(devices=[]):
@@ -112,6 +160,8 @@ class UnrolledRun(RunSettings):
                 data.validation, VALIDATION_NOISE, data.validation_numbers
             )
         network = cast(UnrolledNetwork, network)
+        if not (folder / "checkpoint.pt").exists():
+            self.beginning.apply(network)
         return UnrolledTrainer(network, self.recipe, A, training, validation, folder, device)
 
     def measured(
@@ -135,6 +185,7 @@ class UnrolledRun(RunSettings):
             pass
         details = {
             **self.provenance(state, "mean squared error over that of the starting pictures"),
+            "began_with": asdict(self.beginning),
             "validation": {
                 "psnr_db": {key: round(value, 3) for key, value in psnr.items()},
                 "measured_on": f"{how}; pictures clipped to [0, 1], noise of the training's kind",

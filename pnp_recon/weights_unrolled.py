@@ -124,6 +124,18 @@ def load_unrolled(
     return LearnedReconstruction(network, card["name"], trained_on, card)
 
 
+def learned_weights(name: str) -> tuple[UnrolledConfig, str, dict[str, torch.Tensor]]:
+    """Configuration, SHA-256 and tied weights of a model, to train on from.
+
+    Raises:
+        WeightsError: as `load_unrolled`.
+    """
+    path = find_card(name)
+    card = read_unrolled_card(path)
+    network = load_weights(path, card, lambda fields: UnrolledNetwork(UnrolledConfig(**fields)))
+    return network.config, card["sha256"], network.state_dict()
+
+
 @dataclass(frozen=True)
 class UnrolledCheck:
     """What `check_unrolled` found: lines of text, and `problems`, empty for a true card."""

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 Given = Mapping[str, Any]
 
 # Options that are not called as the field that they set.
-_OPTIONS = {("network", "steps"): "step-sizes"}
+_OPTIONS = {
+    ("network", "steps"): "step-sizes",
+    ("beginning", "model"): "init",
+    ("beginning", "sha256"): "init (SHA-256)",
+    ("beginning", "step"): "first-step",
+}
 
 
 def option(words: str, default: str, *names: str) -> Any:

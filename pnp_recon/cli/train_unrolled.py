@@ -32,6 +32,12 @@ def default_name(group: str | None) -> str:
     return f"unrolled_ct_{(group or 'C4').lower()}"
 
 
+def _sha256(model: str) -> str:
+    from pnp_recon.weights_unrolled import learned_weights
+
+    return learned_weights(model)[1]
+
+
 def unrolled(
     data: Annotated[
         Path | None,
@@ -69,6 +75,14 @@ def unrolled(
     filters: Annotated[
         str | None,
         option("pixel or harmonic.", "pixel, for C8, D8, ... harmonic"),
+    ] = None,
+    init: Annotated[
+        str | None,
+        option("Model to train on from, of the same network: a name or a card.", "random weights"),
+    ] = None,
+    first_step: Annotated[
+        float | None,
+        option("Value of all step sizes at the start.", "1, or those of --init"),
     ] = None,
     views: Annotated[int | None, option("Views of a scan over 180 degrees.", "50")] = None,
     incident: Annotated[float | None, option("Photons that enter each ray.", "10000")] = None,
@@ -139,9 +153,17 @@ def unrolled(
         "count": count,
         "other_geometry": other_geometry,
     }
+    beginning = {"model": init, "sha256": init and _sha256(init), "step": first_step}
     if name is not None:
         check_name(name)
-    options = given(name=name, threads=threads, network=network, recipe=recipe, scans=scans)
+    options = given(
+        name=name,
+        threads=threads,
+        network=network,
+        recipe=recipe,
+        scans=scans,
+        beginning=beginning,
+    )
     folder = output or Path("runs") / (name or default_name(group))
 
     from pnp_recon.cli.train_session import train

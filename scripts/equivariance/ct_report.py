@@ -90,7 +90,7 @@ def gains(rows: Rows) -> list[str]:
 def baseline_table(baselines: Rows, tuning: Rows) -> list[str]:
     """Methods without training on scans, at the same scans; spread over the slices."""
     lines = [
-        "| method (tuned on four `train` slices) | parameters | val | SSIM | val turned | "
+        "| method (tuned on two `train` slices) | parameters | val | SSIM | val turned | "
         "val rotated |",
         "|---|---|---|---|---|---|",
     ]
