@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnp_recon.networks.activations import MonotoneSpline
 from pnp_recon.networks.blocks import EulerBlock
