@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from net_laws import picture
 from pnp_recon.networks.equivariant import Group, turn
 from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training_run import build_network
+from pnp_recon.training_run_denoiser import build_network
 
 TINY = EulerConfig(width=8, hidden=16, blocks=2, lifting="unshuffle", group="D4")
 # Largest error that float64 rounding may make.

@@ -22,7 +22,8 @@ from pnp_recon.networks.equivariant import Group
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.training_denoiser import DenoiserTrainer
 from pnp_recon.training_recipe import DenoiserRecipe
-from pnp_recon.training_run import build_network, read_run
+from pnp_recon.training_run import read_run
+from pnp_recon.training_run_denoiser import build_network
 from pnp_recon.weights_check import check_model
 
 # ---- training ----------------------------------------------------------------------------------

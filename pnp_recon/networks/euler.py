@@ -14,6 +14,7 @@ mean (Bauschke & Combettes 2017, Prop. 4.42).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,9 @@ from torch import Tensor, nn
 from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting, padding_average
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.equivariant.groups import Group
+from pnp_recon.networks.equivariant.plain import export
 from pnp_recon.networks.lifting import even_paddings, lifting
-from pnp_recon.networks.tied_blocks import Ties, plain_state, tie_block
+from pnp_recon.networks.tied_blocks import Ties, tie_block
 
 # Mid-grey goes to zero, so that the zero padding of the convolutions is no dark frame.
 SHIFT = 0.5
@@ -52,15 +54,14 @@ class EulerNet(nn.Module):
 
     `sigma` is a noise level in (0, 1], a float or a tensor of shape (1,) or (B,).
 
-    Args:
-        config: what to build.
-        tied: False leaves the blocks of a group's network free; see `plain`.
+    Attributes:
+        tied: whether the symmetry is built into what is learned; not in the `plain` twin.
 
     Raises:
         ValueError: an unknown group, activation or lifting, or a width that does not fit.
     """
 
-    def __init__(self, config: EulerConfig, *, tied: bool = True) -> None:
+    def __init__(self, config: EulerConfig) -> None:
         super().__init__()
         self.config = config
         self.group = Group.named(config.group)
@@ -69,8 +70,8 @@ class EulerNet(nn.Module):
             EulerBlock(config.width, config.hidden, config.kernel_size, config.activation)
             for _ in range(config.blocks)
         )
-        self.tied = tied or self.group.order == 1
-        if self.group.order > 1 and tied:
+        self.tied = True
+        if self.group.order > 1:
             ties = Ties.of(self.group, config.width, config.hidden, config.kernel_size)
             for block in self.euler_blocks():
                 tie_block(block, ties)
@@ -104,11 +105,9 @@ class EulerNet(nn.Module):
         """
         if self.group.order == 1 or not self.tied:
             return self
-        weight = self.euler_blocks()[0].weight
-        free = EulerNet(self.config, tied=False).to(weight.device, weight.dtype)
-        for block, tied in zip(free.euler_blocks(), self.euler_blocks(), strict=True):
-            block.load_state_dict(plain_state(tied))
-        return free.train(self.training).requires_grad_(weight.requires_grad)
+        twin = cast(EulerNet, export(self))
+        twin.tied = False
+        return twin
 
     def euler_blocks(self) -> list[EulerBlock]:
         return [block for block in self.blocks if isinstance(block, EulerBlock)]

@@ -1,4 +1,4 @@
-"""Euler blocks whose parameters a group ties, and the plain blocks that they stand for.
+"""Euler blocks whose parameters a group ties, in place of free ones.
 
 x − 2s·Vᵀ t φ(V x / t + b) commutes with a group that permutes the channels of regular fields if V
 does and t, b and φ are the same for all channels of a field. The tied parameters are linear in
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnp_recon.networks.activations import MonotoneSpline
 from pnp_recon.networks.blocks import EulerBlock
@@ -74,17 +74,3 @@ def tie_block(block: EulerBlock, ties: Ties) -> None:
         weights = cast(Tensor, block.parametrizations.weight.original)  # type: ignore[union-attr]
         weights.normal_(0.0, ties.filters.spread(deviation))
     block.settle()
-
-
-def plain_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state of the same module without ties: each tied parameter as it is used.
-
-    Nothing is taken off the module itself: PyTorch's parametrisations sit on a class that copies
-    of a module share.
-    """
-    state = {}
-    for key in module.state_dict():
-        path = key.replace("parametrizations.", "").removesuffix(".original")
-        owner, _, name = path.rpartition(".")
-        state[path] = cast(Tensor, getattr(module.get_submodule(owner), name)).detach().clone()
-    return state
