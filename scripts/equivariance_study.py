@@ -21,10 +21,10 @@ STUDIES = {"rectangles": rectangles, "inpainting": inpainting}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     studies = parser.add_subparsers(dest="study", required=True)
     for name, module in STUDIES.items():
-        study = studies.add_parser(name, help=module.__doc__.partition("\n")[0])
+        study = studies.add_parser(name, help=str(module.__doc__).partition("\n")[0])
         study.add_argument("--results", type=Path, default=DOCS / "results")
         study.add_argument("--images", type=Path, default=DOCS / "images")
         study.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints")

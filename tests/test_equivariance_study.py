@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from equivariance.denoiser import (
+    NETWORKS,
     RectanglesRecipe,
     RectanglesTrainer,
     build,
@@ -17,7 +18,7 @@ from equivariance.denoiser import (
 )
 from equivariance.inpainting import SIZE, Errors, Method, errors, masks, relative
 from equivariance.inpainting import table as inpainting_table
-from equivariance.rectangles import NETWORKS, RATES, SEEDS, tuned
+from equivariance.rectangles import RATES, SEEDS, tuned
 from equivariance.rectangles_report import curve_band, table
 from equivariance.scenes import Scenes, draw, random_scenes
 from equivariance.scores import equivariance_error, turned

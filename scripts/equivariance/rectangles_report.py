@@ -20,7 +20,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 COLOURS = {"ordinary": "#b03a2e", "equivariant": "#1f4e79"}
-SHOWN = 3  # which test picture; its angle is in the middle of two quarter turns
+SHOWN = 3  # which test picture
 
 
 def of(rows: Rows, name: str, budget: str) -> list[dict[str, Any]]:
