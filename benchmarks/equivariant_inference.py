@@ -1,4 +1,4 @@
-"""Inference of equivariant networks against their ordinary twins, and of tied against exported ones.
+"""Inference of equivariant networks against ordinary twins, and of tied against exported ones.
 
 Two shapes: an unrolled network (256², 50 views, width 48, depth 8) and an Euler denoiser (256²
 grey, width 64, 8 blocks). Untrained: time does not depend on the weights. All variants of a shape
@@ -71,9 +71,8 @@ def main() -> None:
     for title, variants in (("unrolled network", unrolled()), ("Euler denoiser", euler())):
         found = medians(variants, options.repeats)
         ordinary = found["C1, exported"]
-        print(
-            f"\n{title}, {SIDE}², {options.threads} threads\n\n| variant | ms | ratio |\n|---|---|---|"
-        )
+        print(f"\n{title}, {SIDE}², {options.threads} threads\n")
+        print("| variant | ms | ratio |\n|---|---|---|")
         for name, seconds in found.items():
             print(f"| {name} | {1000 * seconds:.1f} | {seconds / ordinary:.3f} |")
 

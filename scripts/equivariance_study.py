@@ -4,6 +4,10 @@
     python scripts/equivariance_study.py rectangles run      # five seeds of both networks
     python scripts/equivariance_study.py rectangles run --network equivariant --seed 3
     python scripts/equivariance_study.py rectangles report   # table and figures
+    python scripts/equivariance_study.py ct run --data ct_slices_256.npz    # 30 runs
+    python scripts/equivariance_study.py ct run --data ct_slices_256.npz --only C4_005_0
+    python scripts/equivariance_study.py ct baselines --data ct_slices_256.npz
+    python scripts/equivariance_study.py ct report
     python scripts/equivariance_study.py inpainting
 
 Every run goes on where it was stopped; rows that are there are not made again.
@@ -14,10 +18,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from equivariance import inpainting, rectangles
+from equivariance import ct, inpainting, rectangles
 
 DOCS = Path(__file__).parents[1] / "docs"
-STUDIES = {"rectangles": rectangles, "inpainting": inpainting}
+STUDIES = {"rectangles": rectangles, "ct": ct, "inpainting": inpainting}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -330,6 +330,19 @@ def test_box_as_a_block_and_closed_form_data(box: bool) -> None:
     torch.testing.assert_close(first.image, second.image, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("box", [None, (0.0, 1.0)])
+def test_an_operator_that_returns_its_argument(box: tuple[float, float] | None) -> None:
+    """Total variation denoising: the data block must not write into the point of the others."""
+    y = picture(1, 1, 9, 8)
+    prior = TotalVariation(0.1, box=box)
+    solver = total_variation_solver(LeastSquares(Identity((1, 9, 8)), y), 0.1, y, box=box)
+    solution = iterate(solver, Stopping(tol=1e-8, max_iter=5000))
+    assert solution.status is Status.CONVERGED
+    assert solution.certificate.holds
+    expected, error = prior.prox(y, 1.0, tol=1e-8)
+    assert float((solution.image - expected).norm()) < 1e-4 + float(error)
+
+
 def test_sparse_pictures() -> None:
     # g = ‖·‖₁ as primal term against its soft threshold.
     y = random_tensor(1, 1, 4, 5)

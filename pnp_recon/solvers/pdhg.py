@@ -183,7 +183,8 @@ class PDHG(Solver):
         ahead = 2 * point - x
         fresh = [point, torch.zeros_like(x)]
         for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):
-            moved = block.operator.A(ahead).mul_(sigma).add_(u)
+            # Not in place: the identity returns `ahead` itself.
+            moved = u + sigma * block.operator.A(ahead)
             fresh.append(block.outer.conjugate_prox(moved, sigma))  # type: ignore[arg-type]
             fresh[1] = fresh[1] + block.operator.A_adjoint(fresh[-1])
         result = torch.cat([part.flatten(1) for part in fresh], 1)

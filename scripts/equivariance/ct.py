@@ -8,16 +8,17 @@ random angles, and the best PSNR that any of its checkpoints had on `val`.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
-from equivariance.ct_data import TEST_SETS, TESTING, TRAINING, read, scans, training_set
 from protocol import Rows
 from torch import Tensor
 
+from equivariance.ct_data import TEST_SETS, TESTING, TRAINING, read, scans, training_set
 from operators import RayTransform
 from pnp_recon.metrics import psnr, ssim
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
@@ -82,11 +83,27 @@ def digest(model: torch.nn.Module) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def run(data: Path, runs: Path, results: Path, only: list[str] | None = None) -> None:
-    """All rows, or those named like C4_005_0 (group, scans, seed)."""
-    rows = Rows(results / "equivariance_ct.jsonl")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", choices=("run", "baselines", "report"))
+    parser.add_argument("--data", type=Path, help="ct_slices_256.npz; not for report")
+    parser.add_argument("--only", nargs="*", help="runs by name: group, scans, seed: C4_005_0")
+
+
+def main(options: argparse.Namespace) -> None:
+    from equivariance import ct_baselines, ct_report
+
+    if options.task == "report":
+        ct_report.write(options.results, options.images)
+        return
+    if options.data is None:
+        raise SystemExit(f"ct {options.task} needs --data, the archive of CT slices")
+    if options.task == "baselines":
+        ct_baselines.run(options.data, options.results)
+        return
+    rows = Rows(options.results / "equivariance_ct.jsonl")
     for seed in SEEDS:
         for count in SIZES:
             for group in GROUPS:
-                if only is None or f"{group}_{count:03d}_{seed}" in only:
-                    train(data, runs / "equivariance_ct", rows, group, count, seed)
+                if options.only is None or f"{group}_{count:03d}_{seed}" in options.only:
+                    runs = options.runs / "equivariance_ct"
+                    train(options.data, runs, rows, group, count, seed)

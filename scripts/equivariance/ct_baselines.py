@@ -44,7 +44,6 @@ def restore(
     if method == "FBP":
         return A.fbp(y, "hann", point["cutoff"]), {}
     fidelity = WeightedLeastSquares(A, y, weights(A, y))
-    level = {} if method == "TV" else {"denoiser_level": point["level"] / 255}
     solution = reconstruct(
         y,
         A,
@@ -53,7 +52,7 @@ def restore(
         strength=point["strength"],
         stopping=Stopping(tol=tol, max_iter=1000),
         start=A.initial_guess(y).clamp(0, 1),
-        **level,
+        denoiser_level=None if method == "TV" else point["level"] / 255,
     )
     guarantee = solution.certificate.guarantee
     return solution.image, {

@@ -148,3 +148,12 @@ def _looks(rows: Rows, group: str, scans: int) -> np.ndarray:
         r for r in rows.rows if r["group"] == group and r["scans"] == scans
     ]
     return np.array([r["looks"] for r in found])
+
+
+def write(results: Path, images: Path) -> None:
+    rows = Rows(results / "equivariance_ct.jsonl")
+    baselines = Rows(results / "equivariance_ct_baselines.jsonl")
+    text = table(rows, baselines, Rows(results / "equivariance_ct_tuning.jsonl"))
+    (results / "equivariance_ct.md").write_text(text)
+    figures(rows, baselines, images)
+    print(text)
