@@ -8,6 +8,7 @@
     python scripts/equivariance_study.py ct run --data ct_slices_256.npz --only C4_005_0
     python scripts/equivariance_study.py ct baselines --data ct_slices_256.npz
     python scripts/equivariance_study.py ct report
+    python scripts/equivariance_study.py denoisers run --data BSDS500    # averaged and equivariant
     python scripts/equivariance_study.py inpainting
 
 Every run goes on where it was stopped; rows that are there are not made again.
@@ -18,10 +19,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from equivariance import ct, inpainting, rectangles
+from equivariance import ct, denoisers, inpainting, rectangles
 
 DOCS = Path(__file__).parents[1] / "docs"
-STUDIES = {"rectangles": rectangles, "ct": ct, "inpainting": inpainting}
+STUDIES = {"rectangles": rectangles, "ct": ct, "denoisers": denoisers, "inpainting": inpainting}
 
 
 def main(arguments: list[str] | None = None) -> None:
