@@ -17,7 +17,7 @@ def blocks() -> list[str]:
 
 @pytest.mark.slow
 def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    first, convex, second = blocks()
+    first, convex, second, layers = blocks()
     names: dict[str, object] = {}
     exec(first, names)
     printed = capsys.readouterr().out
@@ -33,3 +33,7 @@ def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.startswith("no guarantee")
     assert printed.endswith("torch.Size([1, 3, 128, 128])\n")
+    exec(layers, names)
+    printed = capsys.readouterr().out
+    assert max(float(line.split()[3]) for line in printed.splitlines()[1:-1]) < 1e-10
+    assert printed.splitlines()[-1].startswith("Conv2d(1, 32,")
