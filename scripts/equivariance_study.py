@@ -8,6 +8,7 @@
     python scripts/equivariance_study.py ct run --data ct_slices_256.npz --only C4_005_0
     python scripts/equivariance_study.py ct baselines --data ct_slices_256.npz
     python scripts/equivariance_study.py ct report
+    python scripts/equivariance_study.py ct pictures --data ct_slices_256.npz    # after `ct run`
     python scripts/equivariance_study.py denoisers run --data BSDS500    # averaged and equivariant
     python scripts/equivariance_study.py inpainting
 

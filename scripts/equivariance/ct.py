@@ -84,13 +84,13 @@ def digest(model: torch.nn.Module) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", choices=("run", "baselines", "report"))
+    parser.add_argument("task", choices=("run", "baselines", "report", "pictures"))
     parser.add_argument("--data", type=Path, help="ct_slices_256.npz; not for report")
     parser.add_argument("--only", nargs="*", help="runs by name: group, scans, seed: C4_005_0")
 
 
 def main(options: argparse.Namespace) -> None:
-    from equivariance import ct_baselines, ct_report
+    from equivariance import ct_baselines, ct_pictures, ct_report
 
     if options.task == "report":
         ct_report.write(options.results, options.images)
@@ -99,6 +99,9 @@ def main(options: argparse.Namespace) -> None:
         raise SystemExit(f"ct {options.task} needs --data, the archive of CT slices")
     if options.task == "baselines":
         ct_baselines.run(options.data, options.results)
+        return
+    if options.task == "pictures":
+        ct_pictures.draw(options.data, options.runs, options.images)
         return
     rows = Rows(options.results / "equivariance_ct.jsonl")
     for seed in SEEDS:
