@@ -57,7 +57,7 @@ def table(rows: Rows, baselines: Rows, tuning: Rows) -> str:
 def gains(rows: Rows) -> list[str]:
     """Equivariant minus ordinary, paired by seed."""
     lines = [
-        "Equivariant minus ordinary, paired by seed; lost by rotation: val minus val rotated.",
+        "Equivariant minus ordinary, paired by seed; lost by turning: val minus val turned.",
         "",
         "| scans | val | val turned | val rotated | SSIM on val | best look | lost by turning: "
         "ordinary / equivariant |",
