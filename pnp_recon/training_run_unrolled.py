@@ -87,6 +87,10 @@ class Beginning:
         if self.step is not None and not 0 < self.step < math.inf:
             raise InputError(f"first-step is {self.step:g}; expected a finite number > 0")
 
+    def described(self) -> dict[str, Any]:
+        """For the card: the model's name, not where it lay."""
+        return {**asdict(self), "model": self.model and Path(self.model).stem}
+
     @torch.no_grad()
     def apply(self, network: UnrolledNetwork) -> None:
         """Sets the weights of a network that has not been trained.
@@ -185,7 +189,7 @@ class UnrolledRun(RunSettings):
             pass
         details = {
             **self.provenance(state, "mean squared error over that of the starting pictures"),
-            "began_with": asdict(self.beginning),
+            "began_with": self.beginning.described(),
             "validation": {
                 "psnr_db": {key: round(value, 3) for key, value in psnr.items()},
                 "measured_on": f"{how}; pictures clipped to [0, 1], noise of the training's kind",

@@ -98,4 +98,4 @@ def test_the_card_says_where_it_began(tmp_path: Path, model: str) -> None:
     trainer, _ = start_or_resume(tmp_path / "run", settings, "cpu")
     trainer.run(lambda line: None, every=3)
     card = json.loads(export_run(tmp_path / "run", tmp_path / "out").read_text())
-    assert card["began_with"] == {"model": model, "sha256": of(model).sha256, "step": 0.6}
+    assert card["began_with"] == {"model": "first", "sha256": of(model).sha256, "step": 0.6}

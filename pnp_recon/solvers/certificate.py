@@ -92,7 +92,7 @@ class Certificate:
     def lines(self) -> list[str]:
         """The block that commands print: proven, by which theorem, with what, then observed."""
         out = [self.verdict]
-        if self.guarantee.holds or not self.proven:
+        if (self.guarantee.holds or not self.proven) and str(self.guarantee) != self.verdict:
             out.append(f"  iterated map: {self.guarantee}")
         out += [f"  {item.name} = {item.value:.6g}  [{item.how}]" for item in self.constants]
         out += [f"  observed: {item}" for item in self.observed]
