@@ -25,8 +25,8 @@ SIDE = 128
 TUNING_SLICES, TUNING_NOISE = 2, 2
 GRIDS: dict[str, list[dict[str, float]]] = {
     "FBP": [{"cutoff": c} for c in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)],
-    "TV": [{"strength": s} for s in (0.25, 0.35, 0.5, 0.7)],
-    "PnP (euler_ct)": [{"level": a, "strength": s} for a in (7, 10) for s in (0.5, 1.0, 2.0)],
+    "TV": [{"strength": s} for s in (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)],
+    "PnP (euler_ct)": [{"level": a, "strength": s} for a in (4, 5, 7, 10) for s in (0.5, 1.0, 2.0)],
 }
 
 
