@@ -249,3 +249,14 @@ def test_rays_turn_along_up_to_the_projector(scheme: str) -> None:
     # The twins: an odd number of views, and a network without a group.
     assert ray_error(network, 7) > 1e-2
     assert ray_error(random_network(small(scheme=scheme, group="C1")), 50) > 1e-2
+
+
+def test_networks_check_their_learned_maps() -> None:
+    config = UnrolledConfig(group="C4", width=8, depth=2, memory=1)
+    report = UnrolledNetwork(config).check_equivariance()
+    assert {row.angle for row in report.rows} == {0, 90, 180, 270}
+    assert report.worst < 1e-10
+    ordinary = UnrolledNetwork(replace(config, group="C1"))
+    assert ordinary.check_equivariance([90], False).worst > 1e-2
+    flipped = UnrolledNetwork(config).check_equivariance([0], True)
+    assert flipped.worst > 1e-2  # C4 has no flips

@@ -13,6 +13,8 @@ mean (Bauschke & Combettes 2017, Prop. 4.42).
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -22,6 +24,11 @@ from torch import Tensor, nn
 
 from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting, padding_average
 from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.equivariant.checks import (
+    QUARTERS,
+    EquivarianceReport,
+    check_equivariance,
+)
 from pnp_recon.networks.equivariant.groups import Group
 from pnp_recon.networks.equivariant.plain import export
 from pnp_recon.networks.lifting import even_paddings, lifting
@@ -127,6 +134,23 @@ class EulerNet(nn.Module):
         whole = isometric_lifting(compose(*parts))
         # On odd sides the mean over the paddings; it leaves the constant as it is.
         return whole if self.group.order == 1 else padding_average(whole)
+
+    def check_equivariance(
+        self,
+        sigma: float = 25 / 255,
+        angles: Sequence[float] = QUARTERS,
+        reflections: bool = True,
+    ) -> EquivarianceReport:
+        """Does the network commute with turns and flips? See `equivariant.check_equivariance`.
+
+        Rounding for C4 (without `reflections`) and D4 on grids of any size; a measured number for
+        C1 and for other angles.
+        """
+        exact = copy.deepcopy(self).double()
+        channels = self.config.channels
+        return check_equivariance(
+            lambda x: exact(x, sigma), channels, channels, angles=angles, reflections=reflections
+        )
 
     def recipe(self) -> dict[str, object]:
         return {"class": "EulerNet", **asdict(self.config)}

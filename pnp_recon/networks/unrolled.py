@@ -10,7 +10,7 @@ why the whole network is *not* equivariant where the operator is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -21,7 +21,15 @@ from torch.utils.checkpoint import checkpoint
 
 from operators.base import LinearOperator
 from pnp_recon.errors import InputError
-from pnp_recon.networks.equivariant import Fields, Group, GroupConv, regulars, scalars
+from pnp_recon.networks.equivariant import (
+    EquivarianceReport,
+    Equivariant,
+    Fields,
+    Group,
+    GroupConv,
+    regulars,
+    scalars,
+)
 
 SCHEMES = ("proximal-gradient", "primal-dual")
 STARTS = ("guess", "zero")
@@ -81,7 +89,7 @@ class UnrolledConfig:
             )
 
 
-class Update(nn.Module):
+class Update(Equivariant, nn.Module):
     """Three convolutions with ReLUs: scalar fields → regular → regular → scalar fields.
 
     Pointwise functions commute with the permutations of regular fields, so the map commutes with
@@ -92,6 +100,7 @@ class Update(nn.Module):
         self, source: Fields, hidden: Fields, target: Fields, size: int, filters: str | None
     ) -> None:
         super().__init__()
+        self.source, self.target = source, target
         self.layers = nn.ModuleList(
             [
                 GroupConv(source, hidden, size, filters=filters),
@@ -237,6 +246,17 @@ class UnrolledNetwork(nn.Module):
         if filtered is None:
             raise InputError(f"'{A.name}' has no filtered adjoint; take gradient 'adjoint'")
         return cast(Tensor, filtered(residual))
+
+    def check_equivariance(
+        self, angles: Sequence[float] | None = None, reflections: bool | None = None
+    ) -> EquivarianceReport:
+        """`Equivariant.check_equivariance` of every learned proximal map, all rows in one report.
+
+        Of the maps alone: whether the whole network turns along depends on the operator.
+        """
+        maps = [update for update in self.updates if isinstance(update, Update)]
+        reports = [update.check_equivariance(angles, reflections) for update in maps]
+        return EquivarianceReport(tuple(row for report in reports for row in report.rows))
 
     def recipe(self) -> dict[str, object]:
         return {"class": "UnrolledNetwork", **asdict(self.config)}
