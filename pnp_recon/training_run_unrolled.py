@@ -143,7 +143,7 @@ class UnrolledRun(RunSettings):
     network: UnrolledConfig
     recipe: UnrolledRecipe
     scans: SimulatedScans
-    beginning: Beginning
+    beginning: Beginning = Beginning()
 
     def build(self) -> UnrolledNetwork:
         with torch.random.fork_rng(devices=[]):
