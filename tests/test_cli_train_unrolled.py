@@ -33,7 +33,7 @@ from slice_helpers import SIDE, save_archive
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--size", str(SIDE), "--views", "12", "--width", "8", "--depth", "2", "--memory", "1"]
-TINY += ["--gradient", "filtered", "--lr", "0.01", "--threads", "1", "--no-tensorboard"]
+TINY += ["--lr", "0.01", "--threads", "1", "--no-tensorboard"]
 STEPS = 40
 MODEL = "unrolled_ct_c4"
 
@@ -257,7 +257,9 @@ def stated(command: Callable[..., None]) -> dict[str, str]:
 def test_help_states_the_defaults_of_the_configuration():
     """They are written out there, as torch is not imported for the help."""
     said = stated(unrolled) | {"steps": stated(unrolled)["step_sizes"]}
-    assert disagreeing(said, UnrolledConfig) == ["channels", "filters"]
+    # Scans have a filtered gradient, the configuration is for every operator.
+    assert disagreeing(said, UnrolledConfig) == ["channels", "filters", "gradient"]
+    assert said["gradient"] == "filtered"
     assert disagreeing(stated(unrolled), UnrolledRecipe) == ["ema", "warmup"]
     assert disagreeing(stated(unrolled), SimulatedScans) == ["count"]
     assert default_name(None) == default_name(UnrolledConfig().group) == MODEL
@@ -286,3 +288,9 @@ def is_number(value: object, words: str) -> bool:
         return isinstance(value, int | float) and float(words) == value
     except ValueError:
         return False
+
+
+def test_new_runs_pull_filtered(whole_run):
+    """What the help states is what a run takes that was told nothing."""
+    assert "--gradient" not in TINY
+    assert json.loads((whole_run / "run.json").read_text())["network"]["gradient"] == "filtered"
