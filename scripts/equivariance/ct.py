@@ -33,9 +33,11 @@ def network(group: str, seed: int, width: int = WIDTH) -> UnrolledNetwork:
     return UnrolledNetwork(UnrolledConfig(group=group, width=width, gradient="filtered"))
 
 
-def train(data: Path, runs: Path, rows: Rows, group: str, count: int, seed: int) -> None:
+def train(
+    data: Path, runs: Path, rows: Rows, group: str, count: int, seed: int, width: int = WIDTH
+) -> None:
     """One row; nothing is done where it is there."""
-    key = {"group": group, "scans": count, "seed": seed, "steps": STEPS, "width": WIDTH}
+    key = {"group": group, "scans": count, "seed": seed, "steps": STEPS, "width": width}
     if rows.has(**key):
         return
     archive, held = read(data, "train"), read(data, "val")
@@ -43,8 +45,8 @@ def train(data: Path, runs: Path, rows: Rows, group: str, count: int, seed: int)
     A, pairs = scans(archive, training_set(archive, count, seed), SIDE, TRAINING)
     _, validation = scans(held, everything, SIDE, TESTING)
     recipe = UnrolledRecipe(steps=STEPS, seed=seed)
-    folder = runs / f"{group}_{count:03d}_{seed}"
-    trainer = UnrolledTrainer(network(group, seed), recipe, A, pairs, validation, folder)
+    folder = runs / (f"{group}_{count:03d}_{seed}" + ("" if width == WIDTH else f"_{width}"))
+    trainer = UnrolledTrainer(network(group, seed, width), recipe, A, pairs, validation, folder)
     trainer.run(lambda line: print(folder.name, line, flush=True), every=LOOK)
     found: dict[str, Any] = {}
     for name, change in TEST_SETS.items():
@@ -87,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=("run", "baselines", "report", "pictures"))
     parser.add_argument("--data", type=Path, help="ct_slices_256.npz; not for report")
     parser.add_argument("--only", nargs="*", help="runs by name: group, scans, seed: C4_005_0")
+    parser.add_argument("--width", type=int, default=WIDTH, help="other widths: a table apart")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -109,4 +112,4 @@ def main(options: argparse.Namespace) -> None:
             for group in GROUPS:
                 if options.only is None or f"{group}_{count:03d}_{seed}" in options.only:
                     runs = options.runs / "equivariance_ct"
-                    train(options.data, runs, rows, group, count, seed)
+                    train(options.data, runs, rows, group, count, seed, options.width)

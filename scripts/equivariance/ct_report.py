@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ def spread(values: np.ndarray) -> str:
 
 
 def table(rows: Rows, baselines: Rows, tuning: Rows) -> str:
+    others = other_widths(rows)
+    rows = of_width(rows, WIDTH)
     count = {r["group"]: r["parameters"] for r in rows.rows}
     lines = [
         f"{SIDE}² slices, {VIEWS} views of a parallel beam, {INCIDENT:.0e} photons a ray, peak = "
@@ -50,8 +53,34 @@ def table(rows: Rows, baselines: Rows, tuning: Rows) -> str:
                 f"| {scans} | {NAMES[group]} | {cells[0]} | {ssim} | {cells[1]} | {cells[2]} | "
                 f"{train} | {spread(np.array(looks))} |"
             )
-    lines += ["", *gains(rows), "", *baseline_table(baselines, tuning)]
+    lines += ["", *gains(rows), "", *baseline_table(baselines, tuning), "", *others]
     return "\n".join(lines) + "\n"
+
+
+def of_width(rows: Rows, width: int) -> Rows:
+    found = copy.copy(rows)
+    found.rows = [row for row in rows.rows if row["width"] == width]
+    return found
+
+
+def other_widths(rows: Rows) -> list[str]:
+    """Single runs of other widths, beside the run of `WIDTH` with the same set and seed."""
+    lines = [
+        "Other widths, one seed each, beside the studied width with the same seed and scans.",
+        "",
+        "| scans | seed | network | width | numbers | val | SSIM | val turned | training scans |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    extra = {(r["scans"], r["seed"]) for r in rows.rows if r["width"] != WIDTH}
+    for row in sorted(rows.rows, key=lambda r: (r["scans"], r["seed"], r["parameters"])):
+        if (row["scans"], row["seed"]) in extra:
+            mean = {k: {m: np.mean(v) for m, v in s.items()} for k, s in row["scores"].items()}
+            lines.append(
+                f"| {row['scans']} | {row['seed']} | {NAMES[row['group']]} | {row['width']} | "
+                f"{row['parameters']} | {mean['val']['psnr']:.2f} | {mean['val']['ssim']:.3f} | "
+                f"{mean['val turned']['psnr']:.2f} | {mean['train']['psnr']:.2f} |"
+            )
+    return lines
 
 
 def gains(rows: Rows) -> list[str]:
@@ -155,5 +184,5 @@ def write(results: Path, images: Path) -> None:
     baselines = Rows(results / "equivariance_ct_baselines.jsonl")
     text = table(rows, baselines, Rows(results / "equivariance_ct_tuning.jsonl"))
     (results / "equivariance_ct.md").write_text(text)
-    figures(rows, baselines, images)
+    figures(of_width(rows, WIDTH), baselines, images)
     print(text)
