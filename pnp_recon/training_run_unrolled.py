@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from operators import RayTransform, ScanGeometry, parallel_beam
 from pnp_recon.errors import InputError
+from pnp_recon.learned_domain import POLICIES
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW
 from pnp_recon.training_pairs import simulated_scans
 from pnp_recon.training_run import RunSettings, Tick
 from pnp_recon.training_slices import SliceData, load_slices
 from pnp_recon.training_unrolled import Pairs, UnrolledRecipe, UnrolledTrainer, validation_psnr
-
-OTHER_GEOMETRY = ("warn", "refuse")
 
 # Seeds of the photon noise: the same for every run, so that runs differ in what they make of it.
 TRAINING_NOISE, VALIDATION_NOISE = 0, 1
@@ -59,9 +58,9 @@ class SimulatedScans:
                     f"{name.replace('_', '-')} is {getattr(self, name):g}; expected a finite "
                     "number > 0"
                 )
-        if self.other_geometry not in OTHER_GEOMETRY:
+        if self.other_geometry not in POLICIES:
             raise InputError(
-                f"other-geometry is {self.other_geometry!r}; expected {' or '.join(OTHER_GEOMETRY)}"
+                f"other-geometry is {self.other_geometry!r}; expected {' or '.join(POLICIES)}"
             )
 
     def geometry(self) -> ScanGeometry:

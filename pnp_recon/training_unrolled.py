@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from operators.base import LinearOperator
 from pnp_recon.errors import InputError
+from pnp_recon.metrics import psnr
 from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.training import Trainer
 from pnp_recon.training_recipe import Recipe
@@ -127,6 +128,5 @@ def validation_psnr(
     found = []
     for y, truth in zip(pairs.measurements, pairs.pictures, strict=True):
         image = network(y[None].to(device), A)
-        error = F.mse_loss(image.float().clamp(0, 1), truth[None].to(device))
-        found.append(float(-10 * torch.log10(error)))
+        found.append(float(psnr(image.float().clamp(0, 1), truth[None].to(device))))
     return {"psnr_val": sum(found) / len(found)} if found else {}

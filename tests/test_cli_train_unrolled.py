@@ -205,7 +205,7 @@ def test_export_takes_another_name_and_works_where_the_slices_are_gone(slices, t
     ("more", "words"),
     [
         (["--group", "E4"], "unknown group 'E4'"),
-        (["--group", "D4", "--width", "12"], "no multiple of the 8 elements"),
+        (["--group", "D4", "--width", "12"], "width 12 is no multiple of 8"),
         (["--scheme", "newton"], "unknown scheme 'newton'; known: proximal-gradient"),
         (["--start", "ones"], "unknown start"),
         (["--gradient", "steep"], "unknown gradient"),
@@ -220,7 +220,7 @@ def test_export_takes_another_name_and_works_where_the_slices_are_gone(slices, t
         (["--size", "24"], "see --size"),
         (["--count", "10"], "expected 1 to 9"),
         (["--steps", "0"], "steps is 0"),
-        (["--other-geometry", "hope"], "expected warn or refuse"),
+        (["--other-geometry", "hope"], "expected refuse or warn"),
         (["--name", "a/b"], "no name of a model"),
         (["--threads", "0"], "threads"),
     ],

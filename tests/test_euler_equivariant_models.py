@@ -140,7 +140,7 @@ def test_the_command_takes_a_group(tmp_path: Path, capsys: pytest.CaptureFixture
         ({"group": "O3"}, "unknown group 'O3'"),
         ({"lifting": "haar"}, "no regular fields of D4; known: unshuffle"),
         ({"width": 12}, "width 12 is no multiple of 8"),
-        ({"hidden": 12}, "12 channels make no whole number"),
+        ({"hidden": 12}, "width 12 is no multiple of 8"),
         ({"channels": 3}, "width 8 is below the 24 channels"),
     ],
 )

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from pnp_recon.networks.equivariant.fields import regulars_of_width
 from pnp_recon.networks.equivariant.filters import pixel_blocks
 from pnp_recon.networks.equivariant.groups import Group
 
@@ -224,11 +225,7 @@ FIELD_LIFTINGS: dict[str, Callable[[int, int, Group], list[Lifting]]] = {
 
 
 def _fields(first: Lifting, group: Group, channels: int, width: int) -> list[Lifting]:
-    if width % group.order:
-        raise ValueError(
-            f"width {width} is no multiple of {group.order}, the channels of a field of {group}"
-        )
-    return [first, *_pad(first.channels_out(channels), width)]
+    return [first, *_pad(first.channels_out(channels), regulars_of_width(group, width).channels)]
 
 
 def lifting(name: str, channels: int, width: int, group: Group | None = None) -> Chain:

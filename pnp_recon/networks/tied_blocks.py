@@ -16,7 +16,7 @@ from torch import Tensor
 from pnp_recon.networks.activations import MonotoneSpline
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.equivariant.convolution import TiedFilters, TiedVector, tie
-from pnp_recon.networks.equivariant.fields import Fields, regulars
+from pnp_recon.networks.equivariant.fields import regulars_of_width
 from pnp_recon.networks.equivariant.groups import Group
 
 
@@ -46,20 +46,9 @@ class Ties:
             ValueError: the group does not map the pixel grid onto itself, or `channels` or
                 `hidden` is no multiple of its order.
         """
-        source, target = regular_fields(group, channels), regular_fields(group, hidden)
+        source, target = regulars_of_width(group, channels), regulars_of_width(group, hidden)
         filters = TiedFilters(source, target, kernel_size, "pixel")
         return cls(filters, TiedVector(target), TiedRows(target))
-
-
-def regular_fields(group: Group, channels: int) -> Fields:
-    """As many regular fields as the channels hold; ValueError if some would be left over."""
-    count, rest = divmod(channels, group.order)
-    if rest or not count:
-        raise ValueError(
-            f"{channels} channels make no whole number of regular fields of {group}; take a "
-            f"multiple of {group.order}"
-        )
-    return regulars(group, count)
 
 
 def tie_block(block: EulerBlock, ties: Ties) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ from pnp_recon.networks.equivariant import (
     Fields,
     Group,
     GroupConv,
-    regulars,
+    regulars_of_width,
     scalars,
 )
 
@@ -82,11 +82,7 @@ class UnrolledConfig:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}"
                 )
-        order = Group.named(self.group).order
-        if self.width % order:
-            raise ValueError(
-                f"width {self.width} is no multiple of the {order} elements of {self.group}"
-            )
+        regulars_of_width(Group.named(self.group), self.width)
 
 
 class Update(Equivariant, nn.Module):
@@ -111,6 +107,11 @@ class Update(Equivariant, nn.Module):
         with torch.no_grad():
             for weights in self.layers[-1].parameters():
                 weights.mul_(0.1)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the last filters are zero, and with them the map."""
+        return not bool(cast(Tensor, self.layers[-1].weight).any())
 
     def forward(self, x: Tensor) -> Tensor:
         z = x.contiguous(memory_format=torch.channels_last)
@@ -141,7 +142,7 @@ class UnrolledNetwork(nn.Module):
         super().__init__()
         self.config = config
         group, size = Group.named(config.group), config.kernel_size
-        hidden = regulars(group, config.width // group.order)
+        hidden = regulars_of_width(group, config.width)
         pictures, memory = config.channels, config.memory
         count = 1 if config.shared else config.depth
         source, target = scalars(group, 2 * pictures + memory), scalars(group, pictures + memory)
@@ -248,14 +249,21 @@ class UnrolledNetwork(nn.Module):
         return cast(Tensor, filtered(residual))
 
     def check_equivariance(
-        self, angles: Sequence[float] | None = None, reflections: bool | None = None
+        self,
+        angles: Sequence[float] | None = None,
+        reflections: bool | None = None,
+        **options: Any,
     ) -> EquivarianceReport:
         """`Equivariant.check_equivariance` of every learned proximal map, all rows in one report.
 
-        Of the maps alone: whether the whole network turns along depends on the operator.
+        Of the maps alone: whether the whole network turns along depends on the operator. Maps that
+        are zero commute with everything and have no row.
         """
-        maps = [update for update in self.updates if isinstance(update, Update)]
-        reports = [update.check_equivariance(angles, reflections) for update in maps]
+        reports = [
+            update.check_equivariance(angles, reflections, **options)
+            for update in self.updates
+            if isinstance(update, Update) and not update.is_zero
+        ]
         return EquivarianceReport(tuple(row for report in reports for row in report.rows))
 
     def recipe(self) -> dict[str, object]:

@@ -7,7 +7,14 @@ from pnp_recon.networks.equivariant.checks import (
     check_equivariance,
 )
 from pnp_recon.networks.equivariant.convolution import GroupConv, TiedFilters, TiedVector, tie
-from pnp_recon.networks.equivariant.fields import Fields, harmonics, regulars, scalars, turn
+from pnp_recon.networks.equivariant.fields import (
+    Fields,
+    harmonics,
+    regulars,
+    regulars_of_width,
+    scalars,
+    turn,
+)
 from pnp_recon.networks.equivariant.groups import (
     Element,
     Group,
@@ -47,6 +54,7 @@ __all__ = [
     "irreducible",
     "regular",
     "regulars",
+    "regulars_of_width",
     "scalars",
     "tie",
     "trivial",

@@ -61,8 +61,8 @@ class EquivarianceReport:
 
     @property
     def worst(self) -> float:
-        """The largest error of all rows."""
-        return max(row.error for row in self.rows)
+        """The largest error of all rows; 0 where there are none."""
+        return max((row.error for row in self.rows), default=0.0)
 
     @property
     def worst_exact(self) -> float:
@@ -143,8 +143,9 @@ class Equivariant:
         *,
         sizes: Sequence[tuple[int, int]] = SIZES,
         seed: int = 0,
+        dtype: torch.dtype = torch.float64,
     ) -> EquivarianceReport:
-        """`check_equivariance` of this module, in float64.
+        """`check_equivariance` of this module.
 
         Without arguments all elements of the group that map the pixel grid onto itself are tried.
         """
@@ -160,6 +161,7 @@ class Equivariant:
             reflections=group.reflections if reflections is None else reflections,
             sizes=sizes,
             seed=seed,
+            dtype=dtype,
         )
 
 

@@ -76,6 +76,20 @@ def regulars(group: Group, count: int) -> Fields:
     return Fields(regular(group), count)
 
 
+def regulars_of_width(group: Group, width: int) -> Fields:
+    """As many regular fields as `width` channels hold.
+
+    Raises:
+        ValueError: channels would be left over.
+    """
+    if width < 1 or width % group.order:
+        raise ValueError(
+            f"width {width} is no multiple of {group.order}, the channels of a regular field of "
+            f"{group}"
+        )
+    return regulars(group, width // group.order)
+
+
 def harmonics(group: Group, frequency: int, count: int) -> Fields:
     """Fields of all angular frequencies 0 … `frequency`, as in Harmonic Networks.
 
