@@ -204,16 +204,18 @@ def start_or_resume(
     """
     network = settings.build()
     data = settings.load(tick)
-    if run_file(folder).exists():
+    begun = run_file(folder).exists()
+    if begun:
         settings.check_same(data.description)
     elif (folder / "checkpoint.pt").exists():
         raise InputError(
             f"{folder} holds a checkpoint without run.json; give another folder, or remove it"
         )
-    else:
+    trainer = settings.trainer(network, data, folder, device)
+    if not begun:  # what the trainer refused has not begun: other options may follow
         settings = replace(settings, description=data.description)
         write_run(folder, settings)
-    return settings.trainer(network, data, folder, device), settings
+    return trainer, settings
 
 
 def check_export(out: Path, name: str) -> None:

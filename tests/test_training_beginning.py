@@ -11,7 +11,7 @@ import torch
 
 from pnp_recon.errors import InputError
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
-from pnp_recon.training_run import start_or_resume
+from pnp_recon.training_run import run_file, start_or_resume
 from pnp_recon.training_run_unrolled import Beginning, SimulatedScans, UnrolledRun
 from pnp_recon.training_unrolled import UnrolledRecipe
 from pnp_recon.weights_unrolled import export_unrolled, learned_weights
@@ -83,6 +83,8 @@ def test_other_networks_and_changed_models_are_refused(tmp_path: Path, model: st
     wide = replace(TINY, width=12)
     with pytest.raises(InputError, match="another width: 8, not 12"):
         start_or_resume(tmp_path / "wide", run(tmp_path, of(model), wide), "cpu")
+    # Nothing has begun there, so that the right options are not refused as others.
+    assert not run_file(tmp_path / "wide").exists()
     other = Beginning(model, "0" * 64)
     with pytest.raises(InputError, match="no longer the model"):
         start_or_resume(tmp_path / "other", run(tmp_path, other), "cpu")
