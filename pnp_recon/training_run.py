@@ -178,10 +178,10 @@ def read_run(folder: Path) -> RunSettings:
 
 def kinds() -> dict[str, type[RunSettings]]:
     """The kinds of runs by name."""
-    from pnp_recon.training_run_denoiser import DenoiserRun
+    from pnp_recon.training_run_denoiser import DenoiserRun, DnCNNRun
     from pnp_recon.training_run_unrolled import UnrolledRun
 
-    return {run.kind: run for run in (DenoiserRun, UnrolledRun)}
+    return {run.kind: run for run in (DenoiserRun, DnCNNRun, UnrolledRun)}
 
 
 def start_or_resume(

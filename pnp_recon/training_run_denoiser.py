@@ -1,8 +1,13 @@
-"""Runs that train a denoiser (`pnp-train denoiser`): network, pictures, trainer, export."""
+"""Runs that train a denoiser: network, pictures, trainer, export.
+
+`pnp-train denoiser` makes a certified one, `pnp-train dncnn` the unconstrained one that these are
+compared with, on the same pictures by the same trainer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -11,38 +16,36 @@ import torch
 from torch import nn
 
 from pnp_recon.errors import InputError
+from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN, DnCNNConfig
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.training_data import TrainingData, load_training_data
 from pnp_recon.training_denoiser import DenoiserTrainer
 from pnp_recon.training_recipe import DenoiserRecipe
 from pnp_recon.training_run import RunSettings, Tick
 from pnp_recon.training_validation import validation_psnr
-from pnp_recon.weights import export
+from pnp_recon.weights import export, export_uncertified
+
+
+LOSS = "mean squared error, one noise level a batch, weighted by the expected error"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserRun(RunSettings):
-    """See `RunSettings`.
+class PictureRun(RunSettings):
+    """A run that trains a denoiser on a folder of pictures. See `RunSettings`.
 
     Attributes:
         hold_out: pictures held out for the validation, None for the rule of
             `training_data.load_training_data`.
     """
 
-    kind: ClassVar[str] = "denoiser"
-    parts: ClassVar[Mapping[str, type]] = {"network": EulerConfig, "recipe": DenoiserRecipe}
     identity: ClassVar[tuple[str, ...]] = (
         "pictures",
         "sha256_of_sorted_file_hashes",
         "validation_pictures",
     )
 
-    network: EulerConfig
     recipe: DenoiserRecipe
     hold_out: int | None
-
-    def build(self) -> EulerNet:
-        return build_network(self.network, self.recipe.seed)
 
     def load(self, tick: Tick | None = None) -> TrainingData:
         return load_training_data(
@@ -52,27 +55,27 @@ class DenoiserRun(RunSettings):
     def trainer(self, network: nn.Module, data: Any, folder: Path, device: str) -> DenoiserTrainer:
         return DenoiserTrainer(network, self.recipe, data.training, data.validation, folder, device)
 
-    def export(self, network: nn.Module, state: Mapping[str, Any], out: Path, name: str) -> Path:
-        network = cast(EulerNet, network)
-        network.certify()
-        psnr, how = dict(state.get("psnr", {})), "during training, uncertified weights"
+    def details(self, network: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
+        """What the model card says beside network and certificate."""
+        psnr, how = dict(state.get("psnr", {})), "during training"
         try:
             pictures = self.loaded_again().validation
             psnr = validation_psnr(network, pictures, self.recipe.validation_levels())
             how = "exported weights, float32"
         except InputError:
             pass
-        loss = "mean squared error, one noise level a batch, weighted by the expected error"
-        details = {
-            **self.provenance(state, loss),
+        return {
+            **self.provenance(state, LOSS),
             "validation": {
                 "psnr_db": {key: round(value, 3) for key, value in psnr.items()},
                 "measured_on": f"{how}; 128×128 central crops",
                 "held_out": self.description.get("validation_held_out", False),
             },
         }
-        sigma_range = (self.recipe.sigma_min, self.recipe.sigma_max)
-        return export(network, out, name, sigma_range, details)
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return (self.recipe.sigma_min, self.recipe.sigma_max)
 
     def data_words(self) -> str:
         found = self.description
@@ -81,6 +84,43 @@ class DenoiserRun(RunSettings):
             f"{found['pictures']} pictures ({found['selection']}), validation on "
             f"{len(found['validation_pictures'])} {held}"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserRun(PictureRun):
+    """A run of a certified denoiser."""
+
+    kind: ClassVar[str] = "denoiser"
+    parts: ClassVar[Mapping[str, type]] = {"network": EulerConfig, "recipe": DenoiserRecipe}
+
+    network: EulerConfig
+
+    def build(self) -> EulerNet:
+        return build_network(self.network, self.recipe.seed)
+
+    def export(self, network: nn.Module, state: Mapping[str, Any], out: Path, name: str) -> Path:
+        network = cast(EulerNet, network)
+        network.certify()
+        return export(network, out, name, self.sigma_range, self.details(network, state))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnCNNRun(PictureRun):
+    """A run of DnCNN, which nothing holds back and nothing is proven about."""
+
+    kind: ClassVar[str] = "dncnn"
+    parts: ClassVar[Mapping[str, type]] = {"network": DnCNNConfig, "recipe": DenoiserRecipe}
+
+    network: DnCNNConfig
+
+    def build(self) -> DnCNN:
+        with seeded(self.recipe.seed):
+            return DnCNN(self.network)
+
+    def export(self, network: nn.Module, state: Mapping[str, Any], out: Path, name: str) -> Path:
+        network = cast(DnCNN, network)
+        details = self.details(network, state)
+        return export_uncertified(network, out, name, self.sigma_range, NO_GUARANTEE, details)
 
 
 def build_network(config: EulerConfig, seed: int) -> EulerNet:
@@ -92,9 +132,16 @@ def build_network(config: EulerConfig, seed: int) -> EulerNet:
     for name in ("channels", "blocks", "width", "hidden", "kernel_size"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} is {getattr(config, name)}; expected at least 1")
+    with seeded(seed):
+        return EulerNet(config)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Weights that are drawn inside follow from the seed; what cannot be built is an InputError."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return EulerNet(config)
+            yield
         except (ValueError, RuntimeError) as error:
             raise InputError(f"the network cannot be built: {error}") from error

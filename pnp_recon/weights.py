@@ -24,6 +24,7 @@ from pnp_recon import guarantees
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import WeightsError
 from pnp_recon.files import atomic_write, shipped
+from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN, DnCNNConfig
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -84,6 +85,35 @@ def export(
     # The constant also goes into the hashed file: a card that was edited is found out on loading.
     proven = {"averagedness": repr(guarantee.averagedness)}
     return write_model(folder, name, network.state_dict(), card, proven)
+
+
+def export_uncertified(
+    network: DnCNN,
+    folder: Path,
+    name: str,
+    sigma_range: tuple[float, float],
+    reason: str,
+    details: Mapping[str, Any],
+) -> Path:
+    """Writes weights and card of a denoiser without a theorem; the card says so, and why.
+
+    Args:
+        network: trained.
+        folder, name, sigma_range, details: as for `export`.
+        reason: why nothing is proven.
+
+    Returns:
+        The path of the card.
+    """
+    card = {
+        "network": network.recipe(),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "sigma_range_255": [round(level * 255, 6) for level in sigma_range],
+        "guarantee": f"no guarantee: {reason}",
+        "certificate": {"averagedness": None, "lipschitz": None, "source": reason},
+        **details,
+    }
+    return write_model(folder, name, network.cpu().eval().state_dict(), card)
 
 
 def write_model(
@@ -184,7 +214,8 @@ def read_card(path: Path) -> dict[str, Any]:
     card = read_fields(path, {*COMMON_FIELDS, "certificate", "sigma_range_255"})
     try:
         low, high = (float(level) for level in card["sigma_range_255"])
-        alpha = float(card["certificate"]["averagedness"])
+        certified = network_class(card) == "EulerNet"
+        alpha = float(card["certificate"]["averagedness"]) if certified else 1.0
         sound = 0 < alpha <= 1 and 0 <= low <= high and isinstance(card["network"], dict)
         sound = sound and all(isinstance(card[key], str) for key in ("sha256", "name"))
         sound = sound and isinstance(card["certificate"]["source"], str)
@@ -208,11 +239,31 @@ def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
     """
     path = find_card(name)
     card = read_card(path)
-    kind = card["network"].get("class")
-    if kind != "EulerNet":
-        raise WeightsError(f"model card {path} asks for network {kind!r}, known: EulerNet")
+    if network_class(card) != "EulerNet":
+        raise WeightsError(f"{card['name']} is a {network_class(card)}, without any certificate")
     network = load_weights(path, card, lambda fields: EulerNet(EulerConfig(**fields)))
     return network.plain(), card
+
+
+def load_uncertified(name: str) -> tuple[DnCNN, dict[str, Any]]:
+    """As `load_network`, for a denoiser without a theorem."""
+    path = find_card(name)
+    card = read_card(path)
+    return load_weights(path, card, lambda fields: DnCNN(DnCNNConfig(**fields))), card
+
+
+def network_class(card: Mapping[str, Any]) -> str:
+    """"EulerNet", which has a certificate, or "DnCNN", which has none.
+
+    Raises:
+        WeightsError: the card names another.
+    """
+    kind = card["network"].get("class")
+    if kind not in ("EulerNet", "DnCNN"):
+        raise WeightsError(
+            f"the card of {card['name']} asks for network {kind!r}, known: EulerNet, DnCNN"
+        )
+    return str(kind)
 
 
 def load_weights(
@@ -258,7 +309,26 @@ def load_denoiser(
     checked, as is that the card states the constant the weights were exported with.
     `pnp-train check` recomputes it.
     """
-    network, card = load_network(name)
+    network: EulerNet | DnCNN
+    if network_class(read_card(find_card(name))) == "DnCNN":
+        network, card = load_uncertified(name)
+        guarantee = guarantees.none(NO_GUARANTEE)
+    else:
+        network, card = load_network(name)
+        guarantee = _certified(name, card)
+    low, high = card["sigma_range_255"]
+    return Denoiser(
+        network.to(device=device, dtype=dtype),
+        card["name"],
+        guarantee,
+        channels=network.config.channels,
+        sigma_range=(low / 255, high / 255),
+        card=card,
+    ).eval()
+
+
+def _certified(name: str, card: Mapping[str, Any]) -> guarantees.Guarantee:
+    """The guarantee of the card, which must be the one that the weights were exported with."""
     proven = card["certificate"]
     with safe_open(find_card(name).with_suffix(".safetensors"), "pt") as file:
         exported = (file.metadata() or {}).get("averagedness")
@@ -267,12 +337,4 @@ def load_denoiser(
             f"the card of {card['name']} certifies α = {proven['averagedness']}, its weights were "
             f"exported with α = {exported}; fetch the card again, or see pnp-train check"
         )
-    low, high = card["sigma_range_255"]
-    return Denoiser(
-        network.to(device=device, dtype=dtype),
-        card["name"],
-        guarantees.averaged(proven["averagedness"], proven["source"]),
-        channels=network.config.channels,
-        sigma_range=(low / 255, high / 255),
-        card=card,
-    ).eval()
+    return guarantees.averaged(proven["averagedness"], proven["source"])

@@ -30,6 +30,7 @@ from pnp_recon.cli.train_options import (
     run_settings,
     training_level,
 )
+from pnp_recon.cli.train_dncnn import dncnn
 from pnp_recon.cli.train_unrolled import unrolled
 
 PROGRAM = "pnp-train"
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 
 app.command()(unrolled)
+app.command()(dncnn)
 
 
 @app.command()
