@@ -1,0 +1,169 @@
+"""Results on disk: `manifest.json` and `results.csv` in a folder, safe against a kill at any time.
+
+The manifest is written whole, before the first cell. Rows are appended one line at a time in a
+single write; a line that a kill cut off is dropped when the folder is opened again. A finished run
+is sorted into the order of its plan, so that the table does not depend on who was done first.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pnp_recon.benchmark import rows
+from pnp_recon.benchmark.cells import Cell, Key, Plan
+from pnp_recon.benchmark.rows import Row
+from pnp_recon.errors import InputError, OutputError
+from pnp_recon.files import atomic_write, write_reason
+
+MANIFEST_VERSION = 1
+
+
+class Results:
+    """The results of one run.
+
+    Attributes:
+        folder: holds `manifest.json`, `results.csv`, `curves/` and `pictures/`.
+        plan: what is run.
+        about: when, by which command, with which versions, what the methods are.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, about: Mapping[str, Any]) -> None:
+        self.folder, self.plan, self.about = folder, plan, dict(about)
+        self._rows: dict[Key, Row] = {}
+
+    @classmethod
+    def create(cls, folder: Path, plan: Plan, about: Mapping[str, Any]) -> Results:
+        """A new run in an empty or new folder.
+
+        Raises:
+            InputError: the folder holds a run already.
+            OutputError: it cannot be written.
+        """
+        if manifest_file(folder).exists():
+            raise InputError(
+                f"{folder} holds a benchmark already; continue it with --resume, or give another -o"
+            )
+        results = cls(folder, plan, about)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot create {folder}: {write_reason(error)}") from error
+        atomic_write(results.table, rows.header())
+        content = {"manifest_version": MANIFEST_VERSION, "plan": plan.to_dict(), **about}
+        atomic_write(
+            manifest_file(folder), json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        )
+        return results
+
+    @classmethod
+    def open(cls, folder: Path) -> Results:
+        """A run that was begun.
+
+        Raises:
+            InputError: there is none, or manifest or table are damaged.
+        """
+        path = manifest_file(folder)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version, plan = content.pop("manifest_version"), content.pop("plan")
+        except OSError as error:
+            raise InputError(
+                f"{folder} holds no benchmark ({path.name}: {error.strerror}); expected the folder "
+                "that `pnp-bench run -o` made"
+            ) from error
+        except (ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"{path} is damaged ({error}); start the run anew") from error
+        if version != MANIFEST_VERSION:
+            raise InputError(f"{path} has version {version}, expected {MANIFEST_VERSION}")
+        results = cls(folder, Plan.from_dict(plan), content)
+        results._read()
+        return results
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "results.csv"
+
+    @property
+    def rows(self) -> list[Row]:
+        """In the order of the plan."""
+        return [self._rows[cell.key] for cell in self.plan.cells() if cell.key in self._rows]
+
+    def todo(self) -> list[Cell]:
+        """Cells without a row, in the order of the plan."""
+        return [cell for cell in self.plan.cells() if cell.key not in self._rows]
+
+    def add(self, row: Row) -> None:
+        """Appends a row: one write of one whole line, flushed to the disk.
+
+        Raises:
+            OutputError: the disk is full, or the file cannot be written.
+        """
+        line = rows.to_line(row).encode()
+        try:
+            descriptor = os.open(self.table, os.O_WRONLY | os.O_APPEND)
+            try:
+                written = os.write(descriptor, line)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.table}: {write_reason(error)}") from error
+        if written < len(line):
+            raise OutputError(f"cannot write {self.table}: the disk is full; free some space")
+        self._rows[row.key] = row
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Forgets rows, so that their cells are run again."""
+        for key in keys:
+            del self._rows[key]
+        self.sort()
+
+    def sort(self) -> None:
+        """Rewrites the table in the order of the plan, whole or not at all."""
+        atomic_write(self.table, rows.header() + "".join(map(rows.to_line, self.rows)))
+
+    def save_curve(self, cell: Cell, curve: Mapping[str, list[float]]) -> None:
+        """Keeps the course of an iteration: equally long lists by name, for the report."""
+        atomic_write(self._beside("curves", f"{cell.slug}.json"), json.dumps(dict(curve)))
+
+    def curve(self, cell: Cell) -> dict[str, list[float]] | None:
+        path = self.folder / "curves" / f"{cell.slug}.json"
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def save_picture(self, name: str, png: bytes) -> None:
+        """Keeps a PNG under `pictures/`."""
+        atomic_write(self._beside("pictures", f"{name}.png"), png)
+
+    def _beside(self, folder: str, name: str) -> Path:
+        try:
+            (self.folder / folder).mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder}: {write_reason(error)}") from error
+        return self.folder / folder / name
+
+    def _read(self) -> None:
+        try:
+            text = self.table.read_bytes().decode("utf-8", errors="replace")
+        except OSError as error:
+            raise InputError(f"{self.table} cannot be read: {error.strerror}") from error
+        whole = text[: text.rfind("\n") + 1]
+        known = {cell.key for cell in self.plan.cells()}
+        for found in csv.DictReader(io.StringIO(whole)):
+            row = rows.from_fields(found)
+            if row.key in known:
+                self._rows[row.key] = row
+        if whole != text:  # cut off in the middle of a line: that cell is run again
+            self.sort()
+
+
+def manifest_file(folder: Path) -> Path:
+    return folder / "manifest.json"
