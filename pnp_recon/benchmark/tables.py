@@ -69,7 +69,7 @@ def sections(results: Sequence[Results]) -> list[Section]:
         found.append(_block_section(block))
     ended = failures([row for block in blocks for row in block.rows])
     if ended.body:
-        found.append(Section("Runs without a result", (), (ended,)))
+        found.append(Section("Failed, diverged, expansive", (), (ended,)))
     quoted = [
         table
         for where in dict.fromkeys(
@@ -104,7 +104,7 @@ def quality_tables(block: Block) -> list[Table]:
 
 
 def failures(rows: Sequence[Row]) -> Table:
-    """What ended without a result, alike ones together."""
+    """Rows that enter no mean, alike ones together."""
     found: dict[tuple[str, str, str, float, str, str], list[str]] = {}
     for row in rows:
         if not row.measured:
