@@ -147,8 +147,10 @@ def _label(
     taken: list[_Box],
 ) -> None:
     """One label at the first place that is free, or the one that hides least."""
-    label = axes.annotate(text, at, (0, 0), textcoords="offset points", fontsize=8.5,
-                          color=colour, annotation_clip=False, ha="center", va="center")  # fmt: skip
+    label = axes.annotate(
+        text, at, (0, 0), textcoords="offset points", fontsize=8.5, color=colour,
+        annotation_clip=False, ha="center", va="center",
+    )  # fmt: skip
     label.set_in_layout(False)
     extent, frame = label.get_window_extent(), axes.get_window_extent()
     half = (extent.width / 2 + 2, extent.height / 2 + 2)

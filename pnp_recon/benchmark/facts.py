@@ -25,7 +25,7 @@ CONVENTIONS = (
 
 def facts(results: Results) -> list[tuple[str, str]]:
     """(name, words) of one run."""
-    plan, rows = results.plan, results.rows
+    plan, rows, about = results.plan, results.rows, results.about
     shape = "whole" if plan.crop is None else f"their central {plan.crop} × {plan.crop} pixels"
     colour = (
         "grey (0.299 R + 0.587 G + 0.114 B, converted in float)"
@@ -44,11 +44,11 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("timing", f"median of {plural(plan.repeats, 'run')} of each cell"),
         ("device", distinct((row.device for row in rows), plan.device)),
         ("threads", distinct((str(row.threads) for row in rows), str(plan.threads))),
-        ("versions", distinct((row.versions for row in rows), words(results.about.get("versions")))),
-        ("revision", distinct((row.revision for row in rows), words(results.about.get("revision")))),
+        ("versions", distinct((row.versions for row in rows), words(about.get("versions")))),
+        ("revision", distinct((row.revision for row in rows), words(about.get("revision")))),
         ("command", command(results)),
     ]  # fmt: skip
-    for name, value in results.about.items():
+    for name, value in about.items():
         if name not in _SAID and isinstance(value, str | int | float):
             found.append((name.replace("_", " "), words(value)))
     return [(name, value) for name, value in found if value]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # (x or None, PSNR, over every picture?) of a method in one panel.
 _Point = tuple[float | None, float, bool]
+_Value = Callable[[Sequence[Group]], float | None]
 
 
 def figures(results: Sequence[Results]) -> list[Drawn]:
@@ -49,26 +50,33 @@ def figures(results: Sequence[Results]) -> list[Drawn]:
 
 def _scatters(block: Block, name: str) -> list[Drawn]:
     words = block.setting.words
-    found = [
-        _scatter(block, f"{name}--psnr-seconds", f"PSNR against time: {words}", "seconds, median of a picture",
-                 lambda groups: median(row.seconds for g in groups for row in g.measured), "time"),
-    ]  # fmt: skip
-    constants: list[tuple[str, str, Callable[[list[Group]], float | None]]] = [
-        ("alpha", "proven averagedness α", lambda groups: largest(g.alpha for g in groups)),
-        ("lipschitz", "proven Lipschitz constant", lambda groups: largest(g.lipschitz for g in groups)),
-    ]  # fmt: skip
+    found = [_scatter(block, f"{name}--psnr-seconds", f"PSNR against time: {words}",
+                      "seconds, median of a picture", _seconds, timed=True)]  # fmt: skip
+    constants = [("alpha", "proven averagedness α", _alpha),
+                 ("lipschitz", "proven Lipschitz constant", _lipschitz)]  # fmt: skip
     for short, axis, value in constants:
-        values = {value([group]) for group in block.groups() if group.certified} - {None}
-        # One constant for all says nothing that the other axis does not.
-        if len(values) > (0 if short == "alpha" or len(found) == 1 else 1):
+        values = {value([group]) for group in block.groups()} - {None}
+        # One Lipschitz constant for all, 1, says nothing that the averagedness does not.
+        if len(values) > (0 if len(found) == 1 else 1):
             title = f"PSNR against {axis}: {words}"
-            found.append(_scatter(block, f"{name}--psnr-{short}", title, axis, _proven(value), ""))
+            found.append(_scatter(block, f"{name}--psnr-{short}", title, axis, value))
     return [drawn for drawn in found if drawn is not None]
 
 
-def _proven(value: Callable[[list[Group]], float | None]) -> Callable[[list[Group]], float | None]:
+def _seconds(groups: Sequence[Group]) -> float | None:
+    # A logarithmic axis has no place for zero.
+    return median(row.seconds for group in groups for row in group.measured) or None
+
+
+def _alpha(groups: Sequence[Group]) -> float | None:
     """The constant of certified methods alone."""
-    return lambda groups: value(groups) if all(group.certified for group in groups) else None
+    proven = all(group.certified for group in groups)
+    return largest(group.alpha for group in groups) if proven else None
+
+
+def _lipschitz(groups: Sequence[Group]) -> float | None:
+    proven = all(group.certified for group in groups)
+    return largest(group.lipschitz for group in groups) if proven else None
 
 
 def _scatter(
@@ -76,15 +84,15 @@ def _scatter(
     name: str,
     title: str,
     axis: str,
-    value: Callable[[list[Group]], float | None],
-    kind: str,
+    value: _Value,
+    timed: bool = False,
 ) -> Drawn | None:
     points = {
         noise: found
         for noise, columns in block.by_noise().items()
         if (found := _points(block, columns, value))
     }
-    if kind == "time":
+    if timed:
         points = {k: {m: p for m, p in v.items() if p[0]} for k, v in points.items()}
         points = {k: v for k, v in points.items() if v}
     if not points:
@@ -95,7 +103,7 @@ def _scatter(
     several = len({column.problem.name for column in block.columns}) > 1
     for place, (noise, found) in zip(places, points.items(), strict=True):
         dress(place, f"σ·255 = {noise:g}", axis, "mean PSNR in dB")
-        shown = _with_band(place, found, axis) if kind != "time" else _with_log(place, found)
+        shown = _with_log(place, found) if timed else _with_band(place, found)
         for method, x in shown.items():
             _mark(place, x, found[method], looks[method])
         _room(place, [point[1] for point in found.values()])
@@ -107,9 +115,7 @@ def _scatter(
     return saved(figure, name, title)
 
 
-def _points(
-    block: Block, columns: list[Column], value: Callable[[list[Group]], float | None]
-) -> dict[str, _Point]:
+def _points(block: Block, columns: list[Column], value: _Value) -> dict[str, _Point]:
     found: dict[str, _Point] = {}
     for method in block.methods:
         groups = [column.groups[method] for column in columns if method in column.groups]
@@ -133,7 +139,7 @@ def _with_log(place: Axes, found: dict[str, _Point]) -> dict[str, float]:
     return shown
 
 
-def _with_band(place: Axes, found: dict[str, _Point], axis: str) -> dict[str, float]:
+def _with_band(place: Axes, found: dict[str, _Point]) -> dict[str, float]:
     """x of each point; those without a constant stand in a band at the right."""
     from matplotlib.ticker import FixedLocator, MaxNLocator
 

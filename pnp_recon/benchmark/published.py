@@ -76,8 +76,8 @@ PUBLISHED: tuple[Published, ...] = (
             ("DRUNet", ("34.14", "31.54", "29.33"), "none"),
         ),
         f"{_WEI}, which quotes or retrained the others",
-        "Noise levels as in their paper, and another draw of the noise; their networks were trained "
-        "on other and mostly larger sets of pictures.",
+        "Noise levels as in their paper, and another draw of the noise; their networks were "
+        "trained on other and mostly larger sets of pictures.",
     ),
     Published(
         "deblur", "bsd68", 3,

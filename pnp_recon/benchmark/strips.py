@@ -45,8 +45,10 @@ def strip_figures(block: Block, name: str) -> list[Drawn]:
 
 def _line(block: Block, picture: str, problem: Problem) -> _Line:
     looks = styles(block)
-    rows = {row.method: row for row in block.rows
-            if (row.picture, row.problem, row.noise) == (picture, problem.name, problem.noise)}  # fmt: skip
+    wanted = (picture, problem.name, problem.noise)
+    rows = {
+        row.method: row for row in block.rows if (row.picture, row.problem, row.noise) == wanted
+    }
     inputs = [row.psnr_input for row in rows.values() if row.psnr_input is not None]
     started = f"input\n{number(inputs[0])} dB" if inputs else "input"
     crops: list[_Crop] = [("true", _crop(block, picture, problem, TRUE), INK),

@@ -23,6 +23,7 @@ from pnp_recon.benchmark.layout import (
     Table,
     at_least,
     at_most,
+    escape,
     markdown_section,
     number,
     plural,
@@ -36,6 +37,7 @@ from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.summary import Block, Column, Group, largest, median, summarise
 
 CERTIFIED_MARK = "†"
+AS_PUBLISHED = "As published, not run here"
 _LEGEND = (
     f"Bold: best mean PSNR of the column; {CERTIFIED_MARK}: best among certified methods; means "
     "within 0.005 dB are marked alike. Only methods measured on every picture of a column are "
@@ -51,7 +53,7 @@ def markdown(results: Sequence[Results], figures: Sequence[tuple[str, str]] = ()
     if figures:
         lines += ["## Figures", ""]
         for title, path in figures:
-            lines += [f"![{title}]({path})", ""]
+            lines += [f"![{escape(title)}]({path})", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -81,7 +83,7 @@ def sections(results: Sequence[Results]) -> list[Section]:
     ]
     if quoted:
         said = "Quoted from papers. Their protocols differ from the one above, as said below each."
-        found.append(Section("As published, not run here", (said,), tuple(map(_quoted, quoted))))
+        found.append(Section(AS_PUBLISHED, (said,), tuple(map(_quoted, quoted))))
     return found
 
 
