@@ -6,10 +6,24 @@ import bisect
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pnp_recon.benchmark.cells import Cell, Problem
-from pnp_recon.benchmark.drawing import INK, Drawn, Style, dress, legend, panels, saved, styles
+from pnp_recon.benchmark.drawing import (
+    INK,
+    Drawn,
+    Style,
+    dress,
+    legend,
+    panels,
+    plain,
+    saved,
+    styles,
+)
 from pnp_recon.benchmark.summary import Block
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 STEPS = ("iteration", "application", "step", "seconds")
 # A run that diverged would press all others flat: no axis reaches farther above where they begin.
@@ -59,9 +73,9 @@ def _add(
         xs = curve[steps] if steps else [float(i + 1) for i in range(len(values))]
         # JSON holds NaN as well; what is not a number sorts like something infinite.
         ys = [math.inf if y is None or math.isnan(y) else y for y in values]
-        entry = found.setdefault((cell.problem, cell.method, quantity), (steps or "iteration", []))
         if xs:
-            entry[1].append((list(xs), ys))
+            key = (cell.problem, cell.method, quantity)
+            found.setdefault(key, (steps or "iteration", []))[1].append((list(xs), ys))
 
 
 def _figure(
@@ -103,30 +117,31 @@ def _figure(
             _limit(place, [line for _, line in here.values()])
         if max(max(xs) for _, (xs, _) in here.values()) > 50:
             place.set_xscale("log")
-    from matplotlib.lines import Line2D
-
-    legend(figure, [
-        Line2D([], [], color=look.colour, ls=look.line, lw=1.8,
-               label=method if look.certified else f"{method} (no guarantee)")
-        for method, look in shown.items()
-    ], 4)  # fmt: skip
+    legend(figure, [_key(method, look) for method, look in shown.items()], 4)
     title = (
         f"{quantity.replace('_', ' ').capitalize()}, median over pictures: {block.setting.words}"
     )
-    figure.suptitle(title, color=INK, fontsize=12)
+    figure.suptitle(plain(title), color=INK, fontsize=12)
     return saved(figure, f"{name}--{quantity.replace('_', '-')}", title)
 
 
-def _cross(place: object, xs: list[float], values: list[float], look: Style) -> None:
+def _key(method: str, look: Style) -> Any:
+    from matplotlib.lines import Line2D
+
+    label = plain(method if look.certified else f"{method} (no guarantee)")
+    return Line2D([], [], color=look.colour, ls=look.line, lw=1.8, label=label)
+
+
+def _cross(place: Axes, xs: list[float], values: list[float], look: Style) -> None:
     seen = [(x, y) for x, y in zip(xs, values, strict=True) if math.isfinite(y)]
     if seen:
-        place.plot(*seen[-1], marker="x", color=look.colour, ms=8, mew=2)  # type: ignore[attr-defined]
+        place.plot(*seen[-1], marker="x", color=look.colour, ms=8, mew=2)
 
 
-def _limit(place: object, lines: Sequence[_Line]) -> None:
+def _limit(place: Axes, lines: Sequence[_Line]) -> None:
     """Keeps a divergence from pressing the other curves flat."""
     finite = [[y for y in ys if math.isfinite(y) and y > 0] for _, ys in lines]
     begins = [ys[0] for ys in finite if ys]
     if begins and max(max(ys) for ys in finite if ys) > _CEILING * max(begins):
         low = min(min(ys) for ys in finite if ys)
-        place.set_ylim(low / 3, _CEILING * max(begins))  # type: ignore[attr-defined]
+        place.set_ylim(low / 3, _CEILING * max(begins))

@@ -87,9 +87,9 @@ def panels(count: int, columns: int = 3) -> tuple[Figure, list[Axes]]:
 
 
 def dress(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, color=INK, fontsize=11)
+    axes.set_title(plain(title), color=INK, fontsize=11)
     axes.set_xlabel(x, color=INK, fontsize=10)
-    axes.set_ylabel(y, color=INK, fontsize=10)
+    axes.set_ylabel(plain(y), color=INK, fontsize=10)
     axes.grid(True, which="major", color=GRID, lw=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", colors=INK, labelsize=9)
@@ -97,6 +97,12 @@ def dress(axes: Axes, title: str, x: str, y: str) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(PALE)
+
+
+def plain(text: str) -> str:
+    """Names and messages of users as they are: no formulas, no hidden entry of a legend."""
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def legend(figure: Figure, handles: Sequence[Any], columns: int = 5) -> None:
@@ -120,14 +126,17 @@ def label_points(
     figure.draw_without_rendering()  # settles the layout, in which the labels take no part
     for axes, points in panels:
         spots = axes.transData.transform([(x, y) for x, y, _, _ in points])
-        marker = 5.0 * figure.dpi / 72
+        unit = 72 / figure.dpi
+        marker = 5.0 / unit
         taken = [(u - marker, v - marker, u + marker, v + marker) for u, v in spots]
         for (x, y, text, colour), spot in zip(points, spots, strict=True):
-            _label(axes, (x, y), spot, text, colour, marker, taken)
+            _label(axes, (x, y), spot, (text, colour), marker, unit, taken)
 
 
 def saved(figure: Figure, name: str, title: str) -> Drawn:
     """As PNG and as PDF, without the date, so that the same results give the same files."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # settled: not again for each of the two
     png, pdf = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Producer": None})
@@ -141,14 +150,22 @@ def _label(
     axes: Axes,
     at: tuple[float, float],
     spot: Any,
-    text: str,
-    colour: str,
+    words: tuple[str, str],
     marker: float,
+    unit: float,
     taken: list[_Box],
 ) -> None:
-    """One label at the first place that is free, or the one that hides least."""
+    """One label at the first place that is free, or the one that hides least.
+
+    Args:
+        at, spot: the point in the units of the data and in pixels.
+        words: the label and its colour.
+        marker: half the width of a point, in pixels; `unit`: points in a pixel.
+        taken: where something is; the label joins it.
+    """
+    text, colour = words
     label = axes.annotate(
-        text, at, (0, 0), textcoords="offset points", fontsize=8.5, color=colour,
+        plain(text), at, (0, 0), textcoords="offset points", fontsize=8.5, color=colour,
         annotation_clip=False, ha="center", va="center",
     )  # fmt: skip
     label.set_in_layout(False)
@@ -164,7 +181,6 @@ def _label(
         if hidden == 0:
             break
     taken.append(chosen)
-    unit = 72 / label.get_figure(root=True).dpi
     label.set_position((best[0] * unit, best[1] * unit))
     if math.hypot(best[0] / (half[0] + marker), best[1] / (half[1] + marker)) > 1.6:
         axes.annotate(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pnp_recon.benchmark import rows as statuses
+from pnp_recon.benchmark.cells import Plan
 from pnp_recon.benchmark.layout import DASH, Entry, Table, at_most, plural
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
@@ -37,9 +38,9 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("results", progress(results)),
         ("data", f"{plan.split} of {plan.data}"),
         ("pictures", f"{plural(len(plan.pictures), 'picture')}, {shape}, {colour}"),
-        ("problems", "; ".join(f"{item.name}, σ·255 = {item.noise:g}" for item in plan.problems)),
-        ("noise", f"white Gaussian, added to unclipped floats; seed {plan.seed}, one draw for each "
-         "picture of the split and σ, the same for every method"),
+        ("problems", _problems(plan)),
+        ("noise", f"seed {plan.seed}; one draw for each picture of the split and σ, the same for "
+         "every method"),
         ("settings", _mapping(plan.settings)),
         ("timing", f"median of {plural(plan.repeats, 'run')} of each cell"),
         ("device", distinct((row.device for row in rows), plan.device)),
@@ -57,13 +58,22 @@ def facts(results: Results) -> list[tuple[str, str]]:
 def progress(results: Results) -> str:
     """Such as "400 of 400 cells"; says where a run is not finished."""
     done, planned = len(results.rows), len(results.plan)
-    unfinished = "" if done == planned else ": UNFINISHED, continue it with --resume"
+    unfinished = "" if done == planned else ", UNFINISHED"
     return f"{done} of {planned} cells{unfinished}"
 
 
-def facts_table(results: Results) -> Table:
-    body = tuple((Entry(name), Entry(value)) for name, value in facts(results))
-    return Table("", ("what", "how"), body)
+def facts_tables(results: Sequence[Results]) -> tuple[Table, ...]:
+    """What all runs share, and one line for each run of what they do not."""
+    found = [dict(facts(item)) for item in results]
+    names = list(dict.fromkeys(name for item in found for name in item))
+    shared = {name for name in names if len({item.get(name) for item in found}) == 1}
+    body = tuple((Entry(name), Entry(found[0][name])) for name in names if name in shared)
+    tables = [Table("", ("what", "how"), body)]
+    if len(found) > 1:
+        own = [name for name in names if name not in shared]
+        lines = tuple(tuple(Entry(item.get(name, DASH)) for name in own) for item in found)
+        tables.insert(0, Table("", tuple(own), lines))
+    return tuple(table for table in tables if table.head and table.body)
 
 
 def command(results: Results) -> str:
@@ -120,6 +130,15 @@ def words(value: Any) -> str:
 def parameters(rows: Iterable[Row]) -> str:
     """The different sets of parameters among rows."""
     return distinct(_mapping(row.parameters) for row in rows) or DASH
+
+
+def _problems(plan: Plan) -> str:
+    """Problems and levels; one list of levels where every problem has them all."""
+    names = list(dict.fromkeys(item.name for item in plan.problems))
+    levels = list(dict.fromkeys(f"{item.noise:g}" for item in plan.problems))
+    if len(plan.problems) == len(names) * len(levels):
+        return f"{'; '.join(names)}; σ·255 = {', '.join(levels)}"
+    return "; ".join(f"{item.name}, σ·255 = {item.noise:g}" for item in plan.problems)
 
 
 def _mapping(values: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from pnp_recon.benchmark.drawing import (
     label_points,
     legend,
     panels,
+    plain,
     saved,
     styles,
 )
@@ -110,7 +111,7 @@ def _scatter(
         labels.append((place, [(x, found[m][1], m, looks[m].ink) for m, x in shown.items()]))
     legend(figure, _keys(looks, any(not p[2] for found in points.values() for p in found.values())))
     over = " (mean over problems)" if several else ""
-    figure.suptitle(title + over, color=INK, fontsize=12)
+    figure.suptitle(plain(title + over), color=INK, fontsize=12)
     label_points(figure, labels)
     return saved(figure, name, title)
 

@@ -108,7 +108,8 @@ def markdown_section(section: Section) -> list[str]:
 def escape(text: str) -> str:
     """Plain text for Markdown: names and messages of users cannot form markup or HTML."""
     flat = " ".join(text.split())
-    flat = re.sub(r"([\\`*<>|\[\]])", r"\\\1", flat)
+    flat = re.sub(r"([\\`*|\[\]])", r"\\\1", flat)
+    flat = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", flat)  # not "p < 0.05"
     # Underscores inside a word are plain; at its edge they emphasise.
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", flat)
 

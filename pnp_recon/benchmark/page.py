@@ -19,6 +19,7 @@ from pnp_recon.benchmark.summary import summarise
 from pnp_recon.benchmark.tables import AS_PUBLISHED, sections
 
 _TITLE = "Benchmark of denoisers"
+_BRIEF = 28  # letters that are not worth a second line
 
 
 def page(results: Sequence[Results], figures: Sequence[Drawn] = ()) -> str:
@@ -125,7 +126,8 @@ def _table(table: Table) -> str:
 
 
 def _cell(entry: Entry, numeric: bool) -> str:
-    kind = ' class="number"' if numeric else ""
+    brief = len(entry.text) + len(entry.more) <= _BRIEF
+    kind = ' class="number"' if numeric else ' class="brief"' if brief else ""
     shown = numeric and entry.value is not None and entry.text != DASH
     value = f' data-value="{entry.value!r}"' if shown else ""
     text = escape(entry.text)

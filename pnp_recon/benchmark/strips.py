@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_recon.benchmark.cells import Problem, slug
-from pnp_recon.benchmark.drawing import INK, Drawn, saved, styles
+from pnp_recon.benchmark.drawing import INK, Drawn, plain, saved, styles
 from pnp_recon.benchmark.layout import number
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.summary import Block
@@ -99,8 +99,8 @@ def _figure(name: str, title: str, lines: list[_Line]) -> Drawn:
             _show(place, words, crop, colour)
         for place in line[len(crops) :]:
             place.set_axis_off()
-        line[0].set_ylabel(caption, color=INK, fontsize=8.5)
-    figure.suptitle(title, color=INK, fontsize=11)
+        line[0].set_ylabel(plain(caption), color=INK, fontsize=8.5)
+    figure.suptitle(plain(title), color=INK, fontsize=11)
     return saved(figure, name, title)
 
 
@@ -117,7 +117,7 @@ def _show(place: Axes, words: str, crop: NDArray[np.uint8] | None, colour: str) 
     place.set_yticks([])
     for spine in place.spines.values():
         spine.set_visible(False)
-    place.set_title(words, color=colour, fontsize=8.5)
+    place.set_title(plain(words), color=colour, fontsize=8.5)
     if crop is None:
         place.text(0.5, 0.5, "–", ha="center", va="center", transform=place.transAxes)
     else:

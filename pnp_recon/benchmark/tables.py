@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pnp_recon.benchmark.facts import (
     CONVENTIONS,
     distinct,
-    facts_table,
+    facts_tables,
     guarantee,
     parameters,
-    progress,
 )
 from pnp_recon.benchmark.layout import (
     DASH,
@@ -62,11 +61,11 @@ def sections(results: Sequence[Results]) -> list[Section]:
     blocks = summarise(results)
     unfinished = [item for item in results if len(item.rows) < len(item.plan)]
     opening = tuple(
-        f"The run in {item.folder.name} is not finished: {progress(item)}. Nothing is marked as "
-        "best in a column that still lacks cells."
+        f"UNFINISHED: the run in {item.folder.name} has {len(item.rows)} of {len(item.plan)} "
+        "cells; continue it with --resume. Nothing is marked as best where cells are still missing."
         for item in unfinished
     )
-    found = [Section("What was run", (*opening, *CONVENTIONS), tuple(map(facts_table, results)))]
+    found = [Section("What was run", (*opening, *CONVENTIONS), facts_tables(results))]
     for block in blocks:
         found.append(_block_section(block))
     ended = failures([row for block in blocks for row in block.rows])
