@@ -42,7 +42,7 @@ class DnCNN(nn.Module):
         self.layers = Layers(
             config.channels, config.channels, config.depth, nf=config.width, pretrained=None
         )
-        # The identity at the start: a random guess of the noise takes thousands of steps to unlearn.
+        # The identity at the start: a random guess takes thousands of steps to unlearn.
         nn.init.zeros_(self.layers.out_conv.weight)
         nn.init.zeros_(self.layers.out_conv.bias)
 
