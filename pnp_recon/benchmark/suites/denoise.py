@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 from pnp_recon.benchmark import measure
@@ -13,6 +12,7 @@ from pnp_recon.benchmark.suites.base import (
     kept_pictures,
     method_of,
     parameters_of,
+    picture_of,
     proven,
     row_of,
 )
@@ -30,9 +30,7 @@ class Denoise(Suite):
         return ("gaussian noise",)
 
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
-        x = read(Path(plan.data), plan.split, cell.picture, plan.channels, plan.crop).to(
-            plan.device
-        )
+        x = picture_of(plan, cell)
         sigma = cell.problem.noise / 255
         y = noisy(x, sigma, cell.index, plan.seed)
         method = method_of(plan, cell)

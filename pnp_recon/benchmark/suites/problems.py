@@ -13,6 +13,7 @@ from operators import Convolution, Inpainting, RayTransform, attenuation, kernel
 from operators.masks import random_pixels
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.pictures import read_slice_values
+from pnp_recon.benchmark.suites.base import picture_of
 from pnp_recon.benchmark.suites.reconstruct import Reconstruct, Setting
 from pnp_recon.datasets import noise_seed, noisy
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, hounsfield_window
@@ -42,9 +43,7 @@ class Deblur(Reconstruct):
         return tuple(KERNELS)
 
     def setting(self, plan: Plan, cell: Cell) -> Setting:
-        x = read(Path(plan.data), plan.split, cell.picture, plan.channels, plan.crop).to(
-            plan.device
-        )
+        x = picture_of(plan, cell)
         kernel = KERNELS[cell.problem.name]().to(plan.device)
         A = Convolution(kernel, shape(x), "circular")
         sigma = cell.problem.noise / 255
@@ -66,9 +65,7 @@ class Inpaint(Reconstruct):
         return tuple(MISSING)
 
     def setting(self, plan: Plan, cell: Cell) -> Setting:
-        x = read(Path(plan.data), plan.split, cell.picture, plan.channels, plan.crop).to(
-            plan.device
-        )
+        x = picture_of(plan, cell)
         # Other numbers than those of the noise, which the same seed would repeat.
         seed = noise_seed(3.0, cell.index, plan.seed)
         rate = MISSING[cell.problem.name]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -29,6 +28,7 @@ from pnp_recon.benchmark.suites.base import (
     kept_pictures,
     method_of,
     parameters_of,
+    picture_of,
     proven,
     row_of,
 )
@@ -65,9 +65,7 @@ class Stability(Suite):
         return ("repeat", "attack", "pnp-pgd")
 
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
-        x = read(Path(plan.data), plan.split, cell.picture, plan.channels, plan.crop).to(
-            plan.device
-        )
+        x = picture_of(plan, cell)
         method = method_of(plan, cell)
         parameters = parameters_of(plan, "denoise", method, cell.problem.noise)
         run = {"repeat": _repeat, "attack": _attack, "pnp-pgd": _descend}[cell.problem.name]
