@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import os
 import statistics
 import subprocess
 import time
@@ -47,8 +50,8 @@ def _once(function: Callable[[], Value], device: str) -> tuple[Value, float]:
 class PeakMemory:
     """By how much memory grew inside the block, at its peak.
 
-    On Linux the kernel's own high-water mark is set back first (`/proc/self/clear_refs`), so that
-    an earlier and larger cell of the same process does not count.
+    On Linux the kernel's own high-water mark is set back first (`/proc/self/clear_refs`), and what
+    earlier cells freed is given back to the system, so that they do not count.
     """
 
     def __init__(self, device: str) -> None:
@@ -60,6 +63,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self._before = float(torch.cuda.memory_allocated())
         else:
+            _give_back()
             self._before = _resident("VmRSS") if _reset_peak() else float("nan")
         return self
 
@@ -68,6 +72,14 @@ class PeakMemory:
         self.megabytes = max(0.0, peak - self._before) / 1e6 if peak == peak else peak
         if self._before != self._before:
             self.megabytes = float("nan")
+
+
+def _give_back() -> None:
+    """Freed memory goes back to the system, where the C library can."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _reset_peak() -> bool:

@@ -28,9 +28,10 @@ class CellDisplay:
             BarColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(speed_estimate_period=600),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[last]}"),
             console=self.console,
+            speed_estimate_period=600,
             disable=quiet or not self.console.is_terminal,
         )
         self.task = self.bar.add_task("cells", total=total, completed=done, last="")

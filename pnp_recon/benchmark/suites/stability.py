@@ -122,9 +122,14 @@ def _attack(
     sigma = cell.problem.noise / 255
     y = noisy(x, sigma, cell.index, plan.seed)
     steps = int(plan.settings["attack_steps"])
-    attained, seconds, memory = measure.timed(
-        lambda: attack(lambda z: method.denoise(z, sigma, **parameters), y, steps), 1, plan.device
-    )
+
+    def run() -> float:
+        gradients = method.differentiable
+        return attack(
+            lambda z: method.denoise(z, sigma, **parameters), y, steps, gradients=gradients
+        )
+
+    attained, seconds, memory = measure.timed(run, 1, plan.device)
     held = proven(method.guarantee)
     bound = method.guarantee.lipschitz
     status, message = "done", ""
