@@ -15,6 +15,7 @@ from typing import Any
 
 from pnp_recon.benchmark.cells import Key
 from pnp_recon.benchmark.facts import command, distinct, words
+from pnp_recon.benchmark.layout import level
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.summary import Spread, largest, median, spread
@@ -63,7 +64,7 @@ class Moved:
 
     @property
     def name(self) -> str:
-        return f"{self.suite}, {self.problem}, σ·255 = {self.noise:g}, {self.method}"
+        return f"{self.suite}, {self.problem}, {level(self.suite, self.noise)}, {self.method}"
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def _only(
     missing = Counter(group(key) for key in here if key not in there)
     shared = {group(key) for key in there}
     return tuple(
-        f"{suite}, {problem}, σ·255 = {noise:g}, {method}"
+        f"{suite}, {problem}, {level(suite, noise)}, {method}"
         + (f": {count} more pictures" if (suite, problem, noise, method) in shared else "")
         for (suite, problem, noise, method), count in missing.items()
     )
@@ -259,6 +260,8 @@ def _facts(results: Results) -> dict[str, str]:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict) and len(words(value)) > 80:
+        return f"{len(value)} of them, {_digest(sorted(value.items()))}"
     if isinstance(value, list | tuple) and len(value) > 6:
         return f"{len(value)} of them, {_digest(value)}"
     if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ from pnp_recon.benchmark.layout import (
     Entry,
     Section,
     Table,
+    level,
     markdown_section,
     number,
     plural,
@@ -36,7 +37,7 @@ def lines(found: Comparison) -> list[str]:
 
 
 def markdown(found: Comparison) -> str:
-    head = ("suite", "problem", "σ·255", "method", "pairs", "difference", "better", "worse",
+    head = ("suite", "problem", "noise", "method", "pairs", "difference", "better", "worse",
             "equal", "p", "verdict", "time", "changes")  # fmt: skip
     body = tuple(tuple(_row(group)) for group in found.groups)
     sections = [
@@ -99,7 +100,7 @@ def _row(group: Moved) -> list[Entry]:
     return [
         Entry(group.suite),
         Entry(group.problem),
-        Entry(f"{group.noise:g}", value=group.noise),
+        Entry(level(group.suite, group.noise), value=group.noise),
         Entry(group.method),
         Entry(str(difference.count), value=difference.count),
         Entry(_signed(group), strong=group.moved, value=difference.mean),

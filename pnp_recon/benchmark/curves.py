@@ -20,6 +20,7 @@ from pnp_recon.benchmark.drawing import (
     saved,
     styles,
 )
+from pnp_recon.benchmark.layout import level
 from pnp_recon.benchmark.summary import Block
 
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ def _figure(
             if (problem, method, quantity) in lines
         }
         steps = next(iter(here.values()))[0]
-        dress(
-            place, f"{problem.name}, σ·255 = {problem.noise:g}", steps, quantity.replace("_", " ")
-        )
+        words = f"{problem.name}, {level(block.setting.suite, problem.noise)}"
+        dress(place, words, steps, _named(quantity))
         logarithmic = not quantity.startswith(("psnr", "ssim"))
         for method, (_, (xs, ys)) in here.items():
             look = shown[method] = looks[method]
@@ -118,11 +118,15 @@ def _figure(
         if max(max(xs) for _, (xs, _) in here.values()) > 50:
             place.set_xscale("log")
     legend(figure, [_key(method, look) for method, look in shown.items()], 4)
-    title = (
-        f"{quantity.replace('_', ' ').capitalize()}, median over pictures: {block.setting.words}"
-    )
+    shown_as = _named(quantity)
+    title = f"{shown_as[0].upper()}{shown_as[1:]}, median over pictures: {block.setting.words}"
     figure.suptitle(plain(title), color=INK, fontsize=12)
     return saved(figure, f"{name}--{quantity.replace('_', '-')}", title)
+
+
+def _named(quantity: str) -> str:
+    words = quantity.replace("_", " ")
+    return words.upper() if words in ("psnr", "ssim") else words
 
 
 def _key(method: str, look: Style) -> Any:

@@ -9,13 +9,16 @@ from typing import Any
 
 from pnp_recon.benchmark import rows as statuses
 from pnp_recon.benchmark.cells import Plan
-from pnp_recon.benchmark.layout import DASH, Entry, Table, at_most, plural
+from pnp_recon.benchmark.layout import DASH, Entry, Table, at_most, level, plural
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.summary import Group, largest
 
 # Said below, or by the tables.
 _SAID = ("command", "methods", "versions", "revision", "device", "threads")
+
+_MACHINE = (("machine", "device_name"), ("cores", "cpu_count"), ("platform", "platform"),
+            ("python", "python"))  # fmt: skip
 
 CONVENTIONS = (
     "PSNR has peak 1 over the whole picture, without cropping and rounding, and the tables show "
@@ -49,6 +52,9 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("revision", distinct((row.revision for row in rows), words(about.get("revision")))),
         ("command", command(results)),
     ]  # fmt: skip
+    machine = about.get("environment")
+    if isinstance(machine, Mapping):
+        found += [(name, words(machine[key])) for name, key in _MACHINE if machine.get(key)]
     for name, value in about.items():
         if name not in _SAID and isinstance(value, str | int | float):
             found.append((name.replace("_", " "), words(value)))
@@ -135,10 +141,11 @@ def parameters(rows: Iterable[Row]) -> str:
 def _problems(plan: Plan) -> str:
     """Problems and levels; one list of levels where every problem has them all."""
     names = list(dict.fromkeys(item.name for item in plan.problems))
-    levels = list(dict.fromkeys(f"{item.noise:g}" for item in plan.problems))
+    levels = list(dict.fromkeys(level(plan.suite, item.noise) for item in plan.problems))
+    levels[1:] = [words.rpartition(" = ")[2] for words in levels[1:]]
     if len(plan.problems) == len(names) * len(levels):
-        return f"{'; '.join(names)}; σ·255 = {', '.join(levels)}"
-    return "; ".join(f"{item.name}, σ·255 = {item.noise:g}" for item in plan.problems)
+        return f"{'; '.join(names)}; {', '.join(levels)}"
+    return "; ".join(f"{item.name}, {level(plan.suite, item.noise)}" for item in plan.problems)
 
 
 def _mapping(values: Mapping[str, Any]) -> str:

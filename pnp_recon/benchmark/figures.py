@@ -21,6 +21,7 @@ from pnp_recon.benchmark.drawing import (
     saved,
     styles,
 )
+from pnp_recon.benchmark.layout import level
 from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.strips import strip_figures
 from pnp_recon.benchmark.summary import Block, Column, Group, largest, median, summarise
@@ -51,6 +52,8 @@ def figures(results: Sequence[Results]) -> list[Drawn]:
 
 def _scatters(block: Block, name: str) -> list[Drawn]:
     words = block.setting.words
+    if block.setting.suite == "stability":  # its pictures are the ends of iterations
+        return []
     found = [_scatter(block, f"{name}--psnr-seconds", f"PSNR against time: {words}",
                       "seconds, median of a picture", _seconds, timed=True)]  # fmt: skip
     constants = [("alpha", "proven averagedness α", _alpha),
@@ -103,7 +106,7 @@ def _scatter(
     labels: list[tuple[Axes, list[tuple[float, float, str, str]]]] = []
     several = len({column.problem.name for column in block.columns}) > 1
     for place, (noise, found) in zip(places, points.items(), strict=True):
-        dress(place, f"σ·255 = {noise:g}", axis, "mean PSNR in dB")
+        dress(place, level(block.setting.suite, noise), axis, "mean PSNR in dB")
         shown = _with_log(place, found) if timed else _with_band(place, found)
         for method, x in shown.items():
             _mark(place, x, found[method], looks[method])

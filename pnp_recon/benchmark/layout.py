@@ -52,6 +52,20 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
+def level(suite: str, noise: float) -> str:
+    """The noise of a problem in words; CT has percent of the sinogram's largest entry."""
+    return f"noise {noise:g} %" if suite == "ct" else f"σ·255 = {noise:g}"
+
+
+def level_entry(suite: str, noise: float) -> Entry:
+    """The same below a header that names the unit for all but CT."""
+    return Entry(f"{noise:g} %" if suite == "ct" else f"{noise:g}", value=noise)
+
+
+def level_head(suite: str) -> str:
+    return "noise" if suite == "ct" else "σ·255"
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """With `digits` decimals; a dash where it does not exist or is not finite."""
     return DASH if value is None or not math.isfinite(value) else f"{value:.{digits}f}"

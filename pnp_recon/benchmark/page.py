@@ -12,7 +12,17 @@ from html import escape
 from pathlib import Path
 
 from pnp_recon.benchmark.drawing import Drawn
-from pnp_recon.benchmark.layout import DASH, Entry, Section, Table, at_least, at_most, number, short
+from pnp_recon.benchmark.layout import (
+    DASH,
+    Entry,
+    Section,
+    Table,
+    at_least,
+    at_most,
+    level,
+    number,
+    short,
+)
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.summary import summarise
@@ -45,7 +55,7 @@ def page(results: Sequence[Results], figures: Sequence[Drawn] = ()) -> str:
 
 def picture_tables(results: Sequence[Results]) -> list[Table]:
     """Every row of every block."""
-    head = ("method", "problem", "σ·255", "picture", "status", "PSNR", "PSNR, peak of clean",
+    head = ("method", "problem", "noise", "picture", "status", "PSNR", "PSNR, peak of clean",
             "SSIM", "LPIPS", "PSNR of input", "seconds", "MB", "iterations", "residual",
             "certificate", "α", "L", "L attained", "message")  # fmt: skip
     found = []
@@ -60,7 +70,7 @@ def _row(row: Row) -> list[Entry]:
     return [
         Entry(row.method),
         Entry(row.problem),
-        Entry(f"{row.noise:g}", value=row.noise),
+        Entry(level(row.suite, row.noise), value=row.noise),
         Entry(row.picture),
         Entry(row.status),
         *(Entry(number(value, 2), value=value) for value in (row.psnr, row.psnr_clean_peak)),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pnp_recon.benchmark import rows as statuses
 from pnp_recon.benchmark.facts import guarantee
-from pnp_recon.benchmark.layout import Entry, Table, at_least, at_most, plural, short
+from pnp_recon.benchmark.layout import Entry, Table, at_least, at_most, level, plural, short
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.summary import Block, Column, Group
 
@@ -21,8 +21,14 @@ _TITLES = {
     PNP_PGD: "plug-and-play proximal gradient",
 }
 _STEPS = {REPEAT: "application", PNP_PGD: "iteration"}
+_BOUNDED = "bounded"
+_WORDS = {
+    ("application", "done"): _BOUNDED,
+    ("", "iteration limit"): "still moving",
+    ("", statuses.EXPANSIVE): "expansive: not settling",
+}
 # An attack computes in floats: beyond this share above 1 (or above a bound) it is no rounding.
-_ROUNDING = 1e-4
+_ROUNDING = 1e-3
 
 
 def stability_tables(block: Block) -> list[Table]:
@@ -53,7 +59,7 @@ def _attack_words(group: Group) -> str:
     attained, proven = group.attained_lipschitz, proven_lipschitz(group)
     if attained is None:
         return ""
-    found = at_least(attained, 4)
+    found = at_least(attained)
     if proven is not None and attained > proven * (1 + _ROUNDING):
         return f"CONTRADICTED: attained {found} above the proven {at_most(proven)}"
     if attained > 1 + _ROUNDING:
@@ -76,17 +82,16 @@ def _iteration_words(group: Group) -> list[str]:
 def _ended(status: str, rows: Sequence[Row], noun: str, several: bool) -> str:
     """Such as "diverged after 212 applications on 3 pictures"."""
     counts = sorted({row.iterations for row in rows if row.iterations is not None})
-    words = {statuses.DIVERGED: "diverged", "iteration limit": "still moving"}.get(status, status)
+    words = _WORDS.get((noun, status), _WORDS.get(("", status), status))
     if counts:
         span = f"{counts[0]}–{counts[-1]} {noun}s" if len(counts) > 1 else plural(counts[0], noun)
-        words += f" after {span}"
+        words += f" {'over' if words == _BOUNDED else 'after'} {span}"
     return f"{words} on {plural(len(rows), 'picture')}" if several else words
 
 
 def _table(block: Block, column: Column) -> Table:
     name, noise = column.problem.name, column.problem.noise
-    level = f", σ·255 = {noise:g}" if noise else ""
-    title = f"{block.setting.words}: {_TITLES.get(name, name)}{level}"
+    title = f"{block.setting.words}: {_TITLES.get(name, name)}, {level('stability', noise)}"
     head = ("method", "guarantee", "what happened", "last residual", "L proven", "L attained")
     body = tuple(
         (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pnp_recon.benchmark.cells import Problem, slug
 from pnp_recon.benchmark.drawing import INK, Drawn, plain, saved, styles
-from pnp_recon.benchmark.layout import number
+from pnp_recon.benchmark.layout import level, number
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.summary import Block
 
@@ -36,8 +36,8 @@ def strip_figures(block: Block, name: str) -> list[Drawn]:
             lines = [_line(block, picture, column.problem) for column in columns]
             shown = [line for line in lines if any(crop is not None for _, crop, _ in line[1])]
             if shown:
-                level = "" if noise is None else f", σ·255 = {noise:g}"
-                title = f"{picture}{level}: {block.setting.words}"
+                at = "" if noise is None else f", {level(block.setting.suite, noise)}"
+                title = f"{picture}{at}: {block.setting.words}"
                 part = slug("strip", picture, *([] if noise is None else [f"{noise:g}"]))
                 found.append(_figure(f"{name}--{part}", title, shown))
     return found
@@ -56,7 +56,7 @@ def _line(block: Block, picture: str, problem: Problem) -> _Line:
     for method in block.methods:
         crop = _crop(block, picture, problem, method)
         crops.append((f"{method}\n{_quality(rows.get(method))}", crop, looks[method].ink))
-    return f"{problem.name}\nσ·255 = {problem.noise:g}", crops
+    return f"{problem.name}\n{level(block.setting.suite, problem.noise)}", crops
 
 
 def _quality(row: Row | None) -> str:

@@ -55,8 +55,9 @@ class Setting:
     @classmethod
     def of(cls, results: Results) -> Setting:
         plan = results.plan
-        # "bsd68", "test" and "val" name the same pictures wherever they lie.
-        data = plan.data if plan.split == "all" else ""
+        # Those of BSDS500 are the same pictures wherever they lie.
+        named = plan.split in ("bsd68", "test", "val") and plan.suite != "ct"
+        data = "" if named else plan.data
         settings = json.dumps(dict(plan.settings), sort_keys=True, default=str)
         return cls(plan.suite, plan.split, plan.channels, plan.crop, plan.seed, data, settings)
 
@@ -264,7 +265,7 @@ def median(values: Iterable[float | None]) -> float | None:
 
 
 def largest(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+    return max((v for v in values if v is not None and not math.isnan(v)), default=None)
 
 
 def _finite(values: Iterable[float | None]) -> list[float]:

@@ -23,6 +23,9 @@ from pnp_recon.benchmark.layout import (
     at_least,
     at_most,
     escape,
+    level,
+    level_entry,
+    level_head,
     markdown_section,
     number,
     plural,
@@ -91,12 +94,12 @@ def quality_tables(block: Block) -> list[Table]:
     names = {column.problem.name for column in block.columns}
     if len(names) == 1:
         title = f"{block.setting.words}: {names.pop()}"
-        heads = [f"σ·255 = {column.problem.noise:g}" for column in block.columns]
+        heads = [level(block.setting.suite, column.problem.noise) for column in block.columns]
         return [_quality(block, title, list(block.columns), heads)]
     return [
         _quality(
             block,
-            f"{block.setting.words}: σ·255 = {noise:g}",
+            f"{block.setting.words}: {level(block.setting.suite, noise)}",
             columns,
             [column.problem.name for column in columns],
         )
@@ -112,11 +115,11 @@ def failures(rows: Sequence[Row]) -> Table:
             key = (row.suite, row.method, row.problem, row.noise, row.status, row.message)
             found.setdefault(key, []).append(row.picture)
     body = tuple(
-        (Entry(method), Entry(suite), Entry(problem), Entry(f"{noise:g}", value=noise),
+        (Entry(method), Entry(suite), Entry(problem), Entry(level(suite, noise), value=noise),
          Entry(status), Entry(_pictures(pictures), value=len(pictures)), Entry(message or DASH))
         for (suite, method, problem, noise, status, message), pictures in found.items()
     )  # fmt: skip
-    head = ("method", "suite", "problem", "σ·255", "status", "pictures", "message")
+    head = ("method", "suite", "problem", "noise", "status", "pictures", "message")
     return Table("", head, body)
 
 
@@ -147,9 +150,9 @@ def _quality(block: Block, title: str, columns: list[Column], heads: list[str]) 
         cells += [_mean_iterations(groups), Entry(_ends(groups))] if iterative else []
         body.append(tuple(cells))
     pictures = sorted({column.pictures for column in columns})
-    over = " or ".join(str(count) for count in pictures)
+    over = f"{' or '.join(map(str, pictures))} picture{'s' * (pictures != [1])}"
     said = (
-        f"PSNR in dB / SSIM, mean ± standard deviation over {over} pictures; seconds: median of "
+        f"PSNR in dB / SSIM, mean ± standard deviation over {over}; seconds: median of "
         "a cell; MB: largest growth of the process."
     )
     return Table(title, tuple(head), tuple(body), (said, _LEGEND))
@@ -184,7 +187,8 @@ def _ends(groups: Sequence[Group]) -> str:
 
 def _details(block: Block) -> Table:
     """Every number of every group, one row each; columns without any number are left out."""
-    head = ["method", "problem", "σ·255", "pictures", "failed", "PSNR", "PSNR, peak of clean",
+    noise = level_head(block.setting.suite)
+    head = ["method", "problem", noise, "pictures", "failed", "PSNR", "PSNR, peak of clean",
             "gain", "SSIM", "LPIPS", "seconds", "MB", "iterations", "residual", "α", "L",
             "L attained", "parameters"]  # fmt: skip
     body = [_detail(group) for group in block.groups()]
@@ -207,7 +211,7 @@ def _detail(group: Group) -> list[Entry]:
     return [
         Entry(group.method),
         Entry(group.problem.name),
-        Entry(f"{group.problem.noise:g}", value=group.problem.noise),
+        level_entry(group.setting.suite, group.problem.noise),
         Entry(over, value=group.psnr.count),
         Entry(str(group.failures), value=group.failures),
         *(Entry(spread_text(found, digits), value=found.mean) for found, digits in spreads),
