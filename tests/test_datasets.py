@@ -272,4 +272,3 @@ def test_fetch_explains_itself(script, tmp_path, capsys):
         assert output.out == ""
         assert word in output.err
         assert len(output.err.splitlines()) == 1
-    assert len(script.read_checksums(script.CHECKSUMS)) == 500
