@@ -196,7 +196,7 @@ def fetch(target: Path, source: Path | None, address: str, show: Progress) -> in
     target.mkdir(parents=True, exist_ok=True)
     archive = target / ARCHIVE
     if not archive.is_file():  # else the last run came to an end between download and copy
-        say = partial(show.console.print, markup=False, highlight=False)
+        say = partial(show.console.print, markup=False, highlight=False, soft_wrap=True)
         download(address, archive, tick=_bytes(show), say=say)
     try:
         copied = lay_out(archive, target, checksums, _counter(show, "copying", lacking))

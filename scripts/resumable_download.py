@@ -122,10 +122,10 @@ def _attempt(address: str, part: Path, tick: Tick, say: Callable[[str], object])
         if isinstance(error.reason, TimeoutError | ConnectionResetError):
             raise _BrokenOffError(str(error.reason)) from error
         raise _unreachable(address, str(error.reason)) from error
+    except (http.client.InvalidURL, ValueError) as error:  # such as http://a:b
+        raise _unreachable(address, str(error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenOffError(str(error) or type(error).__name__) from error
-    except ValueError as error:  # a malformed address, such as http://a:b
-        raise _unreachable(address, str(error)) from error
 
 
 def _span(reply: Any) -> tuple[int, int | None]:
