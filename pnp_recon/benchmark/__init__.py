@@ -1,5 +1,28 @@
 """The benchmark of denoisers: denoising, reconstruction and stability, side by side.
 
 `cells` says what is measured, `methods` by whom, `suites` how, `runner` does it, `store` keeps it,
-`summary` and what stands on it show it. `Method` is what a denoiser of your own derives from.
+`summary` and what stands on it show it. `Method` is what a denoiser of your own derives from:
+
+    from pnp_recon.benchmark import Method
+
+    class Mine(Method):
+        def denoise(self, x, sigma): return x
+
+Names are resolved when they are first used (PEP 562): help and tables need no torch.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pnp_recon.benchmark.methods.base import Method
+
+__all__ = ["Method"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.methods.base"), name)

@@ -1,0 +1,168 @@
+"""Names of methods: what is known, what is available, and what a name stands for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from pnp_recon import guarantees
+from pnp_recon.benchmark.methods.base import Method, MethodInfo
+from pnp_recon.benchmark.methods.entries import is_entry, load_entry
+from pnp_recon.benchmark.methods.filters import BM3D, BM3D_MISSING, NLM, Bilateral, Median
+from pnp_recon.benchmark.methods.models import (
+    PREFIX,
+    PRETRAINED,
+    deepinv_model,
+    find_weights,
+    shipped_model,
+)
+from pnp_recon.benchmark.methods.variational import TV, Wavelet
+from pnp_recon.errors import InputError
+from pnp_recon.networks.dncnn import NO_GUARANTEE
+from pnp_recon.weights import find_card, network_class, read_card, shipped_models
+
+CLASSICAL: dict[str, type[Method]] = {
+    kind.name: kind for kind in (TV, Wavelet, NLM, Bilateral, Median, BM3D)
+}
+GROUPS = ("shipped", "classical", "all")
+
+
+def load_method(entry: str, channels: int, device: str = "cpu") -> Method:
+    """A method by name, path or entry; loaded once in a process.
+
+    Args:
+        entry: "tv", "wavelet", "nlm", "bilateral", "median", "bm3d"; the name of a shipped
+            denoiser or the path of a model card; "deepinv:NAME" or "deepinv:NAME@WEIGHTS"; or a
+            denoiser of one's own, "module:name", "file.py:name" or "file.py".
+        channels: of the pictures that it will run on.
+        device: of networks; other methods run where the picture is, or on the CPU.
+
+    Raises:
+        InputError: unknown (with the nearest known name), not available here (with the remedy),
+            or not for so many channels.
+        WeightsError: a model card or its weights are damaged.
+    """
+    return _load(entry, channels, device)
+
+
+@lru_cache(maxsize=32)
+def _load(entry: str, channels: int, device: str) -> Method:
+    method = _resolve(entry, channels, device)
+    if not method.fits(channels):
+        raise InputError(
+            f"method {entry} is for pictures of {method.channels} channels, these have {channels}"
+        )
+    return method
+
+
+def _resolve(entry: str, channels: int, device: str) -> Method:
+    if entry in CLASSICAL:
+        return CLASSICAL[entry]()
+    if entry in shipped_models("denoiser") or _is_card(entry):
+        return shipped_model(entry, device)
+    if entry.startswith(PREFIX):
+        return deepinv_model(entry, channels, device)
+    if is_entry(entry):
+        return load_entry(entry, device)
+    raise InputError(unknown(entry))
+
+
+def unknown(entry: str) -> str:
+    """What to say of a name that stands for nothing."""
+    names = [*CLASSICAL, *shipped_models("denoiser"), *(PREFIX + name for name in PRETRAINED)]
+    near = difflib.get_close_matches(entry, [*names, *GROUPS], 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ";"
+    return (
+        f"unknown method {entry!r}{hint} known: {', '.join(names)}; groups: {', '.join(GROUPS)}; "
+        "or a denoiser of your own: module:name, file.py:name"
+    )
+
+
+def _is_card(entry: str) -> bool:
+    path = Path(entry)
+    return path.suffix in {".json", ".safetensors"} or (
+        path.parent != Path() and ":" not in entry and path.suffix != ".py"
+    )
+
+
+def known_methods() -> list[MethodInfo]:
+    """Every method that has a name, available here or not; loads neither networks nor libraries."""
+    lines = [
+        MethodInfo(
+            name,
+            _first_line(kind),
+            str(kind.guarantee),
+            kind.channels,
+            BM3D_MISSING if kind is BM3D and find_spec("bm3d") is None else "",
+        )
+        for name, kind in CLASSICAL.items()
+    ]
+    lines += [_of_model(name) for name in shipped_models("denoiser")]
+    for name, weights in PRETRAINED.items():
+        found = {count: find_weights(name, count) for count in weights.files}
+        here = [count for count, (path, _) in found.items() if path is not None]
+        missing = "" if here else "; ".join(reason for _, reason in found.values())
+        channels = None if len(here or found) > 1 else (here or list(found))[0]
+        guarantee = "no guarantee: trained without a proven constraint"
+        what = f"{weights.what}, from deepinv"
+        lines.append(MethodInfo(PREFIX + name, what, guarantee, channels, missing))
+    return lines
+
+
+def _of_model(name: str) -> MethodInfo:
+    card = read_card(find_card(name))
+    kind = network_class(card)
+    certificate = card["certificate"]
+    proven = (
+        guarantees.averaged(certificate["averagedness"], certificate["source"])
+        if kind == "EulerNet"
+        else guarantees.none(NO_GUARANTEE)
+    )
+    low, high = card["sigma_range_255"]
+    what = f"{kind}, {card.get('parameters', 0)} parameters, σ·255 from {low:g} to {high:g}"
+    return MethodInfo(name, what, str(proven), int(card["network"].get("channels", 1)))
+
+
+def _first_line(kind: type[Method]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def expand(names: Sequence[str], channels: int) -> list[str]:
+    """Entries with group words written out, each once, in the order given.
+
+    Args:
+        names: entries of `load_method`, or "shipped", "classical" or "all": those that are
+            available here and made for so many channels (a grey network may be named for colour
+            pictures, but is in no group of theirs).
+        channels: of the pictures.
+
+    Raises:
+        InputError: an entry that is named itself is unknown, not available, or does not fit.
+    """
+    known = {info.name: info for info in known_methods()}
+    shipped = set(shipped_models("denoiser"))
+    out: list[str] = []
+    for name in names:
+        if name in GROUPS:
+            out += [
+                info.name
+                for info in known.values()
+                if info.available
+                and info.channels in (None, channels)
+                and (name == "all" or info.name in (shipped if name == "shipped" else CLASSICAL))
+            ]
+            continue
+        info = known.get(name)
+        if info is None and not (name.startswith(PREFIX) or is_entry(name) or _is_card(name)):
+            raise InputError(unknown(name))
+        if info is not None and not info.available:
+            raise InputError(f"method {name} is not available: {info.missing}")
+        if info is not None and not info.fits(channels):
+            raise InputError(
+                f"method {name} is for pictures of {info.channels} channels, these have {channels}"
+            )
+        out.append(name)
+    return list(dict.fromkeys(out))
