@@ -5,6 +5,11 @@ Whole picture, no crop, no rounding; values outside [0, 1] count as they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +18,7 @@ from pnp_recon.errors import InputError
 
 # The Gaussian window of SSIM reaches 5 pixels to each side (3.5 standard deviations of 1.5).
 SSIM_WINDOW = 11
+LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
 
 
 def psnr(
@@ -74,6 +80,34 @@ def ssim(x: Float[Tensor, "B C H W"], ref: Float[Tensor, "B C H W"]) -> Float[Te
         for one, clean in zip(_float64(x), _float64(ref), strict=True)
     ]
     return torch.tensor(values, dtype=torch.float64)
+
+
+def lpips(x: Float[Tensor, "B C H W"], ref: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"] | None:
+    """Learned perceptual distance (Zhang et al. 2018, AlexNet), or None where it is not installed.
+
+    Computed by deepinv through torchmetrics, which has to be there, as have AlexNet's weights (in
+    the folder `checkpoints` of torch's hub, see `LPIPS_WEIGHTS`): nothing is downloaded. Grey
+    pictures count as three equal channels; values are clipped to [0, 1].
+    """
+    _check_shapes(x, ref)
+    if min(x.shape[-2:]) < 64:  # AlexNet's pooling leaves nothing of less
+        return None
+    network = _lpips(str(x.device))
+    if network is None:
+        return None
+    pair = [part.detach().float().clamp(0, 1).expand(-1, 3, -1, -1) for part in (x, ref)]
+    return network(*pair).double().cpu().reshape(-1)
+
+
+@cache
+def _lpips(device: str) -> Callable[..., Tensor] | None:
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
+    if find_spec("torchmetrics") is None or not weights.is_file():
+        return None
+    from deepinv.loss.metric import LPIPS
+
+    network: Callable[..., Tensor] = LPIPS(device=device)
+    return network
 
 
 def _float64(x: Tensor) -> Tensor:

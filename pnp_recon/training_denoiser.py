@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
 from pnp_recon.training import Trainer
-from pnp_recon.training_recipe import DenoiserRecipe, check_size, expected_error, random_patches
+from pnp_recon.training_recipe import DenoiserRecipe, check_size, random_patches
 from pnp_recon.training_validation import refreshed, validation_psnr
 
 
@@ -54,7 +54,7 @@ class DenoiserTrainer(Trainer):
         clean, noisy, sigma = self._batch()
         with self.autocast():
             restored = self.network(noisy, sigma)
-        return F.mse_loss(restored.float(), clean) / expected_error(sigma)
+        return F.mse_loss(restored.float(), clean) / self.recipe.typical_error(sigma)
 
     def _batch(self) -> tuple[Tensor, Tensor, float]:
         """Clean and noisy patches and their level: one level a batch, uniform in log σ."""

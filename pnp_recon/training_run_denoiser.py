@@ -20,11 +20,10 @@ from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN, DnCNNConfig
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.training_data import TrainingData, load_training_data
 from pnp_recon.training_denoiser import DenoiserTrainer
-from pnp_recon.training_recipe import DenoiserRecipe
+from pnp_recon.training_recipe import BlindRecipe, DenoiserRecipe
 from pnp_recon.training_run import RunSettings, Tick
 from pnp_recon.training_validation import validation_psnr
 from pnp_recon.weights import export, export_uncertified
-
 
 LOSS = "mean squared error, one noise level a batch, weighted by the expected error"
 
@@ -109,7 +108,7 @@ class DnCNNRun(PictureRun):
     """A run of DnCNN, which nothing holds back and nothing is proven about."""
 
     kind: ClassVar[str] = "dncnn"
-    parts: ClassVar[Mapping[str, type]] = {"network": DnCNNConfig, "recipe": DenoiserRecipe}
+    parts: ClassVar[Mapping[str, type]] = {"network": DnCNNConfig, "recipe": BlindRecipe}
 
     network: DnCNNConfig
 

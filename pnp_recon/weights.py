@@ -253,7 +253,7 @@ def load_uncertified(name: str) -> tuple[DnCNN, dict[str, Any]]:
 
 
 def network_class(card: Mapping[str, Any]) -> str:
-    """"EulerNet", which has a certificate, or "DnCNN", which has none.
+    """ "EulerNet", which has a certificate, or "DnCNN", which has none.
 
     Raises:
         WeightsError: the card names another.

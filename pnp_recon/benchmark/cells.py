@@ -20,7 +20,8 @@ class Problem:
 
     Attributes:
         name: such as "gaussian noise" or "motion 15 px, 30°"; one of the suite's.
-        noise: standard deviation of the noise in the data, σ·255.
+        noise: standard deviation of the noise in the data, σ·255; for CT in percent of the largest
+            entry of the sinogram.
     """
 
     name: str
@@ -82,6 +83,8 @@ class Plan:
         threads: of torch in each process.
         device: "cpu" or "cuda".
         settings: the suite's own, such as the tolerance of its iterations.
+        tuned: parameters of the methods, see `tuned`; part of the plan, so that a run that is
+            resumed goes on with the ones that it began with.
     """
 
     suite: str
@@ -98,6 +101,7 @@ class Plan:
     threads: int = 1
     device: str = "cpu"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Any] = field(default_factory=dict)
 
     def cells(self) -> Iterator[Cell]:
         """All cells, picture by picture: an unfinished run has every method on what is done."""

@@ -12,7 +12,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ LEAST_NOISE = 1e-3
 
 
 def parameters(
-    suite: str, method: Method, channels: int, noise: float, file: Path = TUNED_FILE
+    suite: str, method: Method, channels: int, noise: float, table: Mapping[str, Any]
 ) -> dict[str, float]:
     """What a method runs with.
 
@@ -37,16 +36,16 @@ def parameters(
         channels: of the pictures, 1 or 3.
         noise: σ·255. Between two tuned levels parameters are interpolated linearly in log noise,
             whole numbers taken from the nearer level; outside they stay.
-        file: the tuned parameters.
+        table: the tuned parameters, see `read`.
 
     Returns:
         The tuned parameters; without any, the method's defaults for "denoise", whose parameters
         they are, and none for other suites.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the table is damaged.
     """
-    levels = tuned_levels(suite, method.name, channels, file)
+    levels = tuned_levels(suite, method.name, channels, table)
     if not levels:
         return dict(method.defaults) if suite == "denoise" else {}
     at = math.log(max(noise, LEAST_NOISE))
@@ -75,22 +74,26 @@ def candidates(method: Method) -> list[dict[str, float]]:
 
 
 def tuned_levels(
-    suite: str, method: str, channels: int, file: Path = TUNED_FILE
+    suite: str, method: str, channels: int, table: Mapping[str, Any]
 ) -> Sequence[tuple[float, Mapping[str, float]]]:
     """(noise, parameters) in the order of the noise; empty where nothing was tuned."""
-    found = _read(file).get(suite, {}).get(method, {}).get(str(channels), [])
     try:
+        found = table.get(suite, {}).get(method, {}).get(str(channels), [])
         pairs = [(float(item["noise"]), dict(item["parameters"])) for item in found]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{file} is damaged: {suite}, {method}, {channels} channels: {error!r}; expected a "
-            'list of {"noise": σ·255, "parameters": {...}}'
+            f"the tuned parameters are damaged: {suite}, {method}, {channels} channels: {error!r}; "
+            'expected a list of {"noise": σ·255, "parameters": {...}}'
         ) from error
     return sorted(pairs, key=lambda pair: pair[0])
 
 
-@lru_cache(maxsize=8)
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path = TUNED_FILE) -> dict[str, Any]:
+    """The table of a file; without one, the table that ships with the package.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -98,6 +101,18 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"tuned parameters {file}: expected an object, one entry for each suite")
     return content
+
+
+def merged(table: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """`table` with the levels of `added`; a level that both hold is that of `added`."""
+    out: dict[str, Any] = json.loads(json.dumps(table))
+    for suite, methods in added.items():
+        for method, kinds in methods.items():
+            for channels, entries in kinds.items():
+                held = out.setdefault(suite, {}).setdefault(method, {}).get(channels, [])
+                fresh = {float(item["noise"]): item for item in [*held, *entries]}
+                out[suite][method][channels] = [fresh[level] for level in sorted(fresh)]
+    return out
 
 
 def _whole(method: Method, name: str) -> bool:

@@ -14,6 +14,7 @@ import typer
 
 from pnp_recon.cli.common import run_app
 from pnp_recon.cli.options import Device
+from pnp_recon.cli.train_dncnn import dncnn
 from pnp_recon.cli.train_options import (
     Bf16,
     DeviceOption,
@@ -30,7 +31,6 @@ from pnp_recon.cli.train_options import (
     run_settings,
     training_level,
 )
-from pnp_recon.cli.train_dncnn import dncnn
 from pnp_recon.cli.train_unrolled import unrolled
 
 PROGRAM = "pnp-train"

@@ -78,11 +78,7 @@ def dncnn(
     if name is not None:
         check_name(name)
     usual = "dncnn_colour" if channels == 3 else "dncnn_grey"
-    defaults = {
-        "name": usual,
-        "hold_out": None,
-        "recipe": {"steps": 4700, "patch": 40, "learning_rate": 1e-3},
-    }
+    defaults = {"name": usual, "hold_out": None}
     options = given(name=name, threads=threads, recipe=recipe, network=network)
     folder = output or Path("runs") / (name or usual)
 

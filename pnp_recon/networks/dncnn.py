@@ -42,6 +42,9 @@ class DnCNN(nn.Module):
         self.layers = Layers(
             config.channels, config.channels, config.depth, nf=config.width, pretrained=None
         )
+        # The identity at the start: a random guess takes thousands of steps to unlearn.
+        nn.init.zeros_(self.layers.out_conv.weight)
+        nn.init.zeros_(self.layers.out_conv.bias)
 
     def forward(self, x: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         found: Tensor = self.layers(x.contiguous(memory_format=torch.channels_last))

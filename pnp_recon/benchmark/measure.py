@@ -1,0 +1,172 @@
+"""Time, memory and quality of what ran in a cell, and the conditions that it ran under."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from pnp_recon import metrics
+
+Value = TypeVar("Value")
+
+PROCESS = Path("/proc/self")
+
+
+def timed(function: Callable[[], Value], repeats: int, device: str) -> tuple[Value, float, float]:
+    """The result of the last call, the median of the seconds, and the peak memory of the first.
+
+    Peak memory, in 10⁶ bytes, is by how much the process (on CUDA, what torch allocated on the
+    device) grew beyond what it held before; NaN where the system does not tell.
+    """
+    seconds = []
+    with PeakMemory(device) as memory:
+        result, first = _once(function, device)
+    seconds.append(first)
+    for _ in range(repeats - 1):
+        result, more = _once(function, device)
+        seconds.append(more)
+    return result, statistics.median(seconds), memory.megabytes
+
+
+def _once(function: Callable[[], Value], device: str) -> tuple[Value, float]:
+    begin = time.perf_counter()
+    result = function()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return result, time.perf_counter() - begin
+
+
+class PeakMemory:
+    """By how much memory grew inside the block, at its peak.
+
+    On Linux the kernel's own high-water mark is set back first (`/proc/self/clear_refs`), and what
+    earlier cells freed is given back to the system, so that they do not count.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.cuda = device.startswith("cuda")
+        self.megabytes = float("nan")
+
+    def __enter__(self) -> PeakMemory:
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats()
+            self._before = float(torch.cuda.memory_allocated())
+        else:
+            _give_back()
+            self._before = _resident("VmRSS") if _reset_peak() else float("nan")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        peak = float(torch.cuda.max_memory_allocated()) if self.cuda else _resident("VmHWM")
+        self.megabytes = max(0.0, peak - self._before) / 1e6 if peak == peak else peak
+        if self._before != self._before:
+            self.megabytes = float("nan")
+
+
+def _give_back() -> None:
+    """Freed memory goes back to the system, where the C library can."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
+def _reset_peak() -> bool:
+    try:
+        (PROCESS / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _resident(field: str) -> float:
+    """Bytes of a field of /proc/self/status, NaN where there is none."""
+    try:
+        lines = (PROCESS / "status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
+    return 1024.0 * int(found[0]) if found else float("nan")
+
+
+def scores(image: Tensor, truth: Tensor, start: Tensor | None) -> dict[str, float | None]:
+    """The quality columns of a row for pictures (1, C, H, W); None where there is no number."""
+    values: dict[str, float | None] = {
+        "psnr": _number(metrics.psnr(image, truth), 4),
+        "psnr_clean_peak": _number(metrics.psnr_clean_peak(image, truth), 4),
+        "ssim": _number(metrics.ssim(image, truth), 5),
+        "lpips": None,
+    }
+    distance = metrics.lpips(image, truth)
+    if distance is not None:
+        values["lpips"] = _number(distance, 5)
+    if start is not None:
+        values["psnr_input"] = _number(metrics.psnr(start, truth), 4)
+    return values
+
+
+def _number(value: Tensor, digits: int) -> float | None:
+    # Rounded: the last bits depend on the number of threads, the table shall not.
+    number = round(float(value), digits)
+    return number if abs(number) != float("inf") and number == number else None
+
+
+@cache
+def conditions() -> dict[str, str]:
+    """Versions and git revision, the same for every row of a process."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import pnp_recon
+
+    found = [f"pnp-recon {pnp_recon.__version__}"]
+    for name in ("torch", "numpy", "scikit-image", "deepinv", "bm3d"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return {"versions": ", ".join(found), "revision": revision()}
+
+
+def revision() -> str:
+    """The git revision of the checkout that runs, "+" where it was changed; empty for a wheel."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head + ("+" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.strip()
+
+
+def device_name(device: str) -> str:
+    """What ran, in words: the device, and of a GPU its name."""
+    if device.startswith("cuda"):
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return device
+
+
+def about() -> dict[str, Any]:
+    """What the manifest says about the machine."""
+    from pnp_recon.report.document import environment
+
+    return {"environment": environment(torch.device("cpu"), torch.float32), **conditions()}

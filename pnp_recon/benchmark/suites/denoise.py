@@ -1,0 +1,53 @@
+"""Denoising of white Gaussian noise, added to unclipped pictures; the level is known."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pnp_recon.benchmark import measure
+from pnp_recon.benchmark.cells import Cell, Plan
+from pnp_recon.benchmark.suites.base import (
+    Outcome,
+    Suite,
+    kept_pictures,
+    method_of,
+    parameters_of,
+    picture_of,
+    proven,
+    row_of,
+)
+from pnp_recon.datasets import noisy
+
+
+class Denoise(Suite):
+    """Denoising."""
+
+    name: ClassVar[str] = "denoise"
+    what: ClassVar[str] = "white Gaussian noise of a known level"
+    noise: ClassVar[tuple[float, ...]] = (5.0, 15.0, 25.0)
+
+    def names(self) -> tuple[str, ...]:
+        return ("gaussian noise",)
+
+    def measure(self, plan: Plan, cell: Cell) -> Outcome:
+        x = picture_of(plan, cell)
+        sigma = cell.problem.noise / 255
+        y = noisy(x, sigma, cell.index, plan.seed)
+        method = method_of(plan, cell)
+        parameters = parameters_of(plan, self.name, method, cell.problem.noise)
+        method.denoise(y[..., :64, :64], sigma, **parameters)  # imports and caches are not timed
+        image, seconds, memory = measure.timed(
+            lambda: method.denoise(y, sigma, **parameters), plan.repeats, plan.device
+        )
+        row = row_of(
+            plan,
+            cell,
+            status="done",
+            parameters=parameters,
+            seconds=seconds,
+            peak_memory_mb=memory,
+            model_sha256=method.sha256,
+            **measure.scores(image, x, y),
+            **proven(method.guarantee),
+        )
+        return Outcome(row, None, kept_pictures(plan, cell, clean=x, input=y, image=image))

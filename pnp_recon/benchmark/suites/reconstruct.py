@@ -1,0 +1,178 @@
+"""Reconstruction: each denoiser inside the same certified iteration, variational methods as such.
+
+What differs between deblurring, inpainting and tomography is the setting: operator, measurements,
+truth. A denoiser runs in the suite's solver at its tuned level and coupling; total variation and
+wavelets are minimised by the solver that is automatic for them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from operators.base import LinearOperator
+from pnp_recon.benchmark import measure
+from pnp_recon.benchmark.cells import Cell, Plan
+from pnp_recon.benchmark.methods import Method
+from pnp_recon.benchmark.rows import CERTIFIED, CONTRADICTED, DIVERGED, NO_GUARANTEE
+from pnp_recon.benchmark.suites.base import (
+    Outcome,
+    Suite,
+    kept_pictures,
+    method_of,
+    parameters_of,
+    row_of,
+)
+from pnp_recon.defaults import automatic, total_variation_weight
+from pnp_recon.reconstruction import reconstruct
+from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
+
+STATUS = {
+    Status.CONVERGED: "converged",
+    Status.ITERATION_LIMIT: "iteration limit",
+    Status.TIME_LIMIT: "iteration limit",
+    Status.EARLY_STOP: "early stop",
+    Status.DIRECT: "done",
+    Status.NON_FINITE: DIVERGED,
+}
+# A curve keeps at most so many points, evenly spaced in the logarithm of the iteration.
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A problem of one picture.
+
+    Attributes:
+        A: forward operator.
+        y: measurements, for pictures in [0, 1].
+        x: the truth (1, C, H, W) in [0, 1].
+        noise_level: standard deviation of the noise in y, in its units.
+        start: where iterations start, and what the reconstruction is compared with.
+    """
+
+    A: LinearOperator
+    y: Tensor
+    x: Tensor
+    noise_level: float
+    start: Tensor
+
+
+class Reconstruct(Suite):
+    """What deblurring, inpainting and tomography share."""
+
+    settings: ClassVar[Mapping[str, Any]] = {"solver": "pnp-hqs", "tol": 1e-4, "max_iter": 300}
+
+    @abstractmethod
+    def setting(self, plan: Plan, cell: Cell) -> Setting:
+        """The problem of a cell; the same for every method."""
+
+    def measure(self, plan: Plan, cell: Cell) -> Outcome:
+        setting = self.setting(plan, cell)
+        method = method_of(plan, cell)
+        parameters = parameters_of(plan, self.name, method, cell.problem.noise)
+        run = arguments(plan, method, setting, parameters)
+        # Imports, caches and the norm of the operator are not timed.
+        warm = {**run, "stopping": Stopping(tol=1.0, max_iter=1)}
+        reconstruct(setting.y, setting.A, **warm)
+        solution, seconds, memory = measure.timed(
+            lambda: reconstruct(setting.y, setting.A, **run), plan.repeats, plan.device
+        )
+        row = row_of(
+            plan,
+            cell,
+            parameters=parameters,
+            seconds=seconds,
+            peak_memory_mb=memory,
+            model_sha256=method.sha256,
+            **course(solution),
+            **certified(solution.certificate),
+            **measure.scores(solution.image, setting.x, setting.start),
+        )
+        pictures = kept_pictures(
+            plan, cell, clean=setting.x, input=setting.start, image=solution.image
+        )
+        return Outcome(row, curve(solution.history), pictures)
+
+
+def arguments(
+    plan: Plan, method: Method, setting: Setting, parameters: Mapping[str, float]
+) -> dict[str, Any]:
+    """What `reconstruct` is called with for a method.
+
+    Parameters are "level" (of the denoiser, σ·255) and "coupling" (c of γ = c (level/σ)²), or, of
+    variational methods, "weight" (in units of the automatic one); what is left out is automatic.
+    """
+    scale = setting.A.norm_bound
+    stopping = Stopping(tol=plan.settings["tol"], max_iter=plan.settings["max_iter"], check_every=1)
+    shared: dict[str, Any] = {
+        "noise_level": setting.noise_level,
+        "start": setting.start,
+        "stopping": stopping,
+        "allow_uncertified": True,  # the certificate says so
+    }
+    weight = parameters.get("weight", 1.0) * total_variation_weight(setting.noise_level, scale)
+    prior = method.regulariser(weight, plan.channels)
+    if prior is not None:
+        return {**shared, "prior": prior}
+    solver = plan.settings["solver"]
+    denoiser = method.plug(
+        lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6))
+    )
+    choice = automatic(setting.noise_level, solver, scale)
+    low, high = denoiser.sigma_range
+    level = min(max(parameters.get("level", 255 * choice.level) / 255, low), high)
+    gamma = choice.coupling
+    if "coupling" in parameters:
+        noise = max(setting.noise_level, 0.5 / 255)
+        gamma = parameters["coupling"] * (level / noise) ** 2
+    return {
+        **shared,
+        "prior": denoiser,
+        "solver": solver,
+        "denoiser_level": level,
+        "gamma": gamma,
+    }
+
+
+def course(solution: Solution) -> dict[str, Any]:
+    """The columns about how an iteration went."""
+    residual = None
+    if solution.iterations:
+        residual = max(solution.history.relative(-1))
+    status = STATUS[solution.status]
+    return {
+        "status": status,
+        "message": solution.status.value if status == DIVERGED else "",
+        "iterations": solution.iterations,
+        "residual": residual,
+    }
+
+
+def certified(certificate: Certificate) -> dict[str, Any]:
+    """The certificate columns of an iteration."""
+    words = CERTIFIED if certificate.holds else NO_GUARANTEE
+    return {
+        "certificate": CONTRADICTED if certificate.contradicted else words,
+        "theorem": certificate.verdict,
+        "alpha": certificate.guarantee.averagedness,
+        "lipschitz": certificate.guarantee.lipschitz,
+    }
+
+
+def curve(history: History) -> dict[str, list[float]]:
+    """Relative residual against iteration, thinned out."""
+    count = history.iterations
+    if not count:
+        return {}
+    wanted = torch.logspace(0, torch.tensor(float(count)).log10(), CURVE_POINTS).round().int()
+    chosen = sorted({min(max(int(k), 1), count) for k in wanted})
+    return {
+        "iteration": [float(k) for k in chosen],
+        "residual": [max(history.relative(k - 1)) for k in chosen],
+    }

@@ -1,0 +1,207 @@
+"""Stability: what a denoiser does when it is applied again and again, attacked, or iterated.
+
+* repeat: applied to its own output, as in Sherry et al. 2024; iterates of a nonexpansive denoiser
+  stay where they are or settle, those of others may run away;
+* attack: the largest difference quotient ‖D(x+d) − D(x)‖/‖d‖ that a search finds, a lower bound of
+  the Lipschitz constant, against the proven one;
+* pnp-pgd: proximal gradient on a motion blur with the denoiser in place of the proximal map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from operators import Convolution, kernels
+from pnp_recon import metrics
+from pnp_recon.benchmark import measure
+from pnp_recon.benchmark.attack import attack
+from pnp_recon.benchmark.cells import Cell, Plan
+from pnp_recon.benchmark.methods import Method
+from pnp_recon.benchmark.rows import CONTRADICTED, DIVERGED, EXPANSIVE
+from pnp_recon.benchmark.suites.base import (
+    Outcome,
+    Suite,
+    kept_pictures,
+    method_of,
+    parameters_of,
+    picture_of,
+    proven,
+    row_of,
+)
+from pnp_recon.benchmark.suites.problems import shape
+from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve
+from pnp_recon.datasets import noisy
+from pnp_recon.reconstruction import reconstruct
+from pnp_recon.solvers import Stopping
+
+# The iterates have run away when they are this many times as large as the first.
+RUN_AWAY = 10.0
+# Relative excess over 1 that float32 rounding may feign in an attack.
+ROUNDING = 1e-3
+# Noise of the blurred picture, σ·255; the denoiser runs at the level of the cell.
+BLUR_NOISE = 7.65
+
+
+class Stability(Suite):
+    """Repeated application, attack, and PnP-PGD."""
+
+    name: ClassVar[str] = "stability"
+    what: ClassVar[str] = "a denoiser applied 1000 times, attacked, and iterated in PnP-PGD"
+    noise: ClassVar[tuple[float, ...]] = (25.0,)
+    crop: ClassVar[int | None] = 128
+    images: ClassVar[int | None] = 1
+    settings: ClassVar[Mapping[str, Any]] = {
+        "applications": 1000,
+        "attack_steps": 50,
+        "tol": 1e-6,
+        "max_iter": 500,
+    }
+
+    def names(self) -> tuple[str, ...]:
+        return ("repeat", "attack", "pnp-pgd")
+
+    def measure(self, plan: Plan, cell: Cell) -> Outcome:
+        x = picture_of(plan, cell)
+        method = method_of(plan, cell)
+        parameters = parameters_of(plan, "denoise", method, cell.problem.noise)
+        run = {"repeat": _repeat, "attack": _attack, "pnp-pgd": _descend}[cell.problem.name]
+        return run(plan, cell, x, method, parameters)
+
+
+def _repeat(
+    plan: Plan, cell: Cell, x: Tensor, method: Method, parameters: Mapping[str, float]
+) -> Outcome:
+    sigma, wanted = cell.problem.noise / 255, int(plan.settings["applications"])
+    y = noisy(x, sigma, cell.index, plan.seed)
+    chosen = {round(wanted ** (k / CURVE_POINTS)) for k in range(CURVE_POINTS + 1)}
+    found: dict[str, list[float]] = {"iteration": [], "residual": [], "norm": [], "psnr": []}
+
+    def apply() -> tuple[Tensor, int, float, bool]:
+        for values in found.values():
+            values.clear()
+        image, first, residual = y, float(y.norm()), math.nan
+        for k in range(1, wanted + 1):
+            after = method.denoise(image, sigma, **parameters)
+            size = float(after.norm())
+            if not math.isfinite(size) or size > RUN_AWAY * first:
+                return image, k, residual, True
+            residual = float((after - image).norm()) / max(size, 1e-30)
+            image = after
+            if k in chosen:
+                row = (float(k), residual, size / first, float(metrics.psnr(image, x)))
+                for values, value in zip(found.values(), row, strict=True):
+                    values.append(value)
+        return image, wanted, residual, False
+
+    (image, count, residual, away), seconds, memory = measure.timed(apply, 1, plan.device)
+    message = f"the iterates ran away after {count} applications" if away else ""
+    row = row_of(
+        plan,
+        cell,
+        status=DIVERGED if away else "done",
+        message=message,
+        parameters=dict(parameters),
+        seconds=seconds,
+        peak_memory_mb=memory,
+        iterations=count,
+        residual=residual if math.isfinite(residual) else None,
+        model_sha256=method.sha256,
+        **measure.scores(image, x, y),
+        **proven(method.guarantee),
+    )
+    return Outcome(row, dict(found), kept_pictures(plan, cell, clean=x, input=y, image=image))
+
+
+def _attack(
+    plan: Plan, cell: Cell, x: Tensor, method: Method, parameters: Mapping[str, float]
+) -> Outcome:
+    sigma = cell.problem.noise / 255
+    y = noisy(x, sigma, cell.index, plan.seed)
+    steps = int(plan.settings["attack_steps"])
+
+    def run() -> float:
+        gradients = method.differentiable
+        return attack(
+            lambda z: method.denoise(z, sigma, **parameters), y, steps, gradients=gradients
+        )
+
+    attained, seconds, memory = measure.timed(run, 1, plan.device)
+    held = proven(method.guarantee)
+    bound = method.guarantee.lipschitz
+    status, message = "done", ""
+    if attained > 1 + ROUNDING:
+        status, message = EXPANSIVE, f"two pictures move apart by a factor of {attained:.3f}"
+    if bound is not None and attained > bound * (1 + ROUNDING):
+        held["certificate"] = CONTRADICTED
+        message = f"the attack attains {attained:.6g}, above the certified {bound:.6g}"
+    row = row_of(
+        plan,
+        cell,
+        status=status,
+        message=message,
+        parameters=dict(parameters),
+        seconds=seconds,
+        peak_memory_mb=memory,
+        iterations=steps,
+        attained_lipschitz=round(attained, 6),
+        model_sha256=method.sha256,
+        **held,
+    )
+    return Outcome(row)
+
+
+def _descend(
+    plan: Plan, cell: Cell, x: Tensor, method: Method, parameters: Mapping[str, float]
+) -> Outcome:
+    A = Convolution(kernels.linear_motion(15, 30).to(x), shape(x), "circular")
+    y = noisy(A.A(x), BLUR_NOISE / 255, cell.index, plan.seed)
+    denoiser = method.plug(
+        lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6))
+    )
+    low, high = denoiser.sigma_range
+    stopping = Stopping(tol=plan.settings["tol"], max_iter=plan.settings["max_iter"])
+    solution, seconds, memory = measure.timed(
+        lambda: reconstruct(
+            y,
+            A,
+            denoiser,
+            noise_level=BLUR_NOISE / 255,
+            solver="pnp-pgd",
+            acceleration="none",
+            denoiser_level=min(max(cell.problem.noise / 255, low), high),
+            stopping=stopping,
+            allow_uncertified=True,
+        ),
+        1,
+        plan.device,
+    )
+    fields = course(solution)
+    history = solution.history
+    residuals = [max(history.relative(k)) for k in range(history.iterations)]
+    # The box keeps every iterate bounded, so an expansive map shows by residuals that grow: a
+    # nonexpansive one never lets ‖z_{k+1} − z_k‖ increase.
+    steps = [max(row) for row in history.residuals]
+    growth = max((b / max(min(steps[:k]), 1e-30) for k, b in enumerate(steps[1:], 1)), default=1.0)
+    if fields["status"] == "iteration limit" and growth > 1 + ROUNDING and residuals[-1] > 1e-4:
+        fields["status"] = EXPANSIVE
+        fields["message"] = (
+            f"not converging: relative residual {residuals[-1]:.1e} after {len(steps)} iterations, "
+            f"steps grow up to {growth:.3g} times the smallest before"
+        )
+    row = row_of(
+        plan,
+        cell,
+        parameters=dict(parameters),
+        seconds=seconds,
+        peak_memory_mb=memory,
+        model_sha256=method.sha256,
+        **fields,
+        **certified(solution.certificate),
+        **measure.scores(solution.image, x, A.initial_guess(y)),
+    )
+    pictures = kept_pictures(plan, cell, clean=x, input=y.clamp(0, 1), image=solution.image)
+    return Outcome(row, curve(history), pictures)

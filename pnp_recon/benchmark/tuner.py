@@ -1,0 +1,141 @@
+"""The search for a method's parameters, on pictures that no table is made of, and its record.
+
+Every candidate is run as the benchmark would run it; all of them go to `search.csv`, the best to
+`tuned.json`, which `tuned` reads.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pnp_recon.benchmark import rows, tuned
+from pnp_recon.benchmark.cells import Cell, Plan, Problem
+from pnp_recon.benchmark.methods import Method, load_method
+from pnp_recon.benchmark.rows import Row
+from pnp_recon.benchmark.store import Results
+from pnp_recon.benchmark.suites import run_cell
+from pnp_recon.errors import InputError
+
+# Of variational methods: in units of the automatic weight.
+WEIGHTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
+# Of a denoiser inside an iteration: its level, σ·255, and c of γ = c (level/σ)².
+LEVELS = (7.0, 10.0, 14.0)
+COUPLINGS = (2.0, 5.5, 15.0)
+
+Report = Callable[[str, Problem, Mapping[str, float], float], None]
+
+
+def candidates(suite: str, method: Method, channels: int) -> list[dict[str, float]]:
+    """The parameters that are tried for a method in a suite."""
+    if suite == "denoise":
+        return tuned.candidates(method)
+    if suite == "stability":
+        raise InputError("suite stability has no parameters of its own; tune denoise")
+    if method.regulariser(1.0, channels) is not None:
+        return [{"weight": weight} for weight in WEIGHTS]
+    return [{"level": level, "coupling": c} for level in LEVELS for c in COUPLINGS]
+
+
+def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
+    """Searches every method of a plan at every noise level; returns the table of the best.
+
+    The score is the mean PSNR over the pictures and problems of one noise level. A search that was
+    stopped goes on: rows that are in `search.csv` are not run again.
+
+    Args:
+        results: of a plan on pictures that may be tuned on; its folder keeps the record.
+        report: called with method, problem, parameters and mean PSNR of each candidate.
+
+    Returns:
+        {suite: {method: {channels: [{"noise", "parameters", "psnr", "pictures"}]}}}.
+    """
+    plan = results.plan
+    record = _Record(results.folder / "search.csv")
+    best: dict[str, Any] = {}
+    for name in plan.methods:
+        method = load_method(name, plan.channels, plan.device)
+        tried = candidates(plan.suite, method, plan.channels)
+        if len(tried) < 2:
+            continue
+        for noise in sorted({problem.noise for problem in plan.problems}):
+            scores = []
+            for point in tried:
+                found = list(_rows(plan, name, noise, point, record))
+                values = [row.psnr for row in found if row.measured and row.psnr is not None]
+                if len(values) < len(found):
+                    continue  # it failed or diverged somewhere: no candidate
+                score = sum(values) / len(values)
+                scores.append((score, point))
+                if report is not None:
+                    report(name, Problem("", noise), point, score)
+            if not scores:
+                continue
+            psnr, point = max(scores, key=lambda pair: pair[0])
+            entries = best.setdefault(plan.suite, {}).setdefault(name, {})
+            entries.setdefault(str(plan.channels), []).append(
+                {
+                    "noise": noise,
+                    "parameters": point,
+                    "psnr": round(psnr, 3),
+                    "pictures": len(plan.pictures),
+                }
+            )
+    return best
+
+
+def _rows(
+    plan: Plan, method: str, noise: float, point: dict[str, float], record: _Record
+) -> Iterator[Row]:
+    """The rows of one candidate, from the record where they are there."""
+    trial = replace(
+        plan,
+        methods=(method,),
+        problems=tuple(problem for problem in plan.problems if problem.noise == noise),
+        tuned=tuned.merged(
+            plan.tuned,
+            {plan.suite: {method: {str(plan.channels): [{"noise": noise, "parameters": point}]}}},
+        ),
+    )
+    for cell in trial.cells():
+        row = record.find(cell, point)
+        if row is None:
+            row = run_cell(trial, cell).row
+            row = replace(row, parameters=point)
+            record.add(row)
+        yield row
+
+
+class _Record:
+    """All candidates that were run, as rows of the benchmark in a CSV file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: dict[tuple[Any, ...], Row] = {}
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:
+                path.write_text(whole, encoding="utf-8")
+            for fields in csv.DictReader(whole.splitlines()):
+                row = rows.from_fields(fields)
+                self._rows[self._key(row.key, row.parameters)] = row
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(rows.header(), encoding="utf-8")
+
+    @staticmethod
+    def _key(key: tuple[Any, ...], point: Mapping[str, float]) -> tuple[Any, ...]:
+        return (*key, json.dumps(dict(point), sort_keys=True))
+
+    def find(self, cell: Cell, point: Mapping[str, float]) -> Row | None:
+        return self._rows.get(self._key(cell.key, point))
+
+    def add(self, row: Row) -> None:
+        self._rows[self._key(row.key, row.parameters)] = row
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(rows.to_line(row))

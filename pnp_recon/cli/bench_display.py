@@ -1,0 +1,84 @@
+"""What `pnp-bench` shows while it works: cells done, time left, the last result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pnp_recon.benchmark.cells import Cell, Problem
+from pnp_recon.benchmark.rows import FAILED
+from pnp_recon.benchmark.suites import Outcome
+
+# Without a terminal, a line after so many cells.
+LINE_EVERY = 100
+
+
+class CellDisplay:
+    """A bar over the cells of a run on stderr; without a terminal, a line now and then."""
+
+    def __init__(self, total: int, done: int, quiet: bool) -> None:
+        self.console = Console(stderr=True, quiet=quiet)
+        self.total, self.done, self.failed = total, done, 0
+        self.bar = Progress(
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[last]}"),
+            console=self.console,
+            speed_estimate_period=600,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("cells", total=total, completed=done, last="")
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def report(self, cell: Cell, outcome: Outcome) -> None:
+        """Called after each row."""
+        row = outcome.row
+        self.done += 1
+        self.failed += row.status == FAILED
+        result = row.status if row.psnr is None else f"{row.psnr:.2f} dB"
+        self.bar.update(self.task, completed=self.done, last=f"{row.method}: {result}")
+        if row.status == FAILED:
+            self.console.print(
+                f"failed: {row.method} on {row.picture}: {row.message}", markup=False
+            )
+        if not self.console.is_terminal and self.done % LINE_EVERY == 0:
+            self.console.print(f"{self.done} of {self.total} cells, {self.failed} failed")
+
+
+class SearchDisplay:
+    """One line for each candidate of a search."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.console = Console(stderr=True, quiet=quiet)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def report(
+        self, method: str, problem: Problem, point: Mapping[str, float], psnr: float
+    ) -> None:
+        words = ", ".join(f"{name} {value:g}" for name, value in point.items())
+        self.console.print(
+            f"{method}, noise {problem.noise:g}: {words}: {psnr:.2f} dB", highlight=False
+        )

@@ -1,0 +1,254 @@
+"""What `pnp-bench` does after parsing: plan, run, search, report. It loads torch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+from pnp_recon.benchmark import measure, tuned
+from pnp_recon.benchmark.cells import Cell, Plan
+from pnp_recon.benchmark.methods import expand, known_methods, load_method
+from pnp_recon.benchmark.pictures import select
+from pnp_recon.benchmark.rows import FAILED
+from pnp_recon.benchmark.runner import run
+from pnp_recon.benchmark.store import Results, manifest_file
+from pnp_recon.benchmark.suites import SUITES, Outcome, Suite, suite_named
+from pnp_recon.benchmark.tuner import tune
+from pnp_recon.cli.bench_display import CellDisplay, SearchDisplay
+from pnp_recon.cli.bench_options import EVERYTHING, Choice
+from pnp_recon.cli.common import INTERRUPTED, choose_device, make_folder
+from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write
+
+QUICK_IMAGES, QUICK_CROP = 8, 160
+# Methods that take more than a second for a small crop.
+SLOW = ("bm3d", "bilateral")
+# Fields that a resumed run keeps from its beginning, whatever is asked for now.
+KEPT = ("tuned", "threads")
+
+
+def run_benchmark(
+    choice: Choice, folder: Path, *, resume: bool, retry: bool, dask: str | None, quiet: bool
+) -> None:
+    """Starts or resumes a run and carries it to its end.
+
+    Raises:
+        InputError: what was asked for cannot be run.
+        OutputError: results cannot be written.
+    """
+    begun = resume and manifest_file(folder).exists()
+    wanted = None if begun and choice.suite is None else make_plan(choice)
+    if begun:
+        results = Results.open(folder)
+        if wanted is not None:
+            _refuse_other(folder, results.plan, wanted)
+        _refuse_other_models(results)
+        if retry:
+            results.drop([row.key for row in results.rows if row.status == FAILED])
+    else:
+        assert wanted is not None
+        results = Results.create(folder, wanted, _about(wanted))
+    total, done = len(results.plan), len(results.rows)
+    if not quiet:
+        start = f"{done} of {total} cells are done" if done else f"{total} cells"
+        typer.echo(f"{folder}: {_plan_words(results.plan)}; {start}", err=True)
+    jobs = 1 if dask is not None else choice.jobs
+    try:
+        with CellDisplay(total, done, quiet) as display:
+            run(results, jobs=jobs, dask=dask, report=display.report)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; go on with: pnp-bench run --resume -o {folder}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    failed = [row for row in results.rows if row.status == FAILED]
+    if failed:
+        typer.echo(
+            f"{len(failed)} of {total} cells failed (first: {failed[0].method} on "
+            f"{failed[0].picture}: {failed[0].message}); the others are whole",
+            err=True,
+        )
+    if not quiet:
+        typer.echo(f"{results.table}\nnext: pnp-bench report {folder}")
+
+
+def make_plan(choice: Choice) -> Plan:
+    """The plan that was asked for, defaults filled in.
+
+    Raises:
+        InputError: suite or data are missing or wrong, or a method does not fit.
+    """
+    if choice.suite is None:
+        raise InputError(f"name a suite to start a run: {', '.join(SUITES)}")
+    suite = suite_named(choice.suite)
+    if choice.data is None:
+        raise InputError(f"suite {suite.name} needs --data: a folder of pictures, or CT slices")
+    channels = suite.channels if choice.grey is None else 1 if choice.grey else 3
+    if suite.name == "ct" and channels != 1:
+        raise InputError("CT slices are grey; leave out --colour")
+    images = choice.images if choice.images is not None else suite.images
+    crop = choice.crop if choice.crop is not None else suite.crop
+    if choice.quick:
+        images = images if choice.images is not None else min(images or 8, QUICK_IMAGES)
+        crop = crop if choice.crop is not None else min(crop or QUICK_CROP, QUICK_CROP)
+    split, pictures = select(choice.data, choice.split, images or None, suite.name)
+    methods = expand(choice.methods or ["all"], channels)
+    if choice.quick and choice.methods is None:
+        methods = [name for name in methods if name not in SLOW]
+    device = str(choose_device(choice.device))
+    for name in methods:
+        load_method(name, channels, device)  # what cannot be loaded is said now
+    return Plan(
+        suite=suite.name,
+        data=str(choice.data.absolute()),
+        split=split,
+        pictures=pictures,
+        channels=channels,
+        crop=crop or None,
+        problems=suite.problems(choice.noise, choice.problems),
+        methods=tuple(methods),
+        seed=choice.seed,
+        repeats=choice.repeats,
+        kept=tuple(name for name, _ in pictures[: choice.keep]),
+        threads=choice.threads or max(1, torch.get_num_threads() // choice.jobs),
+        device=device,
+        settings=_settings(suite, choice.settings),
+        tuned=tuned.read(choice.tuned) if choice.tuned else tuned.read(),
+    )
+
+
+def _settings(suite: Suite, given: Mapping[str, float | str]) -> dict[str, Any]:
+    found = dict(suite.settings)
+    for name, value in given.items():
+        if name not in found:
+            known = ", ".join(found) or "none"
+            raise InputError(f"suite {suite.name} has no setting {name!r}; it has: {known}")
+        kind = type(found[name])
+        try:
+            found[name] = kind(value)
+        except ValueError:
+            raise InputError(f"--set {name}={value}: expected a {kind.__name__}") from None
+    return found
+
+
+def _about(plan: Plan) -> dict[str, Any]:
+    """What the manifest says besides the plan."""
+    methods = {}
+    for name in plan.methods:
+        method = load_method(name, plan.channels, plan.device)
+        methods[name] = {"guarantee": str(method.guarantee), "sha256": method.sha256}
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["pnp-bench", *sys.argv[1:]]),
+        "methods": methods,
+        **measure.about(),
+    }
+
+
+def _plan_words(plan: Plan) -> str:
+    crop = "whole pictures" if plan.crop is None else f"central {plan.crop}² crops"
+    kind = "grey" if plan.channels == 1 else "colour"
+    return (
+        f"{plan.suite}, {len(plan.pictures)} {kind} pictures of {plan.split} ({crop}), "
+        f"{len(plan.problems)} problems, {len(plan.methods)} methods, {plan.threads} threads each"
+    )
+
+
+def _refuse_other(folder: Path, stored: Plan, wanted: Plan) -> None:
+    wanted = replace(wanted, tuned=stored.tuned, threads=stored.threads)
+    plain = [json.loads(json.dumps(plan.to_dict())) for plan in (stored, wanted)]
+    differing = [name for name in plain[0] if plain[0][name] != plain[1][name]]
+    if differing:
+        raise InputError(
+            f"the run in {folder} has other {', '.join(differing)}; give the same options, only "
+            "--resume -o, or another folder"
+        )
+
+
+def _refuse_other_models(results: Results) -> None:
+    """A model that changed since the run began would mix two methods under one name."""
+    plan = results.plan
+    for name, known in results.about.get("methods", {}).items():
+        found = load_method(name, plan.channels, plan.device).sha256
+        if found != known.get("sha256", found):
+            raise InputError(
+                f"the weights of {name} are not those that the run in {results.folder} began "
+                "with; restore them or start anew in another folder"
+            )
+
+
+def run_search(choice: Choice, folder: Path, into: Path, *, quiet: bool) -> None:
+    """Searches parameters and adds the best to the table `into`.
+
+    Raises:
+        InputError: what was asked for cannot be run.
+        OutputError: the record cannot be written.
+    """
+    if choice.data is None:
+        raise InputError("tuning needs --data: BSDS500, or pictures that no table is made of")
+    from pnp_recon.datasets import is_bsds500
+
+    split = choice.split
+    if choice.suite != "ct" and is_bsds500(choice.data):
+        split = "val"
+    elif choice.suite == "ct":
+        split = "train"
+    plan = make_plan(replace(choice, split=split))
+    make_folder(folder)
+    into_table = tuned.read(into) if into.exists() else {}
+    results = Results(folder, plan, {})
+    if not quiet:
+        typer.echo(f"{folder}: {_plan_words(plan)}", err=True)
+    try:
+        with SearchDisplay(quiet) as display:
+            best = tune(results, display.report)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on with the search", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    table = tuned.merged(into_table, best)
+    atomic_write(into, json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    if not quiet:
+        typer.echo(f"{into}: best of {folder / 'search.csv'}")
+
+
+def write_reports(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
+    """Reads runs and writes their report."""
+    from pnp_recon.benchmark.report import write_report
+
+    results = [Results.open(folder) for folder in folders]
+    make_folder(output)
+    for path in write_report(results, output):
+        if not quiet:
+            typer.echo(path)
+
+
+def print_catalogue(as_json: bool) -> None:
+    """Suites and methods, for people, pipes or programs."""
+    suites = [
+        {"name": suite.name, "what": suite.what, "problems": list(suite.names()),
+         "noise": list(suite.noise), "settings": dict(suite.settings)}
+        for suite in SUITES.values()
+    ]  # fmt: skip
+    methods = known_methods()
+    if as_json:
+        plain = {"suites": suites, "methods": [asdict(info) for info in methods]}
+        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        return
+    typer.echo("suites:")
+    for suite in suites:
+        levels = ", ".join(f"{level:g}" for level in suite["noise"])  # type: ignore[attr-defined]
+        typer.echo(f"  {suite['name']}\t{suite['what']}; noise {levels}")
+    typer.echo("\nmethods:")
+    for info in methods:
+        missing = "" if info.available else f"\tNOT HERE: {info.missing}"
+        typer.echo(f"  {info.name}\t{info.what}\t{info.guarantee}{missing}")
+
+
+__all__ = ["EVERYTHING", "Cell", "Outcome", "make_plan", "run_benchmark", "run_search"]
