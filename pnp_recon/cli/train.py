@@ -51,8 +51,8 @@ def denoiser(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of pictures. A BSDS500 folder (train/, val/, bsd68.json) gives train and "
-            "val without BSD68: 232 pictures. Needed to start, not to resume.",
+            help="Folder of pictures. A BSDS500 folder, however it is laid out, gives train "
+            "and val without BSD68: 232 pictures. Needed to start, not to resume.",
             show_default=False,
         ),
     ] = None,
