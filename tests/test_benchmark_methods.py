@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -260,15 +259,11 @@ class Tuned(Method):
         return x
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    levels = [
-        {"noise": 40, "parameters": {"weight": 1.0, "size": 7}, "psnr": 26.0},
-        {"noise": 10, "parameters": {"weight": 0.5, "size": 3}, "psnr": 33.0},
-    ]
-    path = tmp_path / "tuned.json"
-    path.write_text(json.dumps({"denoise": {"tuned": {"1": levels}}}))
-    return path
+LEVELS = [
+    {"noise": 40, "parameters": {"weight": 1.0, "size": 7}, "psnr": 26.0},
+    {"noise": 10, "parameters": {"weight": 0.5, "size": 3}, "psnr": 33.0},
+]
+TABLE = {"denoise": {"tuned": {"1": LEVELS}}}
 
 
 @pytest.mark.parametrize(
@@ -276,19 +271,17 @@ def file(tmp_path: Path) -> Path:
     [(1, 0.5, 3), (10, 0.5, 3), (19, 0.5 + math.log(1.9) / math.log(16), 3),
      (21, 0.5 + math.log(2.1) / math.log(16), 7), (40, 1.0, 7), (99, 1.0, 7), (0, 0.5, 3)],
 )  # fmt: skip
-def test_parameters_lie_between_their_neighbours(
-    file: Path, level: float, weight: float, size: int
-) -> None:
-    found = tuned.parameters("denoise", Tuned(), 1, level, file)
+def test_parameters_lie_between_their_neighbours(level: float, weight: float, size: int) -> None:
+    found = tuned.parameters("denoise", Tuned(), 1, level, TABLE)
     assert found["weight"] == pytest.approx(weight)
     assert found["size"] == size
     assert isinstance(found["size"], int)
 
 
-def test_untuned_methods_run_with_their_defaults(file: Path) -> None:
-    assert tuned.parameters("denoise", Tuned(), 3, 25, file) == Tuned.defaults
-    assert tuned.parameters("deblur", Tuned(), 1, 25, file) == {}
-    assert tuned.parameters("denoise", load_method("euler_grey", 1), 1, 25) == {}
+def test_untuned_methods_run_with_their_defaults() -> None:
+    assert tuned.parameters("denoise", Tuned(), 3, 25, TABLE) == Tuned.defaults
+    assert tuned.parameters("deblur", Tuned(), 1, 25, TABLE) == {}
+    assert tuned.parameters("denoise", load_method("euler_grey", 1), 1, 25, TABLE) == {}
 
 
 def test_candidates_are_all_combinations() -> None:
@@ -298,22 +291,26 @@ def test_candidates_are_all_combinations() -> None:
     assert tuned.candidates(load_method("euler_grey", 1)) == [{}]
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"denoise": {"tuned": {"1": [{"noise": 5}]}}}'])
+@pytest.mark.parametrize("text", ["[]", "{"])
 def test_a_damaged_file_of_parameters_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "tuned.json"
     path.write_text(text)
     with pytest.raises(InputError, match=r"tuned\.json"):
-        tuned.parameters("denoise", Tuned(), 1, 5, path)
+        tuned.read(path)
 
 
-def test_the_shipped_parameters_can_be_read() -> None:
-    content = json.loads(tuned.TUNED_FILE.read_text())
-    assert set(content) >= {"denoise", "deblur", "inpaint", "ct"}
-    for name in CLASSICAL:
-        method = CLASSICAL[name]
+@pytest.mark.parametrize("entry", [[{"noise": 5}], [{"noise": "a", "parameters": {}}], 3])
+def test_a_damaged_table_of_parameters_says_where(entry: object) -> None:
+    with pytest.raises(InputError, match="damaged: denoise, tuned, 1 channels"):
+        tuned.parameters("denoise", Tuned(), 1, 5, {"denoise": {"tuned": {"1": entry}}})
+
+
+def test_the_shipped_parameters_are_those_of_the_methods() -> None:
+    table = tuned.read()
+    for name, kind in CLASSICAL.items():
         for channels in (1, 3):
-            for _, parameters in tuned.tuned_levels("denoise", name, channels):
-                assert set(parameters) <= set(method.tuned_by)
+            for _, parameters in tuned.tuned_levels("denoise", name, channels, table):
+                assert set(parameters) <= set(kind.tuned_by)
 
 
 def test_no_guarantee_is_the_default() -> None:
