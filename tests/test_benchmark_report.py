@@ -1,0 +1,371 @@
+"""Tables, figures and the page of a benchmark, on synthetic results."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark_rows import CERTIFIED, GAUSSIAN, UNPROVEN, keep_pictures, plan, results
+from pnp_recon.benchmark.cells import Cell, Problem
+from pnp_recon.benchmark.curves import median_curve
+from pnp_recon.benchmark.drawing import Drawn, styles
+from pnp_recon.benchmark.figures import figures
+from pnp_recon.benchmark.layout import DASH, at_least, at_most, escape
+from pnp_recon.benchmark.page import page
+from pnp_recon.benchmark.report import write_report
+from pnp_recon.benchmark.store import Results
+from pnp_recon.benchmark.summary import groups, spread, summarise
+from pnp_recon.benchmark.tables import AS_PUBLISHED, markdown, quality_tables
+from pnp_recon.errors import InputError
+
+HOSTILE = "<script>alert('x')</script>|**mine**"
+
+
+def small(folder: Path, change: Mapping[str, Mapping[str, Any]] | None = None) -> Results:
+    """Two methods, two pictures, one level, with round numbers; `change` is by "method picture"."""
+    of = plan(pictures=(("a.png", 0), ("b.png", 1)), methods=("dncnn", "euler"), split="all",
+              problems=(Problem(GAUSSIAN, 25.0),))  # fmt: skip
+    level = {"dncnn a.png": 30.0, "dncnn b.png": 32.0, "euler a.png": 29.0, "euler b.png": 31.0}
+
+    def fields(cell: Cell) -> dict[str, Any]:
+        key = f"{cell.method} {cell.picture}"
+        psnr = level[key]
+        found = {"psnr": psnr, "psnr_clean_peak": psnr - 0.5, "ssim": psnr / 40,
+                 "psnr_input": 20.0, "seconds": 0.25, "peak_memory_mb": 64.0}  # fmt: skip
+        return {**found, **(change or {}).get(key, {})}
+
+    return results(folder, of, fields)
+
+
+FAILED = {"status": "failed", "psnr": None, "ssim": None, "psnr_clean_peak": None,
+          "seconds": None, "message": "out of memory | 3 GB"}  # fmt: skip
+
+GOLDEN = """\
+# Benchmark of denoisers
+
+## What was run
+
+PSNR has peak 1 over the whole picture, without cropping and rounding, and the tables show its \
+mean over pictures; where a second PSNR is shown, its peak is the maximum of the clean picture. \
+SSIM is Gaussian-weighted with data range 1.
+
+| what | how |
+| --- | --- |
+| suite | denoise |
+| results | 4 of 4 cells |
+| data | all of /data/bsds500 |
+| pictures | 2 pictures, whole, grey (0.299 R + 0.587 G + 0.114 B, converted in float) |
+| problems | gaussian noise; σ·255 = 25 |
+| noise | seed 0; one draw for each picture of the split and σ, the same for every method |
+| timing | median of 1 run of each cell |
+| device | cpu |
+| threads | 1 |
+| versions | pnp-recon 0.1.0, torch 2.15.0 |
+| revision | 0123abc |
+| command | pnp-bench run denoise |
+
+## denoise, all, grey
+
+### denoise, all, grey: gaussian noise
+
+| method | guarantee | σ·255 = 25 | seconds | MB |
+| --- | --- | ---: | ---: | ---: |
+| dncnn | no guarantee | 32.00 / 0.800 (1 of 2) | 0.25 | 64 |
+| euler | certified, α = 0.5 | **30.00 ± 1.41**† / 0.750 ± 0.035 | 0.25 | 64 |
+
+PSNR in dB / SSIM, mean ± standard deviation over 2 pictures; seconds: median of a cell; MB: \
+largest growth of the process.
+
+Bold: best mean PSNR of the column; †: best among certified methods; means within 0.005 dB are \
+marked alike. Only methods measured on every picture of a column are compared; “(7 of 8)” says \
+over how many pictures a mean is where that is not all of them.
+
+### denoise, all, grey: every mean
+
+| method | problem | σ·255 | pictures | failed | PSNR | PSNR, peak of clean | gain | SSIM | \
+seconds | MB | α | L |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| dncnn | gaussian noise | 25 | 1 of 2 | 1 | 32.00 | 31.50 | 12.00 | 0.800 | 0.25 | 64 | – | – |
+| euler | gaussian noise | 25 | 2 of 2 | 0 | 30.00 ± 1.41 | 29.50 ± 1.41 | 10.00 ± 1.41 | \
+0.750 ± 0.035 | 0.25 | 64 | 0.5 | 1 |
+
+Gain: PSNR over that of the noisy, blurred, filled or back-projected picture. α, L: largest \
+proven bound, rounded up; L attained: largest quotient found, rounded down.
+
+### denoise, all, grey: methods
+
+| method | guarantee | theorem, or why there is none | SHA-256 of the model |
+| --- | --- | --- | --- |
+| dncnn | no guarantee | no bound of the network is known | – |
+| euler | certified, α = 0.5 | Euler blocks, h‖A‖² ≤ 2 | abababababab |
+
+## Failed, diverged, expansive
+
+| method | suite | problem | σ·255 | status | pictures | message |
+| --- | --- | --- | ---: | --- | ---: | --- |
+| dncnn | denoise | gaussian noise | 25 | failed | a.png | out of memory \\| 3 GB |
+"""
+
+
+def test_the_markdown_of_a_small_run(tmp_path: Path) -> None:
+    assert markdown([small(tmp_path / "run", {"dncnn a.png": FAILED})]) == GOLDEN
+
+
+def test_rows_that_failed_or_diverged_enter_no_mean(tmp_path: Path) -> None:
+    diverged = {"status": "diverged", "psnr": -80.0, "seconds": 99.0}
+    change = {"dncnn a.png": FAILED, "euler b.png": diverged}
+    dncnn, euler = groups([small(tmp_path / "run", change)])
+    assert (dncnn.psnr.mean, dncnn.psnr.std, dncnn.psnr.count) == (32.0, None, 1)
+    assert dncnn.failures == 1
+    assert (euler.psnr.mean, euler.seconds, euler.failures) == (29.0, 0.25, 0)
+    assert euler.statuses == {"done": 1, "diverged": 1}
+    # Its constant was proven all the same; a row that failed says nothing about one.
+    assert euler.certified
+    assert not dncnn.certified
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_only_complete_methods_are_marked_best(tmp_path: Path, broken: bool) -> None:
+    run = small(tmp_path / "run", {"dncnn a.png": FAILED} if broken else {})
+    (column,) = summarise([run])[0].columns
+    assert column.best == ({"euler"} if broken else {"dncnn"})
+    assert column.best_certified == {"euler"}
+    cells = {row[0].text: row[2] for row in quality_tables(summarise([run])[0])[0].body}
+    assert cells["dncnn"].strong is not broken
+    assert ("(1 of 2)" in cells["dncnn"].more) is broken
+
+
+@pytest.mark.parametrize(("lead", "both"), [(0.005, True), (0.02, False)])
+def test_ties_are_marked_alike(tmp_path: Path, lead: float, both: bool) -> None:
+    change = {f"euler {name}": {"psnr": psnr - lead} for name, psnr in
+              (("a.png", 30.0), ("b.png", 32.0))}  # fmt: skip
+    (column,) = summarise([small(tmp_path / "run", change)])[0].columns
+    assert column.best == ({"dncnn", "euler"} if both else {"dncnn"})
+
+
+def test_methods_of_two_runs_share_a_table_and_fewer_pictures_show(tmp_path: Path) -> None:
+    whole = results(tmp_path / "a", plan(methods=("tv", "euler")))
+    part = results(tmp_path / "b", plan(methods=("dncnn",), pictures=plan().pictures[:3]))
+    (block,) = summarise([whole, part])
+    assert block.methods == ("tv", "euler", "dncnn")
+    assert all(column.best == {"euler"} for column in block.columns)  # dncnn: other pictures
+    assert "(3 of 4)" in markdown([whole, part])
+    # Rows of another crop may not stand in the same table.
+    crop = results(tmp_path / "c", plan(methods=("dncnn",), crop=64))
+    assert len(summarise([whole, crop])) == 2
+
+
+def test_an_unfinished_run_says_so_and_marks_nothing(tmp_path: Path) -> None:
+    run = results(tmp_path / "run", cells=41)
+    text = markdown([run])
+    assert "41 of 48 cells" in text
+    assert "UNFINISHED" in text
+    columns = summarise([run])[0].columns  # the last picture lacks cells of the latter two
+    assert [column.pending for column in columns] == [0, 3, 4]
+    assert [bool(column.best) for column in columns] == [True, False, False]
+
+
+def test_a_run_of_failures_only_is_reported(tmp_path: Path) -> None:
+    run = results(tmp_path / "run", change=lambda cell: FAILED)
+    paths = write_report([run], tmp_path / "out")
+    text = paths[0].read_text(encoding="utf-8")
+    assert "nan" not in text.lower().replace("guarantee", "")
+    assert f"| euler | {DASH} | {DASH} | {DASH} | {DASH} | {DASH} | {DASH} |" in text
+    assert "out of memory" in text
+
+
+def test_numbers_that_do_not_exist_are_dashes(tmp_path: Path) -> None:
+    change = {"dncnn a.png": {"psnr": math.nan, "seconds": math.inf, "ssim": None}}
+    run = small(tmp_path / "run", change)
+    for text in (markdown([run]), page([run])):
+        assert not re.search(r"\b(nan|inf|None)\b", text)
+        assert DASH in text
+
+
+def test_bounds_are_rounded_outwards() -> None:
+    assert at_most(0.5) == "0.5"
+    assert at_most(1.0000001) == "1.0001"
+    assert at_least(1.70009) == "1.7"
+    assert at_least(1.99999999) == "1.9999"
+    assert at_most(math.inf) == at_least(None) == DASH
+
+
+def test_published_values_stand_apart_and_only_beside_their_pictures(tmp_path: Path) -> None:
+    text = markdown([results(tmp_path / "grey")])
+    mine, _, quoted = text.partition(f"## {AS_PUBLISHED}")
+    assert "WCRR-NN" in quoted
+    assert "WCRR-NN" not in mine
+    assert "37.65" in quoted
+    assert "DRUNet" not in quoted
+    assert "34.14" in markdown([results(tmp_path / "colour", plan(channels=3))])
+    for i, other in enumerate((plan(split="test"), plan(crop=64), plan(suite="inpaint"))):
+        assert AS_PUBLISHED not in markdown([results(tmp_path / str(i), other)])
+
+
+def stability(folder: Path) -> Results:
+    names = ("repeat", "attack", "pnp-pgd")
+    of = plan(suite="stability", methods=("euler", "dncnn", "liar"),
+              problems=tuple(Problem(name, 25.0) for name in names))  # fmt: skip
+
+    def fields(cell: Cell) -> dict[str, Any]:
+        good = cell.method != "dncnn"
+        base: dict[str, Any] = {"psnr": None, "ssim": None, "psnr_clean_peak": None,
+                                **(CERTIFIED if good else UNPROVEN)}  # fmt: skip
+        if cell.problem.name == "attack":
+            attained = {"euler": 0.934, "dncnn": 1.7, "liar": 1.2}[cell.method]
+            status = "done" if good else "expansive"
+            return {**base, "attained_lipschitz": attained, "status": status}
+        if good:
+            return {**base, "status": "converged", "iterations": 80, "residual": 1e-7}
+        return {**base, "status": "diverged", "iterations": 212 + cell.index}
+
+    found = results(folder, of, fields)
+    for cell in of.cells():
+        bad, many = cell.method == "dncnn", range(1, 60)
+        found.save_curve(cell, {
+            "application": [float(k) for k in many],
+            "residual": [math.nan if bad and k > 50 else (2.0**k if bad else 1 / k) for k in many],
+        })  # fmt: skip
+    return found
+
+
+def test_stability_is_told_in_words(tmp_path: Path) -> None:
+    text = markdown([stability(tmp_path / "run")])
+    assert "diverged after 212–215 applications on 4 pictures" in text
+    assert "diverged after 212–215 iterations on 4 pictures" in text
+    assert "expansive: attained 1.7 |" in text
+    assert "attained 0.934, at most 1 proven" in text
+    assert "CONTRADICTED: attained 1.2 above the proven 1" in text
+    assert "converged after 80 applications" in text
+
+
+def test_reconstructions_have_a_table_for_each_level(tmp_path: Path) -> None:
+    problems = tuple(Problem(n, s) for s in (2.55, 7.65) for n in ("motion", "disk"))
+    of = plan(suite="deblur", problems=problems, methods=("tv", "dncnn"))
+
+    def fields(cell: Cell) -> dict[str, Any]:
+        away = cell.method == "dncnn" and cell.index == 0
+        return {"status": "diverged" if away else "converged", "iterations": 10 * cell.index + 10}
+
+    tables = quality_tables(summarise([results(tmp_path / "run", of, fields)])[0])
+    assert [table.title[-4:] for table in tables] == ["2.55", "7.65"]
+    assert tables[0].head[2:4] == ("motion", "disk")
+    assert tables[0].head[-2:] == ("iterations", "ends")
+    tv, dncnn = tables[0].body
+    assert (tv[-2].text, tv[-1].text) == ("25", "8 converged")
+    assert (dncnn[-2].text, dncnn[-1].text) == ("30", "6 converged, 2 diverged")
+
+
+class Reader(HTMLParser):
+    """Collects tags, checks that they are balanced, and what would be loaded."""
+
+    EMPTY = frozenset({"meta", "img", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.count: dict[str, int] = {}
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] = self.count.get(tag, 0) + 1
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+def test_the_reader_sees_tags_that_are_not_balanced() -> None:
+    with pytest.raises(AssertionError):
+        read("<p><b>x</p></b>")
+    with pytest.raises(AssertionError):
+        read("<p>")
+
+
+def test_the_page_escapes_what_users_name_and_loads_nothing(tmp_path: Path) -> None:
+    of = plan(methods=(HOSTILE, "euler"), pictures=((f"{HOSTILE}.png", 0),))
+
+    def fields(cell: Cell) -> dict[str, Any]:
+        return {"status": "failed", "psnr": None, "message": HOSTILE} if cell.index else {}
+
+    run = results(tmp_path / "run", of, fields, about={"command": f"pnp-bench {HOSTILE}"})
+    text = page([run], [Drawn("name", HOSTILE, b"png", b"pdf")])
+    reader = read(text)
+    assert reader.count["script"] == 1
+    assert "alert('x')" not in text
+    assert "&lt;script&gt;" in text
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in reader.loaded)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert 'addEventListener("click"' in text
+    assert reader.count["button"] > 20  # headers that sort
+    assert "data-value" in text
+    # In Markdown neither HTML nor emphasis nor a further column comes out of a name.
+    line = next(line for line in markdown([run]).splitlines() if "mine" in line)
+    assert "<script" not in line
+    assert r"\|\*\*mine\*\*" in escape(HOSTILE)
+
+
+def test_the_report_writes_its_files(tmp_path: Path) -> None:
+    run = results(tmp_path / "run", plan(kept=("test/1.jpg",), problems=plan().problems[:1]))
+    keep_pictures(run, run.plan.kept, run.plan.methods[:3])  # of one method there is no crop
+    paths = write_report([run, stability(tmp_path / "stable")], tmp_path / "deep" / "out")
+    assert [path.name for path in paths[:2]] == ["report.md", "report.html"]
+    assert all(path.stat().st_size > 500 for path in paths)
+    for path in paths[2:]:
+        assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
+    names = " ".join(path.stem for path in paths)
+    for part in ("psnr-seconds", "psnr-alpha", "strip--test-1.jpg", "stability--bsd68--grey--resi"):
+        assert part in names
+    text = paths[0].read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((figures/[^)]+)\)", text):
+        assert (tmp_path / "deep" / "out" / link).is_file()
+    assert read(paths[1].read_text(encoding="utf-8")).count["img"] == len(paths[2:]) // 2
+    with pytest.raises(InputError, match="at least one run"):
+        write_report([], tmp_path / "none")
+
+
+def test_figures_take_any_name(tmp_path: Path) -> None:
+    of = plan(methods=("_hidden", r"$\frac$", "euler"), problems=plan().problems[:1])
+    run = results(tmp_path / "run", of)
+    for cell in of.cells():
+        run.save_curve(cell, {"iteration": [1.0, 2.0], "residual": [1.0, 0.5]})
+    assert len(figures([run])) == 3
+
+
+def test_certified_methods_have_colours_of_their_own(tmp_path: Path) -> None:
+    looks = styles(summarise([results(tmp_path / "run")])[0])
+    assert [look.certified for look in looks.values()] == [False, True, True, False]
+    assert len({look.colour for look in looks.values()}) == 4
+    assert {looks["tv"].line, looks["euler"].line} == {"solid"}
+    assert "solid" not in {looks["median"].line, looks["dncnn"].line}
+
+
+def test_curves_that_ended_keep_their_last_value() -> None:
+    xs, ys = median_curve([([1.0, 2.0, 3.0], [9.0, 4.0, 1.0]), ([1.0], [5.0]), ([1.0], [7.0])])
+    assert xs == [1.0, 2.0, 3.0]
+    assert ys == [7.0, 5.0, 5.0]
+
+
+def test_spread_is_of_numbers_that_exist() -> None:
+    assert spread([1.0, None, 3.0, math.nan, math.inf]).mean == 2.0
+    assert spread([1.0, 3.0]).std == pytest.approx(math.sqrt(2))
+    assert spread([2.0]).std is None
+    assert spread([]).mean is None
