@@ -15,30 +15,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from pnp_recon import bsds500
+from pnp_recon.bsds500 import BSD68, Bsds500
 from pnp_recon.errors import InputError
 from pnp_recon.images import read_picture, to_grey
 from pnp_recon.inputs import expand_inputs
 
-# The test set of Roth & Black (2009) as Zhang et al. (2017) use it: 68 pictures of BSDS500 `val`.
-BSD68: tuple[str, ...] = tuple(
-    """
-    101085 101087 102061 103070 105025 106024 108005 108070 108082 109053 119082 12084 123074
-    126007 130026 134035 14037 143090 145086 147091 148026 148089 157055 159008 160068 16077
-    163085 167062 167083 170057 175032 175043 182053 189080 19021 196073 197017 208001 210088
-    21077 216081 219090 220075 223061 227092 229036 236037 24077 241004 241048 253027 253055
-    260058 271035 285079 291000 295087 296007 296059 299086 300091 302008 304034 304074 306005
-    3096 33039 351093
-    """.split()  # noqa: SIM905 (68 quoted lines say less)
-)
-
-BSDS500_COUNTS = {"train": 200, "val": 100, "test": 200}
-
 SPLITS = ("train", "validation", "test", "bsd68")
-
-_HELP = (
-    "BSDS500 (Arbeláez, Maire, Fowlkes & Malik 2011, Berkeley) holds train/ (200 pictures), val/ "
-    "(100) and test/ (200) as .jpg; get it with: python scripts/fetch_bsds500.py --to FOLDER"
-)
 
 
 @dataclass(frozen=True)
@@ -105,48 +88,47 @@ test_pictures.__test__ = False  # type: ignore[attr-defined]
 
 
 def is_bsds500(folder: str | Path) -> bool:
-    """Whether the folder is laid out like BSDS500: train/, val/ and test/ lie in it."""
-    return all((Path(folder) / part).is_dir() for part in BSDS500_COUNTS)
+    """Whether the folder holds BSDS500 in one of the layouts of `bsds500.find`, whole or not."""
+    return bsds500.find(folder) is not None
 
 
 def _list(folder: Path, split: str) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; {_HELP}")
-    if not is_bsds500(folder):
-        if split != "train":
-            raise InputError(f"{folder} is not BSDS500, which {split!r} needs; {_HELP}")
-        if folder.resolve().name in ("val", "test") and is_bsds500(folder.resolve().parent):
-            raise InputError(
-                f"{folder} holds the test pictures of BSDS500; train on the folder above it, of "
-                "which the permitted pictures are taken"
-            )
-        return expand_inputs([folder])
+        raise InputError(f"{folder} is not a folder; {bsds500.HELP}")
+    pictures = bsds500.find(folder)
+    if pictures is None:
+        return _list_other(folder, split)
     if split == "test":
-        return _part(folder, "test")
-    _check_listing(folder)
-    val = _part(folder, "val")
+        return pictures.part("test")
+    _check_listing(pictures)
+    val = pictures.part("val")
     names = set(BSD68)
     if split == "bsd68":
         return [path for path in val if path.stem in names]
     rest = [path for path in val if path.stem not in names]
-    return rest if split == "validation" else _part(folder, "train") + rest
+    return rest if split == "validation" else pictures.part("train") + rest
 
 
-def _part(folder: Path, part: str) -> list[Path]:
-    paths = sorted((folder / part).glob("*.jpg"))
-    missing = [] if part != "val" else sorted(set(BSD68) - {path.stem for path in paths})
-    if len(paths) != BSDS500_COUNTS[part] or missing:
-        lacking = f" ({missing[0]}.jpg and {len(missing) - 1} more missing)" if missing else ""
+def _list_other(folder: Path, split: str) -> list[Path]:
+    """The pictures of a folder that is not BSDS500, if they may be used for `split`."""
+    _, val, test = present = bsds500.flat_counts(folder)
+    if split != "train":
+        found = f"found: {bsds500.count_text(present)}; " if any(present) else ""
         raise InputError(
-            f"{folder / part} holds {len(paths)} pictures{lacking}; expected "
-            f"{BSDS500_COUNTS[part]}. {_HELP}"
+            f"{folder} is not BSDS500, which {split!r} needs; {found}{bsds500.HELP}. Of any other "
+            "folder of pictures, all are taken"
         )
-    return paths
+    if val or test:
+        raise InputError(
+            f"{folder} holds the {'val' if val else 'test'} pictures of BSDS500; train on the "
+            "folder that holds train, val and test, of which the permitted pictures are taken"
+        )
+    return expand_inputs([folder])
 
 
-def _check_listing(folder: Path) -> None:
+def _check_listing(pictures: Bsds500) -> None:
     """A `bsd68.json` that lies in the folder must name the same 68: two truths would be one lie."""
-    listing = folder / "bsd68.json"
+    listing = pictures.root / "bsd68.json"
     if not listing.exists():
         return
     try:

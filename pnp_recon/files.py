@@ -19,7 +19,11 @@ from pnp_recon.errors import InputError, OutputError
 _PACKAGE = Path(__file__).resolve().parent
 
 # Where a shipped folder lies in a checkout; in a wheel it is `_shipped/<folder>` (pyproject).
-_CHECKOUT_FOLDERS = {"trained_models": "trained_models", "samples": "data/samples"}
+_CHECKOUT_FOLDERS = {
+    "trained_models": "trained_models",
+    "samples": "data/samples",
+    "bsds500.sha256": "data/bsds500.sha256",  # a file on its own
+}
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -161,7 +165,8 @@ def shipped(name: str) -> Path:
     """Path of a file or folder that ships with the package.
 
     Args:
-        name: "trained_models/<file>" or "samples/<file>", or one of the two folders itself.
+        name: "trained_models/<file>", "samples/<file>", one of the two folders itself, or
+            "bsds500.sha256".
 
     Returns:
         its path, in an installed wheel (`pnp_recon/_shipped/`) and in a checkout alike.

@@ -56,7 +56,7 @@ def load_training_data(
     out, up to 12 evenly spaced training pictures are validated on, and the description says so.
 
     Args:
-        folder: BSDS500 (with train/, val/ and bsd68.json) or any folder of pictures.
+        folder: BSDS500, in any layout that `bsds500.find` knows, or any folder of pictures.
         channels: 1 (grey: 0.299 R + 0.587 G + 0.114 B) or 3.
         patch: smallest side in pixels that a picture must have.
         hold_out: see above.

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from pnp_recon.denoisers import attained_ratio
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
+from pnp_recon.networks.dncnn import NO_GUARANTEE
 from pnp_recon.networks.euler import EulerNet
-from pnp_recon.weights import load_network, parameter_counts
+from pnp_recon.weights import load_network, load_uncertified, network_class, parameter_counts
 
 # Relative difference between card and recomputation that rounding may cause (eigenvalue solvers
 # of other machines); a real difference is far above it.
@@ -111,6 +112,45 @@ def check_model(name: str, attack_steps: int = 30) -> ModelCheck:
             problems.append(f"{key}: {card[key]} in the card, {count} in the weights")
     problems += [f"{row.what}: {row.problem}" for row in rows if row.problem]
     return ModelCheck(card["name"], rows, problems)
+
+
+@dataclass(frozen=True)
+class UncertifiedCheck:
+    """What `check_uncertified` found: lines of text, and `problems`, empty for a true card."""
+
+    name: str
+    lines: list[str]
+    problems: list[str]
+
+
+def check_uncertified(name: str, attack_steps: int = 30) -> UncertifiedCheck:
+    """Checks the card of a denoiser without a theorem: that it claims none, and its parameters.
+
+    The attack says how far two pictures move apart; above 1 the denoiser is expansive.
+
+    Args:
+        name, attack_steps: as for `check_model`.
+
+    Raises:
+        WeightsError: the model is missing or damaged.
+    """
+    network, card = load_uncertified(name)
+    problems = []
+    claimed = [key for key in ("averagedness", "lipschitz") if card["certificate"].get(key)]
+    if claimed:
+        problems.append(f"{claimed[0]} is claimed, nothing is proven of a {network_class(card)}")
+    count = sum(p.numel() for p in network.parameters())
+    if card.get("parameters", count) != count:
+        problems.append(f"parameters: {card['parameters']} in the card, {count} in the weights")
+    lines = [f"no guarantee: {NO_GUARANTEE}", f"parameters: {count}"]
+    if attack_steps:
+        network, generator = network.double(), torch.Generator().manual_seed(1)
+        shape = (1, network.config.channels, *ATTACK_SIZES[0])
+        x = torch.rand(shape, generator=generator, dtype=torch.float64)
+        attained = attained_ratio(network, x, attack_steps)
+        words = "expansive" if attained > 1 + ATTACK_ROUNDING else "not found expansive"
+        lines.append(f"an attack attains a Lipschitz constant of {attained:.4f}: {words}")
+    return UncertifiedCheck(card["name"], lines, problems)
 
 
 def _list(claimed: dict[str, object], key: str) -> list[float]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import random
 import statistics
 import time
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from operators.kernels import disk, gaussian, linear_motion, trajectory
 from pnp_recon.blind import MotionEstimate, estimate_motion
+from pnp_recon.datasets import training_pictures, validation_pictures
 
 Draw = Callable[[random.Random], tuple[float, float, Tensor]]
 """Draws a length (0: not a motion), an angle, and the kernel."""
@@ -59,8 +59,8 @@ class Trial:
 
 def pictures(data: Path, split: str, count: int, seed: int) -> list[Path]:
     """A random choice from a split, the pictures of BSD68 left out."""
-    kept_out = set(json.loads((data / "bsd68.json").read_text())["bsd68"])
-    paths = sorted(p for p in (data / split).glob("*.jpg") if f"{split}/{p.stem}" not in kept_out)
+    val = split == "val"
+    paths = validation_pictures(data) if val else training_pictures(data, hold_back=True)
     return random.Random(seed).sample(paths, count)
 
 
@@ -184,9 +184,7 @@ def confidence(data: Path, count: int, seed: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with train, val, bsd68.json"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of BSDS500")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--noise", type=float, default=2.55, help="sigma*255 of the accuracy table")

@@ -18,7 +18,7 @@ PACKAGES = ("operators", "pnp_recon")
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("operators", ()),
     ("files and numbers", ("errors", "files", "colour", "inputs", "image*", "shipped")),
-    ("guarantees", ("guarantees", "metrics", "noise*", "datasets")),
+    ("guarantees", ("guarantees", "metrics", "noise*", "bsds500", "datasets")),
     ("networks", ("networks",)),
     (
         "parts",

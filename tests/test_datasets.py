@@ -138,6 +138,21 @@ def test_noise_seeds_differ():
             noise_seed(sigma, index)
 
 
+def test_another_seed_is_another_noise():
+    """Compared in the 32 bits that torch's generator looks at."""
+    x = torch.zeros(1, 1, 8, 8)
+    assert torch.equal(noisy(x, 0.1, 3, seed=0), noisy(x, 0.1, 3))
+    assert not torch.equal(noisy(x, 0.1, 3, seed=1), noisy(x, 0.1, 3))
+    assert torch.equal(noisy(x, 0.1, 3, seed=1), noisy(x, 0.1, 3, seed=1))
+    levels = (5, 15, 25, 50)
+    triples = [(level / 255, i, s) for level in levels for i in range(500) for s in range(16)]
+    assert len({noise_seed(*triple) % 2**32 for triple in triples}) == len(triples)
+    noisy(x, 0.1, 10_000, 2**32 - 1)
+    for seed in (-1, 2**32):
+        with pytest.raises(InputError, match="seed is"):
+            noise_seed(0.1, 0, seed)
+
+
 def test_noise_stays_the_same_for_ever():
     """The published figures rest on these numbers: a change of seed or generator must be seen."""
     values = noisy(torch.zeros(1, 1, 1, 3), 1.0, 0).flatten()
@@ -257,4 +272,3 @@ def test_fetch_explains_itself(script, tmp_path, capsys):
         assert output.out == ""
         assert word in output.err
         assert len(output.err.splitlines()) == 1
-    assert len(script.read_checksums(script.CHECKSUMS)) == 500

@@ -93,6 +93,7 @@ def test_wheel_holds_code_and_shipped_files(wheel: Path) -> None:
         prefix = f"pnp_recon/_shipped/{inside}/"
         files = {path.relative_to(ROOT / outside) for path in (ROOT / outside).rglob("*.*")}
         assert {prefix + path.as_posix() for path in files} <= names
+    assert "pnp_recon/_shipped/bsds500.sha256" in names
     assert any(re.fullmatch(r"pnp_recon/_shipped/samples/\S+\.png", name) for name in names)
     assert any(
         re.fullmatch(r"pnp_recon/_shipped/trained_models/\S+\.safetensors", n) for n in names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import statistics
 import subprocess
@@ -76,7 +75,6 @@ class PeakMemory:
 
 def _give_back() -> None:
     """Freed memory goes back to the system, where the C library can."""
-    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
@@ -127,9 +125,9 @@ def conditions() -> dict[str, str]:
     """Versions and git revision, the same for every row of a process."""
     from importlib.metadata import PackageNotFoundError, version
 
-    import pnp_recon
+    from pnp_recon import __version__
 
-    found = [f"pnp-recon {pnp_recon.__version__}"]
+    found = [f"pnp-recon {__version__}"]
     for name in ("torch", "numpy", "scikit-image", "deepinv", "bm3d"):
         try:
             found.append(f"{name} {version(name)}")

@@ -9,12 +9,13 @@ its own cells and stops nothing else.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from jaxtyping import Float
 from torch import Tensor
 
-from pnp_recon import datasets
+from pnp_recon import bsds500, datasets
 from pnp_recon.errors import InputError
 from pnp_recon.inputs import SUFFIXES, expand_inputs
 from pnp_recon.scans.arrays import open_arrays
@@ -58,7 +59,7 @@ def select(data: Path, split: str | None, images: int | None, suite: str) -> tup
         raise InputError(f"{images} pictures were asked for; expected 1 or more, or all")
     found, names = _slices(data, split) if suite == "ct" else _pictures(data, split)
     count = len(names)
-    chosen = range(count)
+    chosen: Sequence[int] = range(count)
     if images is not None and images < count:
         chosen = [(2 * i + 1) * count // (2 * images) for i in range(images)]
     return found, tuple((names[index], index) for index in chosen)
@@ -120,7 +121,7 @@ def _pictures(data: Path, split: str | None) -> tuple[str, list[str]]:
                 f"split is {split!r}; {data} is BSDS500, expected one of {', '.join(_BSDS500)}"
             )
         paths = _BSDS500[split](data)
-        return split, [f"{path.parent.name}/{path.name}" for path in paths]
+        return split, [bsds500.key_of(path) for path in paths]
     if split in _BSDS500:
         _BSDS500[split](data)  # says what BSDS500 is and what was found instead
     return _whole(data, split, SUFFIXES)
@@ -167,6 +168,9 @@ def _path(data: Path, split: str, name: str) -> Path:
     parts = PurePosixPath(name)
     if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\\" in name:
         raise InputError(f"{name!r} is no name of a picture in {data}; expected one below it")
+    pictures = bsds500.find(data) if split in _BSDS500 else None
+    if pictures is not None:
+        return pictures.file(name)
     return data.parent / parts if data.is_file() else data / parts
 
 

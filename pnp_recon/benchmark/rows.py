@@ -139,7 +139,7 @@ def _text(value: Any) -> str:
 
 def _value(text: str, kind: type) -> Any:
     if kind is dict:
-        return {key: float(value) for key, value in json.loads(text).items()} if text else {}
+        return dict(json.loads(text)) if text else {}
     if kind is str:
         return text
     return None if text == "" else kind(text)

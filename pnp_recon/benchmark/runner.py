@@ -22,6 +22,9 @@ from pnp_recon.errors import InputError
 
 Report = Callable[[Cell, Outcome], None]
 
+# Seconds that a scheduler has to answer.
+DASK_PATIENCE = 20
+
 
 def run(
     results: Results, *, jobs: int = 1, dask: str | None = None, report: Report | None = None
@@ -100,7 +103,7 @@ def _on_dask(plan: Plan, todo: Sequence[Cell], address: str) -> Iterator[tuple[C
             "--dask needs Dask, which is not installed; install pnp-recon[cluster]"
         ) from error
     try:
-        client = Client(address, timeout=20)
+        client = Client(address, timeout=DASK_PATIENCE)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(
             f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler` "

@@ -51,8 +51,8 @@ def denoiser(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of pictures. A BSDS500 folder (train/, val/, bsd68.json) gives train and "
-            "val without BSD68: 232 pictures. Needed to start, not to resume.",
+            help="Folder of pictures. A BSDS500 folder, however it is laid out, gives train "
+            "and val without BSD68: 232 pictures. Needed to start, not to resume.",
             show_default=False,
         ),
     ] = None,
@@ -184,21 +184,31 @@ def check(
     """Recompute a model's certificate from its weights, compare with the card, attack it.
 
     A reconstruction network has no certificate: its parameters are counted and the equivariance of
-    its maps is measured. Ends with 4 if the card claims anything else than what the weights give.
+    its maps is measured; nor has DnCNN, which is counted and attacked. Ends with 4 if the card
+    claims anything else than what the weights give.
     """
     from pnp_recon.errors import CertificateError
-    from pnp_recon.weights_check import ModelCheck, check_model
+    from pnp_recon.weights import find_card, network_class, read_card
+    from pnp_recon.weights_check import (
+        ModelCheck,
+        UncertifiedCheck,
+        check_model,
+        check_uncertified,
+    )
     from pnp_recon.weights_unrolled import UnrolledCheck, check_unrolled, is_unrolled
 
-    result: ModelCheck | UnrolledCheck
+    result: ModelCheck | UncertifiedCheck | UnrolledCheck
     if is_unrolled(model):
         result = check_unrolled(model)
-        if not quiet:
-            typer.echo("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]))
-    else:
+    elif network_class(read_card(find_card(model))) == "EulerNet":
         result = check_model(model, attack_steps)
-        if not quiet:
+    else:
+        result = check_uncertified(model, attack_steps)
+    if not quiet:
+        if isinstance(result, ModelCheck):
             _print_table(result)
+        else:
+            typer.echo("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]))
     if result.problems:
         raise CertificateError(
             f"the card of {result.name} does not hold: {'; '.join(result.problems)}"

@@ -88,7 +88,7 @@ def _import_file(path: Path, entry: str) -> ModuleType:
 
 def _reachable(folder: Path) -> None:
     """Modules of the folder can be imported; installed ones come first."""
-    if str(folder) not in sys.path and "" not in sys.path:
+    if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,12 @@ class NLM(Method):
     guarantee = guarantees.none(
         "non-local means: the weights depend on the picture; no Lipschitz constant is proven"
     )
-    tuned_by = {"h": (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), "patch": (3, 5, 7), "distance": (7, 10)}
-    defaults = {"h": 0.7, "patch": 5, "distance": 7}
+    tuned_by: Mapping[str, Sequence[float]] = {
+        "h": (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+        "patch": (3, 5, 7),
+        "distance": (7, 10),
+    }
+    defaults: Mapping[str, float] = {"h": 0.7, "patch": 5, "distance": 7}
 
     def denoise(
         self,
@@ -67,16 +72,19 @@ class Bilateral(Method):
     guarantee = guarantees.none(
         "bilateral filter: the weights depend on the picture; no Lipschitz constant is proven"
     )
-    tuned_by = {"colour": (1.5, 2.0, 2.5, 3.0, 3.5, 4.0), "spatial": (0.8, 1.0, 1.5, 2.0)}
-    defaults = {"colour": 2.5, "spatial": 1.5}
+    tuned_by: Mapping[str, Sequence[float]] = {
+        "colour": (1.0, 1.25, 1.5, 2.0, 2.5, 3.0),
+        "spatial": (1.0, 1.5, 2.0, 3.0),
+    }
+    defaults: Mapping[str, float] = {"colour": 1.5, "spatial": 2.0}
 
     def denoise(
         self,
         x: Tensor,
         sigma: float,
         *args: Any,
-        colour: float = 2.5,
-        spatial: float = 1.5,
+        colour: float = 1.5,
+        spatial: float = 2.0,
         **parameters: Any,
     ) -> Tensor:
         """See the class; x (B, C, H, W)."""
@@ -103,16 +111,15 @@ class Bilateral(Method):
 
 
 class Median(Method):
-    """Median over a square of `size`² pixels, each channel by itself; size 1 leaves all as it is."""
+    """Median over a square of `size`² pixels, each channel by itself; of size 1 the identity."""
 
     name = "median"
-    channels = None
     guarantee = guarantees.none(
-        "median filter: moving one value can move many medians as far, so that it stretches "
-        "Euclidean distances"
+        "median filter: one pixel can be the median of all size² windows that hold it, so that "
+        "distances can grow size-fold"
     )
-    tuned_by = {"size": (1, 3, 5, 7)}
-    defaults = {"size": 3}
+    tuned_by: Mapping[str, Sequence[float]] = {"size": (1, 3, 5, 7)}
+    defaults: Mapping[str, float] = {"size": 3}
 
     def denoise(
         self, x: Tensor, sigma: float, *args: Any, size: float = 3, **parameters: Any
@@ -140,8 +147,8 @@ class BM3D(Method):
         "BM3D: which blocks are put together depends on the picture, and the map jumps where that "
         "changes"
     )
-    tuned_by = {"level": (0.9, 0.95, 1.0, 1.05, 1.1)}
-    defaults = {"level": 1.0}
+    tuned_by: Mapping[str, Sequence[float]] = {"level": (0.9, 0.95, 1.0, 1.05, 1.1)}
+    defaults: Mapping[str, float] = {"level": 1.0}
 
     def __init__(self) -> None:
         try:
@@ -158,9 +165,11 @@ class BM3D(Method):
         if sigma <= 0:
             return x.clone()
 
+        profile = bm3d.BM3DProfile()
+        profile.num_threads = 1  # with more, sums are taken in another order at every run
+
         def run(picture: np.ndarray) -> np.ndarray:
-            if picture.ndim == 2:
-                return bm3d.bm3d(picture, level * sigma)
-            return bm3d.bm3d_rgb(picture, level * sigma)
+            denoise = bm3d.bm3d if picture.ndim == 2 else bm3d.bm3d_rgb
+            return denoise(picture, level * sigma, profile)
 
         return on_pictures(run, x)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from pnp_recon import guarantees
 from pnp_recon.benchmark.methods.base import Method, MethodInfo
-from pnp_recon.benchmark.methods.entries import is_entry, load_entry
-from pnp_recon.benchmark.methods.filters import BM3D, BM3D_MISSING, NLM, Bilateral, Median
-from pnp_recon.benchmark.methods.models import (
+from pnp_recon.benchmark.methods.deepinv_models import (
     PREFIX,
     PRETRAINED,
     deepinv_model,
     find_weights,
-    shipped_model,
 )
+from pnp_recon.benchmark.methods.entries import is_entry, load_entry
+from pnp_recon.benchmark.methods.filters import BM3D, BM3D_MISSING, NLM, Bilateral, Median
+from pnp_recon.benchmark.methods.models import shipped_model
 from pnp_recon.benchmark.methods.variational import TV, Wavelet
 from pnp_recon.errors import InputError
 from pnp_recon.networks.dncnn import NO_GUARANTEE
@@ -51,10 +51,7 @@ def load_method(entry: str, channels: int, device: str = "cpu") -> Method:
 @lru_cache(maxsize=32)
 def _load(entry: str, channels: int, device: str) -> Method:
     method = _resolve(entry, channels, device)
-    if not method.fits(channels):
-        raise InputError(
-            f"method {entry} is for pictures of {method.channels} channels, these have {channels}"
-        )
+    _check_channels(entry, method, channels)
     return method
 
 
@@ -73,8 +70,11 @@ def _resolve(entry: str, channels: int, device: str) -> Method:
 def unknown(entry: str) -> str:
     """What to say of a name that stands for nothing."""
     names = [*CLASSICAL, *shipped_models("denoiser"), *(PREFIX + name for name in PRETRAINED)]
-    near = difflib.get_close_matches(entry, [*names, *GROUPS], 1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ";"
+    if entry in GROUPS:
+        return f"{entry!r} is a group of methods; name one of {', '.join(names)}"
+    small = {name.lower(): name for name in [*names, *GROUPS]}
+    near = difflib.get_close_matches(entry.lower(), small, 1, cutoff=0.5)
+    hint = f"; did you mean {small[near[0]]}?" if near else ";"
     return (
         f"unknown method {entry!r}{hint} known: {', '.join(names)}; groups: {', '.join(GROUPS)}; "
         "or a denoiser of your own: module:name, file.py:name"
@@ -83,9 +83,9 @@ def unknown(entry: str) -> str:
 
 def _is_card(entry: str) -> bool:
     path = Path(entry)
-    return path.suffix in {".json", ".safetensors"} or (
-        path.parent != Path() and ":" not in entry and path.suffix != ".py"
-    )
+    if ":" in entry or path.suffix == ".py":
+        return False
+    return path.suffix in {".json", ".safetensors"} or path.parent != Path()
 
 
 def known_methods() -> list[MethodInfo]:
@@ -102,13 +102,18 @@ def known_methods() -> list[MethodInfo]:
     ]
     lines += [_of_model(name) for name in shipped_models("denoiser")]
     for name, weights in PRETRAINED.items():
-        found = {count: find_weights(name, count) for count in weights.files}
-        here = [count for count, (path, _) in found.items() if path is not None]
-        missing = "" if here else "; ".join(reason for _, reason in found.values())
-        channels = None if len(here or found) > 1 else (here or list(found))[0]
-        guarantee = "no guarantee: trained without a proven constraint"
-        what = f"{weights.what}, from deepinv"
-        lines.append(MethodInfo(PREFIX + name, what, guarantee, channels, missing))
+        here = [count for count in weights.files if find_weights(name, count)[0] is not None]
+        counts = here or list(weights.files)
+        lines.append(
+            MethodInfo(
+                PREFIX + name,
+                f"{weights.what}, from deepinv",
+                "no guarantee: trained without a proven constraint",
+                # Each number of channels has weights of its own.
+                counts[0] if len(counts) == 1 else None,
+                "" if here else find_weights(name, counts[0])[1],
+            )
+        )
     return lines
 
 
@@ -156,13 +161,25 @@ def expand(names: Sequence[str], channels: int) -> list[str]:
             ]
             continue
         info = known.get(name)
-        if info is None and not (name.startswith(PREFIX) or is_entry(name) or _is_card(name)):
+        if info is not None:
+            _refuse(info, channels)
+        elif not (name.startswith(PREFIX) or is_entry(name) or _is_card(name)):
             raise InputError(unknown(name))
-        if info is not None and not info.available:
-            raise InputError(f"method {name} is not available: {info.missing}")
-        if info is not None and not info.fits(channels):
-            raise InputError(
-                f"method {name} is for pictures of {info.channels} channels, these have {channels}"
-            )
         out.append(name)
     return list(dict.fromkeys(out))
+
+
+def _refuse(info: MethodInfo, channels: int) -> None:
+    missing = info.missing
+    if info.name.startswith(PREFIX):
+        missing = find_weights(info.name.removeprefix(PREFIX), channels)[1]
+    if missing:
+        raise InputError(f"method {info.name} is not available: {missing}")
+    _check_channels(info.name, info, channels)
+
+
+def _check_channels(name: str, found: Method | MethodInfo, channels: int) -> None:
+    if not found.fits(channels):
+        raise InputError(
+            f"method {name} is for pictures of {found.channels} channels, these have {channels}"
+        )

@@ -66,7 +66,12 @@ class Setting:
 class Reconstruct(Suite):
     """What deblurring, inpainting and tomography share."""
 
-    settings: ClassVar[Mapping[str, Any]] = {"solver": "pnp-hqs", "tol": 1e-4, "max_iter": 300}
+    settings: ClassVar[Mapping[str, Any]] = {
+        "solver": "pnp-hqs",
+        "tol": 1e-4,
+        "max_iter": 300,
+        "variational_max_iter": 3000,
+    }
 
     @abstractmethod
     def setting(self, plan: Plan, cell: Cell) -> Setting:
@@ -109,17 +114,16 @@ def arguments(
     variational methods, "weight" (in units of the automatic one); what is left out is automatic.
     """
     scale = setting.A.norm_bound
-    stopping = Stopping(tol=plan.settings["tol"], max_iter=plan.settings["max_iter"], check_every=1)
     shared: dict[str, Any] = {
         "noise_level": setting.noise_level,
         "start": setting.start,
-        "stopping": stopping,
+        "stopping": stopping(plan, "max_iter"),
         "allow_uncertified": True,  # the certificate says so
     }
     weight = parameters.get("weight", 1.0) * total_variation_weight(setting.noise_level, scale)
     prior = method.regulariser(weight, plan.channels)
     if prior is not None:
-        return {**shared, "prior": prior}
+        return {**shared, "prior": prior, "stopping": stopping(plan, "variational_max_iter")}
     solver = plan.settings["solver"]
     denoiser = method.plug(
         lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6))
@@ -138,6 +142,12 @@ def arguments(
         "denoiser_level": level,
         "gamma": gamma,
     }
+
+
+def stopping(plan: Plan, limit: str) -> Stopping:
+    """The suite's rule; iterations of variational methods are many and cheap."""
+    tol, most = plan.settings["tol"], int(plan.settings[limit])
+    return Stopping(tol=tol, max_iter=most, check_every=1)
 
 
 def course(solution: Solution) -> dict[str, Any]:
