@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from cli_helpers import only_line
 from pnp_recon.benchmark.rows import VARYING
 from pnp_recon.cli.bench import main
 
@@ -76,3 +78,8 @@ def table(folder: Path) -> list[dict[str, str]]:
             {name: value for name, value in row.items() if name not in VARYING}
             for row in csv.DictReader(file)
         ]
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of an error of `pnp-bench`."""
+    return only_line("pnp-bench", capsys.readouterr().err)

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark_helpers import bench, folder_of_pictures, own_file, picture, table
-from cli_helpers import only_line
+from benchmark_helpers import bench, error, folder_of_pictures, own_file, picture, table
 from pnp_recon.benchmark import runner
 from pnp_recon.benchmark.rows import COLUMNS
 from pnp_recon.benchmark.store import Results
@@ -28,10 +27,6 @@ GOLDEN = {}
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return folder_of_pictures(tmp_path / "pictures")
-
-
-def error(capsys: pytest.CaptureFixture[str]) -> str:
-    return only_line("pnp-bench", capsys.readouterr().err)
 
 
 def column(folder: Path, name: str) -> list[str]:
@@ -309,7 +304,7 @@ def test_a_method_that_raises_fails_in_its_cells_only(data: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--data", "nowhere"], "nowhere is not a folder"),
+        (["--data", "nowhere"], "nowhere does not exist"),
         (["--data", "empty"], "empty holds no picture"),
         (["--data", "pictures", "--split", "bsd68"], "is not BSDS500"),
         (["--data", "pictures", "--methods", "euler_gray"], "did you mean euler_grey"),

@@ -65,7 +65,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
         for noise in sorted({problem.noise for problem in plan.problems}):
             scores = []
             for point in tried:
-                found = list(_rows(plan, name, noise, point, record))
+                found = list(_rows(plan, name, method, noise, point, record))
                 values = [row.psnr for row in found if row.measured and row.psnr is not None]
                 if len(values) < len(found):
                     continue  # it failed or diverged somewhere: no candidate
@@ -76,7 +76,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
             if not scores:
                 continue
             psnr, point = max(scores, key=lambda pair: pair[0])
-            entries = best.setdefault(plan.suite, {}).setdefault(name, {})
+            entries = best.setdefault(plan.suite, {}).setdefault(method.name, {})
             entries.setdefault(str(plan.channels), []).append(
                 {
                     "noise": noise,
@@ -89,16 +89,22 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
 
 
 def _rows(
-    plan: Plan, method: str, noise: float, point: dict[str, float], record: _Record
+    plan: Plan,
+    entry: str,
+    method: Method,
+    noise: float,
+    point: dict[str, float],
+    record: _Record,
 ) -> Iterator[Row]:
     """The rows of one candidate, from the record where they are there."""
+    levels = [{"noise": noise, "parameters": point}]
     trial = replace(
         plan,
-        methods=(method,),
+        methods=(entry,),
         problems=tuple(problem for problem in plan.problems if problem.noise == noise),
         tuned=tuned.merged(
             plan.tuned,
-            {plan.suite: {method: {str(plan.channels): [{"noise": noise, "parameters": point}]}}},
+            {plan.suite: {method.name: {str(plan.channels): levels}}},
         ),
     )
     for cell in trial.cells():
