@@ -214,7 +214,7 @@ def read_card(path: Path) -> dict[str, Any]:
     card = read_fields(path, {*COMMON_FIELDS, "certificate", "sigma_range_255"})
     try:
         low, high = (float(level) for level in card["sigma_range_255"])
-        certified = network_class(card) == "EulerNet"
+        certified = not isinstance(card["network"], dict) or network_class(card) == "EulerNet"
         alpha = float(card["certificate"]["averagedness"]) if certified else 1.0
         sound = 0 < alpha <= 1 and 0 <= low <= high and isinstance(card["network"], dict)
         sound = sound and all(isinstance(card[key], str) for key in ("sha256", "name"))
@@ -258,7 +258,8 @@ def network_class(card: Mapping[str, Any]) -> str:
     Raises:
         WeightsError: the card names another.
     """
-    kind = card["network"].get("class")
+    network = card["network"]
+    kind = network.get("class") if isinstance(network, dict) else network
     if kind not in ("EulerNet", "DnCNN"):
         raise WeightsError(
             f"the card of {card['name']} asks for network {kind!r}, known: EulerNet, DnCNN"

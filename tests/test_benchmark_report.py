@@ -13,15 +13,15 @@ import pytest
 
 from benchmark_rows import CERTIFIED, GAUSSIAN, UNPROVEN, keep_pictures, plan, results
 from pnp_recon.benchmark.cells import Cell, Problem
-from pnp_recon.benchmark.curves import median_curve
-from pnp_recon.benchmark.drawing import Drawn, styles
-from pnp_recon.benchmark.figures import figures
-from pnp_recon.benchmark.layout import DASH, at_least, at_most, escape
-from pnp_recon.benchmark.page import page
 from pnp_recon.benchmark.report import write_report
+from pnp_recon.benchmark.report.curves import median_curve
+from pnp_recon.benchmark.report.drawing import Drawn, styles
+from pnp_recon.benchmark.report.figures import figures
+from pnp_recon.benchmark.report.layout import DASH, at_least, at_most, escape
+from pnp_recon.benchmark.report.page import page
+from pnp_recon.benchmark.report.summary import groups, spread, summarise
+from pnp_recon.benchmark.report.tables import AS_PUBLISHED, markdown, quality_tables
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.summary import groups, spread, summarise
-from pnp_recon.benchmark.tables import AS_PUBLISHED, markdown, quality_tables
 from pnp_recon.errors import InputError
 
 HOSTILE = "<script>alert('x')</script>|**mine**"

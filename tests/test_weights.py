@@ -170,7 +170,7 @@ def test_wrong_version(card: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"class": "DnCNN"}, "asks for network 'DnCNN'"),
+        ({"class": "ResNet"}, "asks for network 'ResNet'"),
         ({"width": 8}, "do not fit"),
         ({"blocks": 3}, "do not fit"),
         ({"activation": "sine"}, "unknown activation"),

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pnp_recon.benchmark.cells import Key
-from pnp_recon.benchmark.facts import command, distinct, words
-from pnp_recon.benchmark.layout import level
+from pnp_recon.benchmark.report.facts import command, distinct, words
+from pnp_recon.benchmark.report.layout import level
+from pnp_recon.benchmark.report.summary import Spread, largest, median, spread
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.summary import Spread, largest, median, spread
 from pnp_recon.errors import InputError
 
 LEVEL = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pnp_recon.benchmark.compare import EQUAL, LEVEL, Comparison, Moved
-from pnp_recon.benchmark.layout import (
+from pnp_recon.benchmark.report.layout import (
     DASH,
     Entry,
     Section,

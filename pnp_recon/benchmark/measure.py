@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import statistics
 import subprocess
@@ -22,11 +23,13 @@ Value = TypeVar("Value")
 PROCESS = Path("/proc/self")
 
 
-def timed(function: Callable[[], Value], repeats: int, device: str) -> tuple[Value, float, float]:
+def timed(
+    function: Callable[[], Value], repeats: int, device: str
+) -> tuple[Value, float, float | None]:
     """The result of the last call, the median of the seconds, and the peak memory of the first.
 
     Peak memory, in 10⁶ bytes, is by how much the process (on CUDA, what torch allocated on the
-    device) grew beyond what it held before; NaN where the system does not tell.
+    device) grew beyond what it held before; None where the system does not tell.
     """
     seconds = []
     with PeakMemory(device) as memory:
@@ -35,7 +38,8 @@ def timed(function: Callable[[], Value], repeats: int, device: str) -> tuple[Val
     for _ in range(repeats - 1):
         result, more = _once(function, device)
         seconds.append(more)
-    return result, statistics.median(seconds), memory.megabytes
+    grown = memory.megabytes
+    return result, statistics.median(seconds), None if math.isnan(grown) else grown
 
 
 def _once(function: Callable[[], Value], device: str) -> tuple[Value, float]:
@@ -121,7 +125,7 @@ def _number(value: Tensor, digits: int) -> float | None:
 
 
 @cache
-def conditions() -> dict[str, str]:
+def conditions() -> dict[str, Any]:
     """Versions and git revision, the same for every row of a process."""
     from importlib.metadata import PackageNotFoundError, version
 

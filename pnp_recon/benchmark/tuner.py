@@ -18,14 +18,16 @@ from pnp_recon.benchmark.cells import Cell, Plan, Problem
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.suites import run_cell
+from pnp_recon.benchmark.suites import run_cell, suite_named
+from pnp_recon.defaults import SPLITTINGS
 from pnp_recon.errors import InputError
 
 # Of variational methods: in units of the automatic weight.
 WEIGHTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
-# Of a denoiser inside an iteration: its level, σ·255, and c of γ = c (level/σ)².
+# Of a denoiser inside an iteration: its level, σ·255, and c of γ = c (level/σ)² in units of the
+# solver's automatic one.
 LEVELS = (7.0, 10.0, 14.0)
-COUPLINGS = (2.0, 5.5, 15.0)
+COUPLINGS = (0.35, 1.0, 2.8)
 
 Report = Callable[[str, Problem, Mapping[str, float], float], None]
 
@@ -38,7 +40,10 @@ def candidates(suite: str, method: Method, channels: int) -> list[dict[str, floa
         raise InputError("suite stability has no parameters of its own; tune denoise")
     if method.regulariser(1.0, channels) is not None:
         return [{"weight": weight} for weight in WEIGHTS]
-    return [{"level": level, "coupling": c} for level in LEVELS for c in COUPLINGS]
+    automatic = SPLITTINGS[suite_named(suite).settings["solver"]].factor
+    return [
+        {"level": level, "coupling": round(c * automatic, 3)} for level in LEVELS for c in COUPLINGS
+    ]
 
 
 def tune(results: Results, report: Report | None = None) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Method(ABC):
         tuned_by: parameters of `denoise` that are tuned, with the values that are tried. Whole
             numbers are never interpolated between noise levels.
         defaults: their values where nothing was tuned.
+        inexactness: proven bound on how far a result may lie from that of the map that the
+            guarantee is about, root mean square over the picture, in units of sigma.
         differentiable: autograd passes through `denoise`, so that an attack may follow gradients.
     """
 
@@ -45,6 +47,7 @@ class Method(ABC):
     sha256: str = ""
     tuned_by: Mapping[str, Sequence[float]] = {}
     defaults: Mapping[str, float] = {}
+    inexactness: float = 0.0
     differentiable: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -73,6 +76,8 @@ class Method(ABC):
     def plug(self, parameters_at: Callable[[float], Mapping[str, float]] | None = None) -> Denoiser:
         """The denoiser for plug-and-play iterations, with name, guarantee and SHA-256.
 
+        An inexact one has no guarantee there: the theorems want errors whose sum is finite.
+
         Args:
             parameters_at: the parameters to run with at level sigma ([0, 1] scale); None: the
                 defaults.
@@ -82,10 +87,16 @@ class Method(ABC):
             chosen = self.defaults if parameters_at is None else parameters_at(sigma)
             return self.denoise(x, sigma, **chosen)
 
+        guarantee = self.guarantee
+        if self.inexactness > 0:
+            guarantee = guarantees.none(
+                f"{self.name} is computed up to an error of {self.inexactness:g}·σ per pixel, and "
+                "such errors do not add up to a finite sum"
+            )
         return Denoiser(
             function,
             self.name,
-            self.guarantee,
+            guarantee,
             channels=self.channels,
             sigma_range=self.sigma_range,
             card={"name": self.name, "sha256": self.sha256},
@@ -143,6 +154,7 @@ class Checked(Method):
         self.name, self.channels = method.name, method.channels
         self.guarantee, self.sigma_range = method.guarantee, method.sigma_range
         self.sha256, self.differentiable = method.sha256, method.differentiable
+        self.inexactness = method.inexactness
         self.tuned_by, self.defaults = method.tuned_by, method.defaults
 
     def denoise(self, x: Tensor, sigma: float, *args: Any, **parameters: Any) -> Tensor:

@@ -23,12 +23,11 @@ class TV(Method):
     """
 
     name = "tv"
-    # Proven error of the result in units of sigma, root mean square over the picture.
-    TOLERANCE: ClassVar[float] = 2e-3
+    inexactness: float = 2e-3
     MAX_ITER: ClassVar[int] = 20000
     guarantee = guarantees.firm(
         "proximal map of total variation (Moreau 1965), computed up to an error proven to be below "
-        f"{TOLERANCE:g}·σ per pixel in the mean square"
+        f"{inexactness:g}·σ per pixel in the mean square"
     )
     tuned_by: Mapping[str, Sequence[float]] = {
         "weight": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6)
@@ -46,7 +45,7 @@ class TV(Method):
         """
         if sigma <= 0 or weight <= 0:
             return x.clone()
-        tolerance = self.TOLERANCE * sigma * math.sqrt(x[0].numel())
+        tolerance = self.inexactness * sigma * math.sqrt(x[0].numel())
         functional = TotalVariation(1.0, coupling(x.shape[1]), max_iter=self.MAX_ITER)
         point, error = functional.prox(x, weight * sigma, tol=tolerance)
         if not bool((error <= 1.01 * tolerance + rounding(x)).all()):

@@ -123,8 +123,7 @@ def row_of(plan: Plan, cell: Cell, **fields: Any) -> Row:
         seed=plan.seed,
         device=measure.device_name(plan.device),
         threads=plan.threads,
-        **measure.conditions(),
-        **fields,
+        **{**measure.conditions(), **fields},
     )
 
 

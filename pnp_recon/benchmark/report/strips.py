@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_recon.benchmark.cells import Problem, slug
-from pnp_recon.benchmark.drawing import INK, Drawn, plain, saved, styles
-from pnp_recon.benchmark.layout import level, number
+from pnp_recon.benchmark.report.drawing import INK, Drawn, plain, saved, styles
+from pnp_recon.benchmark.report.layout import level, number
+from pnp_recon.benchmark.report.summary import Block
 from pnp_recon.benchmark.rows import Row
-from pnp_recon.benchmark.summary import Block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pnp_recon.benchmark.cells import Cell, Problem
-from pnp_recon.benchmark.drawing import (
+from pnp_recon.benchmark.report.drawing import (
     INK,
     Drawn,
     Style,
@@ -20,8 +20,8 @@ from pnp_recon.benchmark.drawing import (
     saved,
     styles,
 )
-from pnp_recon.benchmark.layout import level
-from pnp_recon.benchmark.summary import Block
+from pnp_recon.benchmark.report.layout import level
+from pnp_recon.benchmark.report.summary import Block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
-from pnp_recon.benchmark.summary import Spread
+from pnp_recon.benchmark.report.summary import Spread
 
 DASH = "–"  # a number that does not exist
 

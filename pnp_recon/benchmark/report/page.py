@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from pnp_recon.benchmark.drawing import Drawn
-from pnp_recon.benchmark.layout import (
+from pnp_recon.benchmark.report.drawing import Drawn
+from pnp_recon.benchmark.report.layout import (
     DASH,
     Entry,
     Section,
@@ -23,10 +23,10 @@ from pnp_recon.benchmark.layout import (
     number,
     short,
 )
+from pnp_recon.benchmark.report.summary import summarise
+from pnp_recon.benchmark.report.tables import AS_PUBLISHED, sections
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.summary import summarise
-from pnp_recon.benchmark.tables import AS_PUBLISHED, sections
 
 _TITLE = "Benchmark of denoisers"
 _BRIEF = 28  # letters that are not worth a second line

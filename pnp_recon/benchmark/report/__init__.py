@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pnp_recon.benchmark.figures import figures
-from pnp_recon.benchmark.page import page
+from pnp_recon.benchmark.report.figures import figures
+from pnp_recon.benchmark.report.page import page
+from pnp_recon.benchmark.report.tables import markdown
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.tables import markdown
 from pnp_recon.errors import InputError, OutputError
 from pnp_recon.files import atomic_write, write_reason
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pnp_recon.benchmark.summary import Block
+from pnp_recon.benchmark.report.summary import Block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

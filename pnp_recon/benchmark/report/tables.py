@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pnp_recon.benchmark.facts import (
+from pnp_recon.benchmark.report.facts import (
     CONVENTIONS,
     distinct,
     facts_tables,
     guarantee,
     parameters,
 )
-from pnp_recon.benchmark.layout import (
+from pnp_recon.benchmark.report.layout import (
     DASH,
     Entry,
     Section,
@@ -32,11 +32,11 @@ from pnp_recon.benchmark.layout import (
     short,
     spread_text,
 )
-from pnp_recon.benchmark.published import Published, published
+from pnp_recon.benchmark.report.published import Published, published
+from pnp_recon.benchmark.report.stability import stability_tables
+from pnp_recon.benchmark.report.summary import Block, Column, Group, largest, median, summarise
 from pnp_recon.benchmark.rows import Row
-from pnp_recon.benchmark.stability import stability_tables
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.summary import Block, Column, Group, largest, median, summarise
 
 CERTIFIED_MARK = "†"
 AS_PUBLISHED = "As published, not run here"

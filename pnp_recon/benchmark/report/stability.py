@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pnp_recon.benchmark import rows as statuses
-from pnp_recon.benchmark.facts import guarantee
-from pnp_recon.benchmark.layout import Entry, Table, at_least, at_most, level, plural, short
+from pnp_recon.benchmark.report.facts import guarantee
+from pnp_recon.benchmark.report.layout import Entry, Table, at_least, at_most, level, plural, short
+from pnp_recon.benchmark.report.summary import Block, Column, Group
 from pnp_recon.benchmark.rows import Row
-from pnp_recon.benchmark.summary import Block, Column, Group
 
 REPEAT, ATTACK, PNP_PGD = "repeat", "attack", "pnp-pgd"
 _TITLES = {

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pnp_recon.benchmark.cells import slug
-from pnp_recon.benchmark.curves import curve_figures
-from pnp_recon.benchmark.drawing import (
+from pnp_recon.benchmark.report.curves import curve_figures
+from pnp_recon.benchmark.report.drawing import (
     INK,
     PALE,
     Drawn,
@@ -21,10 +21,10 @@ from pnp_recon.benchmark.drawing import (
     saved,
     styles,
 )
-from pnp_recon.benchmark.layout import level
+from pnp_recon.benchmark.report.layout import level
+from pnp_recon.benchmark.report.strips import strip_figures
+from pnp_recon.benchmark.report.summary import Block, Column, Group, largest, median, summarise
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.strips import strip_figures
-from pnp_recon.benchmark.summary import Block, Column, Group, largest, median, summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ from typing import Any
 
 from pnp_recon.benchmark import rows as statuses
 from pnp_recon.benchmark.cells import Plan
-from pnp_recon.benchmark.layout import DASH, Entry, Table, at_most, level, plural
+from pnp_recon.benchmark.report.layout import DASH, Entry, Table, at_most, level, plural
+from pnp_recon.benchmark.report.summary import Group, largest
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.summary import Group, largest
 
 # Said below, or by the tables.
 _SAID = ("command", "methods", "versions", "revision", "device", "threads")
