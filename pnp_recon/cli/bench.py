@@ -234,16 +234,18 @@ def report(
 @app.command()
 def compare(
     before: Annotated[Path, typer.Argument(metavar="DIR1")],
-    after: Annotated[Path, typer.Argument(metavar="DIR2")],
+    after: Annotated[Path | None, typer.Argument(metavar="DIR2", show_default=False)] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Two methods A,B of DIR1, instead of a second run.")
+    ] = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="For a page.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say what moved between two runs, with a paired test over the pictures."""
-    from pnp_recon.benchmark.compare import compare as compare_runs
-    from pnp_recon.benchmark.store import Results
+    """Say what moved between two runs, or two methods, with a paired test over the pictures."""
+    from pnp_recon.cli.bench_session import comparison
 
-    comparison = compare_runs(Results.open(before), Results.open(after))
-    typer.echo(comparison.markdown() if as_markdown else "\n".join(comparison.lines()))
+    found = comparison(before, after, comma_list(methods))
+    typer.echo(found.markdown() if as_markdown else "\n".join(found.lines()))
 
 
 @app.command("list")

@@ -15,16 +15,17 @@ import torch
 import typer
 
 from pnp_recon.benchmark import measure, tuned
-from pnp_recon.benchmark.cells import Cell, Plan
+from pnp_recon.benchmark.cells import Plan
+from pnp_recon.benchmark.compare import Comparison, compare, compare_methods
 from pnp_recon.benchmark.methods import expand, known_methods, load_method
 from pnp_recon.benchmark.pictures import select
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.runner import run
 from pnp_recon.benchmark.store import Results, manifest_file
-from pnp_recon.benchmark.suites import SUITES, Outcome, Suite, suite_named
+from pnp_recon.benchmark.suites import SUITES, Suite, suite_named
 from pnp_recon.benchmark.tuner import tune
 from pnp_recon.cli.bench_display import CellDisplay, SearchDisplay
-from pnp_recon.cli.bench_options import EVERYTHING, Choice
+from pnp_recon.cli.bench_options import Choice
 from pnp_recon.cli.common import INTERRUPTED, choose_device, make_folder
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write
@@ -229,6 +230,22 @@ def write_reports(folders: Sequence[Path], output: Path, *, quiet: bool) -> None
             typer.echo(path)
 
 
+def comparison(before: Path, after: Path | None, methods: Sequence[str] | None) -> Comparison:
+    """Two runs, or two methods of one run.
+
+    Raises:
+        InputError: neither of both, or a method that the run does not have.
+    """
+    first = Results.open(before)
+    if after is not None and methods is None:
+        return compare(first, Results.open(after))
+    if after is not None or methods is None:
+        raise InputError("compare takes two folders, or one with --methods A,B")
+    if len(methods) != 2:
+        raise InputError(f"--methods names {len(methods)}; expected two methods, A,B")
+    return compare_methods(first, *methods)
+
+
 def print_catalogue(as_json: bool) -> None:
     """Suites and methods, for people, pipes or programs."""
     suites = [
@@ -249,6 +266,3 @@ def print_catalogue(as_json: bool) -> None:
     for info in methods:
         missing = "" if info.available else f"\tNOT HERE: {info.missing}"
         typer.echo(f"  {info.name}\t{info.what}\t{info.guarantee}{missing}")
-
-
-__all__ = ["EVERYTHING", "Cell", "Outcome", "make_plan", "run_benchmark", "run_search"]
