@@ -110,6 +110,7 @@ def _on_dask(plan: Plan, todo: Sequence[Cell], address: str) -> Iterator[tuple[C
             "and pass its address, such as tcp://host:8786"
         ) from error
     with client:
-        futures = {client.submit(run_cell, plan, cell, pure=False): cell for cell in todo}
+        shared = client.scatter(plan, broadcast=True)
+        futures = {client.submit(run_cell, shared, cell, pure=False): cell for cell in todo}
         for future in completed(futures):
             yield futures[future], future.result()
