@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -88,6 +89,13 @@ def test_wheel_holds_code_and_shipped_files(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*.py")
     }
     assert expected
+    # What the code reads from beside itself.
+    expected |= {
+        path.relative_to(ROOT).as_posix()
+        for suffix in ("json", "css", "js")
+        for path in (ROOT / "pnp_recon").rglob(f"*.{suffix}")
+    }
+    assert "pnp_recon/benchmark/tuned.json" in expected
     assert expected <= names
     for inside, outside in SHIPPED.items():
         prefix = f"pnp_recon/_shipped/{inside}/"
@@ -135,3 +143,24 @@ def test_command_restores_a_picture_outside_the_checkout(installed: Path, tmp_pa
     with Image.open(tmp_path / "restored.png") as picture:
         assert picture.size == (64, 48)
         assert len(set(np.asarray(picture).ravel().tolist())) > 10
+
+
+def test_benchmark_runs_and_reports_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    ramp = np.linspace(40, 215, 48)[:, None] + 20 * np.sign(np.sin(np.arange(64) / 4))[None, :]
+    Image.fromarray(ramp.astype(np.uint8)).save(folder / "a.png")
+    (tmp_path / "mine.py").write_text(
+        "from pnp_recon.benchmark import Method\n"
+        "class Mine(Method):\n"
+        "    def denoise(self, x, sigma): return x\n"
+    )
+    run_it = "run denoise --data pictures --methods mine.py,tv,euler_grey --noise 25 -o out --quiet"
+    checked(installed / "pnp-bench", *run_it.split(), cwd=tmp_path)
+    with (tmp_path / "out" / "results.csv").open(newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert {row["status"] for row in rows.values()} == {"done"}
+    assert float(rows["tv"]["psnr"]) > float(rows["mine.py"]["psnr"]) + 5
+    assert json.loads(rows["tv"]["parameters"])["weight"] > 0  # the table of tuned ones came along
+    checked(installed / "pnp-bench", "report", "out", cwd=tmp_path)
+    assert "<style>" in (tmp_path / "out" / "report" / "report.html").read_text()
