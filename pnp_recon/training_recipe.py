@@ -102,7 +102,7 @@ class BlindRecipe(DenoiserRecipe):
 
     steps: int = 4700
     patch: int = 40
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
 
     def typical_error(self, sigma: float) -> float:
         """The geometric mean of the expected errors at this level and at σ = 25/255."""
