@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -67,6 +68,10 @@ class DenoiserRecipe(Recipe):
     sigma_min: float = 1 / 255
     sigma_max: float = 50 / 255
 
+    loss: ClassVar[str] = (
+        "mean squared error, one noise level a batch, weighted by the expected error"
+    )
+
     def __post_init__(self) -> None:
         for name, level in (("min", self.sigma_min), ("max", self.sigma_max)):
             if not 0 < level <= 1:
@@ -103,6 +108,10 @@ class BlindRecipe(DenoiserRecipe):
     steps: int = 4700
     patch: int = 40
     learning_rate: float = 5e-4
+
+    loss: ClassVar[str] = (
+        "mean squared error, one noise level a batch, weighted by the root of the expected error"
+    )
 
     def typical_error(self, sigma: float) -> float:
         """The geometric mean of the expected errors at this level and at σ = 25/255."""

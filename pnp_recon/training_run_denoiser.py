@@ -25,8 +25,6 @@ from pnp_recon.training_run import RunSettings, Tick
 from pnp_recon.training_validation import validation_psnr
 from pnp_recon.weights import export, export_uncertified
 
-LOSS = "mean squared error, one noise level a batch, weighted by the expected error"
-
 
 @dataclass(frozen=True, kw_only=True)
 class PictureRun(RunSettings):
@@ -64,7 +62,7 @@ class PictureRun(RunSettings):
         except InputError:
             pass
         return {
-            **self.provenance(state, LOSS),
+            **self.provenance(state, self.recipe.loss),
             "validation": {
                 "psnr_db": {key: round(value, 3) for key, value in psnr.items()},
                 "measured_on": f"{how}; 128×128 central crops",
