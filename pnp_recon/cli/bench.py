@@ -46,7 +46,7 @@ Methods = Annotated[
     typer.Option(
         help="Names, paths of model cards, module:function, file.py:Class; also shipped, "
         "classical, all. See `pnp-bench list`.",
-        show_default="all",
+        show_default="the suite's",
     ),
 ]
 Noise = Annotated[

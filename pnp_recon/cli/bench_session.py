@@ -100,7 +100,7 @@ def make_plan(choice: Choice) -> Plan:
         images = images if choice.images is not None else min(images or 8, QUICK_IMAGES)
         crop = crop if choice.crop is not None else min(crop or QUICK_CROP, QUICK_CROP)
     split, pictures = select(choice.data, choice.split, images or None, suite.name)
-    methods = expand(choice.methods or ["all"], channels)
+    methods = expand(choice.methods or suite.methods, channels)
     if choice.quick and choice.methods is None:
         methods = [name for name in methods if name not in SLOW]
     device = str(choose_device(choice.device))

@@ -47,6 +47,7 @@ class Suite(ABC):
         channels: usual number of channels.
         crop: usual side of the central crop; None: whole pictures.
         images: usual number of pictures; None: all.
+        methods: usual methods, groups included.
         settings: the suite's own, with their usual values.
     """
 
@@ -56,6 +57,7 @@ class Suite(ABC):
     channels: ClassVar[int] = 1
     crop: ClassVar[int | None] = None
     images: ClassVar[int | None] = None
+    methods: ClassVar[tuple[str, ...]] = ("all",)
     settings: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod

@@ -66,6 +66,8 @@ class Setting:
 class Reconstruct(Suite):
     """What deblurring, inpainting and tomography share."""
 
+    # The others take minutes for a picture: hundreds of evaluations without a theorem.
+    methods: ClassVar[tuple[str, ...]] = ("shipped", "tv", "wavelet")
     settings: ClassVar[Mapping[str, Any]] = {
         "solver": "pnp-hqs",
         "tol": 1e-4,

@@ -54,6 +54,14 @@ class Stability(Suite):
     noise: ClassVar[tuple[float, ...]] = (25.0,)
     crop: ClassVar[int | None] = 128
     images: ClassVar[int | None] = 1
+    methods: ClassVar[tuple[str, ...]] = (
+        "shipped",
+        "tv",
+        "wavelet",
+        "nlm",
+        "bilateral",
+        "median",
+    )
     settings: ClassVar[Mapping[str, Any]] = {
         "applications": 1000,
         "attack_steps": 50,
