@@ -153,6 +153,26 @@ def test_resume_refuses_another_plan(
     assert "--resume" in error(capsys)
 
 
+def test_resume_refuses_half_a_plan(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0
+    assert bench("run", "--resume", "-o", out, "--noise", "15", "--quick", "--quiet") == 2
+    assert "takes --noise, --quick from the run" in error(capsys)
+
+
+def test_the_data_may_have_moved(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0
+    before = table(out)
+    csv = out / "results.csv"
+    csv.write_text("".join(csv.read_text().splitlines(keepends=True)[:2]))
+    moved = data.rename(tmp_path / "elsewhere")
+    assert bench("run", "--resume", "-o", out, "--data", moved, "--quiet") == 0
+    assert table(out) == before
+
+
 def test_resume_refuses_a_model_that_changed(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,13 @@ class Choice:
     device: str = "cpu"
     quick: bool = False
 
+    @property
+    def decides(self) -> list[str]:
+        """Options given that decide which cells there are, as they are called."""
+        names = ("methods", "noise", "images", "split", "grey", "crop", "problems", "tuned")
+        given = [f"--{name}" for name in names if getattr(self, name) is not None]
+        return given + ["--set"] * bool(self.settings) + ["--quick"] * self.quick
+
 
 def comma_list(text: str | None) -> list[str] | None:
     """The parts of "a,b,c", without blanks around them; None for None.

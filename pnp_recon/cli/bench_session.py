@@ -33,8 +33,6 @@ from pnp_recon.files import atomic_write
 QUICK_IMAGES, QUICK_CROP = 8, 160
 # Methods that take more than a second for a small crop.
 SLOW = ("bm3d", "bilateral")
-# Fields that a resumed run keeps from its beginning, whatever is asked for now.
-KEPT = ("tuned", "threads")
 
 
 def run_benchmark(
@@ -47,11 +45,18 @@ def run_benchmark(
         OutputError: results cannot be written.
     """
     begun = resume and manifest_file(folder).exists()
+    if begun and choice.suite is None and choice.decides:
+        raise InputError(
+            f"--resume takes {', '.join(choice.decides)} from the run in {folder}; leave them out, "
+            "or repeat the whole command"
+        )
     wanted = None if begun and choice.suite is None else make_plan(choice)
     if begun:
         results = Results.open(folder)
         if wanted is not None:
             _refuse_other(folder, results.plan, wanted)
+        if choice.data is not None:  # it may have moved
+            results.plan = replace(results.plan, data=str(choice.data.absolute()))
         _refuse_other_models(results)
         if retry:
             results.drop([row.key for row in results.rows if row.status == FAILED])
@@ -163,7 +168,7 @@ def _plan_words(plan: Plan) -> str:
 
 
 def _refuse_other(folder: Path, stored: Plan, wanted: Plan) -> None:
-    wanted = replace(wanted, tuned=stored.tuned, threads=stored.threads)
+    wanted = replace(wanted, tuned=stored.tuned, threads=stored.threads, data=stored.data)
     plain = [json.loads(json.dumps(plan.to_dict())) for plan in (stored, wanted)]
     differing = [name for name in plain[0] if plain[0][name] != plain[1][name]]
     if differing:
