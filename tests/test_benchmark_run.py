@@ -104,6 +104,19 @@ def test_fewer_pictures_have_the_same_noise(data: Path, tmp_path: Path) -> None:
     assert some.items() < whole.items()
 
 
+def test_crops_are_kept_of_the_pictures_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    options = ["--methods", "wavelet", "--noise", "5"]
+    assert start(data, out, *options, "--keep", "b,c.png") == 0
+    names = {path.name for path in (out / "pictures").iterdir()}
+    assert len(names) == 2 * 3  # clean, noisy, denoised
+    assert not any("a.png" in name for name in names)
+    assert start(data, tmp_path / "other", *options, "--keep", "z") == 2
+    assert "'z', which is not run; pictures: a.png, b.png, c.png" in error(capsys)
+
+
 # ---- killed, resumed ----------------------------------------------------------------------
 
 

@@ -125,8 +125,11 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     repeats: Annotated[int, typer.Option(min=1, help="Times each cell; the median counts.")] = 1,
     keep: Annotated[
-        int, typer.Option(min=0, help="Pictures of which crops are kept for the report.")
-    ] = 2,
+        str,
+        typer.Option(
+            metavar="N|NAMES", help="Pictures whose crops the report shows: the first N, or names."
+        ),
+    ] = "2",
     threads: Threads = None,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -151,7 +154,7 @@ def run(
         tuned=tuned,
         seed=seed,
         repeats=repeats,
-        keep=keep,
+        keep=int(keep) if keep.isdigit() else comma_list(keep),
         threads=threads,
         jobs=jobs,
         device=device.value,

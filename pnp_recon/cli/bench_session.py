@@ -122,12 +122,29 @@ def make_plan(choice: Choice) -> Plan:
         methods=tuple(methods),
         seed=choice.seed,
         repeats=choice.repeats,
-        kept=tuple(name for name, _ in pictures[: choice.keep]),
+        kept=_kept(choice.keep or 0, [name for name, _ in pictures]),
         threads=choice.threads or max(1, torch.get_num_threads() // choice.jobs),
         device=device,
         settings=_settings(suite, choice.settings),
         tuned=tuned.read(choice.tuned) if choice.tuned else tuned.read(),
     )
+
+
+def _kept(wanted: int | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The pictures of which crops are kept: the first so many, or those named, suffix or not."""
+    if isinstance(wanted, int):
+        return tuple(names[:wanted])
+    found = []
+    for word in wanted:
+        meant = [name for name in names if word in (name, Path(name).name, Path(name).stem)]
+        if not meant:
+            raise InputError(f"--keep names {word!r}, which is not run; pictures: {_few(names)}")
+        found += meant
+    return tuple(found)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _settings(suite: Suite, given: Mapping[str, float | str]) -> dict[str, Any]:
