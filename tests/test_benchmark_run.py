@@ -300,6 +300,8 @@ def test_an_expansive_denoiser_shows_as_diverged(data: Path, tmp_path: Path) -> 
     found = {(row.problem, row.method.rpartition(":")[2]): row for row in Results.open(out).rows}
     assert found["repeat", "doubles"].status == "diverged"
     assert found["repeat", "doubles"].iterations == 4  # 2⁴ > 10
+    assert found["repeat", "doubles"].attained_lipschitz == pytest.approx(2, abs=1e-3)
+    assert found["repeat", "Half"].attained_lipschitz == pytest.approx(0.5, abs=1e-3)
     assert found["attack", "doubles"].status == "expansive"
     assert found["attack", "doubles"].attained_lipschitz == pytest.approx(2, abs=1e-3)
     # The twin that halves distances is none of it.
@@ -307,6 +309,30 @@ def test_an_expansive_denoiser_shows_as_diverged(data: Path, tmp_path: Path) -> 
     assert found["attack", "Half"].status == "done"
     assert found["attack", "Half"].attained_lipschitz == pytest.approx(0.5, abs=1e-3)
     assert found["pnp-pgd", "Half"].status == "converged"
+
+
+def test_a_slowly_expansive_denoiser_and_a_false_certificate_are_found(
+    data: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "false.py", tmp_path / "out"
+    path.write_text(
+        "from pnp_recon import guarantees\n"
+        "from pnp_recon.benchmark import Method\n"
+        "class Slow(Method):\n"
+        "    guarantee = guarantees.firm('I say so')\n"
+        "    def denoise(self, x, sigma): return 0.4 + 1.02 * (x - 0.4)\n"
+    )
+    settings = ["--set", "applications=20", "--set", "attack_steps=3"]
+    problems = ["--problems", "repeat,attack"]
+    code = bench(
+        "run", "stability", "--data", data, "-o", out, "--quiet", "--methods", path, *settings,
+        *problems,
+    )  # fmt: skip
+    assert code == 0
+    for row in Results.open(out).rows:
+        assert row.status == "expansive"
+        assert row.certificate == "contradicted"
+        assert row.attained_lipschitz == pytest.approx(1.02, abs=2e-3)
 
 
 # ---- failures are rows --------------------------------------------------------------------

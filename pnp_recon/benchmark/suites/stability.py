@@ -16,12 +16,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from operators import Convolution, kernels
-from pnp_recon import metrics
 from pnp_recon.benchmark import measure
 from pnp_recon.benchmark.attack import SCALE, attack
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.methods import Method
-from pnp_recon.benchmark.rows import CONTRADICTED, DIVERGED, EXPANSIVE
+from pnp_recon.benchmark.rows import CERTIFIED, CONTRADICTED, DIVERGED, EXPANSIVE
 from pnp_recon.benchmark.suites.base import (
     Outcome,
     Suite,
@@ -35,6 +34,7 @@ from pnp_recon.benchmark.suites.base import (
 from pnp_recon.benchmark.suites.problems import shape
 from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve
 from pnp_recon.datasets import noisy
+from pnp_recon.metrics import psnr
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Stopping
 
@@ -42,6 +42,9 @@ from pnp_recon.solvers import Stopping
 RUN_AWAY = 10.0
 # Relative excess over 1 that float32 rounding may feign in an attack.
 ROUNDING = 1e-3
+# Steps of a repeated application below this share of the picture's norm are too near rounding for
+# their quotients to say anything.
+SMALLEST_STEP = 1e-3
 # Noise of the blurred picture, σ·255; the denoiser runs at the level of the cell.
 BLUR_NOISE = 7.65
 
@@ -88,40 +91,71 @@ def _repeat(
     chosen = {round(wanted ** (k / CURVE_POINTS)) for k in range(CURVE_POINTS + 1)}
     found: dict[str, list[float]] = {"iteration": [], "residual": [], "norm": [], "psnr": []}
 
+    worst = _Worst(method, sigma * math.sqrt(y.numel()))
+
     def apply() -> tuple[Tensor, int, float, bool]:
-        for values in found.values():
-            values.clear()
-        image, first, residual = y, float(y.norm()), math.nan
+        image, first, step = y, float(y.norm()), math.nan
         for k in range(1, wanted + 1):
             after = method.denoise(image, sigma, **parameters)
-            size = float(after.norm())
+            size, before = float(after.norm()), step
             if not math.isfinite(size) or size > RUN_AWAY * first:
-                return image, k, residual, True
-            residual = float((after - image).norm()) / max(size, 1e-30)
+                return image, k, step / float(image.norm()), True
+            step = float((after - image).norm())
+            worst.look(before, step, size)
             image = after
             if k in chosen:
-                row = (float(k), residual, size / first, float(metrics.psnr(image, x)))
+                row = (float(k), step / max(size, 1e-30), size / first, float(psnr(image, x)))
                 for values, value in zip(found.values(), row, strict=True):
                     values.append(value)
-        return image, wanted, residual, False
+        return image, wanted, step / max(size, 1e-30), False
 
     (image, count, residual, away), seconds, memory = measure.timed(apply, 1, plan.device)
-    message = f"the iterates ran away after {count} applications" if away else ""
+    held = proven(method.guarantee)
+    status, message = "done", ""
+    if worst.expansive:
+        status = EXPANSIVE
+        message = f"moves two of its own iterates apart by a factor of {worst.quotient:.3f}"
+        if held["certificate"] == CERTIFIED:
+            held["certificate"] = CONTRADICTED
+    if away:
+        status, message = DIVERGED, f"the iterates ran away after {count} applications"
     row = row_of(
         plan,
         cell,
-        status=DIVERGED if away else "done",
+        status=status,
         message=message,
         parameters=dict(parameters),
         seconds=seconds,
         peak_memory_mb=memory,
         iterations=count,
         residual=residual if math.isfinite(residual) else None,
+        attained_lipschitz=round(worst.quotient, 6),
         model_sha256=method.sha256,
         **measure.scores(image, x, y),
-        **proven(method.guarantee),
+        **held,
     )
     return Outcome(row, dict(found), kept_pictures(plan, cell, clean=x, input=y, image=image))
+
+
+class _Worst:
+    """The largest quotient ‖D(x_k) − D(x_{k−1})‖/‖x_k − x_{k−1}‖ of successive iterates.
+
+    Attributes:
+        quotient: a lower bound of the Lipschitz constant.
+        expansive: one was above 1 by more than rounding and the method's inexactness can feign.
+    """
+
+    def __init__(self, method: Method, noise_norm: float) -> None:
+        self.error = 2 * method.inexactness * noise_norm
+        self.quotient, self.expansive = 0.0, False
+
+    def look(self, before: float, step: float, size: float) -> None:
+        """Two successive steps and the norm of the picture."""
+        if not before > SMALLEST_STEP * size:
+            return
+        quotient = step / before
+        self.quotient = max(self.quotient, quotient)
+        self.expansive = self.expansive or quotient > 1 + ROUNDING + self.error / before
 
 
 def _attack(
