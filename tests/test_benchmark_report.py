@@ -204,7 +204,10 @@ def test_published_values_stand_apart_and_only_beside_their_pictures(tmp_path: P
     assert "37.65" in quoted
     assert "DRUNet" not in quoted
     assert "34.14" in markdown([results(tmp_path / "colour", plan(channels=3))])
-    for i, other in enumerate((plan(split="test"), plan(crop=64), plan(suite="inpaint"))):
+    cropped = markdown([results(tmp_path / "crop", plan(crop=64))])
+    assert "of whole pictures, not of central 64² crops" in cropped
+    assert "of whole pictures" not in text
+    for i, other in enumerate((plan(split="test"), plan(suite="inpaint"))):
         assert AS_PUBLISHED not in markdown([results(tmp_path / str(i), other)])
 
 

@@ -242,10 +242,10 @@ def run_search(choice: Choice, folder: Path, into: Path, *, quiet: bool) -> None
 
 
 def write_reports(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
-    """Reads runs and writes their report."""
+    """Reads runs and writes their report, in the order of their names, whatever the shell's."""
     from pnp_recon.benchmark.report import write_report
 
-    results = [Results.open(folder) for folder in folders]
+    results = [Results.open(folder) for folder in sorted(set(folders))]
     make_folder(output)
     for path in write_report(results, output):
         if not quiet:

@@ -94,7 +94,7 @@ PUBLISHED: tuple[Published, ...] = (
         ),
         f"{_WEI}, with the kernels of Levin et al. (2009)",
         "The kernels are Levin's eight camera shakes; here they are linear motion, two seeded "
-        "trajectories, a Gaussian and a disk, and the noise levels are lower. Only the order of "
+        "trajectories, a Gaussian and a disk; σ·255 = 12.75 is in both. Only the order of "
         "magnitude can be compared.",
     ),
 )  # fmt: skip

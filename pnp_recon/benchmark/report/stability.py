@@ -24,6 +24,8 @@ _STEPS = {REPEAT: "application", PNP_PGD: "iteration"}
 _BOUNDED = "bounded"
 _WORDS = {
     ("application", "done"): _BOUNDED,
+    # By how much its own iterates part is said behind it.
+    ("application", statuses.EXPANSIVE): _BOUNDED,
     ("", "iteration limit"): "still moving",
     ("", statuses.EXPANSIVE): "expansive: not settling",
 }

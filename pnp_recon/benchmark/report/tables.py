@@ -74,18 +74,17 @@ def sections(results: Sequence[Results]) -> list[Section]:
     ended = failures([row for block in blocks for row in block.rows])
     if ended.body:
         found.append(Section("Failed, diverged, expansive", (), (ended,)))
-    quoted = [
-        table
-        for where in dict.fromkeys(
-            (block.setting.suite, block.setting.split, block.setting.channels)
-            for block in blocks
-            if block.setting.crop is None
-        )
-        for table in published(*where)
-    ]
+    quoted: dict[str, Table] = {}
+    for setting in (block.setting for block in blocks):
+        for table in published(setting.suite, setting.split, setting.channels):
+            if setting.crop is None:
+                quoted[table.title] = _quoted(table)
+            else:
+                cropped = f" They are of whole pictures, not of central {setting.crop}² crops."
+                quoted.setdefault(table.title, _quoted(table, cropped))
     if quoted:
         said = "Quoted from papers. Their protocols differ from the one above, as said below each."
-        found.append(Section(AS_PUBLISHED, (said,), tuple(map(_quoted, quoted))))
+        found.append(Section(AS_PUBLISHED, (said,), tuple(quoted.values())))
     return found
 
 
@@ -244,12 +243,12 @@ def _pictures(names: Sequence[str]) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def _quoted(table: Published) -> Table:
+def _quoted(table: Published, more: str = "") -> Table:
     body = tuple(
         (Entry(method),
          *(Entry(v or DASH, value=float(v.split()[0]) if v else None) for v in values),
          Entry(proven))
         for method, values, proven in table.rows
     )  # fmt: skip
-    notes = (f"Source: {table.source}.", f"What differs: {table.differs}")
+    notes = (f"Source: {table.source}.", f"What differs: {table.differs}{more}")
     return Table(table.title, ("method", *table.head, "guarantee"), body, notes)
