@@ -26,7 +26,7 @@ from pnp_recon.errors import InputError
 WEIGHTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
 # Of a denoiser inside an iteration: its level, σ·255, and c of γ = c (level/σ)² in units of the
 # solver's automatic one.
-LEVELS = (7.0, 10.0, 14.0)
+LEVELS = (3.5, 7.0, 10.0, 14.0)
 COUPLINGS = (0.35, 1.0, 2.8)
 
 Report = Callable[[str, Problem, Mapping[str, float], float], None]
