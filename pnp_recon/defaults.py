@@ -59,8 +59,13 @@ def automatic(noise_level: float, solver: str = "auto", scale: float = 1.0) -> C
         return Choice(name, PGD_LEVEL * noise, PGD_STEP, 1.0)
     tuned = SPLITTINGS[name]
     level = tuned.level / 255 * (255 * noise / 2.55) ** LEVEL_EXPONENT
-    coupling = tuned.factor * (level / (noise * scale)) ** 2
-    return Choice(name, level, coupling, tuned.relaxation)
+    return Choice(name, level, coupling(tuned.factor, level, noise_level, scale), tuned.relaxation)
+
+
+def coupling(factor: float, level: float, noise_level: float, scale: float = 1.0) -> float:
+    """γ = factor·(level/noise)² of a splitting; `level` on the [0, 1] scale, the rest as above."""
+    noise = max(noise_level / scale, LEAST_NOISE)
+    return factor * (level / (noise * scale)) ** 2
 
 
 def total_variation_weight(noise_level: float, scale: float = 1.0) -> float:

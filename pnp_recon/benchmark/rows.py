@@ -18,7 +18,7 @@ from pnp_recon.benchmark.cells import Key
 from pnp_recon.errors import InputError
 
 # How a cell can end. Only a row that is `MEASURED` enters means.
-MEASURED = ("done", "converged", "early stop", "learned", "iteration limit")
+MEASURED = ("done", "converged", "iteration limit")
 # The iterates of an expansive denoiser run away; a bound that an attack has overcome.
 DIVERGED, EXPANSIVE = "diverged", "expansive"
 FAILED = "failed"

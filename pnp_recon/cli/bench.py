@@ -154,7 +154,7 @@ def run(
         tuned=tuned,
         seed=seed,
         repeats=repeats,
-        keep=int(keep) if keep.isdigit() else comma_list(keep),
+        keep=comma_list(keep) or (),
         threads=threads,
         jobs=jobs,
         device=device.value,

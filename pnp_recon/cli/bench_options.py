@@ -21,7 +21,7 @@ class Choice:
     """What was asked for; None: the suite's default.
 
     `images` and `crop` are `EVERYTHING` for all pictures and for whole pictures. `keep` is a number
-    of pictures, or their names.
+    of pictures, alone, or their names.
     """
 
     suite: str | None = None
@@ -37,7 +37,7 @@ class Choice:
     tuned: Path | None = None
     seed: int = 0
     repeats: int = 1
-    keep: int | Sequence[str] | None = 0
+    keep: Sequence[str] = ("0",)
     threads: int | None = None
     jobs: int = 1
     device: str = "cpu"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from pnp_recon.benchmark.pictures import select
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.runner import run
 from pnp_recon.benchmark.store import Results, manifest_file
-from pnp_recon.benchmark.suites import SUITES, Suite, suite_named
+from pnp_recon.benchmark.suites import SUITES, suite_named
 from pnp_recon.benchmark.tuner import tune
 from pnp_recon.cli.bench_display import CellDisplay, SearchDisplay
 from pnp_recon.cli.bench_options import Choice
@@ -44,6 +44,8 @@ def run_benchmark(
         InputError: what was asked for cannot be run.
         OutputError: results cannot be written.
     """
+    if retry and not resume:
+        raise InputError("--retry-failed goes with --resume")
     begun = resume and manifest_file(folder).exists()
     if begun and choice.suite is None and choice.decides:
         raise InputError(
@@ -97,8 +99,8 @@ def make_plan(choice: Choice) -> Plan:
     if choice.data is None:
         raise InputError(f"suite {suite.name} needs --data: a folder of pictures, or CT slices")
     channels = suite.channels if choice.grey is None else 1 if choice.grey else 3
-    if suite.name == "ct" and channels != 1:
-        raise InputError("CT slices are grey; leave out --colour")
+    if suite.grey_only and channels != 1:
+        raise InputError(f"suite {suite.name} is grey; leave out --colour")
     images = choice.images if choice.images is not None else suite.images
     crop = choice.crop if choice.crop is not None else suite.crop
     if choice.quick:
@@ -122,21 +124,21 @@ def make_plan(choice: Choice) -> Plan:
         methods=tuple(methods),
         seed=choice.seed,
         repeats=choice.repeats,
-        kept=_kept(choice.keep or 0, [name for name, _ in pictures]),
+        kept=_kept(choice.keep, [name for name, _ in pictures]),
         threads=choice.threads or max(1, torch.get_num_threads() // choice.jobs),
         device=device,
-        settings=_settings(suite, choice.settings),
+        settings=suite.checked(choice.settings),
         tuned=tuned.read(choice.tuned) if choice.tuned else tuned.read(),
     )
 
 
-def _kept(wanted: int | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """The pictures of which crops are kept: the first so many, or those named, suffix or not."""
-    if isinstance(wanted, int):
-        return tuple(names[:wanted])
-    found = []
+def _kept(wanted: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The pictures of which crops are kept: those named, suffix or not, or the first so many."""
+    found: list[str] = []
     for word in wanted:
         meant = [name for name in names if word in (name, Path(name).name, Path(name).stem)]
+        if not meant and len(wanted) == 1 and word.isdigit():
+            return tuple(names[: int(word)])
         if not meant:
             raise InputError(f"--keep names {word!r}, which is not run; pictures: {_few(names)}")
         found += meant
@@ -145,20 +147,6 @@ def _kept(wanted: int | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _settings(suite: Suite, given: Mapping[str, float | str]) -> dict[str, Any]:
-    found = dict(suite.settings)
-    for name, value in given.items():
-        if name not in found:
-            known = ", ".join(found) or "none"
-            raise InputError(f"suite {suite.name} has no setting {name!r}; it has: {known}")
-        kind = type(found[name])
-        try:
-            found[name] = kind(value)
-        except ValueError:
-            raise InputError(f"--set {name}={value}: expected a {kind.__name__}") from None
-    return found
 
 
 def _about(plan: Plan) -> dict[str, Any]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from pnp_recon.benchmark import measure, tuned
-from pnp_recon.benchmark.cells import Cell, Plan, Problem, slug
+from pnp_recon.benchmark.cells import Cell, Plan, Problem
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.pictures import read
 from pnp_recon.benchmark.rows import CERTIFIED, NO_GUARANTEE, Row
+from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.report.figure import picture_png
+from pnp_recon.training_validation import centre_crop
 
 # Side of the crops that are kept for the comparison strips.
 KEPT_SIDE = 128
@@ -45,6 +47,7 @@ class Suite(ABC):
         name, what: for `pnp-bench list`.
         noise: usual levels, σ·255.
         channels: usual number of channels.
+        grey_only: there is nothing in colour to run it on.
         crop: usual side of the central crop; None: whole pictures.
         images: usual number of pictures; None: all.
         methods: usual methods, groups included.
@@ -55,6 +58,7 @@ class Suite(ABC):
     what: ClassVar[str]
     noise: ClassVar[tuple[float, ...]]
     channels: ClassVar[int] = 1
+    grey_only: ClassVar[bool] = False
     crop: ClassVar[int | None] = None
     images: ClassVar[int | None] = None
     methods: ClassVar[tuple[str, ...]] = ("all",)
@@ -87,6 +91,24 @@ class Suite(ABC):
         chosen = self.names() if names is None else self._chosen(names)
         return tuple(Problem(name, float(level)) for name in chosen for level in levels)
 
+    def checked(self, given: Mapping[str, float | str]) -> dict[str, Any]:
+        """The suite's settings, with those that were given.
+
+        Raises:
+            InputError: one that it does not have, or a value of another kind.
+        """
+        found = dict(self.settings)
+        for name, value in given.items():
+            if name not in found:
+                known = ", ".join(found) or "none"
+                raise InputError(f"suite {self.name} has no setting {name!r}; it has: {known}")
+            kind = type(found[name])
+            try:
+                found[name] = kind(value)
+            except ValueError:
+                raise InputError(f"--set {name}={value}: expected a {kind.__name__}") from None
+        return found
+
     def _chosen(self, wanted: Sequence[str]) -> list[str]:
         for beginning in wanted:
             if not any(name.startswith(beginning) for name in self.names()):
@@ -110,6 +132,17 @@ def method_of(plan: Plan, cell: Cell) -> Method:
 def parameters_of(plan: Plan, suite: str, method: Method, noise: float) -> dict[str, float]:
     """The parameters of a method at a noise level (σ·255) as the plan has them."""
     return tuned.parameters(suite, method, plan.channels, noise, plan.tuned)
+
+
+def plugged(plan: Plan, method: Method) -> Denoiser:
+    """The method for iterations; at each level it runs with what was tuned for denoising."""
+    return method.plug(lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6)))
+
+
+def within(denoiser: Denoiser, level: float) -> float:
+    """The nearest level that the denoiser serves."""
+    low, high = denoiser.sigma_range
+    return min(max(level, low), high)
 
 
 def row_of(plan: Plan, cell: Cell, **fields: Any) -> Row:
@@ -149,24 +182,6 @@ def kept_pictures(plan: Plan, cell: Cell, **pictures: Tensor) -> dict[str, bytes
         return {}
     found = {}
     for name, picture in pictures.items():
-        shown = cell.method if name == "image" else name
-        noise = f"{cell.problem.noise:g}"
-        key = slug(cell.suite, cell.problem.name, noise, cell.picture, shown)
-        found[key] = png(picture)
+        shown = cell if name == "image" else replace(cell, method=name)
+        found[shown.slug] = picture_png(centre_crop(picture.nan_to_num(0), KEPT_SIDE))
     return found
-
-
-def png(picture: Tensor) -> bytes:
-    """The centre of (1, C, H, W) as 8 bit PNG."""
-    import io
-
-    from PIL import Image
-
-    height, width = picture.shape[-2:]
-    top, left = (max(0, (side - KEPT_SIDE) // 2) for side in (height, width))
-    part = picture[0, :, top : top + KEPT_SIDE, left : left + KEPT_SIDE]
-    values = (part.detach().cpu().nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8)
-    shown = values[0] if len(values) == 1 else values.permute(1, 2, 0)
-    buffer = io.BytesIO()
-    Image.fromarray(shown.numpy()).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

@@ -17,6 +17,7 @@ from pnp_recon.benchmark.suites.base import picture_of
 from pnp_recon.benchmark.suites.reconstruct import Reconstruct, Setting
 from pnp_recon.datasets import noise_seed, noisy
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, hounsfield_window
+from pnp_recon.training_validation import centre_crop
 
 KERNELS: dict[str, Callable[[], Tensor]] = {
     "motion 15 px, 30°": lambda: kernels.linear_motion(15, 30),
@@ -83,12 +84,15 @@ class Tomography(Reconstruct):
     name: ClassVar[str] = "ct"
     what: ClassVar[str] = "CT slices from 60 parallel views with noise (percent of the maximum)"
     noise: ClassVar[tuple[float, ...]] = (1.0,)
+    grey_only: ClassVar[bool] = True
 
     def names(self) -> tuple[str, ...]:
         return tuple(VIEWS)
 
     def setting(self, plan: Plan, cell: Cell) -> Setting:
         values = read_slice_values(Path(plan.data), plan.split, cell.picture)
+        if plan.crop is not None:
+            values = centre_crop(values, plan.crop)
         x = attenuation(values.clamp(*HOUNSFIELD_WINDOW)).to(plan.device)
         A = RayTransform(parallel_beam(VIEWS[cell.problem.name], x.shape[-1]), shape(x))
         clean, window = A.A(x), hounsfield_window()

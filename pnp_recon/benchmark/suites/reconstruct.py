@@ -26,18 +26,18 @@ from pnp_recon.benchmark.suites.base import (
     kept_pictures,
     method_of,
     parameters_of,
+    plugged,
     row_of,
+    within,
 )
-from pnp_recon.defaults import automatic, total_variation_weight
+from pnp_recon.defaults import SPLITTINGS, automatic, coupling, total_variation_weight
+from pnp_recon.errors import InputError
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
 
 STATUS = {
     Status.CONVERGED: "converged",
     Status.ITERATION_LIMIT: "iteration limit",
-    Status.TIME_LIMIT: "iteration limit",
-    Status.EARLY_STOP: "early stop",
-    Status.DIRECT: "done",
     Status.NON_FINITE: DIVERGED,
 }
 # A curve keeps at most so many points, evenly spaced in the logarithm of the iteration.
@@ -75,6 +75,13 @@ class Reconstruct(Suite):
         "variational_max_iter": 3000,
     }
 
+    def checked(self, given: Mapping[str, float | str]) -> dict[str, Any]:
+        found = super().checked(given)
+        if found["solver"] not in SPLITTINGS:
+            known = " or ".join(SPLITTINGS)
+            raise InputError(f"--set solver={found['solver']}: expected {known}")
+        return found
+
     @abstractmethod
     def setting(self, plan: Plan, cell: Cell) -> Setting:
         """The problem of a cell; the same for every method."""
@@ -86,9 +93,9 @@ class Reconstruct(Suite):
         run = arguments(plan, method, setting, parameters)
         # Imports, caches and the norm of the operator are not timed.
         warm = {**run, "stopping": Stopping(tol=1.0, max_iter=1)}
-        reconstruct(setting.y, setting.A, **warm)
+        solve(setting.y, setting.A, **warm)
         solution, seconds, memory = measure.timed(
-            lambda: reconstruct(setting.y, setting.A, **run), plan.repeats, plan.device
+            lambda: solve(setting.y, setting.A, **run), plan.repeats, plan.device
         )
         row = row_of(
             plan,
@@ -105,6 +112,18 @@ class Reconstruct(Suite):
             plan, cell, clean=setting.x, input=setting.start, image=solution.image
         )
         return Outcome(row, curve(solution.history), pictures)
+
+
+def solve(y: Tensor, A: LinearOperator, **run: Any) -> Solution:
+    """`reconstruct`, which Ctrl-C ends as it ends any other cell.
+
+    Raises:
+        KeyboardInterrupt: the loop was interrupted; half an iteration is no row.
+    """
+    solution = reconstruct(y, A, **run)
+    if solution.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    return solution
 
 
 def arguments(
@@ -127,16 +146,12 @@ def arguments(
     if prior is not None:
         return {**shared, "prior": prior, "stopping": stopping(plan, "variational_max_iter")}
     solver = plan.settings["solver"]
-    denoiser = method.plug(
-        lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6))
-    )
+    denoiser = plugged(plan, method)
     choice = automatic(setting.noise_level, solver, scale)
-    low, high = denoiser.sigma_range
-    level = min(max(parameters.get("level", 255 * choice.level) / 255, low), high)
+    level = within(denoiser, parameters.get("level", 255 * choice.level) / 255)
     gamma = choice.coupling
     if "coupling" in parameters:
-        noise = max(setting.noise_level, 0.5 / 255)
-        gamma = parameters["coupling"] * (level / noise) ** 2
+        gamma = coupling(parameters["coupling"], level, setting.noise_level, scale)
     return {
         **shared,
         "prior": denoiser,

@@ -28,14 +28,15 @@ from pnp_recon.benchmark.suites.base import (
     method_of,
     parameters_of,
     picture_of,
+    plugged,
     proven,
     row_of,
+    within,
 )
 from pnp_recon.benchmark.suites.problems import shape
-from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve
+from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve, solve
 from pnp_recon.datasets import noisy
 from pnp_recon.metrics import psnr
-from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Stopping
 
 # The iterates have run away when they are this many times as large as the first.
@@ -203,20 +204,17 @@ def _descend(
 ) -> Outcome:
     A = Convolution(kernels.linear_motion(15, 30).to(x), shape(x), "circular")
     y = noisy(A.A(x), BLUR_NOISE / 255, cell.index, plan.seed)
-    denoiser = method.plug(
-        lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6))
-    )
-    low, high = denoiser.sigma_range
+    denoiser = plugged(plan, method)
     stopping = Stopping(tol=plan.settings["tol"], max_iter=plan.settings["max_iter"])
     solution, seconds, memory = measure.timed(
-        lambda: reconstruct(
+        lambda: solve(
             y,
             A,
-            denoiser,
+            prior=denoiser,
             noise_level=BLUR_NOISE / 255,
             solver="pnp-pgd",
             acceleration="none",
-            denoiser_level=min(max(cell.problem.noise / 255, low), high),
+            denoiser_level=within(denoiser, cell.problem.noise / 255),
             stopping=stopping,
             allow_uncertified=True,
         ),
