@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write
+from pnp_recon.training_optimiser import Optimiser
 from pnp_recon.training_recipe import Recipe, learning_rate_factor
 from pnp_recon.training_validation import calibrate
 
@@ -64,7 +65,7 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, folder, device
         self.network = network.to(device).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.learning_rate)
+        self.optimiser = Optimiser(self.network, recipe)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.step, self.loss, self.seconds = 0, math.nan, 0.0
         self.psnr: dict[str, float] = {}
@@ -146,8 +147,6 @@ class Trainer:
         Raises:
             InputError: the loss or its gradient is not finite; the weights are as before.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * learning_rate_factor(self.step, self.recipe)
         if self.step % CALIBRATION == 0:
             calibrate(self.network)
         error = self.objective()
@@ -160,7 +159,7 @@ class Trainer:
                 f"training diverged at step {self.step} (loss {loss:g}, gradient {slope:g}); "
                 "start anew in another folder with a lower learning rate"
             )
-        self.optimiser.step()
+        self.optimiser.step(learning_rate_factor(self.step, self.recipe))
         self._update_average()
         self.step += 1
         # A running mean over about a hundred steps, for the log only.

@@ -18,12 +18,16 @@ from pnp_recon.errors import InputError
 VALIDATION_LEVELS = (5 / 255, 15 / 255, 25 / 255)
 
 
+OPTIMISERS = ("adam", "muon")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What every training has.
 
     Attributes:
         steps, batch: optimiser steps; samples a step.
+        optimiser: "adam", or "muon" for the filters of Euler blocks (Adam for all the rest).
         learning_rate: of Adam, at its peak; `warmup` steps lead up to it.
         ema: decay of the weight average, which is what is exported.
         seed: of everything that is drawn.
@@ -35,6 +39,7 @@ class Recipe:
 
     steps: int = 5000
     batch: int = 8
+    optimiser: str = "adam"
     learning_rate: float = 4e-3
     warmup: int = 200
     ema: float = 0.999
@@ -45,6 +50,10 @@ class Recipe:
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.optimiser not in OPTIMISERS:
+            raise InputError(
+                f"unknown optimiser {self.optimiser!r}; known: {', '.join(OPTIMISERS)}"
+            )
         if not 0 < self.learning_rate < math.inf or self.warmup < 0 or not 0 <= self.ema < 1:
             raise InputError(
                 f"learning rate {self.learning_rate:g}, warmup {self.warmup}, ema {self.ema:g}; "

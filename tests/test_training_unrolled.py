@@ -103,7 +103,7 @@ def test_forgetting_a_part_of_the_state_changes_the_weights(tmp_path, forgotten)
     if forgotten == "generator":
         second.generator.manual_seed(RECIPE.seed)
     elif forgotten == "optimiser":
-        second.optimiser.state.clear()
+        second.optimiser.parts["adam"].state.clear()
     elif forgotten == "average":
         second.average = copy.deepcopy(second.network).eval().requires_grad_(False)
     else:

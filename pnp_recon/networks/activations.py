@@ -1,8 +1,13 @@
-"""Activations with slopes in [0, 1]: the only ones that an Euler block admits.
+"""Gradients of convex functions whose slopes lie in [0, 1]: all that an Euler block admits.
 
-Each acts elementwise on *normalised* pre-activations z/t: a block divides by a learned threshold
-t(σ) > 0 before and multiplies by it after, which leaves the slopes, and so the Lipschitz
-constant, alone. That is how one network follows the noise level.
+Most act elementwise. Projections onto balls act on groups of neighbouring channels: the gradient
+of the Huber function of the group's norm, as isotropic total variation has it, while an
+elementwise clip belongs to the anisotropic one. Either way z ↦ φ(z) is firmly nonexpansive
+(Bauschke & Combettes 2017, Cor. 18.17), which is what the block's constant rests on.
+
+Each acts on *normalised* pre-activations z/t: a block divides by a learned threshold t(σ) > 0
+before and multiplies by it after. With one t for each group that leaves the slopes, and so the
+Lipschitz constant, alone. That is how one network follows the noise level.
 """
 
 from __future__ import annotations
@@ -14,21 +19,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ReLU(nn.Module):
+class Activation(nn.Module):
+    """Base: maps (B, C, H, W) to the same shape.
+
+    `group_size` neighbouring channels are mapped together; they share a threshold.
+    """
+
+    group_size: int = 1
+
+
+class ReLU(Activation):
     """max(z, 0)."""
 
     def forward(self, z: Tensor) -> Tensor:
         return F.relu(z)
 
 
-class LeakyReLU(nn.Module):
+class LeakyReLU(Activation):
     """max(z, 0.1 z)."""
 
     def forward(self, z: Tensor) -> Tensor:
         return F.leaky_relu(z, 0.1)
 
 
-class Clip(nn.Module):
+class Clip(Activation):
     """min(max(z, −1), 1), the derivative of the Huber function.
 
     With the learned threshold of the block this is the clip at ±t(σ), and z − clip(z) is the
@@ -39,7 +53,7 @@ class Clip(nn.Module):
         return F.hardtanh(z)
 
 
-class MonotoneSpline(nn.Module):
+class MonotoneSpline(Activation):
     """Learned odd, monotone linear spline Σⱼ wⱼ clip(z, −kⱼ, kⱼ), wⱼ ≥ 0, Σ wⱼ ≤ 1.
 
     Its slope at z is the sum of the wⱼ whose knot kⱼ lies beyond |z|, hence in [0, 1]. Weights
@@ -63,9 +77,32 @@ class MonotoneSpline(nn.Module):
         return out
 
 
-ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
+class Ball(Activation):
+    """z / max(‖z‖, 1) for each group of channels at each pixel: the projection onto the unit ball.
+
+    z minus it is the block soft threshold of group sparsity (Yuan & Lin 2006).
+    """
+
+    def __init__(self, channels: int, group_size: int) -> None:
+        super().__init__()
+        if channels % group_size:
+            raise ValueError(
+                f"{channels} channels cannot be cut into groups of {group_size}; "
+                f"expected a multiple of {group_size}"
+            )
+        self.group_size = group_size
+
+    def forward(self, z: Tensor) -> Tensor:
+        groups = z.unflatten(1, (-1, self.group_size))
+        square = (groups * groups).sum(2, keepdim=True)
+        return (groups * torch.rsqrt(square.clamp_min(1.0))).flatten(1, 2)
+
+
+ACTIVATIONS: dict[str, Callable[[int], Activation]] = {
     "relu": lambda channels: ReLU(),
     "leaky_relu": lambda channels: LeakyReLU(),
     "clip": lambda channels: Clip(),
     "spline": MonotoneSpline,
+    "ball4": lambda channels: Ball(channels, 4),
+    "ball16": lambda channels: Ball(channels, 16),
 }

@@ -55,9 +55,11 @@ class EulerBlock(nn.Module):
         shape = (hidden, channels, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.randn(shape) / (kernel_size * math.sqrt(channels)))
         self.bias = nn.Parameter(torch.zeros(hidden))
-        self.threshold = nn.Parameter(torch.tensor([[-1.0], [0.0], [0.0]]).repeat(1, hidden))
-        self.step_logit = nn.Parameter(torch.tensor(3.0))
         self.activation = ACTIVATIONS[activation](hidden)
+        # One threshold a group: with several, t φ(·/t) would be no gradient.
+        groups = hidden // self.activation.group_size
+        self.threshold = nn.Parameter(torch.tensor([[-1.0], [0.0], [0.0]]).repeat(1, groups))
+        self.step_logit = nn.Parameter(torch.tensor(3.0))
         vector = torch.randn(1, channels, ESTIMATE_SIDE, ESTIMATE_SIDE)
         self.register_buffer("vector", vector / vector.norm())
         self.register_buffer("norm", torch.tensor(1.0))
@@ -102,6 +104,8 @@ class EulerBlock(nn.Module):
         level = torch.log(sigma / SIGMA_CENTRE)
         powers = torch.stack([torch.ones_like(level), level, level**2], 1)
         scale = sigma[:, None] * torch.exp(powers @ self.threshold)
+        if self.activation.group_size > 1:
+            scale = scale.repeat_interleave(self.activation.group_size, 1)
         if sigma.numel() == 1:
             # One level for the batch: the thresholds go into the filters, which are small.
             t = scale[0, :, None, None, None]
