@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.activations import ACTIVATIONS
+from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
@@ -109,12 +109,20 @@ def attacked(function: Map, channels: int, size: tuple[int, int], steps: int = 8
     return attack(function, starts, torch.tensor([1e-2, 1.0, 1e-3, 1e-3]).double(), steps)
 
 
-def slopes(activation: nn.Module, channels: int = 3) -> tuple[float, float]:
+def slopes(activation: nn.Module, channels: int = 12) -> tuple[float, float]:
     """Smallest and largest difference quotient on a dense grid."""
     z = torch.linspace(-12, 12, 24001, dtype=torch.float64)
     values = activation(z.expand(1, channels, 1, -1)).detach()
     quotients = torch.diff(values, dim=-1) / torch.diff(z)
     return float(quotients.min()), float(quotients.max())
+
+
+def slope_matrices(activation: nn.Module, channels: int = 12, points: int = 40) -> Tensor:
+    """Jacobians (points, channels, channels) at random pre-activations of different sizes."""
+    sizes = torch.logspace(-1, 1, points, dtype=torch.float64)[:, None, None, None]
+    z = sizes * random_tensor(points, channels, 1, 1, seed=5)
+    rows = [torch.autograd.functional.jacobian(activation, value[None]) for value in z]
+    return torch.stack([row.reshape(channels, channels) for row in rows]).detach()
 
 
 def sharp_block(activation: str, seed: int = 0) -> EulerBlock:
@@ -149,14 +157,22 @@ def spectral_norm(matrix: Tensor) -> float:
     return float(torch.linalg.matrix_norm(matrix, ord=2))
 
 
-class Steep(nn.Module):
+class Steep(Activation):
     """A broken twin: slope 1.5."""
 
     def forward(self, z: Tensor) -> Tensor:
         return 1.5 * z
 
 
-class Wavy(nn.Module):
+class Skewed(Activation):
+    """A broken twin: t φ(z/t) with thresholds that differ inside a group, which is no gradient."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        t = torch.logspace(-2, 2, z.shape[1], dtype=z.dtype)[:, None, None]
+        return Ball(z.shape[1], 4)(z / t) * t
+
+
+class Wavy(Activation):
     """A broken twin: not monotone."""
 
     def forward(self, z: Tensor) -> Tensor:

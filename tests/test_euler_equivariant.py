@@ -103,8 +103,15 @@ def test_larger_filters() -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_and_colour(activation: str) -> None:
-    net = tiny_net("D4", activation, channels=3, width=24, blocks=1)
+    # A group of channels has to be made of whole fields: four channels are one of C4.
+    group = "D4" if ACTIVATIONS[activation](24).group_size == 1 else "C4"
+    net = tiny_net(group, activation, channels=3, width=24, blocks=1)
     assert turning_error(net, net.group, (7, 10), channels=3) < EXACT
+
+
+def test_groups_of_channels_that_cut_a_field_are_refused() -> None:
+    with pytest.raises(ValueError, match="whole fields"):
+        tiny_net("D4", "ball4")
 
 
 def test_levels_of_a_batch_equal_a_loop() -> None:

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from net_laws import (
+    Skewed,
     Steep,
     Wavy,
     convolve,
     dense,
     random_tensor,
+    slope_matrices,
     slopes,
     spectral_norm,
 )
-from pnp_recon.networks.activations import ACTIVATIONS
+from pnp_recon.networks.activations import ACTIVATIONS, Ball
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
 from pnp_recon.networks.lifting import LIFTINGS, Orthonormal, lifting
 
@@ -140,13 +142,33 @@ def test_learned_lifting_is_orthonormal_whatever_its_parameters_hold() -> None:
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_slopes(name: str, seed: int | None) -> None:
-    activation = ACTIVATIONS[name](3).double()
+    activation = ACTIVATIONS[name](12).double()
     if seed is not None:
         for parameter in activation.parameters():
             parameter.data = 4 * random_tensor(*parameter.shape, seed=seed)
     low, high = slopes(activation)
     assert low >= -1e-9
     assert high <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_is_a_gradient_with_slopes_in_the_unit_interval(name: str) -> None:
+    matrices = slope_matrices(ACTIVATIONS[name](12).double())
+    assert float((matrices - matrices.mT).abs().max()) < 1e-12
+    values = torch.linalg.eigvalsh(matrices)
+    assert float(values.min()) > -1e-12
+    assert float(values.max()) < 1 + 1e-12
+
+
+def test_thresholds_that_differ_inside_a_group_are_no_gradient_and_expand() -> None:
+    matrices = slope_matrices(Skewed())
+    assert float((matrices - matrices.mT).abs().max()) > 0.1
+    assert float(torch.linalg.matrix_norm(matrices, 2).max()) > 1.2
+
+
+def test_channels_that_make_no_groups_are_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of 4"):
+        Ball(6, 4)
 
 
 def test_activation_law_can_fail() -> None:

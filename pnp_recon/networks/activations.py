@@ -104,5 +104,4 @@ ACTIVATIONS: dict[str, Callable[[int], Activation]] = {
     "clip": lambda channels: Clip(),
     "spline": MonotoneSpline,
     "ball4": lambda channels: Ball(channels, 4),
-    "ball16": lambda channels: Ball(channels, 16),
 }

@@ -32,8 +32,12 @@ class TiedRows(TiedVector):
 
 @dataclass(frozen=True, eq=False)
 class Ties:
-    """How the blocks of one network are tied; they share it, as the basis of filters is large."""
+    """How the blocks of one network are tied; they share it, as the basis of filters is large.
 
+    `order` is the group's, and so the number of channels of a field.
+    """
+
+    order: int
     filters: TiedFilters
     numbers: TiedVector
     rows: TiedRows
@@ -48,15 +52,30 @@ class Ties:
         """
         source, target = regulars_of_width(group, channels), regulars_of_width(group, hidden)
         filters = TiedFilters(source, target, kernel_size, "pixel")
-        return cls(filters, TiedVector(target), TiedRows(target))
+        return cls(group.order, filters, TiedVector(target), TiedRows(target))
 
 
 def tie_block(block: EulerBlock, ties: Ties) -> None:
-    """Ties a fresh block's parameters; its filters are drawn anew with the spread they had."""
+    """Ties a fresh block's parameters; its filters are drawn anew with the spread they had.
+
+    Channels that an activation maps together must make whole fields, which the group permutes
+    within: such a threshold belongs to fields and needs no tie.
+
+    Raises:
+        ValueError: they do not.
+    """
+    together = block.activation.group_size
+    order = ties.order
+    if together > 1 and together % order:
+        raise ValueError(
+            f"an activation of {together} channels cuts the fields of {order}; expected groups "
+            "of channels that are whole fields"
+        )
     deviation = float(block.weight.detach().square().mean().sqrt())
     tie(block, "weight", ties.filters)
     tie(block, "bias", ties.numbers)
-    tie(block, "threshold", ties.numbers)
+    if together == 1:
+        tie(block, "threshold", ties.numbers)
     if isinstance(block.activation, MonotoneSpline):
         tie(block.activation, "logits", ties.rows)
     with torch.no_grad():
