@@ -71,6 +71,11 @@ def bench(*arguments: Any) -> int:
     return main([*words[:1], *usual, *words[1:]])
 
 
+def start(data: Path, out: Path, *more: Any) -> int:
+    """`pnp-bench run denoise` on a folder of pictures."""
+    return bench("run", "denoise", "--data", data, "-o", out, "--quiet", *more)
+
+
 def table(folder: Path) -> list[dict[str, str]]:
     """Rows of results.csv without what two equal runs may differ in."""
     with (folder / "results.csv").open(newline="") as file:
@@ -78,6 +83,10 @@ def table(folder: Path) -> list[dict[str, str]]:
             {name: value for name, value in row.items() if name not in VARYING}
             for row in csv.DictReader(file)
         ]
+
+
+def column(folder: Path, name: str) -> list[str]:
+    return [row[name] for row in table(folder)]
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:
