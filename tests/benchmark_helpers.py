@@ -16,7 +16,7 @@ from pnp_recon.cli.bench import main
 
 SIDE = 48
 
-# A user's own file: a class of three lines, a function, and one whose every step doubles.
+# A user's own file: a class of three lines, and functions of every temper.
 MINE = """
 import time
 from pnp_recon.benchmark import Method
@@ -36,6 +36,9 @@ def stumbles(x, sigma):
     if x.shape[-1] == 48 and float(x.mean()) > 0.6:
         raise RuntimeError("out of luck")
     return x
+
+def interrupted(x, sigma):
+    raise KeyboardInterrupt
 """
 
 

@@ -81,6 +81,15 @@ def test_resume_refuses_half_a_plan(
     assert "takes --noise, --quick from the run" in error(capsys)
 
 
+def test_retrying_needs_a_run_to_resume(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert start(data, out, "--methods", "wavelet", "--retry-failed") == 2
+    assert "--retry-failed goes with --resume" in error(capsys)
+    assert not out.exists()
+
+
 def test_the_data_may_have_moved(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0

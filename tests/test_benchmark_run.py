@@ -1,4 +1,4 @@
-"""`pnp-bench run`: the table, users' denoisers, failures, refusals."""
+"""`pnp-bench run`: the table, and denoisers of users."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from benchmark_helpers import (
     bench,
@@ -112,6 +111,21 @@ def test_crops_are_kept_of_the_pictures_named(
     assert "'z', which is not run; pictures: a.png, b.png, c.png" in error(capsys)
 
 
+def test_a_name_wins_over_a_number_of_pictures(data: Path, tmp_path: Path) -> None:
+    (data / "b.png").rename(data / "2.png")
+    (data / "c.png").rename(data / "101085.png")
+
+    def kept(words: str) -> set[str]:
+        out = tmp_path / words
+        options = ["--methods", "wavelet", "--noise", "5", "--keep", words]
+        assert start(data, out, *options) == 0
+        return set(Results.open(out).plan.kept)
+
+    assert kept("101085") == {"101085.png"}
+    assert kept("2") == {"2.png"}
+    assert kept("1") == {"101085.png"}  # no such name: the first one
+
+
 # ---- users' denoisers ---------------------------------------------------------------------
 
 
@@ -169,75 +183,3 @@ def test_a_slowly_expansive_denoiser_and_a_false_certificate_are_found(
         assert row.status == "expansive"
         assert row.certificate == "contradicted"
         assert row.attained_lipschitz == pytest.approx(1.02, abs=2e-3)
-
-
-# ---- failures are rows --------------------------------------------------------------------
-
-
-def test_a_corrupt_picture_fails_in_its_cells_only(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (data / "b.png").write_bytes((data / "b.png").read_bytes()[:60])
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0
-    assert column(out, "status") == ["done", "failed", "done"]
-    failed = table(out)[1]
-    assert "b.png" in failed["message"]
-    assert failed["psnr"] == ""
-    assert "1 of 3 cells failed" in capsys.readouterr().err
-    # Mended, it is run again on demand only.
-    Image.fromarray(picture(1)).save(data / "b.png")
-    assert bench("run", "--resume", "-o", out, "--quiet") == 0
-    assert column(out, "status") == ["done", "failed", "done"]
-    assert bench("run", "--resume", "--retry-failed", "-o", out, "--quiet") == 0
-    assert column(out, "status") == ["done", "done", "done"]
-
-
-def test_a_method_that_raises_fails_in_its_cells_only(data: Path, tmp_path: Path) -> None:
-    mine, out = own_file(tmp_path), tmp_path / "out"
-    assert start(data, out, "--methods", f"{mine}:stumbles,wavelet", "--noise", "5") == 0
-    rows = Results.open(out).rows
-    failed = [(row.picture, row.method) for row in rows if row.status == "failed"]
-    assert failed == [("c.png", f"{mine}:stumbles")]
-    assert "out of luck" in next(row.message for row in rows if row.status == "failed")
-
-
-# ---- refusals -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--data", "nowhere"], "nowhere does not exist"),
-        (["--data", "empty"], "empty holds no picture"),
-        (["--data", "pictures", "--split", "bsd68"], "is not BSDS500"),
-        (["--data", "pictures", "--methods", "euler_gray"], "did you mean euler_grey"),
-        (["--data", "pictures", "--methods", "euler_colour"], "euler_colour"),
-        (["--data", "pictures", "--noise", "five"], "expected σ·255"),
-        (["--data", "pictures", "--noise", "300"], "expected σ·255 from 0 to 255"),
-        (["--data", "pictures", "--images", "none"], "--images is 'none'"),
-        (["--data", "pictures", "--set", "tol=1"], "no setting 'tol'"),
-        (["--data", "pictures", "--problems", "fog"], "no problem 'fog'"),
-        ([], "needs --data"),
-    ],
-)
-def test_refused_before_anything_runs(
-    options: list[str],
-    words: str,
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path)
-    assert bench("run", "denoise", "-o", "out", "--quiet", *options) == 2
-    assert words in error(capsys)
-    assert not Path("out").exists()
-
-
-def test_unknown_suite_and_missing_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench("run", "denoize", "--data", tmp_path) == 2
-    assert "unknown suite 'denoize'" in error(capsys)
-    assert bench("report", tmp_path / "none") == 2
-    assert "holds no benchmark" in error(capsys)
