@@ -217,6 +217,19 @@ def test_stability_is_told_in_words(tmp_path: Path) -> None:
     assert "converged after 80 iterations on 4 pictures" in text
 
 
+def test_the_verdict_on_an_attack_is_that_of_its_rows(tmp_path: Path) -> None:
+    """What is computed inexactly may attain more than 1 without being expansive."""
+    of = plan(suite="stability", methods=("tv",), problems=(Problem("attack", 25.0),))
+    for name, fields, words in (
+        ("inexact", {"attained_lipschitz": 1.01}, "| attained 1.01, at most 1 proven |"),
+        ("false", {"attained_lipschitz": 1.01, "status": "expansive",
+                   "certificate": "contradicted"}, "CONTRADICTED: attained 1.01 above"),
+    ):  # fmt: skip
+        text = markdown([results(tmp_path / name, of, lambda cell, fields=fields: fields)])
+        assert words in text
+        assert "expansive: attained" not in text
+
+
 def test_noise_of_slices_is_in_percent(tmp_path: Path) -> None:
     of = plan(suite="ct", split="val", problems=(Problem("60 views", 1.0),), methods=("tv",))
     run = results(tmp_path / "run", of)
