@@ -56,7 +56,10 @@ def test_a_line_that_was_cut_off_is_run_again(data: Path, tmp_path: Path) -> Non
     before = table(out)
     csv = out / "results.csv"
     csv.write_bytes(csv.read_bytes()[:-40])
+    torn = csv.read_bytes()
     assert len(Results.open(out).todo()) == 1
+    assert bench("report", out, "--quiet") == 0
+    assert csv.read_bytes() == torn  # who reads does not write: the run may still be going on
     assert start(data, out, "--methods", "wavelet", "--resume") == 0
     assert table(out) == before
 
@@ -129,7 +132,7 @@ def test_a_full_disk_is_said_and_what_was_written_stays(
         return real(descriptor, block)
 
     with monkeypatch.context() as patch:
-        patch.setattr("pnp_recon.benchmark.store.os.write", write)
+        patch.setattr("pnp_recon.benchmark.table.os.write", write)
         assert start(data, out, "--methods", "wavelet") == 2
     assert "the disk is full" in error(capsys)
     assert len(Results.open(out).rows) == 3

@@ -11,6 +11,7 @@ import pytest
 from benchmark_helpers import bench, error, folder_of_pictures
 from pnp_recon.benchmark import tuned, tuner
 from pnp_recon.benchmark.methods import load_method
+from pnp_recon.benchmark.rows import VARYING
 from pnp_recon.benchmark.store import Results
 
 # A method whose best parameter is known: noise-free pictures come back where shift is 0.25.
@@ -94,6 +95,12 @@ def test_a_search_goes_on_where_it_was(
     monkeypatch.setattr(tuner, "run_cell", lambda plan, cell: ran.append(cell) or real(plan, cell))
     assert search(data, out, "--methods", method, "--noise", "5") == 0
     assert len(ran) == 1
+
+    def apart_from_time(text: str) -> list[dict[str, str]]:
+        rows = list(csv.DictReader(text.splitlines()))
+        return [{k: v for k, v in row.items() if k not in VARYING} for row in rows]
+
+    assert apart_from_time((out / "search.csv").read_text()) == apart_from_time(before)
 
 
 def test_a_candidate_that_fails_is_none(data: Path, tmp_path: Path) -> None:
