@@ -18,7 +18,7 @@ from pnp_recon.benchmark import measure, tuned
 from pnp_recon.benchmark.cells import Plan
 from pnp_recon.benchmark.compare import Comparison, compare, compare_methods
 from pnp_recon.benchmark.methods import expand, known_methods, load_method
-from pnp_recon.benchmark.pictures import select
+from pnp_recon.benchmark.pictures import select, tuning_split
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.runner import run
 from pnp_recon.benchmark.store import Results, manifest_file
@@ -204,13 +204,7 @@ def run_search(choice: Choice, folder: Path, into: Path, *, quiet: bool) -> None
     """
     if choice.data is None:
         raise InputError("tuning needs --data: BSDS500, or pictures that no table is made of")
-    from pnp_recon.datasets import is_bsds500
-
-    split = choice.split
-    if choice.suite != "ct" and is_bsds500(choice.data):
-        split = "val"
-    elif choice.suite == "ct":
-        split = "train"
+    split = tuning_split(choice.data, choice.suite or "")
     plan = make_plan(replace(choice, split=split))
     make_folder(folder)
     into_table = tuned.read(into) if into.exists() else {}
