@@ -65,6 +65,16 @@ def test_finds_the_best_and_records_every_candidate(
     assert len(rows) == 2 * 2 * 3  # pictures, levels, candidates
 
 
+def test_every_candidate_is_shown(
+    data: Path, known: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", data, "--methods", f"{known}:Shifted", "--noise", "5"]
+    assert bench("tune", "denoise", *options, "-o", tmp_path / "tuning") == 0
+    shown = " ".join(capsys.readouterr().err.split())  # long paths are folded
+    for shift in ("0", "0.25", "0.5"):
+        assert f":Shifted, noise 5: shift {shift}: " in shown
+
+
 def test_a_run_takes_what_was_found_and_keeps_it(data: Path, known: Path, tmp_path: Path) -> None:
     out, method = tmp_path / "tuning", f"{known}:Shifted"
     assert search(data, out, "--methods", method, "--noise", "5") == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pnp_recon.benchmark import table, tuned
-from pnp_recon.benchmark.cells import Cell, Key, Plan, Problem
+from pnp_recon.benchmark.cells import Cell, Key, Plan
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
@@ -28,7 +28,7 @@ WEIGHTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
 LEVELS = (3.5, 7.0, 10.0, 14.0)
 COUPLINGS = (0.35, 1.0, 2.8)
 
-Report = Callable[[str, Problem, Mapping[str, float], float], None]
+Report = Callable[[str, float, Mapping[str, float], float], None]
 
 
 def candidates(suite: str, method: Method, channels: int) -> list[dict[str, float]]:
@@ -53,7 +53,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
 
     Args:
         results: of a plan on pictures that may be tuned on; its folder keeps the record.
-        report: called with method, problem, parameters and mean PSNR of each candidate.
+        report: called with method, noise, parameters and mean PSNR of each candidate.
 
     Returns:
         {suite: {method: {channels: [{"noise", "parameters", "psnr", "pictures"}]}}}.
@@ -76,7 +76,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
                 score = sum(values) / len(values)
                 scores.append((score, point))
                 if report is not None:
-                    report(name, Problem("", noise), point, score)
+                    report(name, noise, point, score)
             if not scores:
                 continue
             psnr, point = max(scores, key=lambda pair: pair[0])

@@ -24,7 +24,7 @@ from pnp_recon.benchmark.runner import run
 from pnp_recon.benchmark.store import Results, manifest_file
 from pnp_recon.benchmark.suites import SUITES, suite_named
 from pnp_recon.benchmark.tuner import tune
-from pnp_recon.cli.bench_display import CellDisplay, SearchDisplay
+from pnp_recon.cli.bench_display import CellDisplay, search_display
 from pnp_recon.cli.bench_options import Choice
 from pnp_recon.cli.common import INTERRUPTED, choose_device, make_folder
 from pnp_recon.errors import InputError
@@ -71,7 +71,8 @@ def run_benchmark(
         typer.echo(f"{folder}: {_plan_words(results.plan)}; {start}", err=True)
     jobs = 1 if dask is not None else choice.jobs
     try:
-        with CellDisplay(total, done, quiet) as display:
+        display = CellDisplay(total, done, quiet)
+        with display.bar:
             run(results, jobs=jobs, dask=dask, report=display.report)
     except KeyboardInterrupt:
         typer.echo(f"stopped; go on with: pnp-bench run --resume -o {folder}", err=True)
@@ -159,7 +160,7 @@ def _about(plan: Plan) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["pnp-bench", *sys.argv[1:]]),
         "methods": methods,
-        **measure.about(),
+        **measure.about(plan.device),
     }
 
 
@@ -212,8 +213,7 @@ def run_search(choice: Choice, folder: Path, into: Path, *, quiet: bool) -> None
     if not quiet:
         typer.echo(f"{folder}: {_plan_words(plan)}", err=True)
     try:
-        with SearchDisplay(quiet) as display:
-            best = tune(results, display.report)
+        best = tune(results, search_display(quiet))
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on with the search", err=True)
         raise typer.Exit(INTERRUPTED) from None
