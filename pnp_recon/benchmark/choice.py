@@ -18,7 +18,7 @@ class Choice:
     """What was asked for; None: the suite's default.
 
     `images` and `crop` are `EVERYTHING` for all pictures and for whole pictures. `keep` is a number
-    of pictures, alone, or their names.
+    of pictures, alone, or their names. `device` is torch's name of one when a plan is made.
     """
 
     suite: str | None = None
