@@ -1,39 +1,52 @@
-"""Model cards and weights: export with a certificate, load with a checked hash.
+"""Denoisers with their certificates: exported once, rescaled and proven; loaded, checked.
 
-A model is two files: `<name>.safetensors` and `<name>.json`, the card, which says how to build
-the network, what is proven about these very weights, their SHA-256, and how they were made.
-Pickles are never loaded. Denoisers are here, and what all models share; unrolled reconstruction
-networks are in `weights_unrolled`.
+Cards, files and hashes are in `weights_files`; unrolled reconstruction networks in
+`weights_unrolled`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import nn
+from safetensors import safe_open
 
 from pnp_recon import guarantees
 from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import WeightsError
-from pnp_recon.files import atomic_write, shipped
+from pnp_recon.guarantees import Guarantee
 from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN, DnCNNConfig
 from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.weights_files import (
+    find_card,
+    load_weights,
+    model_kind,
+    network_class,
+    read_card,
+    shipped_models,
+    write_model,
+)
 
-Network = TypeVar("Network", bound=nn.Module)
+__all__ = [
+    "AUTO",
+    "card_guarantee",
+    "export",
+    "export_uncertified",
+    "find_card",
+    "load_denoiser",
+    "load_network",
+    "load_uncertified",
+    "load_weights",
+    "model_kind",
+    "network_class",
+    "parameter_counts",
+    "read_card",
+    "shipped_models",
+    "write_model",
+]
 
-CARD_VERSION = 1
-COMMON_FIELDS = ("card_version", "name", "network", "sha256")
-Kind = Literal["denoiser", "reconstruction"]
-# The network of a model that reconstructs; all others denoise.
-RECONSTRUCTION = "UnrolledNetwork"
 # What `denoiser="auto"` means, by the number of picture channels.
 AUTO = {1: "euler_grey", 3: "euler_colour"}
 
@@ -92,7 +105,6 @@ def export_uncertified(
     folder: Path,
     name: str,
     sigma_range: tuple[float, float],
-    reason: str,
     details: Mapping[str, Any],
 ) -> Path:
     """Writes weights and card of a denoiser without a theorem; the card says so, and why.
@@ -100,7 +112,6 @@ def export_uncertified(
     Args:
         network: trained.
         folder, name, sigma_range, details: as for `export`.
-        reason: why nothing is proven.
 
     Returns:
         The path of the card.
@@ -109,29 +120,11 @@ def export_uncertified(
         "network": network.recipe(),
         "parameters": sum(p.numel() for p in network.parameters()),
         "sigma_range_255": [round(level * 255, 6) for level in sigma_range],
-        "guarantee": f"no guarantee: {reason}",
-        "certificate": {"averagedness": None, "lipschitz": None, "source": reason},
+        "guarantee": str(guarantees.none(NO_GUARANTEE)),
+        "certificate": {"averagedness": None, "lipschitz": None, "source": NO_GUARANTEE},
         **details,
     }
     return write_model(folder, name, network.cpu().eval().state_dict(), card)
-
-
-def write_model(
-    folder: Path,
-    name: str,
-    state: Mapping[str, torch.Tensor],
-    card: Mapping[str, Any],
-    metadata: dict[str, str] | None = None,
-) -> Path:
-    """Writes weights, then the card with version, name and SHA-256; returns the card's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.contiguous() for key, value in state.items()}
-    data = save_safetensors(tensors, metadata)
-    atomic_write(folder / f"{name}.safetensors", data)
-    head = {"card_version": CARD_VERSION, "name": name, "sha256": hashlib.sha256(data).hexdigest()}
-    path = folder / f"{name}.json"
-    atomic_write(path, json.dumps({**head, **card}, indent=1, ensure_ascii=False) + "\n")
-    return path
 
 
 def parameter_counts(network: EulerNet) -> dict[str, int]:
@@ -140,93 +133,6 @@ def parameter_counts(network: EulerNet) -> dict[str, int]:
     if network.group.order > 1:
         counts["parameters_plain"] = sum(p.numel() for p in network.plain().parameters())
     return counts
-
-
-def find_card(name: str) -> Path:
-    """The card of a shipped model, or of a path to `.json`, `.safetensors` or their stem."""
-    path = Path(name)
-    if path.suffix in {".json", ".safetensors"}:
-        card = path.with_suffix(".json")
-    elif path.parent != Path():
-        card = path.with_name(f"{path.name}.json")  # the stem may hold dots of its own
-    else:
-        card = shipped("trained_models") / f"{name}.json"
-    if not card.is_file():
-        known = ", ".join(shipped_models())
-        raise WeightsError(f"no model {name!r}: {card} does not exist; shipped models: {known}")
-    return card
-
-
-def shipped_models(kind: Kind | None = None) -> list[str]:
-    """Names of the models in the package, or of those of one kind."""
-    cards = sorted(shipped("trained_models").glob("*.json"))
-    return [card.stem for card in cards if kind is None or model_kind(card) == kind]
-
-
-def model_kind(path: Path) -> Kind:
-    """What the model of a card does.
-
-    Raises:
-        WeightsError: the card cannot be read.
-    """
-    network = read_fields(path).get("network")
-    of_class = network.get("class") if isinstance(network, dict) else None
-    return "reconstruction" if of_class == RECONSTRUCTION else "denoiser"
-
-
-def read_fields(path: Path, needed: Collection[str] = ()) -> dict[str, Any]:
-    """What a model card holds, whatever it is about.
-
-    Args:
-        path: of the card.
-        needed: fields that it must have; if there are any, it must be of this version.
-
-    Raises:
-        WeightsError: it cannot be read, lacks a field, or is of another version.
-    """
-    try:
-        card = json.loads(path.read_text())
-        if not isinstance(card, dict):
-            raise TypeError(f"found a {type(card).__name__}, expected an object")
-    except (OSError, ValueError, TypeError) as error:
-        raise WeightsError(f"model card {path} cannot be read: {error}") from error
-    missing = set(needed) - set(card)
-    if missing:
-        raise WeightsError(f"model card {path} lacks {', '.join(sorted(missing))}")
-    if needed and card.get("card_version") != CARD_VERSION:
-        raise WeightsError(
-            f"model card {path} has version {card.get('card_version')}, expected {CARD_VERSION}"
-        )
-    return card
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card of a denoiser, checked for the fields that loading needs.
-
-    Raises:
-        WeightsError: it is damaged, or the card of a reconstruction network.
-    """
-    if model_kind(path) == "reconstruction":
-        raise WeightsError(
-            f"{path.stem} is a reconstruction network, not a denoiser: give it to "
-            "weights_unrolled.load_unrolled, to reconstruct(y, A, name) or to pnp-ct --model"
-        )
-    card = read_fields(path, {*COMMON_FIELDS, "certificate", "sigma_range_255"})
-    try:
-        low, high = (float(level) for level in card["sigma_range_255"])
-        certified = not isinstance(card["network"], dict) or network_class(card) == "EulerNet"
-        alpha = float(card["certificate"]["averagedness"]) if certified else 1.0
-        sound = 0 < alpha <= 1 and 0 <= low <= high and isinstance(card["network"], dict)
-        sound = sound and all(isinstance(card[key], str) for key in ("sha256", "name"))
-        sound = sound and isinstance(card["certificate"]["source"], str)
-    except (KeyError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise WeightsError(
-            f"model card {path} is damaged: certificate, sigma_range_255, network, sha256 and name "
-            "must be as `export` writes them; fetch the card again"
-        )
-    return card
 
 
 def load_network(name: str) -> tuple[EulerNet, dict[str, Any]]:
@@ -252,55 +158,6 @@ def load_uncertified(name: str) -> tuple[DnCNN, dict[str, Any]]:
     return load_weights(path, card, lambda fields: DnCNN(DnCNNConfig(**fields))), card
 
 
-def network_class(card: Mapping[str, Any]) -> str:
-    """ "EulerNet", which has a certificate, or "DnCNN", which has none.
-
-    Raises:
-        WeightsError: the card names another.
-    """
-    network = card["network"]
-    kind = network.get("class") if isinstance(network, dict) else network
-    if kind not in ("EulerNet", "DnCNN"):
-        raise WeightsError(
-            f"the card of {card['name']} asks for network {kind!r}, known: EulerNet, DnCNN"
-        )
-    return str(kind)
-
-
-def load_weights(
-    path: Path, card: Mapping[str, Any], make: Callable[[dict[str, Any]], Network]
-) -> Network:
-    """The network of a card with its weights, for use: in evaluation mode, without gradients.
-
-    Args:
-        path: of the card; the weights lie beside it.
-        card: its content.
-        make: the network that the card's "network" describes.
-
-    Raises:
-        WeightsError: the weights are missing or damaged, or do not fit the card.
-    """
-    weights = path.with_suffix(".safetensors")
-    try:
-        data = weights.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"weights {weights} cannot be read: {error.strerror}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != card["sha256"]:
-        raise WeightsError(
-            f"weights {weights} are damaged or not those of the card: SHA-256 {found[:12]}…, "
-            f"expected {card['sha256'][:12]}…; fetch them again"
-        )
-    fields = {key: value for key, value in card["network"].items() if key != "class"}
-    try:
-        network = make(fields)
-        network.load_state_dict(load_safetensors(data))
-    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise WeightsError(f"weights {weights} do not fit their card: {line}") from error
-    return network.eval().requires_grad_(False)
-
-
 def load_denoiser(
     name: str = "euler_grey", *, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Denoiser:
@@ -311,31 +168,41 @@ def load_denoiser(
     `pnp-train check` recomputes it.
     """
     network: EulerNet | DnCNN
-    if network_class(read_card(find_card(name))) == "DnCNN":
-        network, card = load_uncertified(name)
-        guarantee = guarantees.none(NO_GUARANTEE)
-    else:
+    if network_class(read_card(find_card(name))) == "EulerNet":
         network, card = load_network(name)
-        guarantee = _certified(name, card)
+        _check_exported(name, card)
+    else:
+        network, card = load_uncertified(name)
     low, high = card["sigma_range_255"]
     return Denoiser(
         network.to(device=device, dtype=dtype),
         card["name"],
-        guarantee,
+        card_guarantee(card),
         channels=network.config.channels,
         sigma_range=(low / 255, high / 255),
         card=card,
     ).eval()
 
 
-def _certified(name: str, card: Mapping[str, Any]) -> guarantees.Guarantee:
-    """The guarantee of the card, which must be the one that the weights were exported with."""
+def card_guarantee(card: Mapping[str, Any]) -> Guarantee:
+    """What the card of a denoiser says is proven; none where its network has no theorem.
+
+    Args:
+        card: as `read_card` gives it.
+    """
+    if network_class(card) != "EulerNet":
+        return guarantees.none(NO_GUARANTEE)
     proven = card["certificate"]
+    return guarantees.averaged(proven["averagedness"], proven["source"])
+
+
+def _check_exported(name: str, card: Mapping[str, Any]) -> None:
+    """The card must state the constant that the weights were exported with."""
+    stated = card["certificate"]["averagedness"]
     with safe_open(find_card(name).with_suffix(".safetensors"), "pt") as file:
         exported = (file.metadata() or {}).get("averagedness")
-    if exported != repr(proven["averagedness"]):
+    if exported != repr(stated):
         raise WeightsError(
-            f"the card of {card['name']} certifies α = {proven['averagedness']}, its weights were "
-            f"exported with α = {exported}; fetch the card again, or see pnp-train check"
+            f"the card of {card['name']} certifies α = {stated}, its weights were exported with "
+            f"α = {exported}; fetch the card again, or see pnp-train check"
         )
-    return guarantees.averaged(proven["averagedness"], proven["source"])

@@ -18,7 +18,7 @@ from pnp_recon.errors import InputError, WeightsError
 from pnp_recon.learned import LearnedReconstruction, count_parameters
 from pnp_recon.learned_domain import TrainedOn
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
-from pnp_recon.weights import (
+from pnp_recon.weights_files import (
     COMMON_FIELDS,
     find_card,
     load_weights,

@@ -16,7 +16,7 @@ from pnp_recon.cli.bench import main
 
 SIDE = 48
 
-# A user's own file: a class of three lines, a function, and one whose every step doubles.
+# A user's own file: a class of three lines, and functions of every temper.
 MINE = """
 import time
 from pnp_recon.benchmark import Method
@@ -36,6 +36,9 @@ def stumbles(x, sigma):
     if x.shape[-1] == 48 and float(x.mean()) > 0.6:
         raise RuntimeError("out of luck")
     return x
+
+def interrupted(x, sigma):
+    raise KeyboardInterrupt
 """
 
 
@@ -71,6 +74,11 @@ def bench(*arguments: Any) -> int:
     return main([*words[:1], *usual, *words[1:]])
 
 
+def start(data: Path, out: Path, *more: Any) -> int:
+    """`pnp-bench run denoise` on a folder of pictures."""
+    return bench("run", "denoise", "--data", data, "-o", out, "--quiet", *more)
+
+
 def table(folder: Path) -> list[dict[str, str]]:
     """Rows of results.csv without what two equal runs may differ in."""
     with (folder / "results.csv").open(newline="") as file:
@@ -78,6 +86,10 @@ def table(folder: Path) -> list[dict[str, str]]:
             {name: value for name, value in row.items() if name not in VARYING}
             for row in csv.DictReader(file)
         ]
+
+
+def column(folder: Path, name: str) -> list[str]:
+    return [row[name] for row in table(folder)]
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:

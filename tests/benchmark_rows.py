@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,37 @@ def results(
         found._rows[made.key] = made
     found.sort()
     return Results.open(folder)
+
+
+def stability(folder: Path) -> Results:
+    """A run of the suite of that name: settling, running away, and a false certificate."""
+    names = ("repeat", "attack", "pnp-pgd")
+    of = plan(suite="stability", methods=("euler", "dncnn", "liar"),
+              problems=tuple(Problem(name, 25.0) for name in names))  # fmt: skip
+
+    def fields(cell: Cell) -> dict[str, Any]:
+        good = cell.method != "dncnn"
+        base: dict[str, Any] = {"psnr": None, "ssim": None, "psnr_clean_peak": None,
+                                **(CERTIFIED if good else UNPROVEN)}  # fmt: skip
+        if cell.problem.name == "attack":
+            attained = {"euler": 0.934, "dncnn": 1.7, "liar": 1.2}[cell.method]
+            status = "done" if cell.method == "euler" else "expansive"
+            verdict = {"certificate": "contradicted"} if cell.method == "liar" else {}
+            return {**base, "attained_lipschitz": attained, "status": status, **verdict}
+        if good:
+            status = "done" if cell.problem.name == "repeat" else "converged"
+            return {**base, "status": status, "iterations": 80, "residual": 1e-7}
+        status = "diverged" if cell.problem.name == "repeat" else "expansive"
+        return {**base, "status": status, "iterations": 212 + cell.index}
+
+    found = results(folder, of, fields)
+    for cell in of.cells():
+        bad, many = cell.method == "dncnn", range(1, 60)
+        found.save_curve(cell, {
+            "application": [float(k) for k in many],
+            "residual": [math.nan if bad and k > 50 else (2.0**k if bad else 1 / k) for k in many],
+        })  # fmt: skip
+    return found
 
 
 def png(size: int = 48, value: int = 128) -> bytes:

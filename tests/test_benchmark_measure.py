@@ -59,6 +59,13 @@ def test_conditions_name_versions() -> None:
     assert "pnp-recon" in found["versions"]
 
 
+def test_the_manifest_names_the_device_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measure.about("cpu")["environment"]["device"] == "cpu"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    found = measure.about("cuda")["environment"]
+    assert (found["device"], found["device_name"]) == ("cuda", "a GPU")
+
+
 # ---- LPIPS --------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pnp_recon import bsds500, datasets
-from pnp_recon.benchmark.pictures import read, read_slice_values, select
+from pnp_recon.benchmark.pictures import read, read_slice_values, select, tuning_split
 from pnp_recon.errors import InputError
 from pnp_recon.files import shipped
 
@@ -72,6 +72,17 @@ def test_val_and_bsd68_do_not_meet(layouts):
     tuned = {name for name, _ in select(layouts[0], "val", None, "denoise")[1]}
     shown = {name for name, _ in select(layouts[0], "bsd68", None, "denoise")[1]}
     assert len(tuned | shown) == 100
+
+
+def test_tuning_has_pictures_of_its_own(layouts, archive, tmp_path):
+    assert tuning_split(layouts[0], "denoise") == "val"
+    assert tuning_split(shipped("samples"), "denoise") is None
+    for data in (archive, archive.parent):
+        assert tuning_split(data, "ct") == "train"
+    picture(tmp_path / "slices" / "a.png")
+    assert tuning_split(tmp_path / "slices", "ct") is None  # a folder of slices names no splits
+    np.savez(tmp_path / "plain.npz", img=np.full((2, 3, 4), 1000, np.uint16))
+    assert tuning_split(tmp_path / "plain.npz", "ct") is None
 
 
 def test_index_is_that_of_the_whole_split(layouts):
@@ -198,9 +209,13 @@ def test_archive_without_splits_and_of_something_else(tmp_path):
     np.savez(tmp_path / "a.npz", img=np.full((2, 3, 4), 1000, np.uint16))
     assert select(tmp_path, None, None, "ct") == ("all", (("all[0]", 0), ("all[1]", 1)))
     assert read_slice_values(tmp_path, "all", "all[1]").unique().tolist() == [-24.0]
+    (tmp_path / "d").mkdir()
     np.savez(tmp_path / "b.npz", sinogram=np.zeros((2, 3)))
     with pytest.raises(InputError, match="holds sinogram; expected an archive of slices"):
         select(tmp_path / "b.npz", None, None, "ct")
+    np.savez(tmp_path / "d" / "d.npz", img=np.ones((2, 3, 4), np.uint16), split=np.array(["val"]))
+    with pytest.raises(InputError, match="holds 2 slices and 1 splits; expected one for each"):
+        select(tmp_path / "d", None, None, "ct")
     with pytest.raises(InputError, match=r"2 archives of slices \(a\.npz, b\.npz"):
         select(tmp_path, None, None, "ct")
     with pytest.raises(InputError, match="does not exist"):

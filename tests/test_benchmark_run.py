@@ -1,22 +1,22 @@
-"""`pnp-bench run`: the table, resuming, executors, users' denoisers, failures, refusals."""
+"""`pnp-bench run`: the table, and denoisers of users."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from benchmark_helpers import bench, error, folder_of_pictures, own_file, picture, table
-from pnp_recon.benchmark import runner
+from benchmark_helpers import (
+    bench,
+    column,
+    error,
+    folder_of_pictures,
+    own_file,
+    picture,
+    start,
+    table,
+)
 from pnp_recon.benchmark.rows import COLUMNS
 from pnp_recon.benchmark.store import Results
 
@@ -34,14 +34,6 @@ GOLDEN = {
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return folder_of_pictures(tmp_path / "pictures")
-
-
-def column(folder: Path, name: str) -> list[str]:
-    return [row[name] for row in table(folder)]
-
-
-def start(data: Path, out: Path, *more: object) -> int:
-    return bench("run", "denoise", "--data", data, "-o", out, "--quiet", *more)
 
 
 # ---- the table ----------------------------------------------------------------------------
@@ -119,161 +111,19 @@ def test_crops_are_kept_of_the_pictures_named(
     assert "'z', which is not run; pictures: a.png, b.png, c.png" in error(capsys)
 
 
-# ---- killed, resumed ----------------------------------------------------------------------
+def test_a_name_wins_over_a_number_of_pictures(data: Path, tmp_path: Path) -> None:
+    (data / "b.png").rename(data / "2.png")
+    (data / "c.png").rename(data / "101085.png")
 
+    def kept(words: str) -> set[str]:
+        out = tmp_path / words
+        options = ["--methods", "wavelet", "--noise", "5", "--keep", words]
+        assert start(data, out, *options) == 0
+        return set(Results.open(out).plan.kept)
 
-def test_a_killed_run_is_resumed_to_the_same_table(data: Path, tmp_path: Path) -> None:
-    mine = own_file(tmp_path)
-    options = ["--methods", f"{mine}:slowly,wavelet", "--noise", "5,15,25"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(data, whole, *options) == 0
-    command = [sys.executable, "-m", "pnp_recon.cli.bench", "run", "denoise", "--data", str(data)]
-    command += ["-o", str(killed), "--threads", "1", "--quiet", *options]
-    root = Path(__file__).resolve().parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path)
-    csv = killed / "results.csv"
-    deadline = time.monotonic() + 60
-    while not (csv.exists() and csv.read_text().count("\n") >= 4):
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = len(Results.open(killed).rows)
-    assert 3 <= done < len(table(whole))
-    assert bench("run", "--resume", "-o", killed, "--quiet") == 0
-    assert table(killed) == table(whole)
-
-
-def test_a_line_that_was_cut_off_is_run_again(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "wavelet") == 0
-    before = table(out)
-    csv = out / "results.csv"
-    csv.write_bytes(csv.read_bytes()[:-40])
-    assert len(Results.open(out).todo()) == 1
-    assert start(data, out, "--methods", "wavelet", "--resume") == 0
-    assert table(out) == before
-
-
-def test_resume_refuses_another_plan(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0
-    assert start(data, out, "--methods", "wavelet", "--noise", "15", "--resume") == 2
-    assert "has other problems" in error(capsys)
-    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 2
-    assert "--resume" in error(capsys)
-
-
-def test_resume_refuses_half_a_plan(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0
-    assert bench("run", "--resume", "-o", out, "--noise", "15", "--quick", "--quiet") == 2
-    assert "takes --noise, --quick from the run" in error(capsys)
-
-
-def test_the_data_may_have_moved(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0
-    before = table(out)
-    csv = out / "results.csv"
-    csv.write_text("".join(csv.read_text().splitlines(keepends=True)[:2]))
-    moved = data.rename(tmp_path / "elsewhere")
-    assert bench("run", "--resume", "-o", out, "--data", moved, "--quiet") == 0
-    assert table(out) == before
-
-
-def test_resume_refuses_a_model_that_changed(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "euler_grey", "--noise", "5", "--images", "1") == 0
-    path = out / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["methods"]["euler_grey"]["sha256"] = "0" * 64
-    path.write_text(json.dumps(manifest))
-    assert bench("run", "--resume", "-o", out, "--quiet") == 2
-    assert "weights of euler_grey" in error(capsys)
-
-
-def test_a_full_disk_is_said_and_what_was_written_stays(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, whole = tmp_path / "out", tmp_path / "whole"
-    assert start(data, whole, "--methods", "wavelet") == 0
-    real, calls = os.write, []
-
-    def write(descriptor: int, block: bytes) -> int:
-        calls.append(block)
-        if len(calls) == 4:
-            real(descriptor, block[:20])  # the last blocks of the disk
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(descriptor, block)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("pnp_recon.benchmark.store.os.write", write)
-        assert start(data, out, "--methods", "wavelet") == 2
-    assert "the disk is full" in error(capsys)
-    assert len(Results.open(out).rows) == 3
-    assert bench("run", "--resume", "-o", out, "--quiet") == 0
-    assert table(out) == table(whole)
-
-
-# ---- executors ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def serial(data: Path, tmp_path: Path) -> Path:
-    out = tmp_path / "serial"
-    assert start(data, out, "--methods", METHODS, "--noise", "25") == 0
-    return out
-
-
-METHODS = "tv,wavelet,euler_grey"
-
-
-def test_processes_give_the_table_of_one(data: Path, tmp_path: Path, serial: Path) -> None:
-    out = tmp_path / "processes"
-    assert start(data, out, "--methods", METHODS, "--noise", "25", "--jobs", "2") == 0
-    assert table(out) == table(serial)
-
-
-def test_dask_gives_the_table_of_one(data: Path, tmp_path: Path, serial: Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
-    out = tmp_path / "dask"
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path
-    ) as cluster:
-        address = cluster.scheduler_address
-        assert start(data, out, "--methods", METHODS, "--noise", "25", "--dask", address) == 0
-    assert table(out) == table(serial)
-
-
-def test_executors_that_disagree_would_be_noticed(
-    data: Path, tmp_path: Path, serial: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = runner.run_cell
-    monkeypatch.setattr(
-        runner, "run_cell", lambda plan, cell: real(plan, cell.__class__(
-            cell.suite, cell.problem, cell.picture, cell.index + 1, cell.method)))  # fmt: skip
-    out = tmp_path / "other"
-    assert start(data, out, "--methods", METHODS, "--noise", "25") == 0
-    assert table(out) != table(serial)
-
-
-def test_no_scheduler_at_the_address(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
-    monkeypatch.setattr(runner, "DASK_PATIENCE", 1)
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "wavelet", "--dask", "tcp://127.0.0.1:9") == 2
-    assert "no Dask scheduler answers" in error(capsys)
+    assert kept("101085") == {"101085.png"}
+    assert kept("2") == {"2.png"}
+    assert kept("1") == {"101085.png"}  # no such name: the first one
 
 
 # ---- users' denoisers ---------------------------------------------------------------------
@@ -333,75 +183,3 @@ def test_a_slowly_expansive_denoiser_and_a_false_certificate_are_found(
         assert row.status == "expansive"
         assert row.certificate == "contradicted"
         assert row.attained_lipschitz == pytest.approx(1.02, abs=2e-3)
-
-
-# ---- failures are rows --------------------------------------------------------------------
-
-
-def test_a_corrupt_picture_fails_in_its_cells_only(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (data / "b.png").write_bytes((data / "b.png").read_bytes()[:60])
-    out = tmp_path / "out"
-    assert start(data, out, "--methods", "wavelet", "--noise", "5") == 0
-    assert column(out, "status") == ["done", "failed", "done"]
-    failed = table(out)[1]
-    assert "b.png" in failed["message"]
-    assert failed["psnr"] == ""
-    assert "1 of 3 cells failed" in capsys.readouterr().err
-    # Mended, it is run again on demand only.
-    Image.fromarray(picture(1)).save(data / "b.png")
-    assert bench("run", "--resume", "-o", out, "--quiet") == 0
-    assert column(out, "status") == ["done", "failed", "done"]
-    assert bench("run", "--resume", "--retry-failed", "-o", out, "--quiet") == 0
-    assert column(out, "status") == ["done", "done", "done"]
-
-
-def test_a_method_that_raises_fails_in_its_cells_only(data: Path, tmp_path: Path) -> None:
-    mine, out = own_file(tmp_path), tmp_path / "out"
-    assert start(data, out, "--methods", f"{mine}:stumbles,wavelet", "--noise", "5") == 0
-    rows = Results.open(out).rows
-    failed = [(row.picture, row.method) for row in rows if row.status == "failed"]
-    assert failed == [("c.png", f"{mine}:stumbles")]
-    assert "out of luck" in next(row.message for row in rows if row.status == "failed")
-
-
-# ---- refusals -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--data", "nowhere"], "nowhere does not exist"),
-        (["--data", "empty"], "empty holds no picture"),
-        (["--data", "pictures", "--split", "bsd68"], "is not BSDS500"),
-        (["--data", "pictures", "--methods", "euler_gray"], "did you mean euler_grey"),
-        (["--data", "pictures", "--methods", "euler_colour"], "euler_colour"),
-        (["--data", "pictures", "--noise", "five"], "expected σ·255"),
-        (["--data", "pictures", "--noise", "300"], "expected σ·255 from 0 to 255"),
-        (["--data", "pictures", "--images", "none"], "--images is 'none'"),
-        (["--data", "pictures", "--set", "tol=1"], "no setting 'tol'"),
-        (["--data", "pictures", "--problems", "fog"], "no problem 'fog'"),
-        ([], "needs --data"),
-    ],
-)
-def test_refused_before_anything_runs(
-    options: list[str],
-    words: str,
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path)
-    assert bench("run", "denoise", "-o", "out", "--quiet", *options) == 2
-    assert words in error(capsys)
-    assert not Path("out").exists()
-
-
-def test_unknown_suite_and_missing_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench("run", "denoize", "--data", tmp_path) == 2
-    assert "unknown suite 'denoize'" in error(capsys)
-    assert bench("report", tmp_path / "none") == 2
-    assert "holds no benchmark" in error(capsys)

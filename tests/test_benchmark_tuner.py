@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmark_helpers import bench, error, folder_of_pictures
-from pnp_recon.benchmark import tuned, tuner
+from pnp_recon.benchmark import table, tuned, tuner
 from pnp_recon.benchmark.methods import load_method
+from pnp_recon.benchmark.rows import VARYING
 from pnp_recon.benchmark.store import Results
 
 # A method whose best parameter is known: noise-free pictures come back where shift is 0.25.
@@ -52,17 +53,26 @@ def test_finds_the_best_and_records_every_candidate(
     out = tmp_path / "tuning"
     methods = f"{known}:Shifted,{known}:Fixed"
     assert search(data, out, "--methods", methods, "--noise", "1,5") == 0
-    table = json.loads((out / "tuned.json").read_text())
-    (name,) = table["denoise"]  # nothing to choose for the other
+    best = json.loads((out / "tuned.json").read_text())
+    (name,) = best["denoise"]  # nothing to choose for the other
     assert name == "Shifted"
-    entries = table["denoise"][name]["1"]
+    entries = best["denoise"][name]["1"]
     assert [(item["noise"], item["parameters"]) for item in entries] == [
         (1.0, {"shift": 0.25}),
         (5.0, {"shift": 0.25}),
     ]
-    with (out / "search.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table.read(out / "search.csv")
     assert len(rows) == 2 * 2 * 3  # pictures, levels, candidates
+
+
+def test_every_candidate_is_shown(
+    data: Path, known: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", data, "--methods", f"{known}:Shifted", "--noise", "5"]
+    assert bench("tune", "denoise", *options, "-o", tmp_path / "tuning") == 0
+    shown = " ".join(capsys.readouterr().err.split())  # long paths are folded
+    for shift in ("0", "0.25", "0.5"):
+        assert f":Shifted, noise 5: shift {shift}: " in shown
 
 
 def test_a_run_takes_what_was_found_and_keeps_it(data: Path, known: Path, tmp_path: Path) -> None:
@@ -95,6 +105,12 @@ def test_a_search_goes_on_where_it_was(
     assert search(data, out, "--methods", method, "--noise", "5") == 0
     assert len(ran) == 1
 
+    def apart_from_time(text: str) -> list[dict[str, str]]:
+        rows = list(csv.DictReader(text.splitlines()))
+        return [{k: v for k, v in row.items() if k not in VARYING} for row in rows]
+
+    assert apart_from_time((out / "search.csv").read_text()) == apart_from_time(before)
+
 
 def test_a_candidate_that_fails_is_none(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "fails.py"
@@ -114,6 +130,20 @@ def test_a_candidate_that_fails_is_none(data: Path, tmp_path: Path) -> None:
     assert entry["parameters"] == {"a": 2.0}
 
 
+def test_slices_without_splits_are_tuned_on(data: Path, tmp_path: Path) -> None:
+    """A folder of slices has no split "train"; all of it is taken."""
+    pytest.importorskip("astra", reason="the extra [ct] is not installed")
+    out = tmp_path / "tuning"
+    code = bench(
+        "tune", "ct", "--data", data, "-o", out, "--methods", "wavelet", "--images", "1",
+        "--quiet", "--set", "variational_max_iter=3",
+    )  # fmt: skip
+    assert code == 0
+    rows = table.read(out / "search.csv")
+    assert {row.split for row in rows} == {"all"}
+    assert len(rows) == len(tuner.WEIGHTS)
+
+
 def test_added_to_a_table_and_only_where_it_was_searched(
     data: Path, known: Path, tmp_path: Path
 ) -> None:
@@ -123,9 +153,9 @@ def test_added_to_a_table_and_only_where_it_was_searched(
     method = f"{known}:Shifted"
     code = search(data, tmp_path / "a", "--methods", method, "--noise", "5", "--into", into)
     assert code == 0
-    table = json.loads(into.read_text())["denoise"]
-    assert table["tv"] == held["denoise"]["tv"]
-    assert set(table) == {"tv", "Shifted"}
+    found = json.loads(into.read_text())["denoise"]
+    assert found["tv"] == held["denoise"]["tv"]
+    assert set(found) == {"tv", "Shifted"}
 
 
 def test_merging_replaces_a_level_and_keeps_the_others() -> None:

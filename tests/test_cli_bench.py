@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmark_helpers import bench, error, folder_of_pictures, own_file, table
+from benchmark_rows import plan
 from cli_helpers import light_help
 from pnp_recon.benchmark.methods import known_methods
 from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.suites import SUITES
+from pnp_recon.benchmark.suites.problems import Tomography
 from pnp_recon.weights import shipped_models
 
 
@@ -104,21 +108,27 @@ def test_reconstruction_suites(
         assert (row.certificate == "certified") == (row.method in certified)
         if row.method in certified:
             assert row.psnr > (row.psnr_input or 99)
-    plan = Results.open(out).plan
-    curve = Results.open(out).curve(next(iter(plan.cells())))
+    results = Results.open(out)
+    curve = results.curve(next(results.plan.cells()))
     assert curve is not None
     assert len(curve["iteration"]) == len(curve["residual"]) > 1
 
 
-def test_ct_suite(tmp_path: Path) -> None:
-    pytest.importorskip("astra", reason="the extra [ct] is not installed")
+@pytest.fixture
+def slices(tmp_path: Path) -> Path:
+    """An archive of two bodies with a bone, 64², in HU + 1024."""
     y, x = np.mgrid[:64, :64] - 31.5
     values = np.where(x**2 + 1.4 * y**2 < 700, 1024 + 40, 0) + np.where(x**2 + y**2 < 90, 300, 0)
-    archive = tmp_path / "slices.npz"
-    np.savez(archive, img=np.stack([values, values.T]).astype(np.uint16), split=["val", "val"])
+    path = tmp_path / "slices.npz"
+    np.savez(path, img=np.stack([values, values.T]).astype(np.uint16), split=["val", "val"])
+    return path
+
+
+def test_ct_suite(slices: Path, tmp_path: Path) -> None:
+    pytest.importorskip("astra", reason="the extra [ct] is not installed")
     out = tmp_path / "out"
     code = bench(
-        "run", "ct", "--data", archive, "-o", out, "--methods", "tv,euler_grey", "--images", "1",
+        "run", "ct", "--data", slices, "-o", out, "--methods", "tv,euler_grey", "--images", "1",
         "--quiet",
     )  # fmt: skip
     assert code == 0
@@ -126,6 +136,18 @@ def test_ct_suite(tmp_path: Path) -> None:
         assert (row.status, row.certificate) == ("converged", "certified")
         assert row.psnr is not None
         assert row.psnr > (row.psnr_input or 99) + 1
+
+
+def test_ct_suite_scans_the_crop(slices: Path) -> None:
+    pytest.importorskip("astra", reason="the extra [ct] is not installed")
+    whole = plan(suite="ct", data=str(slices), split="val", pictures=(("val[0]", 0),),
+                 methods=("tv",), problems=SUITES["ct"].problems())  # fmt: skip
+    (cell,) = whole.cells()
+    suite = Tomography()
+    setting, cropped = suite.setting(whole, cell), suite.setting(replace(whole, crop=32), cell)
+    assert setting.x.shape == (1, 1, 64, 64)
+    assert torch.equal(cropped.x, setting.x[..., 16:48, 16:48])
+    assert cropped.start.shape == cropped.A.A_adjoint(cropped.y).shape == (1, 1, 32, 32)
 
 
 def test_stability_of_shipped_denoisers(data: Path, tmp_path: Path) -> None:
@@ -157,8 +179,8 @@ def test_quick_takes_few_small_pictures(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = bench("run", "denoise", "--data", data, "-o", out, "--quick", "--quiet", "--noise", "25")
     assert code == 0
-    plan = Results.open(out).plan
-    assert plan.crop == 160
-    assert "bm3d" not in plan.methods
-    assert {"euler_grey", "tv", "median"} <= set(plan.methods)
-    assert len(table(out)) == len(plan)
+    made = Results.open(out).plan
+    assert made.crop == 160
+    assert "bm3d" not in made.methods
+    assert {"euler_grey", "tv", "median"} <= set(made.methods)
+    assert len(table(out)) == len(made)

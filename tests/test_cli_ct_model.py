@@ -244,10 +244,10 @@ def test_deblurring_and_inpainting(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_the_list_shows_what_a_model_is_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pnp_recon import weights
+    from pnp_recon import weights_files
 
     export_ct(tmp_path)
-    monkeypatch.setattr(weights, "shipped", lambda _: tmp_path)
+    monkeypatch.setattr(weights_files, "shipped", lambda _: tmp_path)
     assert listing.main(["list", "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)["models"]
     assert entry["name"] == "tiny_ct"

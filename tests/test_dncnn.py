@@ -31,7 +31,7 @@ def card(tmp_path: Path) -> Path:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return export_uncertified(network, tmp_path, "tiny", LEVELS, "it is a test", {})
+    return export_uncertified(network, tmp_path, "tiny", LEVELS, {})
 
 
 def edit(card: Path, **fields: object) -> None:

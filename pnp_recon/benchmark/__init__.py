@@ -1,7 +1,8 @@
 """The benchmark of denoisers: denoising, reconstruction and stability, side by side.
 
-`cells` says what is measured, `methods` by whom, `suites` how, `runner` does it, `store` keeps it,
-`summary` and what stands on it show it. `Method` is what a denoiser of your own derives from:
+`cells` says what is measured, `methods` by whom, `suites` how; `planning` makes a plan of what was
+asked for (`choice`), `runner` carries it out, `store` keeps the results, `report` and `compare`
+show them. `Method` is what a denoiser of your own derives from:
 
     from pnp_recon.benchmark import Method
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import statistics
 import subprocess
@@ -16,9 +15,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from pnp_recon import metrics
+from pnp_recon import __version__, metrics
+from pnp_recon.report.document import environment, version
 
 Value = TypeVar("Value")
+
+# Whose versions every row names, where they are installed.
+LIBRARIES = ("torch", "numpy", "scikit-image", "deepinv", "bm3d")
 
 PROCESS = Path("/proc/self")
 
@@ -38,8 +41,7 @@ def timed(
     for _ in range(repeats - 1):
         result, more = _once(function, device)
         seconds.append(more)
-    grown = memory.megabytes
-    return result, statistics.median(seconds), None if math.isnan(grown) else grown
+    return result, statistics.median(seconds), memory.megabytes
 
 
 def _once(function: Callable[[], Value], device: str) -> tuple[Value, float]:
@@ -55,26 +57,29 @@ class PeakMemory:
 
     On Linux the kernel's own high-water mark is set back first (`/proc/self/clear_refs`), and what
     earlier cells freed is given back to the system, so that they do not count.
+
+    Attributes:
+        megabytes: 10⁶ bytes, after the block; None where the system does not tell.
     """
 
     def __init__(self, device: str) -> None:
         self.cuda = device.startswith("cuda")
-        self.megabytes = float("nan")
+        self.megabytes: float | None = None
 
     def __enter__(self) -> PeakMemory:
+        self._before: int | None
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
-            self._before = float(torch.cuda.memory_allocated())
+            self._before = torch.cuda.memory_allocated()
         else:
             _give_back()
-            self._before = _resident("VmRSS") if _reset_peak() else float("nan")
+            self._before = _resident("VmRSS") if _reset_peak() else None
         return self
 
     def __exit__(self, *error: object) -> None:
-        peak = float(torch.cuda.max_memory_allocated()) if self.cuda else _resident("VmHWM")
-        self.megabytes = max(0.0, peak - self._before) / 1e6 if peak == peak else peak
-        if self._before != self._before:
-            self.megabytes = float("nan")
+        peak = torch.cuda.max_memory_allocated() if self.cuda else _resident("VmHWM")
+        if peak is not None and self._before is not None:
+            self.megabytes = max(0, peak - self._before) / 1e6
 
 
 def _give_back() -> None:
@@ -92,14 +97,14 @@ def _reset_peak() -> bool:
     return True
 
 
-def _resident(field: str) -> float:
-    """Bytes of a field of /proc/self/status, NaN where there is none."""
+def _resident(field: str) -> int | None:
+    """Bytes of a field of /proc/self/status."""
     try:
         lines = (PROCESS / "status").read_text().splitlines()
     except OSError:
-        return float("nan")
+        return None
     found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
-    return 1024.0 * int(found[0]) if found else float("nan")
+    return 1024 * int(found[0]) if found else None
 
 
 def scores(image: Tensor, truth: Tensor, start: Tensor | None) -> dict[str, float | None]:
@@ -127,17 +132,9 @@ def _number(value: Tensor, digits: int) -> float | None:
 @cache
 def conditions() -> dict[str, Any]:
     """Versions and git revision, the same for every row of a process."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from pnp_recon import __version__
-
-    found = [f"pnp-recon {__version__}"]
-    for name in ("torch", "numpy", "scikit-image", "deepinv", "bm3d"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return {"versions": ", ".join(found), "revision": revision()}
+    found = {"pnp-recon": __version__, **{name: version(name) for name in LIBRARIES}}
+    versions = ", ".join(f"{name} {known}" for name, known in found.items() if known)
+    return {"versions": versions, "revision": revision()}
 
 
 def revision() -> str:
@@ -167,8 +164,6 @@ def device_name(device: str) -> str:
     return device
 
 
-def about() -> dict[str, Any]:
-    """What the manifest says about the machine."""
-    from pnp_recon.report.document import environment
-
-    return {"environment": environment(torch.device("cpu"), torch.float32), **conditions()}
+def about(device: str) -> dict[str, Any]:
+    """What the manifest says about the machine that a plan is made on."""
+    return {"environment": environment(torch.device(device), torch.float32), **conditions()}

@@ -18,9 +18,10 @@ from torch import Tensor
 from pnp_recon import bsds500, datasets
 from pnp_recon.errors import InputError
 from pnp_recon.inputs import SUFFIXES, expand_inputs
-from pnp_recon.scans.arrays import open_arrays
-from pnp_recon.scans.slices import read_slice
+from pnp_recon.scans.slices import archive_splits, read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, Window
+from pnp_recon.training_data import held_out
+from pnp_recon.training_validation import centre_crop
 
 Pictures = tuple[tuple[str, int], ...]
 
@@ -61,8 +62,26 @@ def select(data: Path, split: str | None, images: int | None, suite: str) -> tup
     count = len(names)
     chosen: Sequence[int] = range(count)
     if images is not None and images < count:
-        chosen = [(2 * i + 1) * count // (2 * images) for i in range(images)]
+        chosen = held_out(count, images)
     return found, tuple((names[index], index) for index in chosen)
+
+
+def tuning_split(data: Path, suite: str) -> str | None:
+    """The split that parameters are searched on, of which no table is made.
+
+    "val" of BSDS500, "train" of an archive that names splits; None, which is everything, of data
+    that have none.
+
+    Args:
+        data, suite: as for `select`.
+
+    Raises:
+        InputError: the archive is damaged.
+    """
+    if suite != "ct":
+        return "val" if datasets.is_bsds500(data) else None
+    archive = _archive(data)
+    return "train" if archive is not None and any(archive_splits(archive)) else None
 
 
 def read(
@@ -84,11 +103,7 @@ def read(
             f"{channels} channels, crop {crop}; expected 1 or 3 channels and a crop of 1 or more"
         )
     pixels = datasets.load_float(_path(data, split, name), grey=channels == 1)
-    if crop is None:
-        return pixels
-    height, width = pixels.shape[-2:]
-    top, left = max(height - crop, 0) // 2, max(width - crop, 0) // 2
-    return pixels[..., top : top + crop, left : left + crop].contiguous()
+    return pixels if crop is None else centre_crop(pixels, crop).contiguous()
 
 
 def read_slice_values(data: Path, split: str, name: str) -> Float[Tensor, "1 1 H W"]:
@@ -131,16 +146,7 @@ def _slices(data: Path, split: str | None) -> tuple[str, list[str]]:
     archive = _archive(data)
     if archive is None:
         return _whole(data, split, _SLICES)
-    with open_arrays(archive) as entries:
-        if "img" not in entries or len(entries["img"].shape) != 3:
-            raise InputError(
-                f"holds {', '.join(entries) or 'nothing'}; expected an archive of slices, img "
-                "(slices, rows, columns) in HU + 1024"
-            )
-        count = entries["img"].shape[0]
-        known = [_ALL] * count
-        if "split" in entries:
-            known = [str(name) for name in entries["split"].load()]
+    known = [name or _ALL for name in archive_splits(archive)]
     split = split or ("val" if "val" in known else known[0])
     count = known.count(split)
     if count == 0:

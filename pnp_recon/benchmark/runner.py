@@ -42,6 +42,7 @@ def run(
         InputError: the cluster cannot be reached, or a process died.
         OutputError: a row cannot be written, for example because the disk is full.
     """
+    results.sort()  # a line that a kill cut off would run into the next one
     todo = results.todo()
     if dask is not None:
         outcomes = _on_dask(results.plan, todo, dask)

@@ -1,21 +1,18 @@
 """Results on disk: `manifest.json` and `results.csv` in a folder, safe against a kill at any time.
 
-The manifest is written whole, before the first cell. Rows are appended one line at a time in a
-single write; a line that a kill cut off is dropped when the folder is opened again. A finished run
-is sorted into the order of its plan, so that the table does not depend on who was done first.
+The manifest is written whole, before the first cell; rows are appended one line at a time. A
+finished run is sorted into the order of its plan, so that the table does not depend on who was done
+first. Opening a run writes nothing.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.benchmark import rows
+from pnp_recon.benchmark import table
 from pnp_recon.benchmark.cells import Cell, Key, Plan
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.errors import InputError, OutputError
@@ -54,7 +51,7 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot create {folder}: {write_reason(error)}") from error
-        atomic_write(results.table, rows.header())
+        table.write(results.table, ())
         content = {"manifest_version": MANIFEST_VERSION, "plan": plan.to_dict(), **about}
         atomic_write(
             manifest_file(folder), json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -82,7 +79,8 @@ class Results:
         if version != MANIFEST_VERSION:
             raise InputError(f"{path} has version {version}, expected {MANIFEST_VERSION}")
         results = cls(folder, Plan.from_dict(plan), content)
-        results._read()
+        known = {cell.key for cell in results.plan.cells()}
+        results._rows = {row.key: row for row in table.read(results.table) if row.key in known}
         return results
 
     @property
@@ -99,23 +97,12 @@ class Results:
         return [cell for cell in self.plan.cells() if cell.key not in self._rows]
 
     def add(self, row: Row) -> None:
-        """Appends a row: one write of one whole line, flushed to the disk.
+        """Appends a row and flushes it to the disk.
 
         Raises:
             OutputError: the disk is full, or the file cannot be written.
         """
-        line = rows.to_line(row).encode()
-        try:
-            descriptor = os.open(self.table, os.O_WRONLY | os.O_APPEND)
-            try:
-                written = os.write(descriptor, line)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.table}: {write_reason(error)}") from error
-        if written < len(line):
-            raise OutputError(f"cannot write {self.table}: the disk is full; free some space")
+        table.append(self.table, row)
         self._rows[row.key] = row
 
     def drop(self, keys: Iterable[Key]) -> None:
@@ -125,8 +112,8 @@ class Results:
         self.sort()
 
     def sort(self) -> None:
-        """Rewrites the table in the order of the plan, whole or not at all."""
-        atomic_write(self.table, rows.header() + "".join(map(rows.to_line, self.rows)))
+        """Rewrites the table in the order of the plan, without what a kill cut off."""
+        table.write(self.table, self.rows)
 
     def save_curve(self, cell: Cell, curve: Mapping[str, list[float]]) -> None:
         """Keeps the course of an iteration: equally long lists by name, for the report."""
@@ -149,20 +136,6 @@ class Results:
         except OSError as error:
             raise OutputError(f"cannot write {self.folder}: {write_reason(error)}") from error
         return self.folder / folder / name
-
-    def _read(self) -> None:
-        try:
-            text = self.table.read_bytes().decode("utf-8", errors="replace")
-        except OSError as error:
-            raise InputError(f"{self.table} cannot be read: {error.strerror}") from error
-        whole = text[: text.rfind("\n") + 1]
-        known = {cell.key for cell in self.plan.cells()}
-        for found in csv.DictReader(io.StringIO(whole)):
-            row = rows.from_fields(found)
-            if row.key in known:
-                self._rows[row.key] = row
-        if whole != text:  # cut off in the middle of a line: that cell is run again
-            self.sort()
 
 
 def manifest_file(folder: Path) -> Path:

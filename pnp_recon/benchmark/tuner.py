@@ -6,15 +6,14 @@ Every candidate is run as the benchmark would run it; all of them go to `search.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.benchmark import rows, tuned
-from pnp_recon.benchmark.cells import Cell, Plan, Problem
+from pnp_recon.benchmark import table, tuned
+from pnp_recon.benchmark.cells import Cell, Key, Plan
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
@@ -29,7 +28,7 @@ WEIGHTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
 LEVELS = (3.5, 7.0, 10.0, 14.0)
 COUPLINGS = (0.35, 1.0, 2.8)
 
-Report = Callable[[str, Problem, Mapping[str, float], float], None]
+Report = Callable[[str, float, Mapping[str, float], float], None]
 
 
 def candidates(suite: str, method: Method, channels: int) -> list[dict[str, float]]:
@@ -54,7 +53,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
 
     Args:
         results: of a plan on pictures that may be tuned on; its folder keeps the record.
-        report: called with method, problem, parameters and mean PSNR of each candidate.
+        report: called with method, noise, parameters and mean PSNR of each candidate.
 
     Returns:
         {suite: {method: {channels: [{"noise", "parameters", "psnr", "pictures"}]}}}.
@@ -77,7 +76,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
                 score = sum(values) / len(values)
                 scores.append((score, point))
                 if report is not None:
-                    report(name, Problem("", noise), point, score)
+                    report(name, noise, point, score)
             if not scores:
                 continue
             psnr, point = max(scores, key=lambda pair: pair[0])
@@ -126,27 +125,17 @@ class _Record:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows: dict[tuple[Any, ...], Row] = {}
-        if path.exists():
-            text = path.read_text(encoding="utf-8")
-            whole = text[: text.rfind("\n") + 1]
-            if whole != text:
-                path.write_text(whole, encoding="utf-8")
-            for fields in csv.DictReader(whole.splitlines()):
-                row = rows.from_fields(fields)
-                self._rows[self._key(row.key, row.parameters)] = row
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(rows.header(), encoding="utf-8")
+        held = table.read(path) if path.exists() else []
+        self._rows = {self._key(row.key, row.parameters): row for row in held}
+        table.write(path, held)  # without a line that a kill cut off
 
     @staticmethod
-    def _key(key: tuple[Any, ...], point: Mapping[str, float]) -> tuple[Any, ...]:
-        return (*key, json.dumps(dict(point), sort_keys=True))
+    def _key(key: Key, point: Mapping[str, float]) -> tuple[Key, str]:
+        return key, json.dumps(dict(point), sort_keys=True)
 
     def find(self, cell: Cell, point: Mapping[str, float]) -> Row | None:
         return self._rows.get(self._key(cell.key, point))
 
     def add(self, row: Row) -> None:
+        table.append(self.path, row)
         self._rows[self._key(row.key, row.parameters)] = row
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(rows.to_line(row))

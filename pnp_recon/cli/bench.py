@@ -12,13 +12,8 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.bench_options import (
-    Choice,
-    comma_list,
-    noise_levels,
-    number_of,
-    settings_of,
-)
+from pnp_recon.benchmark.choice import Choice
+from pnp_recon.cli.bench_options import comma_list, noise_levels, number_of, settings_of
 from pnp_recon.cli.common import run_app
 from pnp_recon.cli.options import Device
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pnp_recon.benchmark.cells import Cell, Problem
+from pnp_recon.benchmark.cells import Cell
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.suites import Outcome
+from pnp_recon.benchmark.tuner import Report
 
 # Without a terminal, a line after so many cells.
 LINE_EVERY = 100
 
 
 class CellDisplay:
-    """A bar over the cells of a run on stderr; without a terminal, a line now and then."""
+    """A bar over the cells of a run on stderr; without a terminal, a line now and then.
+
+    Attributes:
+        bar: to be entered while the cells run.
+    """
 
     def __init__(self, total: int, done: int, quiet: bool) -> None:
         self.console = Console(stderr=True, quiet=quiet)
@@ -36,18 +39,6 @@ class CellDisplay:
         )
         self.task = self.bar.add_task("cells", total=total, completed=done, last="")
 
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.bar.stop()
-
     def report(self, cell: Cell, outcome: Outcome) -> None:
         """Called after each row."""
         row = outcome.row
@@ -63,22 +54,12 @@ class CellDisplay:
             self.console.print(f"{self.done} of {self.total} cells, {self.failed} failed")
 
 
-class SearchDisplay:
-    """One line for each candidate of a search."""
+def search_display(quiet: bool) -> Report:
+    """Prints a line for each candidate of a search."""
+    console = Console(stderr=True, quiet=quiet)
 
-    def __init__(self, quiet: bool) -> None:
-        self.console = Console(stderr=True, quiet=quiet)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def report(
-        self, method: str, problem: Problem, point: Mapping[str, float], psnr: float
-    ) -> None:
+    def report(method: str, noise: float, point: Mapping[str, float], psnr: float) -> None:
         words = ", ".join(f"{name} {value:g}" for name, value in point.items())
-        self.console.print(
-            f"{method}, noise {problem.noise:g}: {words}: {psnr:.2f} dB", highlight=False
-        )
+        console.print(f"{method}, noise {noise:g}: {words}: {psnr:.2f} dB", highlight=False)
+
+    return report

@@ -204,19 +204,16 @@ def _models() -> list[Entry]:
 
 
 def _denoising_model(path: Path) -> Entry:
-    from pnp_recon.guarantees import averaged
-    from pnp_recon.weights import network_class, read_card
+    from pnp_recon.weights import card_guarantee, read_card
 
     card = read_card(path)
-    network, proven = card["network"], card["certificate"]
+    network = card["network"]
     low, high = card["sigma_range_255"]
     channels = {1: "grey", 3: "colour"}.get(network.get("channels"), "any")
     if network.get("group", "C1") != "C1":
         channels += f", commutes with {network['group']}"
     what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
-    certified = network_class(card) == "EulerNet"
-    held = str(averaged(proven["averagedness"], proven["source"])) if certified else ""
-    return Entry(card["name"], what, held or card["guarantee"])
+    return Entry(card["name"], what, str(card_guarantee(card)))
 
 
 def _unrolled_model(path: Path) -> Entry:

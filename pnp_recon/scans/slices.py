@@ -18,7 +18,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
 from pnp_recon.images import read_picture
 from pnp_recon.inputs import SUFFIXES as PICTURES
-from pnp_recon.scans.arrays import check_file, load, open_arrays, readable
+from pnp_recon.scans.arrays import Entries, check_file, load, open_arrays, readable
 
 # Nothing absorbs less than nothing: scanners pad the corners with −2000 or −3024.
 _AIR = -1024.0
@@ -133,20 +133,39 @@ def _is_dicom(file: Path) -> bool:
         return handle.read(132)[128:] == b"DICM"
 
 
+def archive_splits(path: str | os.PathLike[str]) -> list[str]:
+    """Of each slice of an .npz archive the split that it belongs to; "" where none is named.
+
+    Raises:
+        InputError: missing, damaged or no archive of slices.
+    """
+    with open_arrays(Path(path)) as entries:
+        return _splits(entries)
+
+
+def _splits(entries: Entries) -> list[str]:
+    if "img" not in entries or len(entries["img"].shape) != 3:
+        raise InputError(
+            f"holds {', '.join(entries) or 'nothing'}; expected an archive of slices, img "
+            "(slices, rows, columns) in HU + 1024"
+        )
+    count = entries["img"].shape[0]
+    if "split" not in entries:
+        return [""] * count
+    names = [str(name) for name in entries["split"].load()]
+    if len(names) != count:
+        raise InputError(f"holds {count} slices and {len(names)} splits; expected one for each")
+    return names
+
+
 def _read_archive(file: Path, index: int | None, split: str | None) -> Slice:
     """Slice of an .npz with `img` (N, H, W) = HU + 1024, and perhaps `split` and `px_mm` (N,)."""
     with open_arrays(file) as entries:
-        if "img" not in entries or len(entries["img"].shape) != 3:
-            raise InputError(
-                f"holds {', '.join(entries) or 'nothing'}; expected an archive of slices, img "
-                "(slices, rows, columns) in HU + 1024"
-            )
-        count = entries["img"].shape[0]
-        numbers = list(range(count))
+        names = _splits(entries)
+        numbers = list(range(len(names)))
         if split is not None:
-            if "split" not in entries:
+            if not any(names):
                 raise InputError(f"has no splits; leave out {split!r}")
-            names = [str(name) for name in entries["split"].load()]
             numbers = [number for number in numbers if names[number] == split]
             if not numbers:
                 known = ", ".join(sorted(set(names)))

@@ -36,7 +36,8 @@ class Method(ABC):
             numbers are never interpolated between noise levels.
         defaults: their values where nothing was tuned.
         inexactness: proven bound on how far a result may lie from that of the map that the
-            guarantee is about, root mean square over the picture, in units of sigma.
+            guarantee is about, root mean square over the picture, in units of sigma; rounding comes
+            on top.
         differentiable: autograd passes through `denoise`, so that an attack may follow gradients.
     """
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from pnp_recon import guarantees
 from pnp_recon.benchmark.methods.base import Method, MethodInfo
 from pnp_recon.benchmark.methods.deepinv_models import (
     PREFIX,
@@ -21,8 +20,7 @@ from pnp_recon.benchmark.methods.filters import BM3D, BM3D_MISSING, NLM, Bilater
 from pnp_recon.benchmark.methods.models import shipped_model
 from pnp_recon.benchmark.methods.variational import TV, Wavelet
 from pnp_recon.errors import InputError
-from pnp_recon.networks.dncnn import NO_GUARANTEE
-from pnp_recon.weights import find_card, network_class, read_card, shipped_models
+from pnp_recon.weights import card_guarantee, find_card, network_class, read_card, shipped_models
 
 CLASSICAL: dict[str, type[Method]] = {
     kind.name: kind for kind in (TV, Wavelet, NLM, Bilateral, Median, BM3D)
@@ -119,16 +117,11 @@ def known_methods() -> list[MethodInfo]:
 
 def _of_model(name: str) -> MethodInfo:
     card = read_card(find_card(name))
-    kind = network_class(card)
-    certificate = card["certificate"]
-    proven = (
-        guarantees.averaged(certificate["averagedness"], certificate["source"])
-        if kind == "EulerNet"
-        else guarantees.none(NO_GUARANTEE)
-    )
     low, high = card["sigma_range_255"]
-    what = f"{kind}, {card.get('parameters', 0)} parameters, σ·255 from {low:g} to {high:g}"
-    return MethodInfo(name, what, str(proven), int(card["network"].get("channels", 1)))
+    size = f"{network_class(card)}, {card.get('parameters', 0)} parameters"
+    what = f"{size}, σ·255 from {low:g} to {high:g}"
+    channels = int(card["network"].get("channels", 1))
+    return MethodInfo(name, what, str(card_guarantee(card)), channels)
 
 
 def _first_line(kind: type[Method]) -> str:

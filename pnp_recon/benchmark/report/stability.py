@@ -29,8 +29,6 @@ _WORDS = {
     ("", "iteration limit"): "still moving",
     ("", statuses.EXPANSIVE): "expansive: not settling",
 }
-# An attack computes in floats: beyond this share above 1 (or above a bound) it is no rounding.
-_ROUNDING = 1e-3
 
 
 def stability_tables(block: Block) -> list[Table]:
@@ -58,18 +56,20 @@ def proven_lipschitz(group: Group) -> float | None:
 
 
 def _attack_words(group: Group) -> str:
+    """The verdict is that of the rows, which know what rounding and inexact maps can feign."""
     attained, proven = group.attained_lipschitz, proven_lipschitz(group)
     if attained is None:
         return ""
     found = at_least(attained)
-    if proven is not None and attained > proven * (1 + _ROUNDING):
+    bound = "" if proven is None else f", at most {at_most(proven)} proven"
+    ends = {row.status for row in group.judged}
+    if any(row.certificate == statuses.CONTRADICTED for row in group.judged):
         return f"CONTRADICTED: attained {found} above the proven {at_most(proven)}"
-    if attained > 1 + _ROUNDING:
-        bound = "" if proven is None else f", at most {at_most(proven)} proven"
+    if statuses.EXPANSIVE in ends:
         return f"expansive: attained {found}{bound}"
-    if proven is None:
+    if proven is None and statuses.DIVERGED not in ends:
         return f"no expansion found (attained {found}), and none excluded"
-    return f"attained {found}, at most {at_most(proven)} proven"
+    return f"attained {found}{bound}"
 
 
 def _iteration_words(group: Group) -> list[str]:

@@ -162,6 +162,27 @@ def row_of(plan: Plan, cell: Cell, **fields: Any) -> Row:
     )
 
 
+def row_of_run(
+    plan: Plan,
+    cell: Cell,
+    method: Method,
+    parameters: Mapping[str, float],
+    seconds: float,
+    memory: float | None,
+    **fields: Any,
+) -> Row:
+    """The row of a method that ran with these parameters, and what it took (`measure.timed`)."""
+    return row_of(
+        plan,
+        cell,
+        parameters=dict(parameters),
+        seconds=seconds,
+        peak_memory_mb=memory,
+        model_sha256=method.sha256,
+        **fields,
+    )
+
+
 def proven(guarantee: Guarantee) -> dict[str, Any]:
     """The certificate columns of a map that is used as it is, not iterated."""
     nonexpansive = guarantee.is_nonexpansive

@@ -14,7 +14,7 @@ from pnp_recon.benchmark.suites.base import (
     parameters_of,
     picture_of,
     proven,
-    row_of,
+    row_of_run,
 )
 from pnp_recon.datasets import noisy
 
@@ -39,14 +39,14 @@ class Denoise(Suite):
         image, seconds, memory = measure.timed(
             lambda: method.denoise(y, sigma, **parameters), plan.repeats, plan.device
         )
-        row = row_of(
+        row = row_of_run(
             plan,
             cell,
+            method,
+            parameters,
+            seconds,
+            memory,
             status="done",
-            parameters=parameters,
-            seconds=seconds,
-            peak_memory_mb=memory,
-            model_sha256=method.sha256,
             **measure.scores(image, x, y),
             **proven(method.guarantee),
         )

@@ -27,7 +27,7 @@ from pnp_recon.benchmark.suites.base import (
     method_of,
     parameters_of,
     plugged,
-    row_of,
+    row_of_run,
     within,
 )
 from pnp_recon.defaults import SPLITTINGS, automatic, coupling, total_variation_weight
@@ -97,13 +97,13 @@ class Reconstruct(Suite):
         solution, seconds, memory = measure.timed(
             lambda: solve(setting.y, setting.A, **run), plan.repeats, plan.device
         )
-        row = row_of(
+        row = row_of_run(
             plan,
             cell,
-            parameters=parameters,
-            seconds=seconds,
-            peak_memory_mb=memory,
-            model_sha256=method.sha256,
+            method,
+            parameters,
+            seconds,
+            memory,
             **course(solution),
             **certified(solution.certificate),
             **measure.scores(solution.image, setting.x, setting.start),

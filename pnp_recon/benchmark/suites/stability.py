@@ -30,7 +30,7 @@ from pnp_recon.benchmark.suites.base import (
     picture_of,
     plugged,
     proven,
-    row_of,
+    row_of_run,
     within,
 )
 from pnp_recon.benchmark.suites.problems import shape
@@ -120,18 +120,18 @@ def _repeat(
             held["certificate"] = CONTRADICTED
     if away:
         status, message = DIVERGED, f"the iterates ran away after {count} applications"
-    row = row_of(
+    row = row_of_run(
         plan,
         cell,
+        method,
+        parameters,
+        seconds,
+        memory,
         status=status,
         message=message,
-        parameters=dict(parameters),
-        seconds=seconds,
-        peak_memory_mb=memory,
         iterations=count,
         residual=residual if math.isfinite(residual) else None,
         attained_lipschitz=round(worst.quotient, 6),
-        model_sha256=method.sha256,
         **measure.scores(image, x, y),
         **held,
     )
@@ -183,17 +183,17 @@ def _attack(
     if bound is not None and attained > bound + slack:
         held["certificate"] = CONTRADICTED
         message = f"the attack attains {attained:.6g}, above the certified {bound:.6g}"
-    row = row_of(
+    row = row_of_run(
         plan,
         cell,
+        method,
+        parameters,
+        seconds,
+        memory,
         status=status,
         message=message,
-        parameters=dict(parameters),
-        seconds=seconds,
-        peak_memory_mb=memory,
         iterations=steps,
         attained_lipschitz=round(attained, 6),
-        model_sha256=method.sha256,
         **held,
     )
     return Outcome(row)
@@ -234,13 +234,13 @@ def _descend(
             f"not converging: relative residual {residuals[-1]:.1e} after {len(steps)} iterations, "
             f"steps grow up to {growth:.3g} times the smallest before"
         )
-    row = row_of(
+    row = row_of_run(
         plan,
         cell,
-        parameters=dict(parameters),
-        seconds=seconds,
-        peak_memory_mb=memory,
-        model_sha256=method.sha256,
+        method,
+        parameters,
+        seconds,
+        memory,
         **fields,
         **certified(solution.certificate),
         **measure.scores(solution.image, x, A.initial_guess(y)),

@@ -1,0 +1,48 @@
+"""What somebody asked to run, before suites, methods and pictures are looked up (`planning`).
+
+Imports no torch, so that a command may fill it in and answer a wrong option at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# "all pictures" and "no crop", apart from None, which is the suite's own choice.
+EVERYTHING = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was asked for; None: the suite's default.
+
+    `images` and `crop` are `EVERYTHING` for all pictures and for whole pictures. `keep` is a number
+    of pictures, alone, or their names. `device` is torch's name of one when a plan is made.
+    """
+
+    suite: str | None = None
+    data: Path | None = None
+    methods: Sequence[str] | None = None
+    noise: Sequence[float] | None = None
+    images: int | None = None
+    split: str | None = None
+    grey: bool | None = None
+    crop: int | None = None
+    problems: Sequence[str] | None = None
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    tuned: Path | None = None
+    seed: int = 0
+    repeats: int = 1
+    keep: Sequence[str] = ("0",)
+    threads: int | None = None
+    jobs: int = 1
+    device: str = "cpu"
+    quick: bool = False
+
+    @property
+    def decides(self) -> list[str]:
+        """Options given that decide which cells there are, as they are called."""
+        names = ("methods", "noise", "images", "split", "grey", "crop", "problems", "tuned")
+        given = [f"--{name}" for name in names if getattr(self, name) is not None]
+        return given + ["--set"] * bool(self.settings) + ["--quick"] * self.quick
