@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "fidelity",
             "proximal",
+            "tiling",
             "denoisers",
             "learned*",
             "weights*",
