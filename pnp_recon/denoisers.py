@@ -7,7 +7,7 @@ it is. `guarantee` is of the map x ↦ denoiser(x, sigma) at every level of its 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,13 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
+
+Precision = Literal["float32", "bfloat16"]
+
+BFLOAT16 = (
+    "in bfloat16 every product is rounded to eight bits, by up to 2⁻⁸ of its size; the theorem is "
+    "about exact arithmetic, and no bound of the Lipschitz constant of the rounded map is known"
+)
 
 
 class Denoiser(nn.Module):
@@ -32,9 +39,13 @@ class Denoiser(nn.Module):
         tile: side of the tiles in which large pictures are denoised, "auto" for 1024 above two
             megapixels where the function tells its receptive field, None for never. Tiled or not,
             it is the same map up to rounding (`tiling`), and the guarantee is the same.
+        precision: "bfloat16" for convolutions in bfloat16 (torch's autocast), faster where the
+            processor knows them; pictures go in and out as they are, the weights are float32.
+            Then there is no guarantee, whatever `guarantee` says: rounding is not covered.
 
     Raises:
-        InputError: a tile for a function that does not tell its receptive field.
+        InputError: a tile for a function that does not tell its receptive field, or an unknown
+            precision.
     """
 
     def __init__(
@@ -46,8 +57,12 @@ class Denoiser(nn.Module):
         sigma_range: tuple[float, float] = (0.0, 1.0),
         card: Mapping[str, Any] | None = None,
         tile: int | Literal["auto"] | None = "auto",
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
+        if precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise InputError(f"unknown precision {precision!r}; known: {known}")
         if isinstance(tile, int) and not isinstance(function, Tileable):
             raise InputError(
                 f"denoiser {name} does not tell its receptive field (alignment, halo, paddings), "
@@ -57,7 +72,9 @@ class Denoiser(nn.Module):
         self.name, self.guarantee, self.channels = name, guarantee, channels
         self.sigma_range = sigma_range
         self.card = dict(card or {})
-        self.tile = tile
+        self.tile, self.precision = tile, precision
+        if precision == "bfloat16":
+            self.guarantee = guarantees.none(BFLOAT16)
 
     def forward(self, x: Tensor, sigma: float | Tensor = 25 / 255) -> Tensor:
         """Denoises (B, C, H, W) at level sigma.
@@ -77,6 +94,12 @@ class Denoiser(nn.Module):
         )
 
     def _denoised(self, x: Tensor, level: float) -> Tensor:
+        if self.precision == "float32":
+            return self._in_tiles(x, level)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return self._in_tiles(x.float(), level).to(x.dtype)
+
+    def _in_tiles(self, x: Tensor, level: float) -> Tensor:
         tile = self.tile
         if tile == "auto":
             tile = TILE if x.shape[-2] * x.shape[-1] > TILING_PIXELS else None

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "proximal",
             "tiling",
             "denoisers",
+            "precision",
             "learned*",
             "weights*",
             "training*",

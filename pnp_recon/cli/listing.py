@@ -205,6 +205,7 @@ def _models() -> list[Entry]:
 
 def _denoising_model(path: Path) -> Entry:
     from pnp_recon.guarantees import averaged
+    from pnp_recon.precision import FIELD, deviation_words
     from pnp_recon.weights import network_class, read_card
 
     card = read_card(path)
@@ -214,6 +215,8 @@ def _denoising_model(path: Path) -> Entry:
     if network.get("group", "C1") != "C1":
         channels += f", commutes with {network['group']}"
     what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
+    if deviation := deviation_words(card.get(FIELD)):
+        what += f"; {deviation}"
     certified = network_class(card) == "EulerNet"
     held = str(averaged(proven["averagedness"], proven["source"])) if certified else ""
     return Entry(card["name"], what, held or card["guarantee"])
