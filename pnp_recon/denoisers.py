@@ -7,7 +7,7 @@ it is. `guarantee` is of the map x ↦ denoiser(x, sigma) at every level of its 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,14 @@ from torch import Tensor, nn
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
+
+Precision = Literal["float32", "bfloat16"]
+
+BFLOAT16 = (
+    "in bfloat16 every product is rounded to eight bits, by up to 2⁻⁸ of its size; the theorem is "
+    "about exact arithmetic, and no bound of the Lipschitz constant of the rounded map is known"
+)
 
 
 class Denoiser(nn.Module):
@@ -28,6 +36,16 @@ class Denoiser(nn.Module):
             of a colour picture, which keeps its constant.
         sigma_range: levels at which it may be used, [0, 1] scale.
         card: where it comes from (model card).
+        tile: side of the tiles in which large pictures are denoised, "auto" for 1024 above two
+            megapixels where the function tells its receptive field, None for never. Tiled or not,
+            it is the same map up to rounding (`tiling`), and the guarantee is the same.
+        precision: "bfloat16" for convolutions in bfloat16 (torch's autocast), faster where the
+            processor knows them; pictures go in and out as they are, the weights are float32.
+            Then there is no guarantee, whatever `guarantee` says: rounding is not covered.
+
+    Raises:
+        InputError: a tile for a function that does not tell its receptive field, or an unknown
+            precision.
     """
 
     def __init__(
@@ -38,12 +56,25 @@ class Denoiser(nn.Module):
         channels: int | None = None,
         sigma_range: tuple[float, float] = (0.0, 1.0),
         card: Mapping[str, Any] | None = None,
+        tile: int | Literal["auto"] | None = "auto",
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
+        if precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise InputError(f"unknown precision {precision!r}; known: {known}")
+        if isinstance(tile, int) and not isinstance(function, Tileable):
+            raise InputError(
+                f"denoiser {name} does not tell its receptive field (alignment, halo, paddings), "
+                "so it cannot work in tiles; leave tile out"
+            )
         self.function = function
         self.name, self.guarantee, self.channels = name, guarantee, channels
         self.sigma_range = sigma_range
         self.card = dict(card or {})
+        self.tile, self.precision = tile, precision
+        if precision == "bfloat16":
+            self.guarantee = guarantees.none(BFLOAT16)
 
     def forward(self, x: Tensor, sigma: float | Tensor = 25 / 255) -> Tensor:
         """Denoises (B, C, H, W) at level sigma.
@@ -53,14 +84,28 @@ class Denoiser(nn.Module):
         """
         level = self._level(sigma)
         if self.channels is None or x.shape[1] == self.channels:
-            return self.function(x, level)
+            return self._denoised(x, level)
         if self.channels == 1:
             grey = x.reshape(-1, 1, *x.shape[-2:])
-            return self.function(grey, level).reshape(x.shape)
+            return self._denoised(grey, level).reshape(x.shape)
         raise InputError(
             f"denoiser {self.name} is for {self.channels} channels, found a picture of "
             f"{x.shape[1]}; use a grey denoiser"
         )
+
+    def _denoised(self, x: Tensor, level: float) -> Tensor:
+        if self.precision == "float32":
+            return self._in_tiles(x, level)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return self._in_tiles(x.float(), level).to(x.dtype)
+
+    def _in_tiles(self, x: Tensor, level: float) -> Tensor:
+        tile = self.tile
+        if tile == "auto":
+            tile = TILE if x.shape[-2] * x.shape[-1] > TILING_PIXELS else None
+        if tile is None or not isinstance(self.function, Tileable) or max(x.shape[-2:]) <= tile:
+            return self.function(x, level)
+        return tiled_network(self.function, x, level, tile)
 
     def _level(self, sigma: float | Tensor) -> float:
         if isinstance(sigma, Tensor):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import safe_open
 
 from pnp_recon import guarantees
-from pnp_recon.denoisers import Denoiser
-from pnp_recon.errors import WeightsError
+from pnp_recon.denoisers import Denoiser, Precision
+from pnp_recon.errors import InputError, WeightsError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN, DnCNNConfig
 from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.precision import FIELD as DEVIATION
+from pnp_recon.precision import bf16_deviation
 from pnp_recon.weights_files import (
     find_card,
     load_weights,
@@ -93,6 +95,7 @@ def export(
             "block_averagedness": [block.averagedness() for block in running.euler_blocks()],
             "how": "float64 bound of every layer over all picture sizes; norm rescaled by it",
         },
+        DEVIATION: bf16_deviation(running, running.config.channels, sigma_range),
         **details,
     }
     # The constant also goes into the hashed file: a card that was edited is found out on loading.
@@ -159,14 +162,33 @@ def load_uncertified(name: str) -> tuple[DnCNN, dict[str, Any]]:
 
 
 def load_denoiser(
-    name: str = "euler_grey", *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    name: str = "euler_grey",
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    precision: Precision = "float32",
+    tile: int | Literal["auto"] | None = "auto",
 ) -> Denoiser:
     """A shipped model by name, or any exported model by path, with its certificate.
 
     The guarantee is the card's, proven for the weights with the card's SHA-256, which is
     checked, as is that the card states the constant the weights were exported with.
     `pnp-train check` recomputes it.
+
+    Args:
+        name: of a shipped model, or the path of a card.
+        device, dtype: of the weights.
+        precision: "bfloat16" is faster and has no guarantee, see `Denoiser`; the card's
+            `bf16_deviation` says how far it is from float32. It goes with float32 weights;
+            "float32" computes in `dtype`.
+        tile: large pictures are denoised in tiles, see `Denoiser`.
+
+    Raises:
+        WeightsError: the model is missing or damaged.
+        InputError: bfloat16 with weights of another `dtype`.
     """
+    if precision == "bfloat16" and dtype != torch.float32:
+        raise InputError(f"precision bfloat16 goes with float32 weights, found {dtype}")
     network: EulerNet | DnCNN
     if network_class(read_card(find_card(name))) == "EulerNet":
         network, card = load_network(name)
@@ -181,6 +203,8 @@ def load_denoiser(
         channels=network.config.channels,
         sigma_range=(low / 255, high / 255),
         card=card,
+        tile=tile,
+        precision=precision,
     ).eval()
 
 

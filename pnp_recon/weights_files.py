@@ -21,6 +21,8 @@ from torch import nn
 
 from pnp_recon.errors import WeightsError
 from pnp_recon.files import atomic_write, shipped
+from pnp_recon.precision import FIELD as DEVIATION
+from pnp_recon.precision import is_deviation
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -126,12 +128,13 @@ def read_card(path: Path) -> dict[str, Any]:
         sound = 0 < alpha <= 1 and 0 <= low <= high and isinstance(card["network"], dict)
         sound = sound and all(isinstance(card[key], str) for key in ("sha256", "name"))
         sound = sound and isinstance(card["certificate"]["source"], str)
+        sound = sound and is_deviation(card.get(DEVIATION))
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
         raise WeightsError(
-            f"model card {path} is damaged: certificate, sigma_range_255, network, sha256 and name "
-            "must be as `export` writes them; fetch the card again"
+            f"model card {path} is damaged: certificate, sigma_range_255, network, sha256, name "
+            f"and {DEVIATION} must be as `export` writes them; fetch the card again"
         )
     return card
 

@@ -25,7 +25,9 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "fidelity",
             "proximal",
+            "tiling",
             "denoisers",
+            "precision",
             "learned*",
             "weights*",
             "training*",

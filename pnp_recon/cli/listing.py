@@ -204,6 +204,7 @@ def _models() -> list[Entry]:
 
 
 def _denoising_model(path: Path) -> Entry:
+    from pnp_recon.precision import FIELD, deviation_words
     from pnp_recon.weights import card_guarantee, read_card
 
     card = read_card(path)
@@ -213,6 +214,8 @@ def _denoising_model(path: Path) -> Entry:
     if network.get("group", "C1") != "C1":
         channels += f", commutes with {network['group']}"
     what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
+    if deviation := deviation_words(card.get(FIELD)):
+        what += f"; {deviation}"
     return Entry(card["name"], what, str(card_guarantee(card)))
 
 

@@ -87,9 +87,9 @@ class EulerNet(nn.Module):
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1)
         shifted = x - SHIFT
         height, width = x.shape[-2:]
-        if self.group.order == 1 or height % 2 == width % 2 == 0:
+        paddings = self.paddings(height, width)
+        if paddings == [(0, 0, 0, 0)]:
             return self._centred(shifted, level) + SHIFT
-        paddings = even_paddings(height, width)
         total = torch.zeros_like(shifted)
         for left, right, top, bottom in paddings:
             out = self._centred(F.pad(shifted, (left, right, top, bottom)), level)
@@ -104,6 +104,24 @@ class EulerNet(nn.Module):
         for block in self.blocks:
             z = block(z, level)
         return self.lifting.lower(z, (x.shape[-2], x.shape[-1]))
+
+    @property
+    def alignment(self) -> int:
+        """Sides are padded to a multiple of it; tiles start at multiples of it (see `tiling`)."""
+        return self.lifting.factor
+
+    @property
+    def halo(self) -> int:
+        """Pixels around an aligned block of `alignment`² pixels that its result depends on.
+
+        A block of the network reaches 2⌊k/2⌋ feature pixels, ⌊k/2⌋ by the convolution and as far
+        again by its transpose.
+        """
+        return self.config.blocks * 2 * (self.config.kernel_size // 2) * self.lifting.factor
+
+    def paddings(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
+        """The paddings (left, right, top, bottom) with mid-grey over which the network averages."""
+        return [(0, 0, 0, 0)] if self.group.order == 1 else even_paddings(height, width)
 
     def plain(self) -> EulerNet:
         """The same map without ties: a group's filters and biases put together once.

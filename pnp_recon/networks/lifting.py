@@ -190,13 +190,16 @@ class Chain(Lifting):
     def lift(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         x = F.pad(x, (0, -width % self.factor, 0, -height % self.factor))
-        for lifting in self._parts():
-            x = lifting.lift(x)
+        # Under autocast the picture itself stays as it is: only what is added to it is rounded.
+        with torch.autocast(x.device.type, enabled=False):
+            for lifting in self._parts():
+                x = lifting.lift(x)
         return x
 
     def lower(self, z: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        for lifting in reversed(self._parts()):
-            z = lifting.lower(z)
+        with torch.autocast(z.device.type, enabled=False):
+            for lifting in reversed(self._parts()):
+                z = lifting.lower(z)
         return z if size is None else z[..., : size[0], : size[1]]
 
     def channels_out(self, channels: int) -> int:
