@@ -63,12 +63,15 @@ def denoiser(
     patch: Annotated[int | None, option("Side of a patch in pixels.", "64")] = None,
     sigma_min: Annotated[str | None, option("Lowest noise level, 0.004 or 1/255.", "1/255")] = None,
     sigma_max: Annotated[str | None, option("Highest noise level.", "50/255")] = None,
+    optimiser: Annotated[
+        str | None, option("adam, or muon for the filters and Adam for all else.", "adam")
+    ] = None,
     learning_rate: Annotated[float | None, option("Of Adam, at its peak.", "0.004")] = None,
     blocks: Annotated[int | None, option("Euler blocks.", "8")] = None,
     width: Annotated[int | None, option("Feature channels.", "64")] = None,
     hidden: Annotated[int | None, option("Filters of a block.", "64")] = None,
     kernel_size: Annotated[int | None, option("Side of the filters, odd.", "3")] = None,
-    activation: Annotated[str | None, option("relu, leaky_relu, clip or spline.", "clip")] = None,
+    activation: Annotated[str | None, option("relu, leaky_relu, clip, spline or ball4.", "clip")] = None,
     lifting: Annotated[
         str | None,
         option("pad, unshuffle, haar, haar2 or orthonormal.", "haar, with a group unshuffle"),
@@ -110,6 +113,7 @@ def denoiser(
         "patch": patch,
         "sigma_min": training_level(sigma_min, "--sigma-min"),
         "sigma_max": training_level(sigma_max, "--sigma-max"),
+        "optimiser": optimiser,
         "learning_rate": learning_rate,
         "seed": seed,
         "bf16": bf16,
