@@ -63,7 +63,8 @@ def small_net(
         with torch.no_grad():
             for block in net.euler_blocks():
                 block.bias.normal_(std=0.1)
-                block.threshold.add_(0.3 * torch.randn(block.threshold.shape))
+                block.threshold.copy_(0.3 * torch.randn(block.threshold.shape))
+                block.threshold[0] -= 1.0
                 block.step_logit.fill_(5.0)
                 for parameter in block.activation.parameters():
                     parameter.normal_()

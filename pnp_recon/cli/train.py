@@ -71,7 +71,9 @@ def denoiser(
     width: Annotated[int | None, option("Feature channels.", "64")] = None,
     hidden: Annotated[int | None, option("Filters of a block.", "64")] = None,
     kernel_size: Annotated[int | None, option("Side of the filters, odd.", "3")] = None,
-    activation: Annotated[str | None, option("relu, leaky_relu, clip, spline or ball4.", "clip")] = None,
+    activation: Annotated[
+        str | None, option("relu, leaky_relu, clip, spline or ball4.", "clip")
+    ] = None,
     lifting: Annotated[
         str | None,
         option("pad, unshuffle, haar, haar2 or orthonormal.", "haar, with a group unshuffle"),
