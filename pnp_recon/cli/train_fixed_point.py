@@ -55,7 +55,7 @@ def fixed_point(
     learning_rate: Annotated[
         float | None, option("Of Adam, at its peak.", "0.0005", "--learning-rate", "--lr")
     ] = None,
-    iterations: Annotated[int | None, option("Steps to the fixed point.", "20")] = None,
+    iterations: Annotated[int | None, option("Steps to the fixed point of a blur; twice for missing pixels.", "16")] = None,
     terms: Annotated[
         int | None,
         option("Of the implicit gradient's series; 0: Jacobian-free.", "5"),
