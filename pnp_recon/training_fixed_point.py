@@ -51,7 +51,7 @@ class FixedPointRecipe(DenoiserRecipe):
 
     Attributes:
         iterations: steps to the fixed point of a blur; twice as many with missing pixels.
-        terms: of the series for the implicit gradient, see `training_equilibrium`.
+        terms: steps of the solve for the implicit gradient, see `training_equilibrium`.
         weight: of the problems' loss, in [0, 1]; the rest is the weight of plain denoising.
         inpainting: share of problems with missing pixels, in [0, 1]; the rest is blur.
 
@@ -66,7 +66,7 @@ class FixedPointRecipe(DenoiserRecipe):
     warmup: int = 100
     ema: float = 0.998
     iterations: int = 16
-    terms: int = 5
+    terms: int = 8
     weight: float = 0.5
     inpainting: float = 0.25
 
@@ -139,7 +139,7 @@ class FixedPointTrainer(DenoiserTrainer):
 
     @torch.no_grad()
     def sheet(self) -> Tensor | None:
-        """Up to four validation pictures at each problem: first guess, fixed point, truth, error."""
+        """Four validation pictures at each problem: first guess, fixed point, truth, error."""
         from pnp_recon.sample_sheet import SHEET_PICTURES, scan_sheet
 
         if not self.validation:

@@ -136,9 +136,7 @@ class Problem:
         return self.data.prox(z, self.coupling) if self.solver == "pnp-drs" else z
 
 
-def posed(
-    name: str, data: Blurred | Masked, noise_level: float, strength: float = 1.0
-) -> Problem:
+def posed(name: str, data: Blurred | Masked, noise_level: float, strength: float = 1.0) -> Problem:
     """The problem with the default choice of level and coupling, the level times `strength`.
 
     Blur is solved by half-quadratic splitting, missing pixels by Douglas–Rachford splitting, as

@@ -20,7 +20,7 @@ from pnp_recon.training_fixed_point import (
     restoration_psnr,
 )
 from pnp_recon.training_run import read_run
-from pnp_recon.training_run_denoiser import DenoiserRun
+from pnp_recon.training_run_denoiser import DenoiserRun, build_network
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,8 @@ def first_weights(model: str) -> tuple[dict[str, Any], str, dict[str, Tensor]]:
     if network_class(card) == "DnCNN":
         raise InputError(f"{model} has no certificate; expected a denoiser that has one")
     fields = {key: value for key, value in card["network"].items() if key != "class"}
-    run = DenoiserRun.parts["network"]
-    network = load_weights(card_path, card, lambda _: build(run(**fields)))
+    network = load_weights(card_path, card, lambda own: build_network(EulerConfig(**own), 0))
     return fields, card["sha256"], network.state_dict()
-
-
-def build(config: EulerConfig) -> nn.Module:
-    from pnp_recon.training_run_denoiser import build_network
-
-    return build_network(config, 0)
 
 
 @dataclass(frozen=True, kw_only=True)

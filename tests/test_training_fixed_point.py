@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,18 +26,18 @@ from pnp_recon.training_problems import Problem, blurred, draw, masked, posed
 from pnp_recon.training_run import export_run, start_or_resume
 from pnp_recon.training_run_denoiser import build_network
 from pnp_recon.training_run_fixed_point import FirstWeights, FixedPointRun, first_weights
-from pnp_recon.weights import export, load_denoiser
+from pnp_recon.weights import export, load_network
 
 TINY = EulerConfig(width=8, hidden=8, blocks=2)
 RECIPE = FixedPointRecipe(
-    steps=6,
+    steps=4,
     batch=2,
     patch=32,
     learning_rate=2e-3,
     warmup=1,
     ema=0.5,
     bf16=False,
-    iterations=6,
+    iterations=4,
     terms=2,
 )
 
@@ -66,10 +65,14 @@ def clean(side: int = 32) -> Tensor:
     return torch.stack(pictures(side=side)).double() / 255
 
 
+# Of the pictures at whose fixed points gradients are taken.
+SIDE = 16
+
+
 def problems() -> list[Problem]:
-    generator = torch.Generator().manual_seed(1)
-    blur = blurred(clean(), [kernels.linear_motion(7, 30)], 8 / 255, generator)
-    missing = masked(clean(), [0.5, 0.3], 8 / 255, generator)
+    generator, x = torch.Generator().manual_seed(1), clean(SIDE)
+    blur = blurred(x, [kernels.linear_motion(7, 30)], 8 / 255, generator)
+    missing = masked(x, [0.5, 0.3], 8 / 255, generator)
     return [posed("blur", blur, 8 / 255), posed("inpainting", missing, 8 / 255)]
 
 
@@ -104,7 +107,9 @@ def test_every_picture_has_its_own_kernel() -> None:
     two = [kernels.gaussian(1.2), kernels.linear_motion(9, 70)]
     both = blurred(x, two, 0.0, torch.Generator())
     for i, kernel in enumerate(two):
-        torch.testing.assert_close(both.y[i], blurred(x[i : i + 1], [kernel], 0.0, torch.Generator()).y[0])
+        torch.testing.assert_close(
+            both.y[i], blurred(x[i : i + 1], [kernel], 0.0, torch.Generator()).y[0]
+        )
     with pytest.raises(InputError, match="33×33 does not fit"):
         blurred(x, [kernels.gaussian(4)], 0.0, torch.Generator())
 
@@ -121,7 +126,8 @@ def test_draws_follow_from_the_seed_and_cover_all_kinds() -> None:
     assert all(p.coupling == pytest.approx(5.5 * (p.level / p.noise_level) ** 2) for p in blurs)
     assert min(p.noise_level for p in found) == 0.0
     drawn = draw(clean(), 1.0, torch.Generator().manual_seed(0))
-    assert drawn.solver == "pnp-drs" and 0 <= drawn.start().min() <= drawn.start().max() <= 1
+    assert drawn.solver == "pnp-drs"
+    assert 0 <= drawn.start().min() <= drawn.start().max() <= 1
 
 
 # --- the fixed point and its gradient --------------------------------------------------------
@@ -135,7 +141,7 @@ def test_acceleration_reaches_the_fixed_point_of_the_plain_iteration(problem: Pr
     for _ in range(300):
         plain = problem.step(network, plain)
     z = fixed_point(lambda z: problem.step(network, z), z, 100)
-    assert (problem.step(network, plain) - plain).abs().max() < 1e-6
+    assert (problem.step(network, plain) - plain).abs().max() < 1e-5
     assert (problem.image(z) - problem.image(plain)).abs().max() < 1e-4
 
 
@@ -145,14 +151,14 @@ def gradient(problem: Problem, network: EulerNet, terms: int, direction: list[Te
     def step(z: Tensor) -> Tensor:
         return problem.step(network, z)
 
-    z = fixed_point(step, problem.start(), 100)
+    z = fixed_point(step, problem.start(), 120)
     loss = implicit_loss(step, z, lambda z: error(problem, z), terms)
     slopes = torch.autograd.grad(loss, list(network.parameters()))
     return float(sum((s * d).sum() for s, d in zip(slopes, direction, strict=True)))
 
 
 def error(problem: Problem, z: Tensor) -> Tensor:
-    return (problem.image(z) - clean()).square().mean()
+    return (problem.image(z) - clean(SIDE)).square().mean()
 
 
 @torch.no_grad()
@@ -162,7 +168,7 @@ def difference(problem: Problem, network: EulerNet, direction: list[Tensor]) -> 
     for sign in (1, -2):
         for weight, d in zip(network.parameters(), direction, strict=True):
             weight += sign * size * d
-        z = fixed_point(lambda z: problem.step(network, z), problem.start(), 100)
+        z = fixed_point(lambda z: problem.step(network, z), problem.start(), 120)
         values.append(float(error(problem, z)))
     for weight, d in zip(network.parameters(), direction, strict=True):
         weight += size * d
@@ -173,11 +179,9 @@ def difference(problem: Problem, network: EulerNet, direction: list[Tensor]) -> 
 def test_implicit_gradient_is_that_of_the_error_at_the_fixed_point(problem: Problem) -> None:
     network = net()
     generator = torch.Generator().manual_seed(2)
-    direction = [
-        torch.randn(w.shape, generator=generator).double() for w in network.parameters()
-    ]
+    direction = [torch.randn(w.shape, generator=generator).double() for w in network.parameters()]
     expected = difference(problem, network, direction)
-    assert gradient(problem, network, 300, direction) == pytest.approx(expected, rel=1e-4)
+    assert gradient(problem, network, 80, direction) == pytest.approx(expected, rel=1e-4)
     # Cut off at once it is another number: the test can fail.
     assert gradient(problem, network, 0, direction) != pytest.approx(expected, rel=1e-2)
 
@@ -185,14 +189,14 @@ def test_implicit_gradient_is_that_of_the_error_at_the_fixed_point(problem: Prob
 def test_terms_are_steps_of_backpropagation() -> None:
     problem, network = problems()[0], net()
     parameters = list(network.parameters())
-    z = fixed_point(lambda z: problem.step(network, z), problem.start(), 100)
+    z = fixed_point(lambda z: problem.step(network, z), problem.start(), 120)
     loss = implicit_loss(
         lambda z: problem.step(network, z), z, lambda z: error(problem, z), terms=3
     )
     unrolled = z
     for _ in range(4):
         unrolled = problem.step(network, unrolled)
-    assert float(loss) == pytest.approx(float(error(problem, unrolled)))
+    assert float(loss.detach()) == pytest.approx(float(error(problem, unrolled).detach()))
     pairs = zip(
         torch.autograd.grad(loss, parameters),
         torch.autograd.grad(error(problem, unrolled), parameters),
@@ -212,12 +216,12 @@ def trainer(folder: Path, recipe: FixedPointRecipe = RECIPE) -> FixedPointTraine
 
 def test_resumed_run_gives_the_same_weights_bit_by_bit(tmp_path: Path) -> None:
     whole = trainer(tmp_path / "whole")
-    whole.run(lambda line: None, every=6)
+    whole.run(lambda line: None, every=4)
     parted = trainer(tmp_path / "parted")
-    parted.run(lambda line: None, every=6, stop=lambda: parted.step == 3)
+    parted.run(lambda line: None, every=4, stop=lambda: parted.step == 2)
     again = trainer(tmp_path / "parted")
-    assert again.step == 3
-    again.run(lambda line: None, every=6)
+    assert again.step == 2
+    again.run(lambda line: None, every=4)
     for ours, theirs in ((whole.network, again.network), (whole.average, again.average)):
         held = theirs.state_dict()
         assert all(torch.equal(value, held[key]) for key, value in ours.state_dict().items())
@@ -228,13 +232,13 @@ def test_resumed_run_gives_the_same_weights_bit_by_bit(tmp_path: Path) -> None:
 
 
 def test_the_fixed_point_gets_better(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, steps=60, weight=1.0, learning_rate=1e-2, ema=0.9)
+    recipe = replace(RECIPE, steps=25, weight=1.0, learning_rate=1e-2, ema=0.9)
     running = trainer(tmp_path, recipe)
     before = restoration_psnr(running.network.eval(), running.validation)
     running.network.train()
-    running.run(lambda line: None, every=60)
+    running.run(lambda line: None, every=25)
     gains = [running.psnr[key] - value for key, value in before.items()]
-    assert sum(gains) / 3 > 0.5 and running.loss < 1.0 and math.isfinite(running.loss)
+    assert all(gain > 3 for gain in gains)
 
 
 @pytest.mark.parametrize(
@@ -290,10 +294,10 @@ def test_a_run_begins_with_the_model_and_exports_its_own_certificate(
     running.run(lambda line: None, every=2)
     card_path = export_run(tmp_path / "run", tmp_path / "out")
     card = json.loads(card_path.read_text())
-    trained = load_denoiser(str(card_path))
+    trained, _ = load_network(str(card_path))
     # Proven anew for the weights that came out, which are not those that it began with.
     alpha = card["certificate"]["averagedness"]
-    assert trained.network.check().averagedness == pytest.approx(alpha, abs=1e-9)
+    assert trained.check().averagedness == pytest.approx(alpha, abs=1e-9)
     assert 0 < alpha < 1
     assert alpha != json.loads(model.read_text())["certificate"]["averagedness"]
     assert card["began_with"]["model"] == "first"

@@ -55,10 +55,12 @@ def fixed_point(
     learning_rate: Annotated[
         float | None, option("Of Adam, at its peak.", "0.0005", "--learning-rate", "--lr")
     ] = None,
-    iterations: Annotated[int | None, option("Steps to the fixed point of a blur; twice for missing pixels.", "16")] = None,
+    iterations: Annotated[
+        int | None, option("Steps to the fixed point of a blur; twice for missing pixels.", "16")
+    ] = None,
     terms: Annotated[
         int | None,
-        option("Of the implicit gradient's series; 0: Jacobian-free.", "5"),
+        option("Steps of the solve for the implicit gradient; 0: Jacobian-free.", "8"),
     ] = None,
     weight: Annotated[
         float | None, option("Of the problems against plain denoising, 0 to 1.", "0.5")
