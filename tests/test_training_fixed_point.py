@@ -138,7 +138,7 @@ def test_draws_follow_from_the_seed_and_cover_all_kinds() -> None:
 def test_acceleration_reaches_the_fixed_point_of_the_plain_iteration(problem: Problem) -> None:
     network = net()
     plain = z = problem.start()
-    for _ in range(300):
+    for _ in range(600):
         plain = problem.step(network, plain)
     z = fixed_point(lambda z: problem.step(network, z), z, 100)
     assert (problem.step(network, plain) - plain).abs().max() < 1e-5
