@@ -179,9 +179,10 @@ def read_run(folder: Path) -> RunSettings:
 def kinds() -> dict[str, type[RunSettings]]:
     """The kinds of runs by name."""
     from pnp_recon.training_run_denoiser import DenoiserRun, DnCNNRun
+    from pnp_recon.training_run_fixed_point import FixedPointRun
     from pnp_recon.training_run_unrolled import UnrolledRun
 
-    return {run.kind: run for run in (DenoiserRun, DnCNNRun, UnrolledRun)}
+    return {run.kind: run for run in (DenoiserRun, DnCNNRun, FixedPointRun, UnrolledRun)}
 
 
 def start_or_resume(

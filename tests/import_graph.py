@@ -18,7 +18,7 @@ PACKAGES = ("operators", "pnp_recon")
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("operators", ()),
     ("files and numbers", ("errors", "files", "colour", "inputs", "image*", "shipped")),
-    ("guarantees", ("guarantees", "metrics", "noise*", "bsds500", "datasets")),
+    ("guarantees", ("guarantees", "metrics", "noise*", "bsds500", "datasets", "defaults")),
     ("networks", ("networks",)),
     (
         "parts",
@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "scans",
         ),
     ),
-    ("solvers", ("solvers", "defaults")),
+    ("solvers", ("solvers",)),
     ("reconstruction", ("reconstruction",)),
     ("benchmark, report", ("benchmark*", "report*")),
     ("pnp_recon", ("",)),

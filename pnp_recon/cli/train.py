@@ -15,6 +15,7 @@ import typer
 from pnp_recon.cli.common import run_app
 from pnp_recon.cli.options import Device
 from pnp_recon.cli.train_dncnn import dncnn
+from pnp_recon.cli.train_fixed_point import fixed_point
 from pnp_recon.cli.train_options import (
     Bf16,
     DeviceOption,
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 app.command()(unrolled)
 app.command()(dncnn)
+app.command("fixed-point")(fixed_point)
 
 
 @app.command()
