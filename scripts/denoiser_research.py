@@ -1,0 +1,86 @@
+"""Runs rows of `trials`: python scripts/denoiser_research.py NAME ... --data BSDS500.
+
+Each run adds its line to docs/results/research.csv, in place of an older one of that name. A run
+that was stopped goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+from pathlib import Path
+
+import torch
+from research.trials import TRIALS
+from rich.console import Console
+from rich.progress import track
+
+from pnp_recon.files import atomic_write
+from pnp_recon.training import Progress
+from pnp_recon.training_data import TrainingData, load_training_data
+from pnp_recon.training_denoiser import DenoiserTrainer
+
+ROOT = Path(__file__).parents[1]
+TABLE = ROOT / "docs" / "results" / "research.csv"
+HELD_OUT = 24
+
+
+def run(name: str, folder: Path, data: TrainingData, console: Console) -> dict[str, object]:
+    """One row of the table."""
+    trial = TRIALS[name]
+    network = trial.make()
+    recipe = trial.settings()
+    trainer = DenoiserTrainer(network, recipe, data.training, data.validation, folder / name)
+
+    def report(progress: Progress) -> None:
+        values = " ".join(f"{value:.2f}" for value in progress.psnr.values())
+        console.print(f"{name} step {progress.step}: {values} dB", highlight=False)
+
+    trainer.run(report, every=500)
+    return {
+        "name": name,
+        "question": trial.question,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "steps": recipe.steps,
+        "seconds": round(trainer.seconds),
+        **{key: round(value, 3) for key, value in trainer.psnr.items()},
+        "seed": recipe.seed,
+        "torch": torch.__version__,
+        "revision": revision(),
+    }
+
+
+def revision() -> str:
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def record(row: dict[str, object]) -> None:
+    """Puts a row into the table, whose order is that of `TRIALS`."""
+    rows = {}
+    if TABLE.exists():
+        with TABLE.open(newline="") as file:
+            rows = {old["name"]: old for old in csv.DictReader(file)}
+    rows[str(row["name"])] = {key: str(value) for key, value in row.items()}
+    fields = list(dict.fromkeys(key for known in rows.values() for key in known))
+    lines = [fields, *([rows[n].get(key, "") for key in fields] for n in TRIALS if n in rows)]
+    atomic_write(TABLE, "".join(",".join(line) + "\n" for line in lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *TRIALS], metavar="NAME")
+    parser.add_argument("--data", type=Path, required=True, help="BSDS500")
+    parser.add_argument("--runs", type=Path, default=Path("runs/research"))
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    console = Console()
+    data = load_training_data(given.data, 1, 64, HELD_OUT)
+    for name in track(given.names or list(TRIALS), "Trials", console=console):
+        record(run(name, given.runs, data, console))
+
+
+if __name__ == "__main__":
+    main()

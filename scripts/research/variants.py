@@ -1,0 +1,148 @@
+"""Networks that are only tried: skips, pyramids, tied proximal iterations, and nothing proven.
+
+Each is called as network(x, sigma), as `EulerNet` is, and trains with `DenoiserTrainer`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pnp_recon.networks.activations import Activation
+from pnp_recon.networks.blocks import SIGMA_CENTRE, EulerBlock
+from pnp_recon.networks.euler import SHIFT, EulerConfig, EulerNet
+from pnp_recon.networks.lifting import Haar
+
+
+class Skip(EulerNet):
+    """z ← (1 − θ) Φ(z) + θ Qx after every block: a convex combination, so still averaged.
+
+    θ is learned; it is the term that pulls each step of a proximal iteration towards its input.
+    """
+
+    def __init__(self, config: EulerConfig, first: float = 0.1) -> None:
+        super().__init__(config)
+        logit = math.log(first / (1 - first))
+        self.mix = nn.Parameter(torch.full((config.blocks,), logit))
+
+    def _centred(self, x: Tensor, level: Tensor) -> Tensor:
+        z = first = self.lifting.lift(x).contiguous(memory_format=torch.channels_last)
+        for block, logit in zip(self.blocks, self.mix, strict=True):
+            z = torch.lerp(block(z, level), first, torch.sigmoid(logit))
+        return self.lifting.lower(z, (x.shape[-2], x.shape[-1]))
+
+
+class Pyramid(nn.Module):
+    """Blocks at half resolution, at a quarter, and at half again.
+
+    On the way down an orthonormal Haar transform takes the features apart: the means go on, the
+    details wait. Both ways are isometries, so that the whole is averaged as its blocks are.
+    """
+
+    def __init__(self, config: EulerConfig, outer: int = 3, inner: int = 4) -> None:
+        super().__init__()
+        self.net = EulerNet(config)
+        self.haar = Haar()
+        self.outer, self.inner = outer, inner
+        if config.blocks != 2 * outer + inner:
+            raise ValueError(f"{config.blocks} blocks; expected {2 * outer + inner}")
+
+    def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        level = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1)
+        height, width = x.shape[-2:]
+        x = F.pad(x - SHIFT, (0, -width % 4, 0, -height % 4))
+        z = self.net.lifting.lift(x).contiguous(memory_format=torch.channels_last)
+        blocks = list(self.net.blocks)
+        for block in blocks[: self.outer]:
+            z = block(z, level)
+        parts = self.haar.lift(z).unflatten(1, (-1, 4))
+        means = parts[:, :, 0].contiguous(memory_format=torch.channels_last)
+        for block in blocks[self.outer : self.outer + self.inner]:
+            means = block(means, level)
+        z = self.haar.lower(torch.cat([means[:, :, None], parts[:, :, 1:]], 2).flatten(1, 2))
+        z = z.contiguous(memory_format=torch.channels_last)
+        for block in blocks[self.outer + self.inner :]:
+            z = block(z, level)
+        whole = self.net.lifting.lower(z, (x.shape[-2], x.shape[-1]))
+        return whole[..., :height, :width] + SHIFT
+
+
+class FreeBlock(EulerBlock):
+    """The same block with two free sets of filters and nothing normalised: no guarantee."""
+
+    def __init__(self, channels: int, hidden: int, kernel_size: int, activation: str) -> None:
+        super().__init__(channels, hidden, kernel_size, activation)
+        self.calibrate()
+        with torch.no_grad():
+            self.weight.div_(self.norm)
+            self.second = nn.Parameter(-2 * self.relative_step * self.weight)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        t, pad = thresholds(self, sigma), self.weight.shape[-1] // 2
+        z = F.conv2d(x, self.weight / t, self.bias, padding=pad)
+        flow = F.conv_transpose2d(self.activation(z), self.second * t, padding=pad)
+        return x + flow.to(x.dtype)
+
+
+def free(config: EulerConfig) -> EulerNet:
+    """The twin without the constraint: what the guarantee costs is the difference."""
+    net = EulerNet(config)
+    sizes = (config.width, config.hidden, config.kernel_size, config.activation)
+    net.blocks = nn.ModuleList(FreeBlock(*sizes) for _ in range(config.blocks))
+    return net
+
+
+class Prox(EulerNet):
+    """prox of λ Σ ψ(V·) by accelerated gradient steps with one set of filters (a CRR-NN's shape).
+
+    The limit is firmly nonexpansive; a fixed number of steps is that up to what they leave.
+    """
+
+    def __init__(self, config: EulerConfig, steps: int = 20) -> None:
+        super().__init__(config)
+        self.steps = steps
+        self.strength = nn.Parameter(torch.tensor([2.5, 0.3]))
+
+    def _centred(self, x: Tensor, level: Tensor) -> Tensor:
+        (block,) = self.euler_blocks()
+        t, pad = thresholds(block, level), block.weight.shape[-1] // 2
+        weight = block.weight / (block._estimate() if self.training else block.norm)
+        strength = torch.exp(self.strength[0] + self.strength[1] * torch.log(level / SIGMA_CENTRE))
+        y = self.lifting.lift(x).contiguous(memory_format=torch.channels_last)
+        pace = 1 / (1 + strength)
+        momentum = (1 - pace.sqrt()) / (1 + pace.sqrt())
+        z = ahead = y
+        for _ in range(self.steps):
+            inner = block.activation(F.conv2d(ahead, weight / t, block.bias, padding=pad))
+            slope = F.conv_transpose2d(inner, weight * t * strength, padding=pad)
+            moved = ahead - pace * (ahead - y + slope)
+            z, ahead = moved, moved + momentum * (moved - z)
+        return self.lifting.lower(z.to(x.dtype), (x.shape[-2], x.shape[-1]))
+
+
+class Overlapping(Activation):
+    """Overlapping group sparsity: the ball of a group's norm over a neighbourhood of pixels.
+
+    The gradient of Σₓ Huber(‖Kₓz‖), Σₓ KₓᵀKₓ ≤ 1: firmly nonexpansive as well.
+    """
+
+    def __init__(self, channels: int, group_size: int) -> None:
+        super().__init__()
+        self.group_size = group_size
+
+    def forward(self, z: Tensor) -> Tensor:
+        groups = z.unflatten(1, (-1, self.group_size))
+        square = F.avg_pool2d((groups * groups).sum(2), 3, 1, 1)
+        scale = F.avg_pool2d(torch.rsqrt(square.clamp_min(1.0)), 3, 1, 1)
+        return (groups * scale[:, :, None]).flatten(1, 2)
+
+
+def thresholds(block: EulerBlock, sigma: Tensor) -> Tensor:
+    """t(σ) of one level, (hidden, 1, 1, 1)."""
+    level = torch.log(sigma / SIGMA_CENTRE)
+    powers = torch.stack([torch.ones_like(level), level, level**2], 1)
+    scale = sigma[:, None] * torch.exp(powers @ block.threshold)
+    return scale[0].repeat_interleave(block.activation.group_size)[:, None, None, None]
