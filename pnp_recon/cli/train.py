@@ -68,7 +68,9 @@ def denoiser(
     optimiser: Annotated[
         str | None, option("adam, or muon for the filters and Adam for all else.", "adam")
     ] = None,
-    learning_rate: Annotated[float | None, option("Of Adam, at its peak.", "0.004")] = None,
+    learning_rate: Annotated[
+        float | None, option("Of Adam, at its peak.", "0.004", "--learning-rate", "--lr")
+    ] = None,
     blocks: Annotated[int | None, option("Euler blocks.", "8")] = None,
     width: Annotated[int | None, option("Feature channels.", "64")] = None,
     hidden: Annotated[int | None, option("Filters of a block.", "64")] = None,

@@ -44,7 +44,9 @@ def dncnn(
     patch: Annotated[int | None, option("Side of a patch in pixels.", "40")] = None,
     sigma_min: Annotated[str | None, option("Lowest noise level, 0.004 or 1/255.", "1/255")] = None,
     sigma_max: Annotated[str | None, option("Highest noise level.", "50/255")] = None,
-    learning_rate: Annotated[float | None, option("Of Adam, at its peak.", "0.0005")] = None,
+    learning_rate: Annotated[
+        float | None, option("Of Adam, at its peak.", "0.0005", "--learning-rate", "--lr")
+    ] = None,
     depth: Annotated[int | None, option("Convolutional layers.", "17")] = None,
     width: Annotated[int | None, option("Feature channels.", "64")] = None,
     seed: Annotated[int | None, option("Of weights, patches and noise.", "0")] = None,
