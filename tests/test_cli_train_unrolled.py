@@ -260,7 +260,7 @@ def test_help_states_the_defaults_of_the_configuration():
     # Scans have a filtered gradient, the configuration is for every operator.
     assert disagreeing(said, UnrolledConfig) == ["channels", "filters", "gradient"]
     assert said["gradient"] == "filtered"
-    assert disagreeing(stated(unrolled), UnrolledRecipe) == ["ema", "warmup"]
+    assert disagreeing(stated(unrolled), UnrolledRecipe) == ["ema", "optimiser", "warmup"]
     assert disagreeing(stated(unrolled), SimulatedScans) == ["count"]
     assert default_name(None) == default_name(UnrolledConfig().group) == MODEL
     # The channels are grey's, the others are said in words or cannot be chosen.
