@@ -161,7 +161,7 @@ def gradient(problem: Problem, network: EulerNet, terms: int, direction: list[Te
     def step(z: Tensor) -> Tensor:
         return problem.step(network, z)
 
-    z = fixed_point(step, problem.start(), 120)
+    z = fixed_point(step, problem.start(), 300)
     loss = implicit_loss(step, z, lambda z: error(problem, z), terms)
     slopes = torch.autograd.grad(loss, list(network.parameters()))
     return float(sum((s * d).sum() for s, d in zip(slopes, direction, strict=True)))
@@ -174,11 +174,11 @@ def error(problem: Problem, z: Tensor) -> Tensor:
 @torch.no_grad()
 def difference(problem: Problem, network: EulerNet, direction: list[Tensor]) -> float:
     """The same by central differences of the error at the very fixed points."""
-    values, size = [], 1e-6
+    values, size = [], 1e-5
     for sign in (1, -2):
         for weight, d in zip(network.parameters(), direction, strict=True):
             weight += sign * size * d
-        z = fixed_point(lambda z: problem.step(network, z), problem.start(), 120)
+        z = fixed_point(lambda z: problem.step(network, z), problem.start(), 300)
         values.append(float(error(problem, z)))
     for weight, d in zip(network.parameters(), direction, strict=True):
         weight += size * d
@@ -199,7 +199,7 @@ def test_implicit_gradient_is_that_of_the_error_at_the_fixed_point(problem: Prob
 def test_terms_are_steps_of_backpropagation() -> None:
     problem, network = problems()[0], net()
     parameters = list(network.parameters())
-    z = fixed_point(lambda z: problem.step(network, z), problem.start(), 120)
+    z = fixed_point(lambda z: problem.step(network, z), problem.start(), 300)
     loss = implicit_loss(
         lambda z: problem.step(network, z), z, lambda z: error(problem, z), terms=3
     )
