@@ -556,9 +556,12 @@ def test_ctrl_c_before_the_run(
 
 
 SLOW_RUN = """
-import sys, time, torch
+import signal, sys, time, torch
 from pnp_recon import guarantees, weights
 from pnp_recon.denoisers import Denoiser
+
+# A shell's background jobs are born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def slow(x, sigma):
     print("iteration", file=sys.stderr, flush=True)
