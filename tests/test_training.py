@@ -24,6 +24,7 @@ from pnp_recon.sample_sheet import sample_sheet, write_sheet
 from pnp_recon.training import Progress, read_checkpoint
 from pnp_recon.training_data import held_out, load_training_data
 from pnp_recon.training_denoiser import DenoiserTrainer
+from pnp_recon.training_optimiser import Optimiser
 from pnp_recon.training_recipe import DenoiserRecipe, learning_rate_factor, random_patches
 from pnp_recon.training_run_denoiser import build_network
 from pnp_recon.training_validation import centre_crop, refreshed, validation_psnr
@@ -369,3 +370,10 @@ def test_the_trainer_needs_torch_alone():
             heavy |= {n.split(".")[0] for n in names} - {"torch"}
     known = {"pnp_recon", "__future__"} | set(sys.stdlib_module_names)
     assert heavy <= known
+
+
+def test_muon_is_refused_where_it_has_nothing_to_do(tmp_path: Path) -> None:
+    tied = EulerNet(EulerConfig(width=8, hidden=8, blocks=1, lifting="unshuffle", group="D4"))
+    with pytest.raises(InputError, match="take adam"):
+        Optimiser(tied, DenoiserRecipe(optimiser="muon"))
+    Optimiser(tied, DenoiserRecipe(optimiser="adam"))

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 import torch
 from research.variants import Overlapping, Prox, Pyramid, Skip, free
 from torch import nn
 
-import pnp_recon.networks.activations as activations
-from pnp_recon.networks.activations import Ball
+from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.training_recipe import DenoiserRecipe
 
-# Only tried, so not among those that ship.
-activations.ACTIVATIONS.setdefault("ball16", lambda channels: Ball(channels, 16))
-activations.ACTIVATIONS.setdefault("overlap4", lambda channels: Overlapping(channels, 4))
+# Only tried, so known while a network is built, and not among those that ship.
+TRIED: dict[str, Callable[[int], Activation]] = {
+    "ball16": lambda channels: Ball(channels, 16),
+    "overlap4": lambda channels: Overlapping(channels, 4),
+}
 
 SMALL = {"width": 32, "hidden": 32}
 
@@ -47,7 +49,8 @@ class Trial:
     def make(self) -> nn.Module:
         torch.manual_seed(0)
         fields = {"activation": "ball4", **self.network}
-        net = self.build(EulerConfig(**fields))  # type: ignore[arg-type]
+        with patch.dict(ACTIVATIONS, TRIED):
+            net = self.build(EulerConfig(**fields))  # type: ignore[arg-type]
         mean, spread = self.first
         with torch.no_grad():
             for name, parameter in net.named_parameters():
