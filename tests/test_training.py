@@ -377,3 +377,24 @@ def test_muon_is_refused_where_it_has_nothing_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="take adam"):
         Optimiser(tied, DenoiserRecipe(optimiser="muon"))
     Optimiser(tied, DenoiserRecipe(optimiser="adam"))
+
+
+def test_muon_resumes_exactly_and_keeps_the_size_of_the_filters(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, optimiser="muon")
+    whole = trainer(tmp_path / "whole", recipe)
+    assert whole.run(ignore)
+    first = trainer(tmp_path / "parts", recipe)
+    assert not first.run(ignore, stop=lambda: first.step == 5)
+    rest = trainer(tmp_path / "parts", recipe)
+    assert rest.run(ignore)
+    assert not differing(whole, rest)
+    for block in rest.network.euler_blocks():
+        size = float(block.weight.detach().norm()) / block.weight.shape[0] ** 0.5
+        assert size == pytest.approx(1.0, abs=1e-5)
+    # The comparison can fail: momentum forgotten at the break.
+    again = trainer(tmp_path / "again", recipe)
+    again.run(ignore, stop=lambda: again.step == 5)
+    forgetful = trainer(tmp_path / "again", recipe)
+    forgetful.optimiser.parts["muon"].state.clear()
+    forgetful.run(ignore)
+    assert differing(whole, forgetful)
