@@ -9,24 +9,65 @@ the same amount (rows adam_ball4 and muon_ball4 of scripts/denoiser_research.py 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
 from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.equivariant.convolution import TiedFilters
 from pnp_recon.training_recipe import Recipe
 
 # The spectral size of a step, in units of the filters' own, at the learning rate's peak.
 FILTER_RATE = 0.02
 
 
-def free_filters(network: nn.Module) -> list[nn.Parameter]:
-    """The filters of Euler blocks of which only the direction counts and which nothing ties."""
-    blocks = [module for module in network.modules() if isinstance(module, EulerBlock)]
-    held = [dict(block.named_parameters(recurse=False)).get("weight") for block in blocks]
-    return [filters for filters in held if filters is not None]
+class Filters:
+    """The filters of an Euler block, of which only the direction counts, as Muon takes them.
+
+    Free filters are a matrix, a view of the parameter. Filters that a group ties are made of fewer
+    numbers: Muon moves a matrix of the whole filters, which goes back into the numbers afterwards.
+    The gradient of tied filters commutes with the group, and so does its orthogonalisation.
+    """
+
+    def __init__(self, numbers: nn.Parameter, ties: TiedFilters | None) -> None:
+        self.numbers, self.ties = numbers, ties
+        held = numbers.detach()
+        self.matrix = nn.Parameter(held.view(len(held), -1) if ties is None else self.whole(held))
+
+    def whole(self, numbers: Tensor) -> Tensor:
+        # Ties repeat numbers, and repeat gradients alike: up to a factor, which Muon takes out.
+        return (numbers if self.ties is None else self.ties(numbers)).flatten(1)
+
+    def before(self) -> None:
+        gradient = self.numbers.grad
+        self.matrix.grad = None if gradient is None else self.whole(gradient)
+        if self.ties is not None:
+            self.matrix.copy_(self.whole(self.numbers))
+
+    def after(self) -> None:
+        if self.numbers.grad is None:
+            return
+        if self.ties is not None:
+            self.numbers.copy_(self.ties.right_inverse(self.matrix.view(self.ties.shape)))
+        # Rows of length one on average: steps then keep their relative size.
+        self.numbers.mul_(len(self.matrix) ** 0.5 / self.whole(self.numbers).norm())
+
+
+def filters_of(network: nn.Module) -> list[Filters]:
+    """The filters of every Euler block in a network."""
+    found = []
+    for block in network.modules():
+        if isinstance(block, EulerBlock):
+            held = dict(block.named_parameters())
+            tied = "parametrizations.weight.original"
+            if "weight" in held:
+                found.append(Filters(held["weight"], None))
+            elif tied in held:
+                ties = block.parametrizations.weight[0]  # type: ignore[union-attr, index]
+                found.append(Filters(held[tied], cast(TiedFilters, ties)))
+    return found
 
 
 class Optimiser:
@@ -41,20 +82,17 @@ class Optimiser:
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         self.network = network
-        filters = free_filters(network)
+        self.filters = filters_of(network) if recipe.optimiser == "muon" else []
         self.parts: dict[str, torch.optim.Optimizer] = {}
-        self.pairs: list[tuple[nn.Parameter, Tensor]] = []
-        if recipe.optimiser == "muon" and not filters:
-            raise InputError(
-                "optimiser muon is for the free filters of Euler blocks, of which this network has "
-                "none (a group ties them); take adam"
-            )
         if recipe.optimiser == "muon":
-            # Muon takes matrices: views of the filters, which share their memory.
-            views = [nn.Parameter(p.detach().view(p.shape[0], -1)) for p in filters]
-            self.pairs = list(zip(views, filters, strict=True))
-            self.parts["muon"] = torch.optim.Muon(views, FILTER_RATE, weight_decay=0.0)
-        taken = {id(p) for _, p in self.pairs}
+            if not self.filters:
+                raise InputError(
+                    "optimiser muon is for the filters of Euler blocks, of which this network has "
+                    "none; take adam"
+                )
+            matrices = [part.matrix for part in self.filters]
+            self.parts["muon"] = torch.optim.Muon(matrices, FILTER_RATE, weight_decay=0.0)
+        taken = {id(part.numbers) for part in self.filters}
         rest = [p for p in network.parameters() if id(p) not in taken]
         self.parts["adam"] = torch.optim.Adam(rest, recipe.learning_rate)
         for group in self._groups():
@@ -72,14 +110,12 @@ class Optimiser:
         """One step at `factor` times the peak rates, with the gradients that the network holds."""
         for group in self._groups():
             group["lr"] = group["peak"] * factor
-        for view, filters in self.pairs:
-            view.grad = None if filters.grad is None else filters.grad.view_as(view)
+        for filters in self.filters:
+            filters.before()
         for part in self.parts.values():
             part.step()
-        for view, filters in self.pairs:
-            if filters.grad is not None:
-                # Rows of length one on average: steps then keep their relative size.
-                view.mul_((view.shape[0] ** 0.5) / view.norm())
+        for filters in self.filters:
+            filters.after()
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self.parts.items()}

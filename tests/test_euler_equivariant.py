@@ -20,7 +20,7 @@ from net_laws import (
     reflected,
 )
 from pnp_recon import weights
-from pnp_recon.networks.activations import ACTIVATIONS
+from pnp_recon.networks.activations import ACTIVATIONS, Ball
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.equivariant import Element, Group, regular, regulars, turn
 from pnp_recon.networks.euler import EulerNet
@@ -103,15 +103,21 @@ def test_larger_filters() -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_and_colour(activation: str) -> None:
-    # A group of channels has to be made of whole fields: four channels are one of C4.
-    group = "D4" if ACTIVATIONS[activation](24).group_size == 1 else "C4"
-    net = tiny_net(group, activation, channels=3, width=24, blocks=1)
+    net = tiny_net("D4", activation, channels=3, width=32, hidden=32, blocks=1)
     assert turning_error(net, net.group, (7, 10), channels=3) < EXACT
 
 
-def test_groups_of_channels_that_cut_a_field_are_refused() -> None:
+def test_balls_that_cut_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of neighbouring channels, not of fields: refused where they cut a field, ...
+    monkeypatch.setitem(ACTIVATIONS, "cut", lambda channels, order: Ball(channels, 4))
     with pytest.raises(ValueError, match="whole fields"):
-        tiny_net("D4", "ball4")
+        tiny_net("D4", "cut")
+    # ... and where they do so in secret, the network no longer commutes (a turn carries the pair
+    # of neighbours {1, r} to {r, r²}, which is none).
+    net = tiny_net("D4", "ball4", hidden=32)
+    for block in net.euler_blocks():
+        block.activation.shape = (-1, 2, 1)
+    assert turning_error(net, net.group, (7, 10)) > 1e-3
 
 
 def test_levels_of_a_batch_equal_a_loop() -> None:

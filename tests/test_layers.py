@@ -142,7 +142,7 @@ def test_learned_lifting_is_orthonormal_whatever_its_parameters_hold() -> None:
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_slopes(name: str, seed: int | None) -> None:
-    activation = ACTIVATIONS[name](12).double()
+    activation = ACTIVATIONS[name](12, 1).double()
     if seed is not None:
         for parameter in activation.parameters():
             parameter.data = 4 * random_tensor(*parameter.shape, seed=seed)
@@ -152,8 +152,9 @@ def test_activation_slopes(name: str, seed: int | None) -> None:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_is_a_gradient_with_slopes_in_the_unit_interval(name: str) -> None:
-    matrices = slope_matrices(ACTIVATIONS[name](12).double())
+@pytest.mark.parametrize("order", [1, 3])
+def test_activation_is_a_gradient_with_slopes_in_the_unit_interval(name: str, order: int) -> None:
+    matrices = slope_matrices(ACTIVATIONS[name](12, order).double())
     assert float((matrices - matrices.mT).abs().max()) < 1e-12
     values = torch.linalg.eigvalsh(matrices)
     assert float(values.min()) > -1e-12
@@ -169,6 +170,16 @@ def test_thresholds_that_differ_inside_a_group_are_no_gradient_and_expand() -> N
 def test_channels_that_make_no_groups_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         Ball(6, 4)
+    with pytest.raises(ValueError, match="groups of 4 fields of 8; expected a multiple of 32"):
+        Ball(48, 4, 8)
+
+
+def test_balls_of_fields_take_one_channel_of_each() -> None:
+    z = torch.randn(1, 24, 2, 2, generator=torch.Generator().manual_seed(0)) * 2
+    fields = z.unflatten(1, (2, 4, 3))
+    expected = fields / fields.norm(dim=2, keepdim=True).clamp_min(1)
+    torch.testing.assert_close(Ball(24, 4, 3)(z), expected.flatten(1, 3))
+    assert not torch.allclose(Ball(24, 4)(z), expected.flatten(1, 3))
 
 
 def test_activation_law_can_fail() -> None:

@@ -24,7 +24,7 @@ from pnp_recon.sample_sheet import sample_sheet, write_sheet
 from pnp_recon.training import Progress, read_checkpoint
 from pnp_recon.training_data import held_out, load_training_data
 from pnp_recon.training_denoiser import DenoiserTrainer
-from pnp_recon.training_optimiser import Optimiser
+from pnp_recon.training_optimiser import Optimiser, filters_of
 from pnp_recon.training_recipe import DenoiserRecipe, learning_rate_factor, random_patches
 from pnp_recon.training_run_denoiser import build_network
 from pnp_recon.training_validation import centre_crop, refreshed, validation_psnr
@@ -373,10 +373,36 @@ def test_the_trainer_needs_torch_alone():
 
 
 def test_muon_is_refused_where_it_has_nothing_to_do(tmp_path: Path) -> None:
-    tied = EulerNet(EulerConfig(width=8, hidden=8, blocks=1, lifting="unshuffle", group="D4"))
     with pytest.raises(InputError, match="take adam"):
-        Optimiser(tied, DenoiserRecipe(optimiser="muon"))
-    Optimiser(tied, DenoiserRecipe(optimiser="adam"))
+        Optimiser(torch.nn.Conv2d(1, 1, 3), DenoiserRecipe(optimiser="muon"))
+    Optimiser(torch.nn.Conv2d(1, 1, 3), DenoiserRecipe(optimiser="adam"))
+
+
+def test_muon_moves_tied_filters_as_it_would_move_free_ones() -> None:
+    """One step on the numbers is the step on the whole filters, which stay tied."""
+    config = EulerConfig(width=16, hidden=16, blocks=1, lifting="unshuffle", group="C4")
+    torch.manual_seed(0)
+    tied = EulerNet(config)
+    free = tied.plain()
+    recipe = DenoiserRecipe(optimiser="muon", batch=4)
+    x = torch.rand(4, 1, 16, 16)
+    # All four turns, so that the free filters' gradient is that of the tied ones.
+    turned = torch.cat([torch.rot90(x, turn, (2, 3)) for turn in range(4)])
+    for net in (tied, free):
+        net.train(False)
+        optimiser = Optimiser(net, recipe)
+        before = net.euler_blocks()[0].weight.detach().clone()
+        (net(turned, 0.1) - 0.5).square().mean().backward()
+        optimiser.step(1.0)
+        moved = (net.euler_blocks()[0].weight.detach() - before).norm()
+        assert float(moved / before.norm()) > 1e-3
+    ours, theirs = (net.euler_blocks()[0].weight.detach() for net in (tied, free))
+    # Muon orthogonalises in bfloat16: equal to its rounding of a step.
+    assert float((ours - theirs).norm()) < 0.02 * float(moved)
+    # Without its tie the step goes elsewhere: the gradients of the numbers are no matrix of theirs.
+    (found,) = filters_of(EulerNet(config))
+    assert found.matrix.shape == (16, 16 * 9)
+    assert found.numbers.numel() * 4 == found.matrix.numel()
 
 
 def test_muon_resumes_exactly_and_keeps_the_size_of_the_filters(tmp_path: Path) -> None:

@@ -78,30 +78,36 @@ class MonotoneSpline(Activation):
 
 
 class Ball(Activation):
-    """z / max(‖z‖, 1) for each group of channels at each pixel: the projection onto the unit ball.
+    """z / max(‖z‖, 1) for each `size` channels at each pixel: the projection onto the unit ball.
 
     z minus it is the block soft threshold of group sparsity (Yuan & Lin 2006).
+
+    Where a group acts on fields of `order` channels, a ball holds the same channel of each of
+    `size` fields. The group permutes such balls, and as they share a threshold, commutes with all.
     """
 
-    def __init__(self, channels: int, group_size: int) -> None:
+    def __init__(self, channels: int, size: int, order: int = 1) -> None:
         super().__init__()
-        if channels % group_size:
+        self.group_size = size * order
+        if channels % self.group_size:
+            fields = f" fields of {order}" if order > 1 else ""
             raise ValueError(
-                f"{channels} channels cannot be cut into groups of {group_size}; "
-                f"expected a multiple of {group_size}"
+                f"{channels} channels cannot be cut into groups of {size}{fields}; "
+                f"expected a multiple of {self.group_size}"
             )
-        self.group_size = group_size
+        self.shape = (-1, size, order)
 
     def forward(self, z: Tensor) -> Tensor:
-        groups = z.unflatten(1, (-1, self.group_size))
+        groups = z.unflatten(1, self.shape)
         square = (groups * groups).sum(2, keepdim=True)
-        return (groups * torch.rsqrt(square.clamp_min(1.0))).flatten(1, 2)
+        return (groups * torch.rsqrt(square.clamp_min(1.0))).flatten(1, 3)
 
 
-ACTIVATIONS: dict[str, Callable[[int], Activation]] = {
-    "relu": lambda channels: ReLU(),
-    "leaky_relu": lambda channels: LeakyReLU(),
-    "clip": lambda channels: Clip(),
-    "spline": MonotoneSpline,
-    "ball4": lambda channels: Ball(channels, 4),
+# Made for a number of channels and the order of the group that permutes them, 1 without one.
+ACTIVATIONS: dict[str, Callable[[int, int], Activation]] = {
+    "relu": lambda channels, order: ReLU(),
+    "leaky_relu": lambda channels, order: LeakyReLU(),
+    "clip": lambda channels, order: Clip(),
+    "spline": lambda channels, order: MonotoneSpline(channels),
+    "ball4": lambda channels, order: Ball(channels, 4, order),
 }

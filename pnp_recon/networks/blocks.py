@@ -43,13 +43,16 @@ class EulerBlock(nn.Module):
         hidden: rows of W.
         kernel_size: odd.
         activation: a name from `ACTIVATIONS`.
+        order: of the group that will tie the parameters, 1 without one.
     """
 
     norm: Tensor
     margin: Tensor
     vector: Tensor
 
-    def __init__(self, channels: int, hidden: int, kernel_size: int, activation: str) -> None:
+    def __init__(
+        self, channels: int, hidden: int, kernel_size: int, activation: str, order: int = 1
+    ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, found {kernel_size}")
@@ -58,7 +61,7 @@ class EulerBlock(nn.Module):
         shape = (hidden, channels, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.randn(shape) / (kernel_size * math.sqrt(channels)))
         self.bias = nn.Parameter(torch.zeros(hidden))
-        self.activation = ACTIVATIONS[activation](hidden)
+        self.activation = ACTIVATIONS[activation](hidden, order)
         # One threshold a group: with several, t φ(·/t) would be no gradient.
         groups = hidden // self.activation.group_size
         exponents = torch.stack([FIRST_THRESHOLD + torch.randn(groups), *torch.zeros(2, groups)])

@@ -74,7 +74,13 @@ class EulerNet(nn.Module):
         self.group = Group.named(config.group)
         self.lifting = lifting(config.lifting, config.channels, config.width, self.group)
         self.blocks = nn.ModuleList(
-            EulerBlock(config.width, config.hidden, config.kernel_size, config.activation)
+            EulerBlock(
+                config.width,
+                config.hidden,
+                config.kernel_size,
+                config.activation,
+                self.group.order,
+            )
             for _ in range(config.blocks)
         )
         self.tied = True
