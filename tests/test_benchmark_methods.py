@@ -238,7 +238,7 @@ def test_known_methods_say_what_they_are() -> None:
 
 
 def test_groups_hold_what_is_made_for_the_channels() -> None:
-    assert expand(["shipped"], 3) == ["dncnn_colour", "euler_colour", "euler_colour_small"]
+    assert expand(["shipped"], 3) == ["dncnn_colour", "euler_colour"]
     assert {"euler_grey", "euler_grey_eq"} <= set(expand(["shipped"], 1))
     assert set(expand(["classical"], 1)) >= {"tv", "wavelet", "nlm", "bilateral", "median"}
     both = expand(["tv", "all", "tv", "euler_grey"], 3)

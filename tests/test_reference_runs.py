@@ -112,6 +112,28 @@ def test_the_table_of_denoising_in_the_readme_is_of_these_runs() -> None:
         assert all(bound in guarantee.replace("½", "0.5") for bound in bounds), name
 
 
+def test_the_table_of_deblurring_in_the_readme_is_of_the_run() -> None:
+    """At the certified fixed point, against total variation: mean PSNR and the mean difference."""
+    run = Results.open(ROOT / "benchmarks" / "results" / "deblur-cbsd68")
+    (block,) = summarise([run])
+    made: dict[str, dict[float, str]] = {}
+    for column in block.columns:
+        ours, theirs = column.groups["euler_colour"], column.groups["tv"]
+        assert ours.certified
+        assert ours.complete
+        assert {row.status for row in ours.rows} == {"converged"}
+        means = ours.psnr.mean, theirs.psnr.mean
+        text = f"{means[1]:.2f} → {means[0]:.2f} ({means[0] - means[1]:+.2f})"
+        made.setdefault(column.problem.name, {})[column.problem.noise] = text
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").partition("| kernel | σ·255 = 2.55 |")[2]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in lines.partition("\n\n")[0].splitlines()[2:]
+    ]
+    again = [[name, *(cells[noise] for noise in sorted(cells))] for name, cells in made.items()]
+    assert rows == again
+
+
 def best_of(record: Path) -> dict[tuple[str, str, str, float], dict[str, Any]]:
     """(suite, method, channels, noise) -> what the recorded candidates say is best."""
     scores: dict[tuple[str, str, str, float], dict[str, list[Any]]] = {}
