@@ -24,6 +24,8 @@ from pnp_recon.training_denoiser import DenoiserTrainer
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "results" / "research.csv"
 HELD_OUT = 24
+# Steps between two points of a curve.
+EVERY = 100
 
 
 def run(name: str, folder: Path, data: TrainingData, console: Console) -> dict[str, object]:
@@ -37,10 +39,11 @@ def run(name: str, folder: Path, data: TrainingData, console: Console) -> dict[s
         values = " ".join(f"{value:.2f}" for value in progress.psnr.values())
         console.print(f"{name} step {progress.step}: {values} dB", highlight=False)
 
-    trainer.run(report, every=500)
+    trainer.run(report, every=EVERY)
     return {
         "name": name,
-        "question": trial.question,
+        "topic": trial.topic,
+        "against": trial.against,
         "parameters": sum(p.numel() for p in network.parameters()),
         "steps": recipe.steps,
         "seconds": round(trainer.seconds),
