@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from research.trials import TRIALS
-from research.variants import Overlapping, Pyramid, Skip
+from research.activations import Overlapping
+from research.variants import Pyramid, Skip
 
 from net_laws import at_level, attacked, picture, slope_matrices
 from pnp_recon.networks.euler import EulerConfig, EulerNet

@@ -9,10 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from unittest.mock import patch
 
 import torch
-from research.variants import Overlapping, Prox, Pyramid, Skip, free
+from research.activations import Balls, Overlapping
+from research.kernels import Factored, every_second_dilated
+from research.normalisation import (
+    Bjorck,
+    Columns,
+    Orthogonal,
+    Rows,
+    Tightened,
+    with_blocks,
+    with_filters,
+)
+from research.variants import Prox, Pyramid, Relaxed, Skip, Symmetrised, free, tied
 from torch import nn
 
 from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
@@ -25,6 +37,7 @@ TRIED: dict[str, Callable[[int], Activation]] = {
     "ball2": lambda channels: Ball(channels, 2),
     "ball8": lambda channels: Ball(channels, 8),
     "overlap4": lambda channels: Overlapping(channels, 4),
+    "radii3": lambda channels: Balls(channels, 4, 3),
 }
 
 # What every row starts from.
@@ -54,6 +67,8 @@ class Trial:
         step: the relative step s at the start, None for the usual one.
         hold: whether s stays there.
         seed: of the weights and of everything that is drawn.
+        loss: from `training.LOSSES`.
+        of: the row whose trained network is measured in another form; nothing is trained.
     """
 
     topic: str
@@ -66,6 +81,8 @@ class Trial:
     step: float | None = None
     hold: bool = False
     seed: int = 0
+    loss: str = "squares"
+    of: str | None = None
 
     def make(self) -> nn.Module:
         torch.manual_seed(self.seed)
@@ -119,6 +136,7 @@ TRIALS = {
     "overlap4": Trial(
         "activation", "balls of 4 channels and 3×3 pixels", {"activation": "overlap4"}
     ),
+    "radii3": Trial("activation", "balls of three learned radii", {"activation": "radii3"}),
     # Size and shape.
     "hidden_64": Trial("size", "64 filters for 32 features", {"hidden": 64}),
     "blocks_4": Trial("size", "4 blocks", {"blocks": 4}),
@@ -140,6 +158,36 @@ TRIALS = {
         first=(0.0, 1.0),
         step=0.5,
     ),
+    "dilated": Trial("kernels", "every second block dilated by two", build=every_second_dilated),
+    "factored": Trial(
+        "kernels",
+        "5×5 = 3×3 filters behind 3×3 kernels for each channel",
+        build=with_blocks(Factored),
+    ),
+    # Normalisation.
+    "aol": Trial(
+        "normalisation", "one divisor for each feature channel (AOL)", build=with_blocks(Columns)
+    ),
+    "sll": Trial("normalisation", "one divisor for each filter (SLL)", build=with_blocks(Rows)),
+    "bjorck": Trial(
+        "normalisation",
+        "filters orthonormal on patches (Björck), Adam",
+        {},
+        ADAM,
+        build=with_filters(Bjorck),
+        against="adam",
+    ),
+    "orthogonal": Trial(
+        "normalisation",
+        "orthogonal convolutions (Cayley matrices and shifts), Adam",
+        {},
+        ADAM,
+        build=with_filters(Orthogonal),
+        against="adam",
+    ),
+    # Class.
+    "firm": Trial("class", "½(I + N): firmly nonexpansive", build=Relaxed),
+    "theta_75": Trial("class", "¼I + ¾N", build=partial(Relaxed, share=0.75)),
     # Liftings.
     "unshuffle": Trial("lifting", "2×2 pixels as channels", {"lifting": "unshuffle"}),
     "orthonormal": Trial(
@@ -154,7 +202,31 @@ TRIALS = {
         {"width": 4, "hidden": 64, "kernel_size": 5, "blocks": 1},
         build=Prox,
     ),
+    "tied_8": Trial("depth", "one block, eight times", build=tied),
+    # Symmetry.
+    "d4": Trial(
+        "symmetry",
+        "tied under turns and flips (D4), 2×2 pixels as channels, balls of 8, Adam",
+        {"group": "D4", "lifting": "unshuffle", "activation": "ball8"},
+        ADAM,
+        against="c1",
+    ),
+    "c1": Trial(
+        "symmetry",
+        "the same without ties",
+        {"lifting": "unshuffle", "activation": "ball8"},
+        ADAM,
+        against="adam",
+    ),
+    "eightfold": Trial(
+        "symmetry", "the trained `small`, mean over the eight", build=Symmetrised, of="small"
+    ),
     # Training.
+    "loss_log": Trial("training", "mean of log MSE over the patches", loss="log"),
+    "loss_l1": Trial("training", "mean absolute error", loss="absolute"),
+    "tightened": Trial(
+        "training", "steps up to 4 times too long, tightened", build=with_blocks(Tightened)
+    ),
     "small_only_5": Trial("levels", "trained at σ·255 = 5 alone", {}, levels(5)),
     "small_only_15": Trial("levels", "trained at σ·255 = 15 alone", {}, levels(15)),
     "small_only_25": Trial("levels", "trained at σ·255 = 25 alone", {}, levels(25)),
