@@ -13,8 +13,8 @@ from pnp_recon.networks.euler import EulerConfig, EulerNet
 class Dilated(EulerBlock):
     """The block with its filters dilated by two.
 
-    That is the block on each of the four pictures of every second pixel; taking a picture apart
-    is an isometry, so it is averaged as the block is.
+    That is the block on each of the four pictures of every second pixel (of a picture whose sides
+    zeros make even); taking it apart is an isometry, so it is averaged as the block is.
     """
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
