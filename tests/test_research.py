@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import research_report
 import torch
 from research.activations import Balls, Overlapping
+from research.collect import COST, GAINS
 from research.kernels import Dilated, Factored, every_second_dilated
 from research.normalisation import (
     Bjorck,
@@ -263,3 +265,31 @@ def test_the_norm_bound_holds_for_tried_blocks() -> None:
         assert float(net.check().averagedness) < 1
         for block in net.euler_blocks():
             assert conv_norm_bound(block.weight / block.norm) <= 1.01
+
+
+def test_the_page_is_what_the_rows_say() -> None:
+    assert research_report.PAGE.read_text() == research_report.current()
+
+
+def test_a_row_that_changes_changes_the_page() -> None:
+    folder = research_report.RESULTS
+    rows = research_report.by_name(folder / "research.csv")
+    cost, gains = (research_report.by_name(folder / name) for name in (COST, GAINS))
+    template = research_report.TEMPLATE.read_text()
+    assert research_report.page(template, rows, cost, gains) == research_report.PAGE.read_text()
+    better = dict(rows, small=dict(rows["small"], psnr_25=str(float(rows["small"]["psnr_25"]) + 1)))
+    assert research_report.page(template, better, cost, gains) != research_report.PAGE.read_text()
+    without = {name: row for name, row in rows.items() if TRIALS[name].topic != "price"}
+    with pytest.raises(ValueError, match="no row of the topic 'price'"):
+        research_report.page(template, without, cost, gains)
+
+
+def test_every_row_stands_on_the_page() -> None:
+    rows = research_report.by_name(research_report.RESULTS / "research.csv")
+    page = research_report.PAGE.read_text()
+    assert [name for name in rows if f"| `{name}` |" not in page] == []
+    assert set(rows) <= set(TRIALS)
+    for name, row in rows.items():
+        assert row["topic"] == TRIALS[name].topic
+        assert int(row["steps"]) == TRIALS[name].settings().steps
+        assert int(row["parameters"]) == sum(p.numel() for p in TRIALS[name].make().parameters())
