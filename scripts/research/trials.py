@@ -121,9 +121,9 @@ TRIALS = {
         "start", "`small` with Adam, three times as long", {}, ADAM | {"steps": 1800}
     ),
     # Thresholds at the start.
-    "first_0": Trial("thresholds", "log t/σ ~ N(0, 1)", first=(0.0, 1.0)),
-    "first_-1": Trial("thresholds", "log t/σ ~ N(−1, 1)", first=(-1.0, 1.0)),
-    "first_-4": Trial("thresholds", "log t/σ ~ N(−4, 1)", first=(-4.0, 1.0)),
+    "first_0": Trial("start", "log t/σ ~ N(0, 1)", first=(0.0, 1.0)),
+    "first_-1": Trial("start", "log t/σ ~ N(−1, 1)", first=(-1.0, 1.0)),
+    "first_-4": Trial("start", "log t/σ ~ N(−4, 1)", first=(-4.0, 1.0)),
     # Steps.
     "step_half": Trial("steps", "s = 0.5 at the start", step=0.5),
     "step_half_held": Trial("steps", "s = 0.5 throughout", step=0.5, hold=True),
