@@ -21,7 +21,7 @@ from pnp_recon.training_validation import refreshed
 
 CURVES, GAINS, COST = "research_curves.csv", "research_gains.csv", "research_cost.csv"
 # Rows whose filters are looked at.
-LOOKED_AT = ("small", "adam", "adam_clip", "aol", "sll", "bjorck", "orthogonal")
+LOOKED_AT = ("small", "features_8", "features_4", "adam", "aol", "sll", "bjorck", "orthogonal")
 # Quantiles of the singular values.
 QUANTILES = range(0, 101, 5)
 

@@ -140,6 +140,7 @@ TRIALS = {
     # Size and shape.
     "features_4": Trial("size", "4 features, 32 filters", {"width": 4}),
     "features_8": Trial("size", "8 features, 32 filters", {"width": 8}),
+    "features_8_hidden_64": Trial("size", "8 features, 64 filters", {"width": 8, "hidden": 64}),
     "hidden_64": Trial("size", "64 filters for 32 features", {"hidden": 64}),
     "blocks_4": Trial("size", "4 blocks", {"blocks": 4}),
     "blocks_16": Trial("size", "16 blocks", {"blocks": 16}),
