@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from research.trials import TRIALS
+
 # Which rows share a picture; `small` is in all of them.
 CURVES_OF = {
     "start": ("adam_clip", "adam_ball4", "muon_ball4", "adam", "first_0", "first_-1", "first_-4"),
@@ -24,7 +26,9 @@ CURVES_OF = {
     "shape": (
         "clip",
         "radii3",
-        "hidden_64",
+        "features_4",
+        "features_8",
+        "features_8_hidden_64",
         "blocks_4",
         "kernel_5",
         "dilated",
@@ -70,17 +74,22 @@ def figures(
         plt.close(figure)
 
 
+def style(name: str) -> dict[str, Any]:
+    """The same line for a row wherever it is drawn."""
+    if name == "small":
+        return {"color": "black", "linewidth": 2}
+    place = list(TRIALS).index(name)
+    return {"color": f"C{place % 10}", "linestyle": ("-", "--", ":")[place // 10 % 3]}
+
+
 def draw_curves(axes: Any, curves: Sequence[dict[str, str]], names: Sequence[str]) -> None:
-    for index, name in enumerate(names):
+    for name in names:
         points = [point for point in curves if point["name"] == name]
         if not points:
             continue
         steps = [int(point["step"]) for point in points]
         values = [float(point["psnr_25"]) for point in points]
-        style = (
-            {"color": "black", "linewidth": 2} if name == "small" else {"color": f"C{index - 1}"}
-        )
-        axes.plot(steps, values, marker=".", label=name, **style)
+        axes.plot(steps, values, marker=".", label=name, **style(name))
     axes.set_ylim(bottom=LOWEST)
     axes.set_xlabel("steps")
     axes.set_ylabel("PSNR in dB at σ·255 = 25, held out")
@@ -89,10 +98,10 @@ def draw_curves(axes: Any, curves: Sequence[dict[str, str]], names: Sequence[str
 
 
 def draw_gains(axes: Any, gains: dict[str, dict[str, str]]) -> None:
-    for index, (name, row) in enumerate(gains.items()):
+    for name, row in gains.items():
         shares = sorted(int(key[1:]) for key in row if key[1:].isdigit())
         values = [float(row[f"q{share:02}"]) for share in shares]
-        axes.plot(shares, values, color="black" if name == "small" else f"C{index}", label=name)
+        axes.plot(shares, values, label=name, **style(name))
     axes.set_xlabel("per cent of all singular values, at all frequencies")
     axes.set_ylabel("are below")
     axes.set_ylim(0, 1.05)
