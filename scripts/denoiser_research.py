@@ -71,7 +71,6 @@ def line(
     return {
         "name": name,
         "topic": TRIALS[name].topic,
-        "against": TRIALS[name].against,
         "parameters": sum(p.numel() for p in network.parameters()),
         "steps": recipe.steps,
         "seconds": round(seconds),

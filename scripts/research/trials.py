@@ -110,16 +110,21 @@ TRIALS = {
     "small": Trial("resolution", "the network that the others are compared with"),
     "small_seed_1": Trial("resolution", "seed 1", seed=1),
     "small_seed_2": Trial("resolution", "seed 2", seed=2),
-    # How it began: the network of the first release, and what each change brings.
+    # The network of the first release, and what each change of it brings.
     "adam_clip": Trial(
-        "start", "Adam, clips, equal thresholds", {"activation": "clip"}, ADAM, first=EQUAL
+        "start",
+        "Adam, clips, equal thresholds",
+        {"activation": "clip"},
+        ADAM,
+        against="adam_ball4",
+        first=EQUAL,
     ),
-    "adam_ball4": Trial("start", "balls of 4 channels", {}, ADAM, first=EQUAL, against="adam_clip"),
-    "muon_ball4": Trial("start", "and Muon", first=EQUAL, against="adam_ball4"),
-    "adam": Trial("start", "`small` with Adam", {}, ADAM),
-    "adam_1800": Trial(
-        "start", "`small` with Adam, three times as long", {}, ADAM | {"steps": 1800}
+    "adam_ball4": Trial(
+        "start", "Adam, equal thresholds t = σ/e", {}, ADAM, against="adam", first=EQUAL
     ),
+    "muon_ball4": Trial("start", "equal thresholds t = σ/e", first=EQUAL),
+    "adam": Trial("start", "Adam", {}, ADAM),
+    "adam_1800": Trial("start", "Adam, 1800 steps", {}, ADAM | {"steps": 1800}),
     # Thresholds at the start.
     "first_0": Trial("start", "log t/σ ~ N(0, 1)", first=(0.0, 1.0)),
     "first_-1": Trial("start", "log t/σ ~ N(−1, 1)", first=(-1.0, 1.0)),
