@@ -85,7 +85,8 @@ def difference(row: dict[str, str], other: dict[str, str]) -> str:
     parts = []
     for level in LEVELS:
         one, two = row.get(f"psnr_{level}"), other.get(f"psnr_{level}")
-        parts.append(f"{float(one) - float(two):+.2f}" if one and two else "–")
+        change = round(float(one) - float(two), 2) + 0.0 if one and two else None  # no −0.00
+        parts.append("–" if change is None else f"{change:+.2f}")
     return " / ".join(parts).replace("-", "−")
 
 
@@ -96,7 +97,13 @@ def gain_lines(gains: Table) -> list[str]:
     ]
     for name in [name for name in TRIALS if name in gains]:
         row = gains[name]
-        cells = [row["q10"], row["q50"], row["q90"], f"{float(row['above']):.1%}", row["rms"]]
+        cells = [
+            row["q10"],
+            row["q50"],
+            row["q90"],
+            f"{100 * float(row['above']):.1f} %",
+            row["rms"],
+        ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return lines
 
