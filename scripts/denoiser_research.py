@@ -9,21 +9,27 @@ from __future__ import annotations
 import argparse
 import csv
 import subprocess
+import time
 from pathlib import Path
 
 import torch
+from research.training import TrialTrainer
 from research.trials import TRIALS
 from rich.console import Console
 from rich.progress import track
+from torch import nn
 
 from pnp_recon.files import atomic_write
-from pnp_recon.training import Progress
+from pnp_recon.training import Progress, read_checkpoint
 from pnp_recon.training_data import TrainingData, load_training_data
-from pnp_recon.training_denoiser import DenoiserTrainer
+from pnp_recon.training_recipe import DenoiserRecipe
+from pnp_recon.training_validation import refreshed, validation_psnr
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "results" / "research.csv"
 HELD_OUT = 24
+# Steps between two points of a curve.
+EVERY = 100
 
 
 def run(name: str, folder: Path, data: TrainingData, console: Console) -> dict[str, object]:
@@ -31,20 +37,44 @@ def run(name: str, folder: Path, data: TrainingData, console: Console) -> dict[s
     trial = TRIALS[name]
     network = trial.make()
     recipe = trial.settings()
-    trainer = DenoiserTrainer(network, recipe, data.training, data.validation, folder / name)
+    if trial.of is not None:
+        begin = time.perf_counter()
+        found = of_trained(network, folder / trial.of, data, recipe)
+        return line(name, network, recipe, time.perf_counter() - begin, found)
+    trainer = TrialTrainer(network, recipe, data, folder / name, trial.loss)
 
     def report(progress: Progress) -> None:
         values = " ".join(f"{value:.2f}" for value in progress.psnr.values())
         console.print(f"{name} step {progress.step}: {values} dB", highlight=False)
 
-    trainer.run(report, every=500)
+    trainer.run(report, every=EVERY)
+    return line(name, network, recipe, trainer.seconds, trainer.psnr)
+
+
+def of_trained(
+    network: nn.Module, folder: Path, data: TrainingData, recipe: DenoiserRecipe
+) -> dict[str, float]:
+    """The PSNR of a form of a network that was trained before: its part `net`."""
+    inner = network.get_submodule("net")
+    inner.load_state_dict(read_checkpoint(folder / "checkpoint.pt")["average"])
+    with torch.autocast("cpu", torch.bfloat16):
+        return validation_psnr(refreshed(network), data.validation, recipe.validation_levels())
+
+
+def line(
+    name: str,
+    network: nn.Module,
+    recipe: DenoiserRecipe,
+    seconds: float,
+    psnr: dict[str, float],
+) -> dict[str, object]:
     return {
         "name": name,
-        "question": trial.question,
+        "topic": TRIALS[name].topic,
         "parameters": sum(p.numel() for p in network.parameters()),
         "steps": recipe.steps,
-        "seconds": round(trainer.seconds),
-        **{key: round(value, 3) for key, value in trainer.psnr.items()},
+        "seconds": round(seconds),
+        **{key: round(value, 3) for key, value in psnr.items()},
         "seed": recipe.seed,
         "torch": torch.__version__,
         "revision": revision(),

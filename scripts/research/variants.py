@@ -1,4 +1,4 @@
-"""Networks that are only tried: skips, pyramids, tied proximal iterations, and nothing proven.
+"""Networks that are only tried: other compositions of blocks, and nothing proven.
 
 Each is called as network(x, sigma), as `EulerNet` is, and trains with `DenoiserTrainer`.
 """
@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.activations import Activation
 from pnp_recon.networks.blocks import SIGMA_CENTRE, EulerBlock
 from pnp_recon.networks.euler import SHIFT, EulerConfig, EulerNet
 from pnp_recon.networks.lifting import Haar
@@ -33,6 +32,47 @@ class Skip(EulerNet):
         for block, logit in zip(self.blocks, self.mix, strict=True):
             z = torch.lerp(block(z, level), first, torch.sigmoid(logit))
         return self.lifting.lower(z, (x.shape[-2], x.shape[-1]))
+
+
+class Relaxed(EulerNet):
+    """D = (1 − θ) I + θ N, N the composition of averaged blocks: θ-averaged, as N is nonexpansive.
+
+    Trained in this form. θ = ½ makes D firmly nonexpansive, which Douglas–Rachford needs.
+    """
+
+    def __init__(self, config: EulerConfig, share: float = 0.5) -> None:
+        super().__init__(config)
+        self.share = share
+
+    def _centred(self, x: Tensor, level: Tensor) -> Tensor:
+        return torch.lerp(x, super()._centred(x, level), self.share)
+
+
+def tied(config: EulerConfig) -> EulerNet:
+    """One block again and again: averaged, as every composition of averaged maps is."""
+    net = EulerNet(config)
+    net.blocks = nn.ModuleList([net.blocks[0]] * config.blocks)
+    return net
+
+
+class Symmetrised(nn.Module):
+    """The mean of g⁻¹N(gx) over the eight turns and flips g of the picture.
+
+    Each term is averaged as N is, g being an isometry, and so is their mean.
+    """
+
+    def __init__(self, config: EulerConfig) -> None:
+        super().__init__()
+        self.net = EulerNet(config)
+
+    def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        total = torch.zeros_like(x)
+        for turns in range(4):
+            for flipped in (False, True):
+                seen = torch.rot90(x, turns, (2, 3))
+                out = self.net(seen.flip(3) if flipped else seen, sigma)
+                total = total + torch.rot90(out.flip(3) if flipped else out, -turns, (2, 3))
+        return total / 8
 
 
 class Pyramid(nn.Module):
@@ -121,23 +161,6 @@ class Prox(EulerNet):
             moved = ahead - pace * (ahead - y + slope)
             z, ahead = moved, moved + momentum * (moved - z)
         return self.lifting.lower(z.to(x.dtype), (x.shape[-2], x.shape[-1]))
-
-
-class Overlapping(Activation):
-    """Overlapping group sparsity: the ball of a group's norm over a neighbourhood of pixels.
-
-    The gradient of Σₓ Huber(‖Kₓz‖), Σₓ KₓᵀKₓ ≤ 1: firmly nonexpansive as well.
-    """
-
-    def __init__(self, channels: int, group_size: int) -> None:
-        super().__init__()
-        self.group_size = group_size
-
-    def forward(self, z: Tensor) -> Tensor:
-        groups = z.unflatten(1, (-1, self.group_size))
-        square = F.avg_pool2d((groups * groups).sum(2), 3, 1, 1)
-        scale = F.avg_pool2d(torch.rsqrt(square.clamp_min(1.0)), 3, 1, 1)
-        return (groups * scale[:, :, None]).flatten(1, 2)
 
 
 def thresholds(block: EulerBlock, sigma: Tensor) -> Tensor:

@@ -1,0 +1,130 @@
+"""docs/research.md from the rows of `denoiser_research.py`, their curves and filters.
+
+    python scripts/research_report.py collect --data BSDS500 --runs RUNS   # after new rows
+    python scripts/research_report.py write                                # page and figures
+
+`collect` needs the runs' folders; `write` needs what is committed alone. The words are in
+scripts/research/page.md: a line "table: TOPIC" becomes the rows of that topic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from research.collect import COST, CURVES, GAINS, collect
+from research.figures import figures
+from research.trials import TRIALS
+
+from pnp_recon.files import atomic_write
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+TEMPLATE = Path(__file__).parent / "research" / "page.md"
+PAGE = ROOT / "docs" / "research.md"
+IMAGES = ROOT / "docs" / "images"
+LEVELS = (5, 15, 25)
+
+Table = dict[str, dict[str, str]]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def by_name(path: Path) -> Table:
+    return {row["name"]: row for row in read(path)}
+
+
+def page(template: str, rows: Table, cost: Table, gains: Table) -> str:
+    """The page: every placeholder line of the template replaced."""
+    out = []
+    for line in template.splitlines():
+        key, _, topic = line.partition(": ")
+        if line == "table: gain":
+            out += gain_lines(gains)
+        elif key == "table":
+            out += table_lines(topic, rows, cost)
+        else:
+            out.append(line)
+    return "\n".join(out) + "\n"
+
+
+def table_lines(topic: str, rows: Table, cost: Table) -> list[str]:
+    """The rows of a topic that were run, each with its difference to what it is compared with.
+
+    Raises:
+        ValueError: none was.
+    """
+    known = [name for name, trial in TRIALS.items() if trial.topic == topic and name in rows]
+    if not known:
+        raise ValueError(f"no row of the topic {topic!r} was run; run one or drop its table")
+    lines = [
+        "| row | what differs | numbers | ms a step | σ·255 = 5 | 15 | 25 | difference |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in known:
+        row, against = rows[name], TRIALS[name].against
+        values = " | ".join(show(row.get(f"psnr_{level}", "")) for level in LEVELS)
+        change = "" if name == against or against not in rows else difference(row, rows[against])
+        of = "" if against == "small" or not change else f" to `{against}`"
+        spent = cost[name]["ms"] if name in cost else "–"
+        what, numbers = TRIALS[name].what, f"{int(row['parameters']):,}".replace(",", " ")
+        lines.append(f"| `{name}` | {what} | {numbers} | {spent} | {values} | {change}{of} |")
+    return lines
+
+
+def show(value: str) -> str:
+    return f"{float(value):.2f}" if value else "–"
+
+
+def difference(row: dict[str, str], other: dict[str, str]) -> str:
+    """PSNR minus that of another row, one number a level; in hundredths, as the noise allows."""
+    parts = []
+    for level in LEVELS:
+        one, two = row.get(f"psnr_{level}"), other.get(f"psnr_{level}")
+        change = round(float(one) - float(two), 2) + 0.0 if one and two else None  # no −0.00
+        parts.append("–" if change is None else f"{change:+.2f}")
+    return " / ".join(parts).replace("-", "−")
+
+
+def gain_lines(gains: Table) -> list[str]:
+    lines = [
+        "| row | 10 % below | median | 90 % below | share above 0.9 | root mean square |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in [name for name in TRIALS if name in gains]:
+        row = gains[name]
+        cells = [
+            row["q10"],
+            row["q50"],
+            row["q90"],
+            f"{100 * float(row['above']):.1f} %",
+            row["rms"],
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return lines
+
+
+def current() -> str:
+    """The page as it would be written now."""
+    tables = (by_name(path) for path in (RESULTS / "research.csv", RESULTS / COST, RESULTS / GAINS))
+    return page(TEMPLATE.read_text(), *tables)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=["collect", "write"])
+    parser.add_argument("--data", type=Path, help="BSDS500, for the time of a step")
+    parser.add_argument("--runs", type=Path, default=Path("runs/research"))
+    given = parser.parse_args()
+    if given.what == "collect":
+        collect(list(by_name(RESULTS / "research.csv")), given.runs, given.data, RESULTS)
+    atomic_write(PAGE, current())
+    figures(read(RESULTS / CURVES), by_name(RESULTS / GAINS), IMAGES)
+
+
+if __name__ == "__main__":
+    main()
