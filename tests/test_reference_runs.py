@@ -125,7 +125,9 @@ def test_the_table_of_deblurring_in_the_readme_is_of_the_run() -> None:
         means = ours.psnr.mean, theirs.psnr.mean
         text = f"{means[1]:.2f} → {means[0]:.2f} ({means[0] - means[1]:+.2f})"
         made.setdefault(column.problem.name, {})[column.problem.noise] = text
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").partition("| kernel | σ·255 = 2.55 |")[2]
+    lines = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("| kernel | σ·255 = 2.55 |")[2]
+    )
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in lines.partition("\n\n")[0].splitlines()[2:]
