@@ -35,9 +35,9 @@ TABLE = ROOT / "docs" / "results" / "research_fixed_points.csv"
 PICTURES, SIDE = 4, 128
 # Name, kernel, σ·255.
 PROBLEMS = (
-    ("motion_7.65", kernels.linear_motion(15, 30), 7.65),
-    ("gaussian_2.55", kernels.gaussian(1.6), 2.55),
-    ("gaussian_12.75", kernels.gaussian(1.6), 12.75),
+    ("motion at 7.65", kernels.linear_motion(15, 30), 7.65),
+    ("Gaussian at 2.55", kernels.gaussian(1.6), 2.55),
+    ("Gaussian at 12.75", kernels.gaussian(1.6), 12.75),
 )
 # Levels of networks that are told one, σ·255; couplings c of γ = c (level/σ)².
 LEVELS = (7.0, 14.0)

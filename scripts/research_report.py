@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
+from fixed_point_research import PROBLEMS
 from research.collect import COST, CURVES, GAINS, collect
 from research.figures import figures
 from research.trials import TRIALS
@@ -38,15 +40,36 @@ def by_name(path: Path) -> Table:
     return {row["name"]: row for row in read(path)}
 
 
-def page(template: str, rows: Table, cost: Table, gains: Table) -> str:
+@dataclass(frozen=True)
+class Tables:
+    """What the page is made of, by the names of the rows.
+
+    Attributes:
+        rows, cost, gains, fixed: of training, milliseconds a step, singular values, fixed points.
+    """
+
+    rows: Table
+    cost: Table
+    gains: Table
+    fixed: Table
+
+    @classmethod
+    def read(cls, folder: Path) -> Tables:
+        files = ("research.csv", COST, GAINS, "research_fixed_points.csv")
+        return cls(*(by_name(folder / name) for name in files))
+
+
+def page(template: str, tables: Tables) -> str:
     """The page: every placeholder line of the template replaced."""
     out = []
     for line in template.splitlines():
         key, _, topic = line.partition(": ")
         if line == "table: gain":
-            out += gain_lines(gains)
+            out += gain_lines(tables.gains)
+        elif line == "table: fixed points":
+            out += fixed_point_lines(tables.fixed)
         elif key == "table":
-            out += table_lines(topic, rows, cost)
+            out += table_lines(topic, tables.rows, tables.cost)
         else:
             out.append(line)
     return "\n".join(out) + "\n"
@@ -108,10 +131,25 @@ def gain_lines(gains: Table) -> list[str]:
     return lines
 
 
+def fixed_point_lines(fixed: Table) -> list[str]:
+    """Each row's best level and coupling for each problem, and its difference to `small`."""
+    lines = [
+        "| row | what differs | " + " | ".join(name for name, *_ in PROBLEMS) + " | difference |",
+        "|---|---|" + "---|" * (len(PROBLEMS) + 1),
+    ]
+    for name in [name for name in TRIALS if name in fixed]:
+        row = fixed[name]
+        cells = [f"{float(row[key]):.2f} ({row[f'{key}_at']})" for key, *_ in PROBLEMS]
+        changes = [float(row[key]) - float(fixed["small"][key]) for key, *_ in PROBLEMS]
+        change = " / ".join(f"{round(d, 2) + 0.0:+.2f}" for d in changes).replace("-", "−")
+        last = "" if name == "small" else change
+        lines.append(f"| `{name}` | {TRIALS[name].what} | {' | '.join(cells)} | {last} |")
+    return lines
+
+
 def current() -> str:
     """The page as it would be written now."""
-    tables = (by_name(path) for path in (RESULTS / "research.csv", RESULTS / COST, RESULTS / GAINS))
-    return page(TEMPLATE.read_text(), *tables)
+    return page(TEMPLATE.read_text(), Tables.read(RESULTS))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 import research_report
 import torch
 from research.activations import Balls, Overlapping
-from research.collect import COST, GAINS
 from research.kernels import Dilated, Factored, every_second_dilated
 from research.normalisation import (
     Bjorck,
@@ -275,16 +275,16 @@ def test_the_page_is_what_the_rows_say() -> None:
 
 
 def test_a_row_that_changes_changes_the_page() -> None:
-    folder = research_report.RESULTS
-    rows = research_report.by_name(folder / "research.csv")
-    cost, gains = (research_report.by_name(folder / name) for name in (COST, GAINS))
+    tables = research_report.Tables.read(research_report.RESULTS)
     template = research_report.TEMPLATE.read_text()
-    assert research_report.page(template, rows, cost, gains) == research_report.PAGE.read_text()
-    better = dict(rows, small=dict(rows["small"], psnr_25=str(float(rows["small"]["psnr_25"]) + 1)))
-    assert research_report.page(template, better, cost, gains) != research_report.PAGE.read_text()
-    without = {name: row for name, row in rows.items() if TRIALS[name].topic != "price"}
+    assert research_report.page(template, tables) == research_report.PAGE.read_text()
+    small = tables.rows["small"]
+    better = dict(tables.rows, small=dict(small, psnr_25=str(float(small["psnr_25"]) + 1)))
+    changed = research_report.page(template, replace(tables, rows=better))
+    assert changed != research_report.PAGE.read_text()
+    without = {name: row for name, row in tables.rows.items() if TRIALS[name].topic != "price"}
     with pytest.raises(ValueError, match="no row of the topic 'price'"):
-        research_report.page(template, without, cost, gains)
+        research_report.page(template, replace(tables, rows=without))
 
 
 def test_every_row_stands_on_the_page() -> None:
