@@ -9,7 +9,7 @@ the same amount (rows adam_ball4 and muon_ball4 of scripts/denoiser_research.py 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,17 +56,17 @@ class Filters:
 
 
 def filters_of(network: nn.Module) -> list[Filters]:
-    """The filters of every Euler block in a network."""
+    """The filters of every Euler block that are free or tied by a group."""
     found = []
     for block in network.modules():
         if isinstance(block, EulerBlock):
             held = dict(block.named_parameters())
-            tied = "parametrizations.weight.original"
             if "weight" in held:
                 found.append(Filters(held["weight"], None))
-            elif tied in held:
-                ties = block.parametrizations.weight[0]  # type: ignore[union-attr, index]
-                found.append(Filters(held[tied], cast(TiedFilters, ties)))
+                continue
+            ties = block.parametrizations.weight[0]  # type: ignore[union-attr, index]
+            if isinstance(ties, TiedFilters):
+                found.append(Filters(held["parametrizations.weight.original"], ties))
     return found
 
 

@@ -86,16 +86,16 @@ def revision() -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
-def record(row: dict[str, object]) -> None:
-    """Puts a row into the table, whose order is that of `TRIALS`."""
+def record(row: dict[str, object], table: Path = TABLE) -> None:
+    """Puts a row into a table, whose order is that of `TRIALS`."""
     rows = {}
-    if TABLE.exists():
-        with TABLE.open(newline="") as file:
+    if table.exists():
+        with table.open(newline="") as file:
             rows = {old["name"]: old for old in csv.DictReader(file)}
     rows[str(row["name"])] = {key: str(value) for key, value in row.items()}
     fields = list(dict.fromkeys(key for known in rows.values() for key in known))
     lines = [fields, *([rows[n].get(key, "") for key in fields] for n in TRIALS if n in rows)]
-    atomic_write(TABLE, "".join(",".join(line) + "\n" for line in lines))
+    atomic_write(table, "".join(",".join(line) + "\n" for line in lines))
 
 
 def main() -> None:

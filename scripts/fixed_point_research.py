@@ -8,14 +8,13 @@ place of an older one of that name.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import math
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from denoiser_research import HELD_OUT, revision
+from denoiser_research import HELD_OUT, record, revision
 from research.trials import TRIALS
 from rich.console import Console
 from rich.progress import track
@@ -23,7 +22,6 @@ from torch import Tensor, nn
 
 from operators import kernels
 from pnp_recon.defaults import coupling
-from pnp_recon.files import atomic_write
 from pnp_recon.training import read_checkpoint
 from pnp_recon.training_data import load_training_data
 from pnp_recon.training_fixed_point import restored
@@ -83,17 +81,6 @@ def best(name: str, network: nn.Module, pictures: list[Tensor]) -> dict[str, obj
     return found
 
 
-def record(row: dict[str, object]) -> None:
-    """Puts a row into the table, whose order is that of `TRIALS`."""
-    rows = {}
-    if TABLE.exists():
-        with TABLE.open(newline="") as file:
-            rows = {old["name"]: old for old in csv.DictReader(file)}
-    rows[str(row["name"])] = {key: str(value) for key, value in row.items()}
-    lines = [list(row), *(list(rows[name].values()) for name in TRIALS if name in rows)]
-    atomic_write(TABLE, "".join(",".join(line) + "\n" for line in lines))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=TRIALS, metavar="NAME")
@@ -104,7 +91,7 @@ def main() -> None:
     pictures = load_training_data(given.data, 1, 64, HELD_OUT).validation[:: HELD_OUT // PICTURES]
     for name in track(given.names, "Rows", console=Console()):
         found = best(name, trained(name, given.runs), pictures)
-        record({"name": name, **found, "revision": revision()})
+        record({"name": name, **found, "revision": revision()}, TABLE)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from research.normalisation import (
 )
 from research.training import LOSSES, TrialTrainer
 from research.trials import TRIALS
-from research.variants import Pyramid, Relaxed, Skip, Symmetrised, free, tied
+from research.variants import FreeBlock, Pyramid, Relaxed, Skip, Symmetrised, tied
 from torch import Tensor, nn
 
 from net_laws import at_level, attacked, picture, random_tensor, reflected, slope_matrices
@@ -105,7 +105,7 @@ def test_what_is_said_to_be_averaged_does_not_expand(name: str) -> None:
 
 
 def test_without_the_constraint_it_expands() -> None:
-    net = free(TINY).double().eval().requires_grad_(False)
+    net = with_blocks(FreeBlock)(TINY).double().eval().requires_grad_(False)
     for name, parameter in net.named_parameters():
         if name.endswith("second"):
             parameter.mul_(5)

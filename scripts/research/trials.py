@@ -24,7 +24,7 @@ from research.normalisation import (
     with_blocks,
     with_filters,
 )
-from research.variants import Prox, Pyramid, Relaxed, Skip, Symmetrised, free, tied
+from research.variants import FreeBlock, Prox, Pyramid, Relaxed, Skip, Symmetrised, tied
 from torch import nn
 
 from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
@@ -237,13 +237,15 @@ TRIALS = {
     "ema_0": Trial("training", "no average of the weights", {}, {"ema": 0.0}),
     "small_1800": Trial("training", "1800 steps", {}, {"steps": 1800}),
     # The price of the guarantee.
-    "free_small": Trial("price", "no constraint", {}, {"learning_rate": 1e-3}, build=free),
+    "free_small": Trial(
+        "price", "no constraint", {}, {"learning_rate": 1e-3}, build=with_blocks(FreeBlock)
+    ),
     "free_small_1800": Trial(
         "price",
         "no constraint, 1800 steps",
         {},
         {"learning_rate": 1e-3, "steps": 1800},
-        build=free,
+        build=with_blocks(FreeBlock),
         against="small_1800",
     ),
 }

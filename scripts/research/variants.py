@@ -127,14 +127,6 @@ class FreeBlock(EulerBlock):
         return x + flow.to(x.dtype)
 
 
-def free(config: EulerConfig) -> EulerNet:
-    """The twin without the constraint: what the guarantee costs is the difference."""
-    net = EulerNet(config)
-    sizes = (config.width, config.hidden, config.kernel_size, config.activation)
-    net.blocks = nn.ModuleList(FreeBlock(*sizes) for _ in range(config.blocks))
-    return net
-
-
 class Prox(EulerNet):
     """prox of λ Σ ψ(V·) by accelerated gradient steps with one set of filters (a CRR-NN's shape).
 
