@@ -32,11 +32,11 @@ from torch import Tensor
 
 from pnp_recon import load_denoiser
 from pnp_recon.benchmark.measure import conditions
-from pnp_recon.colour import to_grey
-from pnp_recon.denoisers import Precision
 from pnp_recon.files import shipped
-from pnp_recon.images import read_picture
-from pnp_recon.weights import find_card, read_card, shipped_models
+from pnp_recon.models.weights import find_card, read_card, shipped_models
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
+from pnp_recon.priors.denoiser import Precision
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVEL = 25 / 255

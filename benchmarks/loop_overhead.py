@@ -20,7 +20,7 @@ from operators import Convolution, kernels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.files import shipped
-from pnp_recon.images import read_picture
+from pnp_recon.pictures.files import read_picture
 from pnp_recon.solvers import Stopping
 
 NEVER = 1e-300

@@ -19,7 +19,7 @@ from denoiser_cost import LEVEL, machine
 from fresh_process import FreshProcess
 
 from pnp_recon import load_denoiser
-from pnp_recon.tiling import TILE
+from pnp_recon.priors.tiling import TILE
 
 ROOT = Path(__file__).resolve().parents[1]
 

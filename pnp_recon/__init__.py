@@ -13,12 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_recon.denoisers import Denoiser, wrap
-    from pnp_recon.learned import LearnedReconstruction
+    from pnp_recon.models.unrolled import load_unrolled
+    from pnp_recon.models.weights import load_denoiser
+    from pnp_recon.priors.denoiser import Denoiser, wrap
+    from pnp_recon.priors.unrolled import LearnedReconstruction
     from pnp_recon.reconstruction import reconstruct
     from pnp_recon.solvers import Certificate, Solution, Status, Stopping
-    from pnp_recon.weights import load_denoiser
-    from pnp_recon.weights_unrolled import load_unrolled
 
 __version__ = "0.1.0"
 
@@ -36,11 +36,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Denoiser": "denoisers",
-    "wrap": "denoisers",
-    "load_denoiser": "weights",
-    "LearnedReconstruction": "learned",
-    "load_unrolled": "weights_unrolled",
+    "Denoiser": "priors.denoiser",
+    "wrap": "priors.denoiser",
+    "load_denoiser": "models.weights",
+    "LearnedReconstruction": "priors.unrolled",
+    "load_unrolled": "models.unrolled",
     "reconstruct": "reconstruction",
     "Certificate": "solvers",
     "Solution": "solvers",

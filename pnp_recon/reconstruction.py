@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.defaults import automatic, total_variation_weight
-from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
+from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.fidelity import Fidelity, LeastSquares
-from pnp_recon.learned import LearnedReconstruction
-from pnp_recon.noise import estimate_noise_level
+from pnp_recon.models.unrolled import is_unrolled, load_unrolled
+from pnp_recon.models.weights import AUTO, load_denoiser
+from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.proximal import Regulariser, TotalVariation
 from pnp_recon.solvers import (
     ACCELERATIONS,
@@ -42,8 +43,7 @@ from pnp_recon.solvers import (
     run_learned,
     variational_solver,
 )
-from pnp_recon.weights import AUTO, load_denoiser
-from pnp_recon.weights_unrolled import is_unrolled, load_unrolled
+from pnp_recon.solvers.tuning import automatic, total_variation_weight
 
 Prior = Denoiser | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.

@@ -23,8 +23,8 @@ from torch import Tensor
 from operators import Convolution, Inpainting, LinearOperator
 from operators.masks import random_pixels
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.datasets import validation_pictures
-from pnp_recon.metrics import psnr
+from pnp_recon.datasets.folders import validation_pictures
+from pnp_recon.pictures.metrics import psnr
 from pnp_recon.solvers import Stopping
 
 

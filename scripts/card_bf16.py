@@ -13,8 +13,14 @@ import json
 from pathlib import Path
 
 from pnp_recon.files import atomic_write
-from pnp_recon.precision import FIELD, bf16_deviation, deviation_words
-from pnp_recon.weights import find_card, load_network, network_class, read_card, shipped_models
+from pnp_recon.models.precision import FIELD, bf16_deviation, deviation_words
+from pnp_recon.models.weights import (
+    find_card,
+    load_network,
+    network_class,
+    read_card,
+    shipped_models,
+)
 
 
 def update(path: Path) -> str:

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from operators import RayTransform, attenuation, parallel_beam
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.metrics import psnr, ssim
+from pnp_recon.datasets.training import held_out
+from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.scans import hounsfield_window
 from pnp_recon.solvers import Stopping
-from pnp_recon.training_data import held_out
 
 VIEWS, NOISE = 60, 0.01
 TUNED_ON = 12
@@ -66,7 +66,7 @@ class Slice:
         stopping = Stopping(tol=tol, max_iter=1000)
         start = self.A.initial_guess(self.y).clamp(0, 1)
         if method == "TV":
-            from pnp_recon.defaults import total_variation_weight
+            from pnp_recon.solvers.tuning import total_variation_weight
 
             weight = point["factor"] * total_variation_weight(self.noise, self.A.norm_bound)
             prior = TotalVariation(weight, box=(0, 1))

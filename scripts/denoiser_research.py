@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
+from pnp_recon.datasets.training import TrainingData, load_training_data
 from pnp_recon.files import atomic_write
-from pnp_recon.training import Progress, read_checkpoint
-from pnp_recon.training_data import TrainingData, load_training_data
-from pnp_recon.training_recipe import DenoiserRecipe
-from pnp_recon.training_validation import refreshed, validation_psnr
+from pnp_recon.training.recipe import DenoiserRecipe
+from pnp_recon.training.trainer import Progress, read_checkpoint
+from pnp_recon.training.validation import refreshed, validation_psnr
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "results" / "research.csv"

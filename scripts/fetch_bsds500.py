@@ -5,8 +5,9 @@
     python scripts/fetch_bsds500.py --to FOLDER --from PATH      from an archive or a folder at hand
     python scripts/fetch_bsds500.py --check FOLDER               only look whether all is there
 
-The result is what `pnp_recon.datasets` reads: train/, val/, test/ and bsd68.json. Pictures that
-lie there already and are right are left alone, and a download that was interrupted is continued.
+The result is what `pnp_recon.datasets.folders` reads: train/, val/, test/ and bsd68.json. Pictures
+that lie there already and are right are left alone, and a download that was interrupted is
+continued.
 Ends with 0 if all 500 pictures are there and right, otherwise with 2.
 """
 
@@ -34,8 +35,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from resumable_download import download  # noqa: E402
 
-from pnp_recon import bsds500  # noqa: E402
-from pnp_recon.bsds500 import BSD68, PARTS, Bsds500  # noqa: E402
+from pnp_recon.datasets import bsds500  # noqa: E402
+from pnp_recon.datasets.bsds500 import BSD68, PARTS, Bsds500  # noqa: E402
 from pnp_recon.errors import InputError, PnPReconError  # noqa: E402
 from pnp_recon.files import atomic_write, sha256_of  # noqa: E402
 

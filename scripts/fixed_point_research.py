@@ -21,12 +21,12 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from operators import kernels
-from pnp_recon.defaults import coupling
-from pnp_recon.training import read_checkpoint
-from pnp_recon.training_data import load_training_data
-from pnp_recon.training_fixed_point import restored
-from pnp_recon.training_problems import Blurred, Problem, blurred
-from pnp_recon.training_validation import centre_crop, refreshed
+from pnp_recon.datasets.training import load_training_data
+from pnp_recon.solvers.tuning import coupling
+from pnp_recon.training.fixed_point.problems import Blurred, Problem, blurred
+from pnp_recon.training.fixed_point.trainer import restored
+from pnp_recon.training.trainer import read_checkpoint
+from pnp_recon.training.validation import centre_crop, refreshed
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "results" / "research_fixed_points.csv"

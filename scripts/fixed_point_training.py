@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
+from pnp_recon.datasets.training import load_training_data
 from pnp_recon.files import atomic_write
-from pnp_recon.training_data import load_training_data
-from pnp_recon.training_fixed_point import restoration_psnr
-from pnp_recon.training_recipe import VALIDATION_LEVELS
-from pnp_recon.training_validation import validation_psnr
-from pnp_recon.weights import load_network
+from pnp_recon.models.weights import load_network
+from pnp_recon.training.fixed_point.trainer import restoration_psnr
+from pnp_recon.training.recipe import VALIDATION_LEVELS
+from pnp_recon.training.validation import validation_psnr
 
 TABLE = Path(__file__).parents[1] / "docs" / "results" / "research_fixed_point_training.csv"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import pnp_recon
 from operators import kernels
-from pnp_recon.images import read_picture, to_grey
+from pnp_recon.pictures.files import read_picture, to_grey
 
 LEVELS = (2.55, 7.65)
 

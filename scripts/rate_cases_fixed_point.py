@@ -16,8 +16,8 @@ from torch import Tensor
 
 from operators import Convolution, LinearOperator
 from pnp_recon import guarantees
-from pnp_recon.denoisers import wrap
 from pnp_recon.fidelity import LeastSquares
+from pnp_recon.priors.denoiser import wrap
 from pnp_recon.solvers import (
     CGLS,
     PLUG_AND_PLAY,
@@ -31,7 +31,7 @@ from pnp_recon.solvers import (
     Plugged,
     Solver,
 )
-from pnp_recon.solvers.acceleration import picard_rate
+from pnp_recon.solvers.acceleration.wrapped import picard_rate
 
 SIDE = 16
 AVERAGED = "Lieder 2018, Thm 4.9 (½-averaged maps: Gu & Yang 2020)"

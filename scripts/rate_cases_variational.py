@@ -29,9 +29,9 @@ from pnp_recon.solvers import (
     ProximalGradient,
     Solver,
 )
-from pnp_recon.solvers.blocks import composite_block, data_block
-from pnp_recon.solvers.objective import Objective
-from pnp_recon.solvers.steps import balanced_steps
+from pnp_recon.solvers.convex.blocks import composite_block, data_block
+from pnp_recon.solvers.convex.objective import Objective
+from pnp_recon.solvers.convex.steps import balanced_steps
 
 SIZE = 100
 WEIGHT = 0.01

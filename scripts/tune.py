@@ -18,8 +18,8 @@ from protocol import Rows, blurred, crop
 
 from operators import Convolution, kernels
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.datasets import validation_pictures
-from pnp_recon.metrics import psnr
+from pnp_recon.datasets.folders import validation_pictures
+from pnp_recon.pictures.metrics import psnr
 from pnp_recon.solvers import Stopping
 
 NOISE = (1.0, 2.55, 7.65, 12.75, 25.0)

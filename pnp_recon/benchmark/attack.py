@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pnp_recon.denoisers import attained_ratio
+from pnp_recon.priors.denoiser import attained_ratio
 
 # Norm of the first differences, for each entry: far above rounding, far below a picture's range.
 SCALE = 1e-2

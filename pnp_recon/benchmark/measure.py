@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from pnp_recon import __version__, metrics
+from pnp_recon import __version__
+from pnp_recon.pictures import metrics
 from pnp_recon.report.document import environment, version
 
 Value = TypeVar("Value")

@@ -18,8 +18,8 @@ from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.suites import run_cell, suite_named
-from pnp_recon.defaults import SPLITTINGS
 from pnp_recon.errors import InputError
+from pnp_recon.solvers.tuning import SPLITTINGS
 
 # Of variational methods: in units of the automatic weight.
 WEIGHTS = (0.25, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pnp_recon.cli.common import package_version, run_app
+from pnp_recon.cli.shell import package_version, run_app
 
 PROGRAM = "pnp-recon"
 
@@ -175,10 +175,10 @@ def _regularisers() -> list[Entry]:
 
 
 def _denoisers() -> list[Entry]:
-    from pnp_recon.denoisers import Denoiser, wrap
-    from pnp_recon.learned import LearnedReconstruction
-    from pnp_recon.weights import load_denoiser
-    from pnp_recon.weights_unrolled import load_unrolled
+    from pnp_recon.models.unrolled import load_unrolled
+    from pnp_recon.models.weights import load_denoiser
+    from pnp_recon.priors.denoiser import Denoiser, wrap
+    from pnp_recon.priors.unrolled import LearnedReconstruction
 
     return [
         Entry("load_denoiser(name or path)", _summary(load_denoiser), "that of the model, below"),
@@ -194,7 +194,7 @@ def _denoisers() -> list[Entry]:
 
 
 def _models() -> list[Entry]:
-    from pnp_recon.weights import find_card, model_kind, shipped_models
+    from pnp_recon.models.weights import find_card, model_kind, shipped_models
 
     cards = [find_card(name) for name in shipped_models()]
     return [
@@ -204,8 +204,8 @@ def _models() -> list[Entry]:
 
 
 def _denoising_model(path: Path) -> Entry:
-    from pnp_recon.precision import FIELD, deviation_words
-    from pnp_recon.weights import card_guarantee, read_card
+    from pnp_recon.models.precision import FIELD, deviation_words
+    from pnp_recon.models.weights import card_guarantee, read_card
 
     card = read_card(path)
     network = card["network"]
@@ -220,8 +220,8 @@ def _denoising_model(path: Path) -> Entry:
 
 
 def _unrolled_model(path: Path) -> Entry:
-    from pnp_recon.learned_domain import TrainedOn
-    from pnp_recon.weights_unrolled import read_unrolled_card
+    from pnp_recon.models.unrolled import read_unrolled_card
+    from pnp_recon.priors.unrolled_domain import TrainedOn
 
     card = read_unrolled_card(path)
     network = card["network"]

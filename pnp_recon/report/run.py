@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.denoisers import Denoiser
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.learned import LearnedReconstruction
+from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.solvers import Solution
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.noise import estimate_noise_level
+from pnp_recon.estimation.noise import estimate_noise_level
 
 # What fourth differences along angles and detectors need.
 _SMALLEST = 5
@@ -16,8 +16,8 @@ _SMALLEST = 5
 def sinogram_noise_level(sinogram: Float[Tensor, "*slices angles detectors"]) -> float:
     """Standard deviation of the noise in line integrals, in their own unit.
 
-    `pnp_recon.noise.estimate_noise_level`, which looks at fourth differences along both axes:
-    a sinogram is smooth there. It is the mean over the slices.
+    `pnp_recon.estimation.noise.estimate_noise_level`, which looks at fourth differences along both
+    axes: a sinogram is smooth there. It is the mean over the slices.
 
     Measured on four CT slices (256², 60 and 180 parallel views over 180°), white Gaussian noise in
     per cent of the sinogram's maximum, mean (lowest, highest):

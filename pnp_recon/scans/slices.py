@@ -13,11 +13,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pnp_recon.colour import to_grey
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
-from pnp_recon.images import read_picture
 from pnp_recon.inputs import SUFFIXES as PICTURES
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 from pnp_recon.scans.arrays import Entries, check_file, load, open_arrays, readable
 
 # Nothing absorbs less than nothing: scanners pad the corners with −2000 or −3024.
@@ -53,7 +53,8 @@ def read_slice(
 ) -> Slice:
     """A slice from a DICOM file (.dcm, .ima, or by its content), a .npz archive or a picture.
 
-    A picture is read as `pnp_recon.images.read_picture` does and made grey; its [0, 1] stays.
+    A picture is read as `pnp_recon.pictures.files.read_picture` does and made grey; its [0, 1]
+    stays.
 
     Args:
         path: the file.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError, OutputError
 from pnp_recon.files import atomic_write, check_target
-from pnp_recon.images import Picture, write_picture
+from pnp_recon.pictures.files import Picture, write_picture
 from pnp_recon.scans.window import Window
 
 SUFFIXES = (".npy", ".tif", ".tiff", ".png")

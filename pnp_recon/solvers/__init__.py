@@ -1,24 +1,24 @@
 """Solvers: one loop (`iterate`), one registry (`SOLVERS`)."""
 
-from pnp_recon.solvers.acceleration import Halpern, KrasnoselskiiMann, Wrapped
-from pnp_recon.solvers.algebraic import CGLS, SIRT, Landweber
-from pnp_recon.solvers.anderson import Anderson
-from pnp_recon.solvers.base import Solver, Step, iterate
-from pnp_recon.solvers.certificate import Certificate, Constant, Observation
-from pnp_recon.solvers.fista import FISTA
-from pnp_recon.solvers.fixed_point import FixedPoint
-from pnp_recon.solvers.gradient import ISTA, GradientDescent, ProximalGradient
-from pnp_recon.solvers.laws import Laws
-from pnp_recon.solvers.learned import refuse_settings, run_learned
-from pnp_recon.solvers.momentum import Nesterov, PnPFISTA
-from pnp_recon.solvers.pdhg import PDHG
-from pnp_recon.solvers.pnp import Plugged, PnPDRS, PnPHQS, PnPPGD
-from pnp_recon.solvers.red import RED
-from pnp_recon.solvers.solution import History, Look, Solution
-from pnp_recon.solvers.splitting import ADMM, HQS, DouglasRachford
-from pnp_recon.solvers.stopping import Status, Stopping
-from pnp_recon.solvers.total_variation import total_variation_solver
-from pnp_recon.solvers.variational import VARIATIONAL, variational_solver
+from pnp_recon.solvers.acceleration.anderson import Anderson
+from pnp_recon.solvers.acceleration.momentum import Nesterov, PnPFISTA
+from pnp_recon.solvers.acceleration.wrapped import Halpern, KrasnoselskiiMann, Wrapped
+from pnp_recon.solvers.classical import CGLS, SIRT, Landweber
+from pnp_recon.solvers.convex.choice import VARIATIONAL, variational_solver
+from pnp_recon.solvers.convex.fista import FISTA
+from pnp_recon.solvers.convex.gradient import ISTA, GradientDescent, ProximalGradient
+from pnp_recon.solvers.convex.pdhg import PDHG
+from pnp_recon.solvers.convex.splitting import ADMM, HQS, DouglasRachford
+from pnp_recon.solvers.convex.total_variation import total_variation_solver
+from pnp_recon.solvers.core.certificate import Certificate, Constant, Observation
+from pnp_recon.solvers.core.fixed_point import FixedPoint
+from pnp_recon.solvers.core.laws import Laws
+from pnp_recon.solvers.core.loop import Solver, Step, iterate
+from pnp_recon.solvers.core.solution import History, Look, Solution
+from pnp_recon.solvers.core.stopping import Status, Stopping
+from pnp_recon.solvers.pnp.iterations import Plugged, PnPDRS, PnPHQS, PnPPGD
+from pnp_recon.solvers.pnp.red import RED
+from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 
 PLUG_AND_PLAY = {solver.name: solver for solver in (PnPPGD, PnPHQS, PnPDRS)}
 # With a denoiser as well, but other arguments.

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from equivariance.ct_data import TEST_SETS, TESTING, TRAINING, read, scans, training_set
 from operators import RayTransform
-from pnp_recon.metrics import psnr, ssim
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
-from pnp_recon.training_unrolled import Pairs, UnrolledRecipe, UnrolledTrainer
+from pnp_recon.pictures.metrics import psnr, ssim
+from pnp_recon.training.unrolled.trainer import Pairs, UnrolledRecipe, UnrolledTrainer
 
 SIZES, SEEDS, GROUPS = (5, 10, 20, 50, 136), (0, 1, 2), ("C1", "C4")
 SIDE, WIDTH, STEPS, LOOK = 128, 48, 800, 100

@@ -17,7 +17,7 @@ from equivariance.ct_data import INCIDENT, TEST_SETS, TESTING, read, scans, tuni
 from operators import RayTransform
 from pnp_recon import reconstruct
 from pnp_recon.fidelity import WeightedLeastSquares
-from pnp_recon.metrics import psnr, ssim
+from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.scans import hounsfield_window
 from pnp_recon.solvers import Stopping
 

@@ -11,9 +11,9 @@ from skimage.transform import rotate
 from torch import Tensor
 
 from operators import RayTransform, parallel_beam
-from pnp_recon.training_data import held_out
-from pnp_recon.training_pairs import pooled, simulated_scans
-from pnp_recon.training_unrolled import Pairs
+from pnp_recon.datasets.training import held_out
+from pnp_recon.training.unrolled.pairs import pooled, simulated_scans
+from pnp_recon.training.unrolled.trainer import Pairs
 
 VIEWS, INCIDENT, FIELD_MM = 50, 1e4, 256.0
 # Slices of `train` that are kept for tuning the classical methods; never in a training set.

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from equivariance.ct import SIDE, network
 from equivariance.ct_data import TESTING, read, scans, turned
-from pnp_recon.metrics import psnr
-from pnp_recon.training import read_checkpoint
+from pnp_recon.pictures.metrics import psnr
+from pnp_recon.training.trainer import read_checkpoint
 
 SLICE, COUNT, SEED = 0, 5, 0
 NAMES = {"C1": f"ordinary, {COUNT} scans", "C4": f"equivariant, {COUNT} scans"}

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from equivariance.scenes import draw, noisy, random_scenes
 from pnp_recon.networks.equivariant import Group, GroupConv, regulars, scalars
-from pnp_recon.training import Trainer
-from pnp_recon.training_recipe import Recipe
+from pnp_recon.training.recipe import Recipe
+from pnp_recon.training.trainer import Trainer
 
 WIDTH, BLOCKS = 64, 10
 # Group of each network; C1 makes ordinary convolutions of the same layers.

@@ -24,13 +24,13 @@ from operators.sampling import Identity
 from pnp_recon import reconstruct
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.files import shipped
-from pnp_recon.images import read_picture, to_grey
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.pictures.files import read_picture, to_grey
 from pnp_recon.proximal import L1, TotalVariation
 from pnp_recon.solvers import PDHG, Stopping, iterate
-from pnp_recon.solvers.blocks import Block
-from pnp_recon.solvers.steps import balanced_steps
-from pnp_recon.training_unrolled import Pairs, UnrolledRecipe, UnrolledTrainer
+from pnp_recon.solvers.convex.blocks import Block
+from pnp_recon.solvers.convex.steps import balanced_steps
+from pnp_recon.training.unrolled.trainer import Pairs, UnrolledRecipe, UnrolledTrainer
 
 SIZE = 64
 WEIGHT, PROX_WEIGHT = 0.01, 0.1

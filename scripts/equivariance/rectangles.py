@@ -16,7 +16,7 @@ from protocol import Rows
 
 from equivariance.denoiser import NETWORKS, RectanglesRecipe, RectanglesTrainer, build, parameters
 from equivariance.scores import equivariance_error, evaluation_psnr
-from pnp_recon.training import Progress
+from pnp_recon.training.trainer import Progress
 
 SEEDS = (0, 1, 2, 3, 4)
 # Tried before the table, on a seed outside it, for fewer steps; the better one is for both nets.

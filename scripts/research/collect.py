@@ -13,11 +13,11 @@ from research.normalisation import singular_values
 from research.training import TrialTrainer
 from research.trials import TRIALS
 
+from pnp_recon.datasets.training import TrainingData, load_training_data
 from pnp_recon.files import atomic_write
 from pnp_recon.networks.euler import EulerNet
-from pnp_recon.training import read_checkpoint
-from pnp_recon.training_data import TrainingData, load_training_data
-from pnp_recon.training_validation import refreshed
+from pnp_recon.training.trainer import read_checkpoint
+from pnp_recon.training.validation import refreshed
 
 CURVES, GAINS, COST = "research_curves.csv", "research_gains.csv", "research_cost.csv"
 # Rows whose filters are looked at.

@@ -30,7 +30,7 @@ from torch import nn
 from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
 from pnp_recon.networks.blocks import STEP_LIMIT
 from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training_recipe import DenoiserRecipe
+from pnp_recon.training.recipe import DenoiserRecipe
 
 # Only tried, so known while a network is built, and not among those that ship.
 TRIED: dict[str, Callable[[int, int], Activation]] = {

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from pnp_recon import guarantees
-from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.proximal import Regulariser
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from pnp_recon.benchmark.methods.base import Checked, Method
-from pnp_recon.denoisers import Denoiser, wrap
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.denoiser import Denoiser, wrap
 
 EXPECTED = "expected a function (x, sigma), a Denoiser, an nn.Module or a Method"
 

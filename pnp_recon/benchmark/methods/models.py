@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from pnp_recon.benchmark.methods.base import Method
-from pnp_recon.denoisers import Denoiser
-from pnp_recon.weights import load_denoiser
+from pnp_recon.models.weights import load_denoiser
+from pnp_recon.priors.denoiser import Denoiser
 
 
 class Model(Method):

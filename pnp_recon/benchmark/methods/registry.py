@@ -20,7 +20,13 @@ from pnp_recon.benchmark.methods.filters import BM3D, BM3D_MISSING, NLM, Bilater
 from pnp_recon.benchmark.methods.models import shipped_model
 from pnp_recon.benchmark.methods.variational import TV, Wavelet
 from pnp_recon.errors import InputError
-from pnp_recon.weights import card_guarantee, find_card, network_class, read_card, shipped_models
+from pnp_recon.models.weights import (
+    card_guarantee,
+    find_card,
+    network_class,
+    read_card,
+    shipped_models,
+)
 
 CLASSICAL: dict[str, type[Method]] = {
     kind.name: kind for kind in (TV, Wavelet, NLM, Bilateral, Median, BM3D)

@@ -15,11 +15,11 @@ from pnp_recon.benchmark.cells import Cell, Plan, Problem
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.pictures import read
 from pnp_recon.benchmark.rows import CERTIFIED, NO_GUARANTEE, Row
-from pnp_recon.denoisers import Denoiser
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.report.figure import picture_png
-from pnp_recon.training_validation import centre_crop
+from pnp_recon.training.validation import centre_crop
 
 # Side of the crops that are kept for the comparison strips.
 KEPT_SIDE = 128

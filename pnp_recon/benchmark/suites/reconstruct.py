@@ -30,10 +30,10 @@ from pnp_recon.benchmark.suites.base import (
     row_of_run,
     within,
 )
-from pnp_recon.defaults import SPLITTINGS, automatic, coupling, total_variation_weight
 from pnp_recon.errors import InputError
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
+from pnp_recon.solvers.tuning import SPLITTINGS, automatic, coupling, total_variation_weight
 
 STATUS = {
     Status.CONVERGED: "converged",

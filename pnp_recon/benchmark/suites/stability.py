@@ -35,8 +35,8 @@ from pnp_recon.benchmark.suites.base import (
 )
 from pnp_recon.benchmark.suites.problems import shape
 from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve, solve
-from pnp_recon.datasets import noisy
-from pnp_recon.metrics import psnr
+from pnp_recon.datasets.folders import noisy
+from pnp_recon.pictures.metrics import psnr
 from pnp_recon.solvers import Stopping
 
 # The iterates have run away when they are this many times as large as the first.

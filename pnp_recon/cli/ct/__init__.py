@@ -1,0 +1,59 @@
+"""`pnp-ct`: slices from X-ray projections, with what is proven about them.
+
+Exit codes as in `pnp-deblur`: 0, 2, 3, 4 and 130.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pnp_recon.cli.ct.options import CtOptions
+from pnp_recon.cli.run.batch import run_batch
+from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.options import make_app
+from pnp_recon.cli.shell import run_app
+
+if TYPE_CHECKING:
+    from pnp_recon.cli.run.plan import Job
+    from pnp_recon.cli.run.problem import Problem, Session
+
+HELP = """Reconstruct slices from X-ray projections, with a certificate: which theorem proves that \
+the iteration converges, with which numbers, and what the run then showed.
+
+pnp-ct scan.h5 writes scan_reconstructed.npy (float32, in 1/mm or HU) and a picture of it, \
+scan_reconstructed.png. Angles, flat and dark fields are taken from the file where it has them; \
+otherwise say how it was made: --views 180 --span 180, or --geometry scan.yaml. Several slices are \
+one result, its picture the middle slice.
+
+pnp-ct slice.dcm --simulate --views 60 projects a clean slice, adds noise, reconstructs, and \
+compares.
+
+Exit codes: 0 converged, or stopped where sirt, cgls and landweber are meant to; 2 bad input; 3 \
+stopped before it converged (limit or Ctrl-C), the result is written; 4 a required certificate \
+could not be given, nothing is written; 130 Ctrl-C before there was a result. Several files: the \
+worst of them, in the order 0, 3, 4, 2."""
+
+# Of folders and globs; pictures are slices to simulate from, and are named one by one.
+SCANS = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff", ".dcm", ".ima")
+RESULTS = (".npy", ".tif", ".tiff", ".png")
+
+
+def _prepare(job: Job, session: Session[CtOptions]) -> Problem:
+    from pnp_recon.cli.ct.problem import make_problem  # loads torch
+
+    return make_problem(job, session)
+
+
+COMMAND = Command("pnp-ct", "_reconstructed", _prepare, SCANS, RESULTS, ".npy")
+
+
+def _run(options: CtOptions) -> int:
+    return run_batch(COMMAND, options)
+
+
+app = make_app(COMMAND.program, HELP, CtOptions, _run)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_app(app, COMMAND.program, argv)

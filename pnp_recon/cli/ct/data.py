@@ -1,0 +1,206 @@
+"""`pnp-ct`: from files to line integrals, measured or simulated.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from operators import RayTransform, attenuation
+from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
+from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
+from pnp_recon.cli.run.problem import Session, standard_normal
+from pnp_recon.errors import InputError
+from pnp_recon.inputs import SUFFIXES as PICTURES
+from pnp_recon.report import SourceFile
+from pnp_recon.scans import (
+    hounsfield_window,
+    log_transform,
+    photon_counts,
+    read_scan,
+    read_slice,
+    sinogram_noise_level,
+    statistical_weights,
+    to_line_integrals,
+)
+from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
+from pnp_recon.scans.files import Kind
+
+TIFF = (".tif", ".tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """Line integrals and what they are of. Numbers are float32 on the CPU.
+
+    Attributes:
+        y: (slices, 1, angles, detectors), or (1, angles, rows, columns) of a cone beam.
+        A: the operator for one of the y.
+        noise: standard deviation of the noise in y; `origin` says how it is known.
+        weights: inverse variances of y, or None where all rays are worth the same.
+        truth: attenuation (slices, 1, H, W) in 1/mm, where it is known.
+        input_file: what was read.
+        first: number of the first slice in the file.
+        length: unit of lengths: "mm", or "pixel" (of the detector) where its size is not known.
+        lines, warnings: what is to be said.
+    """
+
+    y: Tensor
+    A: RayTransform
+    noise: float
+    origin: str
+    weights: Tensor | None
+    truth: Tensor | None
+    input_file: SourceFile
+    first: int = 0
+    length: str = "mm"
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def simulated(source: Path, options: CtOptions) -> Measurement:
+    """A clean slice, projected, with Gaussian or photon noise drawn on the CPU."""
+    found = read_slice(source, options.index)
+    if found.unit == "HU":
+        truth = attenuation(found.values)
+    else:
+        truth = hounsfield_window().from_unit(found.values)
+    height, width = truth.shape[-2:]
+    located = simulated_geometry(options, (height, width), found.pixel_mm)
+    if located.geometry.kind == "cone":
+        raise InputError("--simulate projects a single slice; --geometry describes a cone beam")
+    A = RayTransform(located.geometry, (1, height, width))
+    clean = A.A(truth)
+    weights = None
+    if options.photons is not None:
+        generator = torch.Generator().manual_seed(options.seed)
+        counts = photon_counts(clean, options.photons, generator)
+        y, weights = log_transform(counts, options.photons), statistical_weights(counts)
+        noise = float(weights.mean()) ** -0.5 if weights.any() else 1.0
+        said = f"{options.photons:g} photons for each ray, {float(counts.min()):g} at least arrive"
+    else:
+        share = DEFAULT_NOISE if options.noise is None else options.noise
+        noise = share * float(clean.max())
+        y = clean + noise * standard_normal(clean, options.seed)
+        said = f"{share:.3g} of the sinogram's maximum"
+    file = SourceFile("input", source, found.sha256, (height, width))
+    return Measurement(
+        y,
+        A,
+        noise,
+        "simulated",
+        weights,
+        truth,
+        file,
+        lines=(*located.lines, f"simulated: {found.name}, {said}"),
+        warnings=located.warnings,
+    )
+
+
+def measured(source: Path, reference: Path | None, options: CtOptions) -> Measurement:
+    """The chosen slices of a scan, corrected, with the axis found."""
+    suffix = source.suffix.lower()
+    if suffix in (".dcm", ".ima") or (suffix in PICTURES and suffix not in TIFF):
+        raise InputError(f"{source} is a picture, not a sinogram; add --simulate to project it")
+    kind: Kind | None = "counts" if options.incident is not None else None
+    if options.kind is not None:
+        kind = next(k for k in get_args(Kind) if k.replace(" ", "-") == options.kind.value)
+    scan = read_scan(source, options.key, options.order, kind)
+    corrected = to_line_integrals(scan, options.incident)
+    lines = corrected.scan
+    located = measured_geometry(options, lines, scan.kind == "counts")
+    geometry = located.geometry
+    is_cone = geometry.kind == "cone"
+    total, side = lines.data.shape[0], options.size or geometry.detector_count
+    chosen = _chosen_slices(options, total, source)
+    if is_cone and chosen != slice(0, total):
+        raise InputError("--slice does not go with a cone beam, which is one volume")
+    count = chosen.stop - chosen.start
+    check_memory(_bytes(count, side, lines.data), f"{source}: {count} slices of {side}×{side}")
+    y, weights = lines.data[chosen], corrected.weights
+    weights = None if weights is None else weights[chosen]
+    noise, origin = options.noise_level, "given"
+    if noise is None:
+        noise, origin = sinogram_noise_level(y), "estimated from the sinogram"
+
+    def arranged(t: Tensor) -> Tensor:
+        """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""
+        return t.transpose(0, 1)[None] if is_cone else t[:, None]
+
+    A = RayTransform(geometry, (total if is_cone else 1, side, side))
+    truth = None if reference is None else _reference(reference, (count, side, side), options)
+    if weights is not None:
+        # Known up to the detector's gain: the noise of a typical ray says which.
+        weights = arranged(weights) / (weights.mean() * max(noise, 1e-12) ** 2)
+    shape = tuple(scan.data.shape)
+    file = SourceFile("input", source, scan.sha256, shape)
+    known = options.geometry is not None or options.detector_mm is not None
+    return Measurement(
+        arranged(y),
+        A,
+        noise,
+        origin,
+        weights,
+        truth,
+        file,
+        first=chosen.start,
+        length="mm" if known else "pixel",
+        lines=(*located.lines, *corrected.notes),
+        warnings=located.warnings,
+    )
+
+
+def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:
+    """The same with device and precision of the session."""
+    y, weights, truth = (
+        None if t is None else session.tensor(t) for t in (found.y, found.weights, found.truth)
+    )
+    assert y is not None
+    return replace(found, y=y, weights=weights, truth=truth)
+
+
+def _chosen_slices(options: CtOptions, count: int, source: Path) -> slice:
+    """--slice for a scan of `count` slices."""
+    if options.slices == "all":
+        return slice(0, count)
+    first, colon, last = options.slices.partition(":")
+    try:
+        start = int(first) if first or not colon else 0
+        stop = (int(last) if last else count) if colon else start + 1
+    except ValueError:
+        raise InputError(
+            f"--slice is {options.slices!r}; expected all, a number such as 3, or a range such as "
+            "0:10"
+        ) from None
+    if not 0 <= start < stop <= count:
+        raise InputError(
+            f"--slice is {options.slices}, but {source} holds {count} slices, 0 to {count - 1}"
+        )
+    return slice(start, stop)
+
+
+def _bytes(count: int, side: int, sinogram: Tensor) -> int:
+    """What the slices take, however few are worked on at a time: start, result, and its copy in
+    the unit of the file; and data, weights and data in the window."""
+    views, detectors = sinogram.shape[1:]
+    return 4 * count * (4 * side * side + 3 * views * detectors)
+
+
+def _reference(path: Path, shape: tuple[int, int, int], options: CtOptions) -> Tensor:
+    """True slices (slices, 1, H, W) in 1/mm."""
+    with open_arrays(path) as entries:
+        name = choose(entries, None, (2, 3))
+        values = torch.from_numpy(load(entries[name], name or "the array"))
+    values = values if values.ndim == 3 else values[None]
+    if tuple(values.shape) != shape:
+        raise InputError(
+            f"the reference {path} has the shape {tuple(values.shape)}, the result "
+            f"{shape} (slices, rows, columns); expected the same"
+        )
+    return (attenuation(values) if options.in_hounsfield else values)[:, None]

@@ -1,0 +1,238 @@
+"""The options of `pnp-ct` and what they mean. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pnp_recon.cli.ct.checks import check_numbers, check_pairs
+from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.errors import InputError
+
+DEFAULT_VIEWS, DEFAULT_NOISE = 60, 0.01
+
+
+class CtMethod(StrEnum):
+    """Those of `options.Method`, and what only tomography has."""
+
+    pnp = "pnp"
+    tv = "tv"
+    fbp = "fbp"
+    sirt = "sirt"
+    cgls = "cgls"
+
+    @property
+    def has_prior(self) -> bool:
+        return self in (CtMethod.pnp, CtMethod.tv)
+
+
+class Beam(StrEnum):
+    parallel = "parallel"
+    fan_flat = "fan-flat"
+    fan_curved = "fan-curved"
+
+    @property
+    def kind(self) -> str:
+        """What `operators.ScanGeometry` calls it."""
+        return self.value.replace("-", "_")
+
+    @property
+    def is_fan(self) -> bool:
+        return self != Beam.parallel
+
+
+class Filter(StrEnum):
+    """The windows of `operators.filtered_back_projection`; a test holds the two together."""
+
+    ramp = "ramp"
+    shepp_logan = "shepp-logan"
+    cosine = "cosine"
+    hamming = "hamming"
+    hann = "hann"
+
+
+class Unit(StrEnum):
+    auto = "auto"
+    hu = "hu"
+    mu = "mu"
+
+
+class ScanKind(StrEnum):
+    counts = "counts"
+    intensities = "intensities"
+    line_integrals = "line-integrals"
+
+
+MethodOption = Annotated[CtMethod, typer.Option(
+    "--method",
+    help="pnp: a denoiser is the prior. tv: total variation is. fbp: filtered back-projection. "
+    "sirt, cgls: least squares without a prior, stopped early.",
+)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CtOptions(RunOptions):
+    """The options of `pnp-ct`."""
+
+    # fmt: off
+    inputs: Annotated[list[str], typer.Argument(
+        metavar="SCAN...",
+        help="Sinograms or scans (.npy, .npz, .h5, .mat, .tif); with --simulate slices (DICOM, "
+        ".npz archive, picture).",
+    )]
+    output: Annotated[str | None, output_option("NAME_reconstructed.npy")] = None
+    # More methods than the shared option has.
+    method: MethodOption = CtMethod.pnp  # type: ignore[assignment]
+    geometry: Annotated[Path | None, typer.Option(
+        "--geometry", metavar="FILE",
+        help="The scan in a YAML or JSON file: kind, angles, detector_count, ...",
+    )] = None
+    beam: Annotated[Beam | None, typer.Option(
+        "--beam", help="Without --geometry: the kind of beam (default parallel).",
+    )] = None
+    views: Annotated[int | None, typer.Option(
+        "--views", min=1,
+        help="Number of views, evenly over --span (default: the angles in the file; 60 with "
+        "--simulate).",
+    )] = None
+    span: Annotated[float | None, typer.Option(
+        "--span", metavar="DEG", help="Range of the angles (default 180, fan beams 360).",
+    )] = None
+    detector_mm: Annotated[float | None, typer.Option(
+        "--detector-mm",
+        help="Distance of detector pixels in mm. Where it is not known, lengths are in detector "
+        "pixels.",
+    )] = None
+    pixel_mm: Annotated[float | None, typer.Option(
+        "--pixel-mm", help="Side of a pixel of the slice in mm (default: as the detector sees it).",
+    )] = None
+    size: Annotated[int | None, typer.Option(
+        "--size", min=8, metavar="N", help="The slice has N×N pixels (default: detector pixels).",
+    )] = None
+    axis: Annotated[str | None, typer.Option(
+        "--axis", metavar="auto|center|PIXEL",
+        help="Where the rotation axis is seen: a detector pixel counted from 0, the detector's "
+        "center, or found from opposite views (default for parallel counts over half a turn).",
+    )] = None
+    source_radius: Annotated[float | None, typer.Option(
+        "--source-radius", help="Fan beams: from the source to the rotation axis, mm.",
+    )] = None
+    detector_radius: Annotated[float | None, typer.Option(
+        "--detector-radius", help="Fan beams: from the rotation axis to the detector, mm.",
+    )] = None
+    filter: Annotated[Filter, typer.Option(
+        "--filter", help="Window of filtered back-projection.",
+    )] = Filter.hann
+    cutoff: Annotated[float, typer.Option(
+        "--cutoff", help="Where it ends, as a part of the Nyquist frequency.",
+    )] = 1.0
+    slices: Annotated[str, typer.Option(
+        "--slice", metavar="all|I|I:J", help="Which slices of the scan, from 0, J excluded.",
+    )] = "all"
+    key: Annotated[str | None, typer.Option(
+        "--key", help="Name of the array in a file of several.",
+    )] = None
+    order: Annotated[str | None, typer.Option(
+        "--order", help="Order of its axes: s slices, a angles, d detectors, such as asd.",
+    )] = None
+    kind: Annotated[ScanKind | None, typer.Option(
+        "--kind", help="What its values are (default: counts where there are flat fields, "
+        "otherwise line integrals).",
+    )] = None
+    incident: Annotated[float | None, typer.Option(
+        "--incident", metavar="N",
+        help="The values are photon counts, and N photons entered each ray.",
+    )] = None
+    weighted: Annotated[bool | None, typer.Option(
+        "--weighted/--unweighted",
+        help="Trust rays by the photons that were counted (default where counts are known).",
+    )] = None
+    simulate: Annotated[bool, typer.Option(
+        "--simulate", help="SCAN is a clean slice: project it, add noise, and compare.",
+    )] = False
+    index: Annotated[int | None, typer.Option(
+        "--index", min=0, help="--simulate: which slice of an archive.",
+    )] = None
+    noise: Annotated[float | None, typer.Option(
+        "--noise", help="--simulate: Gaussian, as a part of the sinogram's maximum "
+        "(default 0.01).",
+    )] = None
+    photons: Annotated[float | None, typer.Option(
+        "--photons", metavar="N", help="--simulate: photon noise, N photons enter each ray.",
+    )] = None
+    sigma: Annotated[str | None, typer.Option(
+        "--sigma", metavar="auto|S",
+        help="Standard deviation of the noise in the line integrals, such as 0.02. Default: auto "
+        "(estimated).",
+    )] = None
+    reference: Annotated[Path | None, typer.Option(
+        "--reference", metavar="GT",
+        help="The true slices (.npy, .npz, .tif, ...) in the unit of the result.",
+    )] = None
+    window: Annotated[str | None, typer.Option(
+        "--window", metavar="LOW,HIGH",
+        help="Range of values, in the unit of the result: 0 and 1 for the denoiser, black and "
+        "white in pictures. Default: -1024,1500 HU; found for scans in 1/mm.",
+    )] = None
+    unit: Annotated[Unit, typer.Option(
+        "--unit", help="Of the result: Hounsfield units or 1/mm (default: hu with --simulate, "
+        "mu otherwise).",
+    )] = Unit.auto
+    no_picture: Annotated[bool, typer.Option(
+        "--no-picture", help="Write no .png beside a .npy or .tif.",
+    )] = False
+    # fmt: on
+
+    @property
+    def in_hounsfield(self) -> bool:
+        return self.simulate if self.unit == Unit.auto else self.unit == Unit.hu
+
+    @property
+    def window_limits(self) -> tuple[float, float] | None:
+        """The two numbers of --window."""
+        if self.window is None:
+            return None
+        found = [_number(part) for part in self.window.split(",")]
+        if len(found) != 2 or not all(map(math.isfinite, found)) or not found[0] < found[1]:
+            raise InputError(
+                f"--window is {self.window!r}; expected two numbers, the lower one first, such as "
+                "-1024,1500"
+            )
+        return found[0], found[1]
+
+    @property
+    def axis_pixel(self) -> float | None:
+        """The number of --axis, if it is one."""
+        if self.axis in (None, "auto", "center"):
+            return None
+        place = _number(str(self.axis))
+        if not math.isfinite(place):
+            raise InputError(
+                f"--axis is {self.axis!r}; expected auto, center or a detector pixel such as 295.8"
+            )
+        return place
+
+    def companions(self, source: Path) -> tuple[Path, ...]:
+        return () if self.geometry is None else (self.geometry,)
+
+    def check(self) -> None:
+        super().check()
+        check_numbers(self)
+        check_pairs(self)
+        _ = self.window_limits, self.axis_pixel
+        if self.geometry is not None and not self.geometry.is_file():
+            raise InputError(
+                f"--geometry is {self.geometry}, which is no file; expected YAML or JSON"
+            )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,237 @@
+"""`pnp-ct`: from line integrals to the problem A u = y + noise for u in [0, 1].
+
+The unknown u is the attenuation in a window: x = low + (high − low) u. The operator, its norm and
+whatever is proven stay the same; data and noise are divided by the window's width.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from operators import hounsfield
+from pnp_recon import guarantees
+from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
+from pnp_recon.cli.ct.geometry import describe
+from pnp_recon.cli.ct.options import CtMethod, CtOptions
+from pnp_recon.cli.ct.view import View, choose_view, outside, picture_target, writer
+from pnp_recon.cli.run.plan import Job
+from pnp_recon.cli.run.problem import Problem, Session
+from pnp_recon.errors import InputError
+from pnp_recon.fidelity import WeightedLeastSquares
+from pnp_recon.files import sha256_of
+from pnp_recon.models import weights
+from pnp_recon.report import PhysicsRecord, SourceFile
+from pnp_recon.solvers import Certificate, History, Solution, Status
+
+# What --denoiser auto means, where it ships; otherwise the model for grey pictures.
+MODEL = "euler_ct"
+# Early stops of the methods without a prior: they fit the noise if they go on.
+EARLY = {"sirt": 100, "cgls": 15, "landweber": 200}
+# Slices at a time: more of them are no faster, and their memory grows.
+AT_ONCE = {"cpu": 2, "cuda": 16}
+
+FORMULA = "filtered back-projection is a formula, not an iteration; it has no convergence to prove"
+
+
+def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
+    """Line integrals, operator and window; in a simulation also the noise."""
+    options = session.options
+    if options.simulate:
+        found = simulated(job.source, options)
+    else:
+        found = measured(job.source, job.reference, options)
+    count = max(found.y.shape[0], found.A.image_shape[0])
+    picture = picture_target(job, options, count)
+    found = on_device(found, session)
+    A, y = found.A, found.y
+    direct = _fbp(found, options)
+    model = session.learned()
+    trained = None if model is None else model.trained_on.window_hu
+    view = choose_view(found, direct, options, trained)
+    window = view.window
+    start = window.to_unit(direct)
+    truth = None if found.truth is None else window.to_unit(found.truth)
+    share = found.noise / float(y.abs().max().clamp_min(1e-30))
+    problem = Problem(
+        y=window.measurements(A, y),
+        A=A,
+        noise_level=window.noise_level(found.noise),
+        noise_origin=found.origin,
+        noise_words=f"{found.noise:.3g} in the line integrals, {share:.2%} of the largest "
+        f"({found.origin})",
+        degraded=_middle(start),
+        show=_middle,
+        write=writer(view, picture, options),
+        reference=None if truth is None else _middle(truth).clamp(0, 1),
+        files=_files(found, job, options),
+        lines=_lines(found, view, picture, count),
+        warnings=(*found.warnings, *outside(found, direct, view, options)),
+        physics=_physics(found, view, options),
+        facts={
+            "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
+            "incident": options.photons or options.incident,
+        },
+        model=MODEL if MODEL in weights.shipped_models() else weights.AUTO[1],
+    )
+    return _with_method(problem, found, start, view, options)
+
+
+def _with_method(
+    problem: Problem, found: Measurement, start: Tensor, view: View, options: CtOptions
+) -> Problem:
+    """The problem as the method wants it."""
+    method = options.method
+    if method == CtMethod.fbp:
+        held = Certificate("", guarantees.none(FORMULA))
+        numbers = {"cutoff": options.cutoff}
+        solution = Solution(start, Status.DIRECT, held, History(), method.value, numbers)
+        # What was there before: the same without the filter.
+        plain = _smeared(found)
+        return replace(
+            problem,
+            degraded=_middle(view.window.to_unit(plain)),
+            solve=lambda: solution,
+        )
+    classical = _classical(options)
+    if classical is not None:
+        # They start from nothing: their early stop is the regularisation.
+        nothing = view.window.to_unit(torch.zeros_like(start))
+        return replace(
+            problem,
+            solver=classical,
+            arguments={"start": nothing},
+            limits={"max_iter": EARLY[classical], "early": True},
+        )
+    weighted = found.weights is not None if options.weighted is None else options.weighted
+    if not weighted or options.model is not None:
+        return _in_parts(replace(problem, arguments={"start": start.clamp(0, 1)}), None)
+    if found.weights is None:
+        raise InputError(
+            "--weighted needs counts; the scan holds line integrals, leave it out, or say --kind "
+            "counts or --incident N"
+        )
+    scaled = view.window.weights(found.weights)
+    words = f"{problem.noise_words}; each ray weighs as its photons say"
+    problem = replace(problem, arguments={"start": start.clamp(0, 1)}, noise_words=words)
+    return _in_parts(problem, scaled)
+
+
+def _classical(options: CtOptions) -> str | None:
+    """The method without a prior that --method or --solver names."""
+    chosen = options.solver.value if options.method.has_prior else options.method.value
+    return chosen if chosen in EARLY else None
+
+
+def _fbp(found: Measurement, options: CtOptions) -> Tensor:
+    """(slices, 1, H, W), or (1, depth, H, W), in 1/mm."""
+    with torch.no_grad():
+        return found.A.fbp(found.y, options.filter.value, options.cutoff)
+
+
+def _smeared(found: Measurement) -> Tensor:
+    """Back-projection without a filter: every pixel the mean attenuation of its rays."""
+    A, y = found.A, found.y
+    with torch.no_grad():
+        lengths = A.A(y.new_ones(1, *A.image_shape))
+        seen = lengths > 1e-3 * lengths.max()
+        means = torch.where(seen, y / lengths.clamp_min(1e-30), 0.0)
+        weight = A.A_adjoint(seen.to(y))
+        return A.A_adjoint(means) / weight.clamp_min(1e-3 * float(weight.max()))
+
+
+def _middle(image: Tensor) -> Tensor:
+    """The slice (1, 1, H, W) that stands for a stack or a volume."""
+    if len(image) > 1:
+        return image[len(image) // 2][None]
+    place = image.shape[1] // 2
+    return image[:, place : place + 1]
+
+
+def _files(found: Measurement, job: Job, options: CtOptions) -> tuple[SourceFile, ...]:
+    files = [found.input_file]
+    if options.geometry is not None:
+        files.append(SourceFile("geometry", options.geometry, sha256_of(options.geometry), ()))
+    if job.reference is not None:
+        shape = tuple(found.y.shape[:1]) + tuple(found.A.image_shape[1:])
+        files.append(SourceFile("reference", job.reference, sha256_of(job.reference), shape))
+    return tuple(files)
+
+
+def _lines(found: Measurement, view: View, picture: Path | None, count: int) -> tuple[str, ...]:
+    height, width = found.A.image_shape[1:]
+    pixel = found.A.geometry.pixel_mm
+    length = "mm" if found.length == "mm" else "detector pixels"
+    slices = "1 slice" if count == 1 else f"{count} slices"
+    lines = [
+        f"scan: {describe(found.A.geometry, found.length)}",
+        *found.lines,
+        f"result: {slices} of {width}×{height} pixels of {pixel:.4g} {length}, "
+        f"{'in Hounsfield units' if view.in_hounsfield else 'attenuation in ' + view.unit}",
+        f"window: {view.words}; the picture is the attenuation in it, from 0 to 1",
+    ]
+    if picture is not None:
+        lines.append(f"picture: {picture}" + ("" if count == 1 else " (the middle slice)"))
+    return tuple(lines)
+
+
+def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecord:
+    scan = found.A.geometry
+    shown = view.shown
+    parameters: dict[str, float | int | str | None] = {
+        "views": len(scan.angles),
+        "detector_count": scan.detector_count,
+        "detector_mm": scan.detector_mm,
+        "pixel_mm": scan.pixel_mm,
+        "axis_offset_mm": scan.axis_offset,
+        "slices": max(found.y.shape[0], found.A.image_shape[0]),
+        "first_slice": found.first,
+        "window_low": shown.low,
+        "window_high": shown.high,
+        "unit": view.unit,
+        "filter": options.filter.value,
+        "noise_in_line_integrals": found.noise,
+    }
+    sinogram = found.y[len(found.y) // 2]
+    plane = sinogram[0] if sinogram.shape[0] == 1 else sinogram[:, sinogram.shape[1] // 2]
+    low, high = float(plane.min()), float(plane.max())
+    words = (
+        f"{'A clean slice was projected on purpose' if options.simulate else 'A scan was made'}: "
+        f"{describe(scan, found.length)}. Values are shown and denoised in the window {view.words}."
+    )
+    is_fbp = options.method == CtMethod.fbp
+    shown_as = "back-projection without a filter" if is_fbp else "filtered back-projection"
+    return PhysicsRecord(
+        scan.kind.replace("_", " "),
+        parameters,
+        words,
+        shown=shown_as,
+        picture=((plane - low) / max(high - low, 1e-30)).cpu(),
+        caption="sinogram: a row for each view",
+    )
+
+
+def _in_parts(problem: Problem, scaled: Tensor | None) -> Problem:
+    """Weights as a fidelity, and a stack of slices in parts of a few."""
+
+    def arguments(part: slice) -> dict[str, Any]:
+        out = {"start": problem.arguments["start"][part]}
+        if scaled is not None:
+            out["fidelity"] = WeightedLeastSquares(problem.A, problem.y[part], scaled[part])
+        return out
+
+    count, step = len(problem.y), AT_ONCE[problem.y.device.type]
+    if count <= step:
+        return replace(problem, arguments=arguments(slice(None)))
+    places = [slice(first, first + step) for first in range(0, count, step)]
+    parts = tuple(
+        replace(problem, y=problem.y[place], arguments=arguments(place)) for place in places
+    )
+    # A prior for all is chosen by the first of them.
+    return replace(problem, parts=parts, arguments=parts[0].arguments)

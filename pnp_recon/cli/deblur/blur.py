@@ -1,0 +1,120 @@
+"""The blur of one picture: given, read from a file, or estimated from the picture itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from operators import kernels
+from operators.kernel_files import load_kernel
+from pnp_recon.cli.deblur import DeblurOptions
+from pnp_recon.files import sha256_of
+from pnp_recon.report import KernelRecord, SourceFile
+
+# Below this the estimate of a motion is named as doubtful.
+LOW_CONFIDENCE = 0.5
+# The motion that --simulate makes where none is given, and the other kernels' sizes.
+SIMULATED_LENGTH, SIMULATED_ANGLE = 15.0, 30.0
+TRAJECTORY_SIZE, UNIFORM_SIZE, GAUSSIAN_STD, DISK_RADIUS = 25, 9, 2.0, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Blur:
+    """A kernel (kh, kw), float64, and all that is known about it."""
+
+    kernel: Tensor
+    record: KernelRecord
+    file: SourceFile | None = None
+    warnings: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        record = self.record
+        units = {"length": " px", "angle": "°", "size": " px", "std": " px", "radius": " px"}
+        numbers = ", ".join(
+            f"{key} {value:.4g}{units.get(key, '')}" if isinstance(value, float | int)
+            else f"{key} {value}"
+            for key, value in record.parameters.items()
+            if value is not None
+        )  # fmt: skip
+        known = {"given": "", "file": " (from file)"}.get(record.origin)
+        if known is None:
+            known = f" (estimated, confidence {record.confidence:.2f})"
+        return [f"blur: {record.name}{': ' if numbers else ''}{numbers}{known}"]
+
+
+def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
+    """The blur that the options ask for; `x` (1, C, H, W) is the degraded picture.
+
+    Raises:
+        OperatorError: parameters out of range, or a kernel file that is none.
+    """
+    if options.kernel_file is not None:
+        return _from_file(options.kernel_file)
+    if options.kernel == "motion":
+        return _motion(options, x, source)
+    size = options.kernel_size
+    if options.kernel == "trajectory":
+        side = TRAJECTORY_SIZE if size is None else size
+        kernel = kernels.trajectory(side, options.seed, dtype=torch.float64)
+        return _given(kernel, "trajectory", {"size": side, "seed": options.seed})
+    if options.kernel == "gaussian":
+        std = GAUSSIAN_STD if options.length is None else options.length
+        return _given(
+            kernels.gaussian(std, size, dtype=torch.float64), "gaussian", {"std": std, "size": size}
+        )
+    if options.kernel == "disk":
+        radius = DISK_RADIUS if options.length is None else options.length
+        return _given(
+            kernels.disk(radius, size, dtype=torch.float64),
+            "disk",
+            {"radius": radius, "size": size},
+        )
+    side = UNIFORM_SIZE if size is None else size
+    return _given(kernels.uniform(side, dtype=torch.float64), "uniform", {"size": side})
+
+
+def _given(kernel: Tensor, name: str, parameters: dict[str, float | int | str | None]) -> Blur:
+    return Blur(kernel, KernelRecord(kernel, name, "given", parameters))
+
+
+def _from_file(path: Path) -> Blur:
+    kernel = load_kernel(path, dtype=torch.float64)
+    shape = (int(kernel.shape[0]), int(kernel.shape[1]))
+    record = KernelRecord(kernel, path.name, "file", {"height": shape[0], "width": shape[1]})
+    return Blur(kernel, record, SourceFile("kernel", path, sha256_of(path), shape))
+
+
+def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
+    length, angle, size = options.length, options.angle, options.kernel_size
+    if options.simulate:
+        length = SIMULATED_LENGTH if length is None else length
+        angle = SIMULATED_ANGLE if angle is None else angle
+    if length is not None and angle is not None:
+        kernel = kernels.linear_motion(length, angle, size, dtype=torch.float64)
+        return _given(kernel, "motion", {"length": length, "angle": angle, "size": size})
+    from pnp_recon.estimation.motion import estimate_motion
+
+    estimate = estimate_motion(x, options.noise_level)
+    length = estimate.length if length is None else length
+    angle = estimate.angle if angle is None else angle
+    kernel = kernels.linear_motion(max(length, 1.0), angle, size, dtype=torch.float64)
+    warnings: tuple[str, ...] = ()
+    if estimate.confidence < LOW_CONFIDENCE:
+        warnings = (
+            f"{source}: the estimate of the motion (length {length:.3g} px, angle {angle:.3g}°) "
+            f"has a low confidence of {estimate.confidence:.2f}; the blur may be none of a "
+            "straight motion. If the result rings or doubles edges, pass --length and --angle "
+            "as you see them, or a kernel of another kind",
+        )
+    record = KernelRecord(
+        kernel,
+        "motion",
+        "estimated",
+        {"length": length, "angle": angle, "size": size},
+        min(max(estimate.confidence, 0.0), 1.0),
+        estimate.method,
+    )
+    return Blur(kernel, record, warnings=warnings)

@@ -1,0 +1,112 @@
+"""`pnp-deblur`: from a picture file to the problem y = A x + noise.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from operators.convolution import Convolution
+from pnp_recon.cli.deblur import DeblurOptions
+from pnp_recon.cli.deblur.blur import Blur, find_blur
+from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, source_file, writer
+from pnp_recon.cli.run.plan import Job
+from pnp_recon.cli.run.problem import Problem, Session, standard_normal
+from pnp_recon.errors import InputError
+from pnp_recon.estimation.noise import estimate_noise_level
+from pnp_recon.pictures.files import Picture, linear_to_srgb, srgb_to_linear
+
+
+def make_problem(job: Job, session: Session[DeblurOptions]) -> Problem:
+    """Kernel, operator and noise level; in a simulation also the degraded picture."""
+    options = session.options
+    picture = read_input(job.source)
+    reference = None
+    if job.reference is not None:
+        reference = read_reference(job.reference, picture, "the blur")
+    x = _light(picture, session)
+    blur = find_blur(options, x, picture.source)
+    kh, kw = _fitting(blur, picture)
+    kernel = blur.kernel.to(session.device, session.dtype)
+    # With an unknown border the picture is larger than what the camera saw, by half a kernel.
+    valid = options.boundary == "valid"
+    rows, columns = (_inner(kh), _inner(kw)) if valid else (slice(None), slice(None))
+    truth: Tensor | None = None
+    if options.simulate:
+        A = Convolution(kernel, x.shape[1:], options.boundary.value)
+        y = _simulated(A, x, picture, options)
+        truth = x[..., rows, columns]
+    else:
+        channels, height, width = x.shape[1:]
+        grown = (channels, height + kh - 1, width + kw - 1) if valid else x.shape[1:]
+        A = Convolution(kernel, grown, options.boundary.value)
+        y = x
+        if reference is not None:
+            truth = _light(reference, session)
+    level, origin = options.noise_level, "simulated" if options.simulate else "given"
+    if level is None:
+        level, origin = float(estimate_noise_level(y)), "estimated from the picture"
+
+    def view(values: Tensor) -> Tensor:
+        return linear_to_srgb(values) if options.linear_light else values
+
+    def show(image: Tensor) -> Tensor:
+        return view(image[..., rows, columns])
+
+    files = [source_file("input", picture)]
+    if reference is not None:
+        files.append(source_file("reference", reference))
+    if blur.file is not None:
+        files.append(blur.file)
+    return Problem(
+        y=y,
+        A=A,
+        noise_level=level,
+        noise_origin=origin,
+        degraded=view(y),
+        show=show,
+        write=writer(picture, show, options.overwrite),
+        reference=None if truth is None else view(truth),
+        files=tuple(files),
+        lines=tuple(blur.lines()),
+        warnings=blur.warnings,
+        kernel=blur.record,
+        boundary=options.boundary.value,
+        linear_light=options.linear_light,
+    )
+
+
+def _light(picture: Picture, session: Session[DeblurOptions]) -> Tensor:
+    """Pixels as stored -> values that the blur is linear in, on the device."""
+    x = session.tensor(picture.pixels)
+    return srgb_to_linear(x) if session.options.linear_light else x
+
+
+def _inner(taps: int) -> slice:
+    """Without half a kernel at either end."""
+    return slice(taps // 2, None if taps < 3 else -(taps // 2))
+
+
+def _fitting(blur: Blur, picture: Picture) -> tuple[int, int]:
+    """Height and width of the kernel, which must not exceed the picture's."""
+    (kh, kw), (height, width) = blur.kernel.shape, picture.pixels.shape[-2:]
+    if kh > height or kw > width:
+        raise InputError(
+            f"the kernel is {kw}×{kh} pixels, larger than {picture.source} ({width}×{height}); "
+            "use a smaller kernel or a larger picture"
+        )
+    return kh, kw
+
+
+def _simulated(A: Convolution, x: Tensor, picture: Picture, options: DeblurOptions) -> Tensor:
+    """A x + noise."""
+    if min(A.measurement_shape[1:]) < MIN_SIDE:
+        height, width = x.shape[-2:]
+        kh, kw = A.kernel.shape
+        raise InputError(
+            f"{picture.source} ({width}×{height}) leaves less than {MIN_SIDE} pixels beside "
+            f"the kernel's border ({kw}×{kh}); use a smaller kernel or another --boundary"
+        )
+    y = A.A(x)
+    return y + options.simulated_level * standard_normal(y, options.seed)

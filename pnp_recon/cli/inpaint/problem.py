@@ -1,0 +1,193 @@
+"""`pnp-inpaint`: from a picture and a mask to the problem y = A x + noise.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from operators import masks
+from operators.sampling import Inpainting
+from pnp_recon.cli.inpaint import InpaintOptions, MaskKind
+from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, writer
+from pnp_recon.cli.run.plan import Job
+from pnp_recon.cli.run.problem import Problem, Session, standard_normal
+from pnp_recon.errors import InputError
+from pnp_recon.estimation.noise import estimate_noise_level
+from pnp_recon.files import sha256_of
+from pnp_recon.pictures.files import Picture
+from pnp_recon.report import PhysicsRecord, SourceFile
+
+# Simulated blocks and strokes: side, and diameter of the brush, as shares of the shorter side.
+BLOCK_SHARE, BRUSH_SHARE = 1 / 8, 1 / 40
+# Its picture is the proximal point, which holds to known pixels without noise; that of pnp-hqs is
+# a denoised one, about 1 dB worse at 50 % missing.
+SOLVER = "pnp-drs"
+# The noise estimate looks at windows of 5×5 known pixels; with fewer of them it says nothing.
+NOISE_WINDOW, NOISE_ENOUGH = 5, 256
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Known pixels (1 or C, H, W), boolean, and where they come from."""
+
+    known: Tensor
+    origin: str
+    parameters: dict[str, float | int | str | None]
+    file: SourceFile | None = None
+
+    @property
+    def missing(self) -> float:
+        return 1 - float(self.known.double().mean())
+
+
+def make_problem(job: Job, session: Session[InpaintOptions]) -> Problem:
+    """Mask, operator and noise level; in a simulation also the degraded picture."""
+    options = session.options
+    picture = read_input(job.source)
+    reference = None
+    if job.reference is not None:
+        reference = read_reference(job.reference, picture, "missing pixels")
+    mask = _find_mask(job, picture, options)
+    x = session.tensor(picture.pixels)
+    known = mask.known.to(session.device)
+    A = Inpainting(known, x.shape[1:])
+    truth: Tensor | None = None
+    if options.simulate:
+        truth = x
+        x = x + options.simulated_level * standard_normal(x, options.seed)
+    elif reference is not None:
+        truth = session.tensor(reference.pixels)
+    y = A.A(x)
+    level, origin = options.noise_level, "simulated" if options.simulate else "given"
+    if level is None:
+        level, origin = _estimated(y, known), "estimated from the known pixels"
+
+    def show(image: Tensor) -> Tensor:
+        return torch.where(known, y, image) if options.keep_known else image
+
+    files = [source_file("input", picture)]
+    if reference is not None:
+        files.append(source_file("reference", reference))
+    if mask.file is not None:
+        files.append(mask.file)
+    return Problem(
+        y=y,
+        A=A,
+        noise_level=level,
+        noise_origin=origin,
+        degraded=y,
+        show=show,
+        write=writer(picture, show, options.overwrite),
+        reference=truth,
+        files=tuple(files),
+        lines=(f"missing: {mask.missing:.1%} of the pixels ({mask.origin})",),
+        warnings=tuple(_warnings(job, mask, options)),
+        physics=_physics(mask, options),
+        solver=SOLVER,
+    )
+
+
+def _find_mask(job: Job, picture: Picture, options: InpaintOptions) -> Mask:
+    """The mask from its file, or drawn."""
+    size = tuple(picture.pixels.shape[-2:])
+    path = options.mask_file(job.source)
+    if path is None:
+        known = draw_mask(options.kind, size, options.missing_share, options.seed)
+        origin = f"{options.kind.value} drawn with seed {options.seed}"
+        parameters = {"kind": options.kind.value, "seed": options.seed}
+        return Mask(known[None], origin, {**parameters})
+    known = masks.read_mask(path)
+    known = known if known.ndim == 3 else known[None]
+    channels, height, width = known.shape
+    if (height, width) != size or channels not in (1, picture.pixels.shape[1]):
+        raise InputError(
+            f"the mask {path} is {width}×{height}"
+            f"{'' if channels == 1 else f' with {channels} channels'} but {picture.source} is "
+            f"{size[1]}×{size[0]}; expected a mask of the same size"
+        )
+    if not bool(known.any()):
+        raise InputError(
+            f"the mask {path} is black everywhere, so all pixels are missing; white marks known "
+            "pixels, it may have to be inverted"
+        )
+    file = SourceFile("mask", path, sha256_of(path), (height, width))
+    return Mask(known, str(path), {"mask": path.name}, file)
+
+
+def draw_mask(kind: MaskKind, size: tuple[int, ...], share: float, seed: int) -> Tensor:
+    """A mask (H, W) with about `share` of its pixels missing; exactly so for single pixels.
+
+    n blocks or strokes of area a overlap and leave (1 − a)ⁿ on average; how many are needed is
+    first computed so, then corrected by what a trial really leaves.
+
+    Raises:
+        OperatorError: no pixel would be left.
+    """
+    generator = torch.Generator()
+    if kind == MaskKind.pixels:
+        return masks.random_pixels(size, share, generator.manual_seed(seed))
+    shorter, longer = min(size), max(size)
+    side, brush = max(1, round(BLOCK_SHARE * shorter)), max(1.0, BRUSH_SHARE * shorter)
+
+    def draw(count: int) -> Tensor:
+        generator.manual_seed(seed)
+        if kind == MaskKind.blocks:
+            return masks.blocks(size, count, side, generator)
+        return masks.strokes(size, count, brush, generator, length=longer / 2)
+
+    area = side**2 if kind == MaskKind.blocks else brush * longer / 2
+    remaining = math.log1p(-share)
+    trial = max(1, round(remaining / math.log1p(-area / math.prod(size))))
+    left = float(draw(trial).double().mean())
+    count = trial if left == 1 else round(trial * remaining / math.log(left))
+    return draw(max(1, count))
+
+
+def _estimated(y: Tensor, known: Tensor) -> float:
+    """The noise level of y where whole windows are known."""
+    holes = (~known).float()[None]
+    whole = functional.max_pool2d(holes, NOISE_WINDOW, stride=1) == 0
+    found = int(whole.sum())
+    if found < NOISE_ENOUGH:
+        raise InputError(
+            f"--sigma auto: only {found} windows of {NOISE_WINDOW}×{NOISE_WINDOW} pixels are known "
+            f"as a whole, expected at least {NOISE_ENOUGH} to estimate the noise; give its level"
+        )
+    return float(estimate_noise_level(y.masked_fill(~known, math.nan)))
+
+
+def _warnings(job: Job, mask: Mask, options: InpaintOptions) -> list[str]:
+    out = []
+    if mask.missing == 0:
+        out.append(
+            f"{job.source}: no pixel is missing in the mask ({mask.origin}); there is nothing to "
+            "fill in"
+        )
+    if options.keep_known:
+        out.append(
+            f"{job.target}: the known pixels were put back (--keep-known); what was written is not "
+            "the fixed point that the certificate is about"
+        )
+    return out
+
+
+def _physics(mask: Mask, options: InpaintOptions) -> PhysicsRecord:
+    share = f"{mask.missing:.1%} of the pixels"
+    words = f"{share} are missing; a mask says which."
+    if options.simulate:
+        words = f"{share} of a clean picture were removed on purpose ({mask.origin})."
+    return PhysicsRecord(
+        "inpainting",
+        {"missing": mask.missing, **mask.parameters},
+        words,
+        shown="missing pixels are black",
+        picture=mask.known.float().mean(0).cpu(),
+        caption="mask: white is known",
+    )

@@ -1,0 +1,115 @@
+"""A command for all its inputs: one after the other, each with its own outcome."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pnp_recon.cli.run import text
+from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.live import LiveLine
+from pnp_recon.cli.run.options import Options
+from pnp_recon.cli.run.plan import Job, is_batch, plan_jobs
+from pnp_recon.cli.shell import (
+    BAD_INPUT,
+    DEFECT,
+    INTERRUPTED,
+    NO_CERTIFICATE,
+    NOT_CONVERGED,
+    OK,
+    describe,
+    exit_code_of,
+    print_error,
+    report_error,
+)
+from pnp_recon.errors import PnPReconError
+
+# The worst comes last.
+_SEVERITY = (OK, NOT_CONVERGED, NO_CERTIFICATE, BAD_INPUT, DEFECT, INTERRUPTED)
+
+
+def run_batch(command: Command[Options], options: Options) -> int:
+    """Every input in turn; one that fails is reported and the others go on.
+
+    Returns:
+        the worst exit code.
+    """
+    records: list[dict[str, Any]] = []
+    jobs: list[Job] = []
+    code = OK
+    try:
+        options.check()
+        jobs = plan_jobs(command, options)
+        code = _run_jobs(command, jobs, options, records)
+    except PnPReconError as error:
+        if not options.as_json:
+            raise
+        records.append(text.error_json(None, describe(error), exit_code_of(error)))
+        code = report_error(command.program, error, with_traceback=options.verbose)
+    if options.as_json:
+        single = not is_batch(options) and len(records) == 1
+        print(json.dumps(records[0] if single else records, indent=1, ensure_ascii=False))
+    return code
+
+
+def _run_jobs(
+    command: Command[Options], jobs: list[Job], options: Options, records: list[dict[str, Any]]
+) -> int:
+    from pnp_recon.cli.run.job import run_job  # loads torch
+    from pnp_recon.cli.run.problem import Session
+    from pnp_recon.solvers import Status
+
+    program = command.program
+    silent = options.quiet or options.as_json
+    session = Session(options)
+    codes: list[int] = []
+    with LiveLine(len(jobs), enabled=not silent) as live:
+
+        def say(line: str) -> None:
+            if not silent:
+                live.write(line)
+
+        for index, job in enumerate(jobs):
+            live.file(job.source.name)
+            if len(jobs) > 1:
+                say(f"{job.source}")
+            try:
+                result = run_job(command, job, session, live, say)
+            except KeyboardInterrupt:
+                message = (
+                    f"interrupted: nothing was written for {job.source}; {index} of {len(jobs)} "
+                    "done"
+                )
+                print_error(program, message)
+                records.append(text.error_json(job.source, message, INTERRUPTED))
+                return INTERRUPTED
+            except Exception as error:
+                live.pause()
+                codes.append(_failed(program, job, error, records, options.verbose))
+                live.resume()
+            else:
+                records.append(text.as_json(result))
+                codes.append(text.exit_code(result))
+                for line in text.warnings(result):
+                    live.write(f"{program}: warning: {line}", error=True)
+                say("\n".join(text.lines(result, options.verbose)))
+                if options.quiet and not options.as_json:
+                    live.write(text.summary(result))
+                if result.run.solution.status is Status.INTERRUPTED:
+                    left = len(jobs) - index - 1
+                    if left:
+                        live.write(f"{program}: warning: {left} files were not begun", error=True)
+                    break
+            live.done()
+    return max(codes, key=_SEVERITY.index)
+
+
+def _failed(
+    program: str, job: Job, error: Exception, records: list[dict[str, Any]], verbose: bool
+) -> int:
+    """One input failed: its line says which, the others go on."""
+    words = describe(error)
+    subject = "" if str(job.source) in words else f"{job.source}: "
+    code = report_error(program, error, subject=subject, with_traceback=verbose)
+    records.append(text.error_json(job.source, subject + words, code))
+    return code

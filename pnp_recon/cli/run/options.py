@@ -1,0 +1,305 @@
+"""The options of a reconstruction command: the shared flags, their checks, and how they are parsed.
+
+A command's options are a frozen dataclass derived from `RunOptions`. Each field is one flag: its
+annotation says what it is called and what it means, its default is the flag's default. A derived
+class adds the command's own flags, and may explain a shared one anew by annotating it again.
+
+Imports no torch: `--help` and a wrong option are answered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+
+import typer
+
+from pnp_recon.cli.run.model import check_model_options
+from pnp_recon.cli.shell import package_version, parse_level, parse_positive
+from pnp_recon.errors import InputError
+
+
+class Method(StrEnum):
+    pnp = "pnp"
+    tv = "tv"
+
+
+class SolverName(StrEnum):
+    """`auto` and the names of `solvers.SOLVERS`, which could not be read without torch;
+    a test holds the two together."""
+
+    auto = "auto"
+    pgd = "pnp-pgd"
+    hqs = "pnp-hqs"
+    drs = "pnp-drs"
+    red = "red"
+    pnp_fista = "pnp-fista"
+    gradient_descent = "gradient-descent"
+    proximal_gradient = "proximal-gradient"
+    ista = "ista"
+    fista = "fista"
+    hqs_convex = "hqs"
+    drs_convex = "drs"
+    admm = "admm"
+    pdhg = "pdhg"
+    landweber = "landweber"
+    sirt = "sirt"
+    cgls = "cgls"
+
+
+class Acceleration(StrEnum):
+    """`auto`, `none` and the names of `pnp_recon.solvers.ACCELERATIONS`, as above."""
+
+    auto = "auto"
+    none = "none"
+    anderson = "anderson"
+    nesterov = "nesterov"
+    halpern = "halpern"
+    km = "km"
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(StrEnum):
+    float32 = "float32"
+    float64 = "float64"
+
+
+def output_option(default: str) -> Any:
+    """--output, where `default` says how the result is called without it."""
+    return typer.Option(
+        "-o", "--output", metavar="OUT",
+        help=f"File, or folder (for several inputs). Default: {default} beside IN.",
+    )  # fmt: skip
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="IN...", help="Picture files, folders, or globs in quotes."),
+]
+Simulate = Annotated[bool, typer.Option("--simulate", help="IN is clean: degrade it first.")]
+Seed = Annotated[int, typer.Option(
+    "--seed", min=0, help="Of whatever is drawn at random.",
+)]  # fmt: skip
+Sigma = Annotated[str | None, typer.Option(
+    "--sigma", metavar="auto|S|S/255",
+    help="Noise level, such as 0.03 or 7.65/255. Default: auto (estimated).",
+)]  # fmt: skip
+Reference = Annotated[Path | None, typer.Option(
+    "--reference", metavar="GT",
+    help="The true picture (for several pictures: a folder with the same names).",
+)]  # fmt: skip
+MethodOption = Annotated[Method, typer.Option(
+    "--method", help="pnp: a denoiser is the prior. tv: total variation is.",
+)]  # fmt: skip
+DenoiserOption = Annotated[str, typer.Option(
+    "--denoiser", metavar="NAME|PATH",
+    help="A shipped model, a model file, or auto (by grey or colour).",
+)]  # fmt: skip
+ModelOption = Annotated[str | None, typer.Option(
+    "--model", metavar="NAME|PATH",
+    help="A trained reconstruction network instead of solver and denoiser; nothing is proven "
+    "about it. pnp-recon list shows what each is for.",
+)]  # fmt: skip
+Solver = Annotated[SolverName, typer.Option("--solver", help="The iteration.")]
+AccelerationOption = Annotated[Acceleration, typer.Option(
+    "--acceleration",
+    help="Of the iteration, safeguarded: the guarantee stays. auto: Anderson's for denoisers.",
+)]  # fmt: skip
+Strength = Annotated[str, typer.Option(
+    "--strength", metavar="auto|F", help="Above 1 smoother, below 1 sharper.",
+)]  # fmt: skip
+Weight = Annotated[str, typer.Option(
+    "--weight", metavar="auto|F", help="Weight of total variation.",
+)]  # fmt: skip
+StepSize = Annotated[float | None, typer.Option("--step", help="Step size of pnp-pgd.")]
+MaxIter = Annotated[int | None, typer.Option("--max-iter", min=1, help="Iteration limit.")]
+Tolerance = Annotated[float | None, typer.Option(
+    "--tol", help="Stop at this relative residual (default 1e-5).",
+)]  # fmt: skip
+TimeLimit = Annotated[float | None, typer.Option(
+    "--time-limit", help="Stop after so many seconds.",
+)]  # fmt: skip
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute.")]
+PrecisionOption = Annotated[Precision, typer.Option("--dtype", help="Precision.")]
+RequireCertificate = Annotated[bool, typer.Option(
+    "--require-certificate",
+    help="Write nothing and exit 4 unless convergence is proven and the run agrees.",
+)]  # fmt: skip
+AllowUncertified = Annotated[bool, typer.Option(
+    "--allow-uncertified",
+    help="Run outside the proven range too, and say that there is no guarantee.",
+)]  # fmt: skip
+Report = Annotated[Path | None, typer.Option(
+    "--report", metavar="DIR",
+    help="Write report.html, report.json, residuals.csv and figure.png there.",
+)]  # fmt: skip
+SaveResiduals = Annotated[Path | None, typer.Option(
+    "--save-residuals", metavar="CSV", help="Write the residuals.",
+)]  # fmt: skip
+Overwrite = Annotated[bool, typer.Option(
+    "--overwrite", help="Replace existing results. The input itself is never replaced.",
+)]  # fmt: skip
+AsJson = Annotated[bool, typer.Option(
+    "--json",
+    help="Print one JSON object (a list for a folder, a glob or several names) and nothing else.",
+)]  # fmt: skip
+Quiet = Annotated[bool, typer.Option(
+    "--quiet", "-q", help="One line for each picture, no live line.",
+)]  # fmt: skip
+Verbose = Annotated[bool, typer.Option(
+    "-v", "--verbose", help="More details, and tracebacks of errors.",
+)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user asked for; None means that a default or an estimate takes its place."""
+
+    inputs: Inputs
+    output: Annotated[str | None, output_option("NAME.EXT, marked,")] = None
+    simulate: Simulate = False
+    seed: Seed = 0
+    sigma: Sigma = None
+    reference: Reference = None
+    method: MethodOption = Method.pnp
+    denoiser: DenoiserOption = "auto"
+    model: ModelOption = None
+    solver: Solver = SolverName.auto
+    acceleration: AccelerationOption = Acceleration.auto
+    strength: Strength = "auto"
+    weight: Weight = "auto"
+    step: StepSize = None
+    max_iter: MaxIter = None
+    tol: Tolerance = None
+    time_limit: TimeLimit = None
+    device: DeviceOption = Device.auto
+    dtype: PrecisionOption = Precision.float32
+    require_certificate: RequireCertificate = False
+    allow_uncertified: AllowUncertified = False
+    report: Report = None
+    residuals: SaveResiduals = None
+    overwrite: Overwrite = False
+    as_json: AsJson = False
+    quiet: Quiet = False
+    verbose: Verbose = False
+
+    # The noise level where --sigma does not give one; None: it is estimated.
+    default_level: ClassVar[float | None] = None
+    # The noise that --simulate adds where --sigma does not say.
+    default_simulated_level: ClassVar[float] = 2.55 / 255
+
+    @property
+    def noise_level(self) -> float | None:
+        """The level that is known beforehand, [0, 1] scale; None: estimate it."""
+        if self.sigma is not None:
+            return parse_level(self.sigma)
+        return self.default_simulated_level if self.simulate else self.default_level
+
+    @property
+    def simulated_level(self) -> float:
+        """The noise that --simulate adds."""
+        level = None if self.sigma is None else parse_level(self.sigma)
+        return self.default_simulated_level if level is None else level
+
+    def companions(self, source: Path) -> tuple[Path, ...]:
+        """Files that are read beside this input (kernel, mask), which are never overwritten."""
+        return ()
+
+    def check(self) -> None:
+        """Refuses what cannot work, before any file is read; derived classes add to it.
+
+        Raises:
+            InputError: naming the option, what was found and what to do.
+        """
+        if self.sigma is not None:
+            parse_level(self.sigma)
+        check_model_options(self)
+        parse_positive(self.strength, "--strength")
+        weight = parse_positive(self.weight, "--weight")
+        is_tv = self.method == Method.tv
+        if weight is not None and not is_tv:
+            raise InputError(
+                "--weight is the weight of total variation; add --method tv, or give --strength"
+            )
+        for option, value in (("--denoiser", self.denoiser), ("--strength", self.strength)):
+            if is_tv and value != "auto":
+                raise InputError(
+                    f"{option} does not go with --method tv, which has no denoiser; leave it out, "
+                    "or give --weight"
+                )
+        if self.simulate and self.reference is not None:
+            raise InputError(
+                "--simulate takes the input itself as the reference; leave out --reference"
+            )
+        if self.require_certificate and self.allow_uncertified:
+            raise InputError(
+                "--require-certificate and --allow-uncertified contradict each other; give one"
+            )
+
+
+Options = TypeVar("Options", bound=RunOptions)
+
+
+def make_app(
+    program: str, words: str, options: type[Options], run: Callable[[Options], int]
+) -> typer.Typer:
+    """A command line whose flags are the fields of `options`, which are then given to `run`.
+
+    Args:
+        program: its name.
+        words: the text of `--help`.
+        options: the dataclass; the command's own flags are listed before the shared ones.
+        run: returns the exit code.
+    """
+    # Plain help: typer's rich help imports a Markdown parser and a syntax highlighter, 0.3 s.
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    def print_version(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"{program} {package_version()}")
+            raise typer.Exit
+
+    version = Annotated[bool, typer.Option(
+        "--version", callback=print_version, is_eager=True, help="Print the version.",
+    )]  # fmt: skip
+
+    def call(**values: Any) -> int:
+        del values["version"]
+        return run(options(**values))
+
+    hints = get_type_hints(options, include_extras=True)
+    parameters = [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in _in_order(options)
+    ]
+    parameters.append(
+        Parameter("version", Parameter.KEYWORD_ONLY, default=False, annotation=version)
+    )
+    # Typer reads a function's signature; this one is made from the fields.
+    call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app.command(help=words, context_settings={"help_option_names": ["-h", "--help"]})(call)
+    return app
+
+
+def _in_order(options: type[RunOptions]) -> list[Any]:
+    """Input and output, then the command's own fields, then the shared ones."""
+    shared = [field.name for field in fields(RunOptions)]
+    first = shared[:2]
+    named = {field.name: field for field in fields(options)}
+    own = [name for name in named if name not in shared]
+    return [named[name] for name in (*first, *own, *shared[2:])]

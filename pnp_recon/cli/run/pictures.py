@@ -1,0 +1,81 @@
+"""Picture files of the commands whose measurement is itself a picture.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from pnp_recon.errors import InputError
+from pnp_recon.pictures.files import Picture, read_picture, write_picture
+from pnp_recon.report import SourceFile
+
+# Below this a picture is all border.
+MIN_SIDE = 8
+
+
+def read_input(path: Path) -> Picture:
+    """The picture of a job.
+
+    Raises:
+        InputError: not a picture, or too small for one.
+    """
+    picture = read_picture(path)
+    height, width = picture.pixels.shape[-2:]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"{picture.source} is {width}×{height} pixels; expected at least {MIN_SIDE} on each "
+            "side, give a larger picture"
+        )
+    return picture
+
+
+def read_reference(path: Path, picture: Picture, flaw: str) -> Picture:
+    """The true picture beside a degraded one; `flaw` says what it must be free of.
+
+    Raises:
+        InputError: its size or channels are others.
+    """
+    reference = read_picture(path)
+    if reference.pixels.shape != picture.pixels.shape:
+        raise InputError(
+            f"the reference {path} is {size_of(reference)} but {picture.source} is "
+            f"{size_of(picture)}; expected the same picture without {flaw}"
+        )
+    return reference
+
+
+def size_of(picture: Picture) -> str:
+    channels, height, width = picture.pixels.shape[1:]
+    return f"{width}×{height} {'grey' if channels == 1 else 'colour'}"
+
+
+def source_file(role: str, picture: Picture) -> SourceFile:
+    shape = tuple(picture.pixels.shape[1:])
+    return SourceFile(role, picture.source, picture.sha256, shape, picture.bit_depth)
+
+
+def writer(
+    like: Picture, show: Callable[[Tensor], Tensor], overwrite: bool
+) -> Callable[[Path, Tensor], list[str]]:
+    """`Problem.write` for pictures: the shown picture with the depth, alpha and profile of `like`.
+
+    Where the result lacks a border, alpha loses it too.
+    """
+
+    def write(path: Path, image: Tensor) -> list[str]:
+        shown = show(image).clamp(0, 1)
+        alpha = None if like.alpha is None else _centre(like.alpha, *shown.shape[-2:])
+        return write_picture(path, shown, replace(like, alpha=alpha), overwrite)
+
+    return write
+
+
+def _centre(alpha: Tensor, height: int, width: int) -> Tensor:
+    top, left = (alpha.shape[-2] - height) // 2, (alpha.shape[-1] - width) // 2
+    return alpha[..., top : top + height, left : left + width]

@@ -1,0 +1,164 @@
+"""Which file goes where: from the names that a user gives to jobs.
+
+Imports no torch: a wrong path is answered at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.options import Options, RunOptions
+from pnp_recon.cli.shell import check_writable, make_folder
+from pnp_recon.errors import InputError, OutputError
+from pnp_recon.files import check_target
+from pnp_recon.inputs import expand_inputs
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input: what goes in, and where its results go.
+
+    `other_inputs` are all inputs of the call and the files read beside them: none of them is
+    ever overwritten.
+    """
+
+    source: Path
+    target: Path
+    reference: Path | None = None
+    report: Path | None = None
+    residuals: Path | None = None
+    other_inputs: tuple[Path, ...] = ()
+
+
+def is_batch(options: RunOptions) -> bool:
+    """Several files may come: a folder, a glob, or more than one name."""
+    single = len(options.inputs) == 1 and Path(options.inputs[0]).is_file()
+    return not (single or (len(options.inputs) == 1 and not _is_pattern(options.inputs[0])))
+
+
+def _is_pattern(entry: str) -> bool:
+    return Path(entry).is_dir() or any(mark in entry for mark in "*?[")
+
+
+def plan_jobs(command: Command[Options], options: Options) -> list[Job]:
+    """The jobs, with folders for results created and checked.
+
+    In folders and globs, results of an earlier run (`x_deblurred.png` beside `x.png`) and files
+    that are read beside an input (a mask) are passed over.
+
+    Raises:
+        InputError, OutputError: an input matches nothing, or a result has no place.
+    """
+    batch = is_batch(options)
+    sources = expand_inputs(options.inputs, command.input_suffixes)
+    if batch:
+        named = {Path(entry) for entry in options.inputs}
+        passed = {_beside(command, source) for source in sources}
+        passed.update(path for source in sources for path in options.companions(source))
+        sources = [path for path in sources if path not in passed or path in named]
+    folder = _folder_for_results(options, batch)
+    if folder is None and options.output is not None:
+        targets = [Path(options.output)]
+    elif folder is None:
+        targets = [_beside(command, source) for source in sources]
+    else:
+        make_folder(folder)
+        targets = [folder / _beside(command, source).name for source in sources]
+    twice = [path for path, count in Counter(targets).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"several inputs would be written to {twice[0]}; give them in separate calls"
+        )
+    names = _distinct_names(sources)
+    beside = [path for source in sources for path in options.companions(source)]
+    others = tuple(dict.fromkeys([*sources, *beside]))
+    return [
+        Job(
+            source,
+            target,
+            _reference_for(options, source, batch),
+            _inside(options.report, name if batch else None),
+            _with_name(options.residuals, name if batch else None),
+            others,
+        )
+        for source, target, name in zip(sources, targets, names, strict=True)
+    ]
+
+
+def check_places(command: Command[Options], job: Job, options: Options) -> None:
+    """Refuses a job whose results cannot be written, before its run.
+
+    Raises:
+        OutputError: with the reason.
+    """
+    suffix = job.target.suffix.lower()
+    if suffix not in command.output_suffixes:
+        found = f"ends in {suffix!r}" if suffix else "has no suffix"
+        raise OutputError(
+            f"cannot write {job.target}: it {found}; expected one of "
+            f"{', '.join(command.output_suffixes)}"
+        )
+    inputs = [job.source, *job.other_inputs]
+    if job.reference is not None:
+        inputs.append(job.reference)
+    for path in (job.target, job.residuals):
+        if path is not None:
+            check_target(path, overwrite=options.overwrite, inputs=inputs)
+            check_writable(path.resolve().parent)
+    if job.report is not None:
+        check_writable(_existing(job.report.absolute()))
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: there it will be created."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _beside(command: Command[Options], source: Path) -> Path:
+    suffix = source.suffix if command.output_suffix is None else command.output_suffix
+    return source.with_name(f"{source.stem}{command.mark}{suffix}")
+
+
+def _folder_for_results(options: RunOptions, batch: bool) -> Path | None:
+    if options.output is None:
+        return None
+    out = Path(options.output)
+    if batch and out.is_file():
+        raise InputError(f"--output is the file {out}; for several pictures give a folder")
+    return out if batch or options.output.endswith("/") or out.is_dir() else None
+
+
+def _reference_for(options: RunOptions, source: Path, batch: bool) -> Path | None:
+    given = options.reference
+    if given is None:
+        return None
+    if given.is_dir():
+        return given / source.name
+    if batch:
+        raise InputError(
+            f"--reference is {given}; for several pictures give a folder with files of their names"
+        )
+    return given
+
+
+def _distinct_names(sources: list[Path]) -> list[str]:
+    """Stems, or whole names where two files share a stem."""
+    counts = Counter(source.stem for source in sources)
+    names = [source.stem if counts[source.stem] == 1 else source.name for source in sources]
+    again = Counter(names)
+    return [
+        name if again[name] == 1 else f"{index}_{name}" for index, name in enumerate(names, start=1)
+    ]
+
+
+def _inside(folder: Path | None, name: str | None) -> Path | None:
+    return folder if folder is None or name is None else folder / name
+
+
+def _with_name(path: Path | None, name: str | None) -> Path | None:
+    if path is None or name is None:
+        return path
+    return path.with_name(f"{path.stem}_{name}{path.suffix}")

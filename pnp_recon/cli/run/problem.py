@@ -1,0 +1,135 @@
+"""What a command hands to the shared run, and what the files of one call share.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic
+
+import torch
+from torch import Tensor
+
+from operators.base import LinearOperator
+from pnp_recon.cli.run.options import Options, Precision
+from pnp_recon.cli.shell import choose_device
+from pnp_recon.models import unrolled as weights_unrolled
+from pnp_recon.models import weights
+from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.unrolled import LearnedReconstruction
+from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
+from pnp_recon.solvers import Solution
+
+
+@dataclass
+class Session(Generic[Options]):
+    """Options, device, precision, and networks once loaded."""
+
+    options: Options
+    device: torch.device = field(init=False)
+    dtype: torch.dtype = field(init=False)
+    denoisers: dict[str, Denoiser] = field(default_factory=dict)
+    _learned: LearnedReconstruction | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.device = choose_device(self.options.device)
+        is_double = self.options.dtype == Precision.float64
+        self.dtype = torch.float64 if is_double else torch.float32
+
+    def denoiser(self, channels: int, model: str | None = None) -> Denoiser:
+        """The denoiser that --denoiser names; `model` is what auto means, None: by channels."""
+        name = self.options.denoiser
+        if name == "auto":
+            name = weights.AUTO[channels] if model is None else model
+        if name not in self.denoisers:
+            self.denoisers[name] = weights.load_denoiser(
+                name, device=str(self.device), dtype=self.dtype
+            )
+        return self.denoisers[name]
+
+    def learned(self) -> LearnedReconstruction | None:
+        """The reconstruction network that --model names, if it names one."""
+        name = self.options.model
+        if self._learned is None and name is not None:
+            self._learned = weights_unrolled.load_unrolled(
+                name, device=str(self.device), dtype=self.dtype
+            )
+        return self._learned
+
+    def tensor(self, values: Tensor) -> Tensor:
+        return values.to(self.device, self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """y = A x + noise, and how its solution is shown, judged, written and described.
+
+    What is shown is a picture (1, C, H, W) in [0, 1] (it is clipped); reports, PSNR and SSIM are
+    about it.
+
+    Attributes:
+        y: the measurement (1, *A.measurement_shape).
+        A: the operator.
+        noise_level: standard deviation of the noise in y; `noise_origin` says how it is known.
+        degraded: the measurement as a picture, of the size of what is shown.
+        show: an iterate (1, *A.image_shape) -> the picture that is shown.
+        write: (path, solution) -> writes the file, returns what it could not hold.
+        reference: the true picture, as shown, where it is known.
+        files: what was read, with hashes; the input comes first.
+        lines: said before the run.
+        warnings: what must not be overlooked.
+        noise_words: the noise level in words, where σ·255 is not the unit.
+        kernel: the blur; physics: what else the measurement is.
+        boundary: the border rule in words.
+        linear_light: see `report.Run`.
+        solver: what `--solver auto` means, save for total variation; None: the default of
+            `reconstruct`.
+        model: what `--denoiser auto` means; None: the shipped model for the channels.
+        arguments: more keyword arguments of `reconstruct`.
+        facts: keyword arguments of `LearnedReconstruction.check`: what a network may have been
+            trained for besides A.
+        limits: what --tol, --max-iter and --time-limit mean where they are not given.
+        parts: the same problem in several, y and arguments split along the batch; they are solved
+            one after the other.
+        solve: a method of its own (a direct formula) in place of `reconstruct`.
+    """
+
+    y: Tensor
+    A: LinearOperator
+    noise_level: float
+    noise_origin: str
+    degraded: Tensor
+    show: Callable[[Tensor], Tensor]
+    write: Callable[[Path, Tensor], list[str]]
+    reference: Tensor | None = None
+    files: tuple[SourceFile, ...] = ()
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    noise_words: str | None = None
+    kernel: KernelRecord | None = None
+    physics: PhysicsRecord | None = None
+    boundary: str | None = None
+    linear_light: bool = False
+    solver: str | None = None
+    model: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Problem, ...] = ()
+    solve: Callable[[], Solution] | None = None
+
+    @property
+    def noise_in_words(self) -> str:
+        return self.noise_words or noise_words(self.noise_level, self.noise_origin)
+
+
+def standard_normal(like: Tensor, seed: int) -> Tensor:
+    """Noise of shape, precision and device of `like`.
+
+    Drawn in float64 on the CPU, so that one seed gives one picture on every device.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)

@@ -1,0 +1,87 @@
+"""A run of `pnp-train` of any kind: start or resume, train, show, export.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+from pnp_recon.cli.shell import INTERRUPTED, choose_device
+from pnp_recon.cli.train.display import Interruption, TrainingDisplay
+from pnp_recon.training.runs import RunSettings, check_export, export_run, start_or_resume
+from pnp_recon.training.unrolled.trainer import UnrolledTrainer
+
+
+def train(
+    folder: Path,
+    settings: RunSettings,
+    *,
+    device: str,
+    every: int,
+    export: Path | None,
+    tensorboard: bool,
+    quiet: bool,
+    checkpointing: bool = False,
+) -> None:
+    """Trains to the end and exports, or raises `typer.Exit` where it was stopped.
+
+    Args:
+        folder: of the run.
+        settings: stored ones, or those of a new run.
+        device: "auto", "cpu" or "cuda".
+        every: steps between validations.
+        export: folder for the model, None for the run's own.
+        tensorboard: write its events.
+        quiet: errors only.
+        checkpointing: have the network recompute its features instead of keeping them.
+    """
+    device = str(choose_device(device))
+    out = export or folder
+    if out != folder:
+        check_export(out, settings.name)  # now, not after hours
+    torch.set_num_threads(settings.threads)
+    trainer, settings = start_or_resume(folder, settings, device)
+    if isinstance(trainer, UnrolledTrainer):
+        trainer.network.checkpointing = checkpointing
+    if not quiet:
+        start = f"resumes at step {trainer.step}" if trainer.step else "starts"
+        typer.echo(
+            f"{folder}: {settings.name} {start} on {device}; {settings.data_words()}", err=True
+        )
+    with Interruption() as interruption, TrainingDisplay(trainer, quiet, tensorboard) as display:
+        try:
+            done = trainer.run(display.report, every, display.tick, interruption)
+        except KeyboardInterrupt:
+            done = False
+    if not done:
+        typer.echo(
+            f"stopped; go on with: pnp-train {settings.kind} -o {folder}\n"
+            f"or export what there is with: pnp-train export {folder}",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED)
+    say_exported(export_run(folder, out), quiet)
+
+
+def say_exported(card: Path, quiet: bool) -> None:
+    """Prints what was exported and how good it is."""
+    if quiet:
+        return
+    content = json.loads(card.read_text(encoding="utf-8"))
+    psnr = content["validation"]["psnr_db"]
+    words = ", ".join(f"{key.removeprefix('psnr_')}: {value:.2f} dB" for key, value in psnr.items())
+    typer.echo(f"{card}: {_what(content)}; {words or 'not validated'}")
+
+
+def _what(card: dict[str, Any]) -> str:
+    averagedness = card.get("certificate", {}).get("averagedness")
+    if averagedness is not None:
+        return f"averaged, α ≤ {averagedness:.6f}"
+    network = card["network"]
+    return f"{network['scheme']} over {network['group']}, {card['parameters']} parameters"

@@ -1,0 +1,1 @@
+"""What is estimated from a picture: noise and motion."""

@@ -1,0 +1,1 @@
+"""Trained models: cards and weights, exported, stored, loaded, verified."""

@@ -1,0 +1,1 @@
+"""Picture files and pictures as tensors: decoding, encoding, colour, quality, sheets."""

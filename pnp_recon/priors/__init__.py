@@ -1,0 +1,1 @@
+"""Priors: denoisers (whole or in tiles) and unrolled networks."""

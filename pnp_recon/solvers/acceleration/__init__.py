@@ -1,0 +1,1 @@
+"""Iterations wrapped around a solver, safeguarded so that its theorem stays."""

@@ -1,0 +1,278 @@
+"""Classical iterations for A x = y: Landweber, SIRT, conjugate gradients (CGLS).
+
+They know no prior: noise enters as the iterations go on, and an early stop is the regularisation.
+The certificate is about the least-squares problem, not about the picture of an early stop. The
+box is optional here, since y need not come from a picture in [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from operators.base import LinearOperator
+from operators.conjugate_gradient import image_dots, image_norms, per_image
+from operators.norms import round_up
+from pnp_recon import guarantees
+from pnp_recon.errors import InputError, StepSizeError
+from pnp_recon.fidelity import Fidelity, LeastSquares
+from pnp_recon.solvers.convex.steps import absolute_sums
+from pnp_recon.solvers.core.certificate import Certificate, Constant
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS, Laws
+from pnp_recon.solvers.core.loop import Solver, Step
+from pnp_recon.solvers.pnp.iterations import into_box
+
+# Row and column sums below this share of the largest one are rounding: they count as zero.
+EMPTY = 1e-12
+
+
+def least_squares(fidelity: Fidelity) -> LeastSquares:
+    """The fidelity, where it is the one that these iterations are about.
+
+    Raises:
+        InputError: it is another one, which they would silently ignore.
+    """
+    if not isinstance(fidelity, LeastSquares):
+        raise InputError(
+            f"landweber, sirt and cgls solve plain least squares, not {fidelity.name}; leave the "
+            "fidelity out, or take a solver with a prior"
+        )
+    return fidelity
+
+
+def unmatched(A: LinearOperator) -> str | None:
+    """Why nothing is proven about an operator with a foreign transpose, or None."""
+    if A.adjoint_matched:
+        return None
+    return f"A_adjoint of operator '{A.name}' is not the transpose of A"
+
+
+@dataclass(frozen=True)
+class _Descent(Solver):
+    """What Landweber and SIRT share: a gradient step, then the box.
+
+    Attributes:
+        fidelity: ½‖A x − y‖².
+        start: (B, C, H, W).
+        box: (low, high), infinite ends allowed, or None.
+    """
+
+    fidelity: LeastSquares
+    start: Tensor
+    box: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        least_squares(self.fidelity)
+        if self.box is not None and not self.box[0] < self.box[1]:
+            raise InputError(f"box is {self.box}; give (low, high) with low < high")
+
+    def init(self) -> Tensor:
+        return self._boxed(self.start)
+
+    def image(self, z: Tensor) -> Tensor:
+        return z
+
+    def distance_bound(self, z: Tensor) -> Tensor | None:
+        """Every fixed point lies in the box; None where the box is not bounded."""
+        if self.box is None or not all(map(math.isfinite, self.box)):
+            return None
+        low, high = self.box
+        return self.norm(torch.maximum((z - low).abs(), (high - z).abs()))
+
+    def _boxed(self, x: Tensor) -> Tensor:
+        if self.box is None:
+            return x
+        return into_box(x) if self.box == (0, 1) else x.clamp(*self.box) + (x - x)
+
+    def _certificate(
+        self, name: str, solution: str, step: float, smoothness: float, constants: list[Constant]
+    ) -> Certificate:
+        """z ← P(z − step·∇g(z)), ∇g Lipschitz with `smoothness` in the solver's norm."""
+        if (reason := unmatched(self.fidelity.A)) is not None:
+            return Certificate("", guarantees.none(reason))
+        limit = 2 / smoothness
+        if not 0 < step < limit:
+            raise StepSizeError(
+                f"step {step:.6g} of {name} lies outside the proven range (0, 2/L) = "
+                f"(0, {limit:.6g}); take one inside it"
+            )
+        constants.append(Constant("step", step, f"covered range (0, 2/L) = (0, {limit:.6g})"))
+        held = guarantees.gradient_step(step, smoothness)
+        if self.box is not None:
+            held = guarantees.compose(guarantees.firm(f"projection onto the box {self.box}"), held)
+        theorem = (
+            f"{name}: the iterates converge to {solution} (Krasnosel'skii–Mann; Bauschke & "
+            "Combettes 2017, Thm 5.15), which exists (Frank & Wolfe 1956)"
+        )
+        return Certificate(theorem, held, tuple(constants))
+
+
+@dataclass(frozen=True)
+class Landweber(_Descent):
+    """x ← P(x + τAᵀ(y − A x)), 0 < τ < 2/‖A‖² (Landweber 1951)."""
+
+    step_size: float = 1.0
+    name = "landweber"
+
+    def check(self) -> Certificate:
+        A = self.fidelity.A
+        if unmatched(A) is None and not A.has_norm_bound:
+            reason = f"no proven bound of the norm of operator '{A.name}' is known"
+            return Certificate("", guarantees.none(reason))
+        smoothness = self.fidelity.lipschitz if A.has_norm_bound else 1.0
+        how = A.norm_certificate.method if A.has_norm_bound else ""
+        constants = [Constant("L = ‖A‖²", smoothness, how)]
+        solution = "a minimiser of ‖A x − y‖"
+        return self._certificate("Landweber", solution, self.step_size, smoothness, constants)
+
+    def step(self, z: Tensor, iteration: int) -> Step:
+        moved = self._boxed(z - self.step_size * self.fidelity.gradient(z))
+        return Step(moved, z.new_zeros(z.shape[0]))
+
+    def parameters(self) -> dict[str, float]:
+        return {"step": self.step_size}
+
+
+@dataclass(frozen=True)
+class SIRT(_Descent):
+    """x ← P(x + ωC Aᵀ R (y − A x)), R and C the inverse row and column sums of A; 0 < ω < 2.
+
+    For a matrix without negative entries ‖R^½ A C^½‖ ≤ 1, by Schur's test with the vectors of the
+    roots of the sums (Gregor & Benson 2008): in the norm of C⁻¹ this is a gradient step on
+    ½‖R^½(A x − y)‖² with Lipschitz constant 1, up to the rounding of the sums, which is bounded.
+    Rows and columns without entries get weight 0: a measurement that sees nothing counts for
+    nothing, a pixel that is not seen stays where it is.
+
+    Raises:
+        InputError: from `check`, if A may have negative entries.
+        StepSizeError: from `check`, if ω lies outside (0, 2).
+    """
+
+    relaxation: float = 1.0
+    name = "sirt"
+
+    @cached_property
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """R, C and the squared weights of the norm: column sums, 1 for unseen pixels."""
+        A, like = self.fidelity.A, self.start
+        with torch.no_grad():
+            rows = A.A(torch.ones(1, *A.image_shape, dtype=torch.float64, device=like.device))
+            columns = A.A_adjoint(torch.ones_like(rows))
+        inverse = [
+            torch.where(sums > EMPTY * sums.max(), 1 / sums, 0.0).to(like)
+            for sums in (rows, columns)
+        ]
+        seen = inverse[1] > 0
+        return inverse[0], inverse[1], torch.where(seen, columns.to(like), 1.0)
+
+    @property
+    def _smoothness(self) -> float:
+        """Proven bound of ‖R^½ A C^½‖² for these very weights: max Rᵢ(A1)ᵢ · max Cⱼ(Aᵀ1)ⱼ.
+
+        ‖R^½ A C^½‖² is the spectral radius of C Aᵀ R A, and that is at most any norm of it.
+        """
+        rows, columns = absolute_sums(self.fidelity.A)
+        peaks = [
+            float((weight.double() * sums).max())
+            for weight, sums in zip(self._weights, (rows, columns), strict=False)
+        ]
+        # The norm's own weights are C⁻¹ rounded once.
+        return round_up(peaks[0] * peaks[1] * (1 + 2 * torch.finfo(self.start.dtype).eps))
+
+    def check(self) -> Certificate:
+        A = self.fidelity.A
+        if not A.nonnegative:
+            raise InputError(
+                f"SIRT divides by row and column sums, but operator '{A.name}' may have negative "
+                "entries; use landweber or cgls"
+            )
+        smoothness = self._smoothness
+        how = "proven bounds of row and column sums, entries >= 0 (Schur's test)"
+        constants = [Constant("L = ‖R^½ A C^½‖²", smoothness, how)]
+        solution = "a minimiser of ‖R^½(A x − y)‖"
+        return self._certificate("SIRT", solution, self.relaxation, smoothness, constants)
+
+    def step(self, z: Tensor, iteration: int) -> Step:
+        A, y = self.fidelity.A, self.fidelity.y
+        rows, columns, _ = self._weights
+        moved = z + self.relaxation * columns * A.A_adjoint(rows * (y - A.A(z)))
+        return Step(self._boxed(moved), z.new_zeros(z.shape[0]))
+
+    def norm(self, z: Tensor) -> Tensor:
+        """(Σ z²/C)^½, with weight 1 for pixels that are not seen."""
+        return image_norms(z * self._weights[2].sqrt())
+
+    def parameters(self) -> dict[str, float]:
+        return {"sirt_relaxation": self.relaxation}
+
+
+@dataclass(eq=False)
+class CGLS(Solver):
+    """Conjugate gradients on AᵀA x = Aᵀy (Hestenes & Stiefel 1952).
+
+    In exact arithmetic it ends after at most rank(A) steps at the least-squares solution nearest
+    to the start. Until then neither ‖A x_k − y‖ nor the distance to that solution ever grows
+    (Thm 6:3 there). The residual for stopping is ‖Aᵀ(y − A x_k)‖/‖Aᵀy‖.
+    """
+
+    fidelity: LeastSquares
+    start: Tensor
+    name = "cgls"
+    _state: tuple[Tensor, Tensor, Tensor, Tensor] | None = field(
+        default=None, init=False, repr=False
+    )
+    _scale: Tensor | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        least_squares(self.fidelity)
+
+    def check(self) -> Certificate:
+        map_ = guarantees.none("conjugate gradients iterate no map of their own")
+        if (reason := unmatched(self.fidelity.A)) is not None:
+            return Certificate("", guarantees.none(reason))
+        theorem = (
+            "CGLS: ‖A x_k − y‖ and the distance to the nearest least-squares solution never grow, "
+            "and the iterates end there (Hestenes & Stiefel 1952)"
+        )
+        return Certificate(theorem, map_, covered=True)
+
+    def laws(self, certificate: Certificate) -> Laws:
+        return Laws(step="‖A x_k − y‖ never increases (ratio of successive)")
+
+    def init(self) -> Tensor:
+        A, y = self.fidelity.A, self.fidelity.y
+        r = y - A.A(self.start)
+        s = A.A_adjoint(r)
+        self._state = (r, s, s, image_dots(s, s))
+        self._scale = image_norms(A.A_adjoint(y))
+        return self.start
+
+    def step(self, z: Tensor, iteration: int) -> Step:
+        assert self._state is not None, "init() starts a run"
+        A = self.fidelity.A
+        r, s, p, gamma = self._state
+        q = A.A(p)
+        curvature = image_dots(q, q)
+        some = curvature > 0
+        alpha = torch.where(some, gamma / torch.where(some, curvature, 1.0), 0.0)
+        moved = z + per_image(alpha, z) * p
+        before, r = image_norms(r), r - per_image(alpha, r) * q
+        s = A.A_adjoint(r)
+        size = image_dots(s, s)
+        beta = torch.where(gamma > 0, size / torch.where(gamma > 0, gamma, 1.0), 0.0)
+        self._state = (r, s, s + per_image(beta, p) * p, size)
+        slack = ROUNDING_UNITS * torch.finfo(z.dtype).eps * image_norms(self.fidelity.y)
+        ratio = image_norms(r) / (before + slack).clamp_min(torch.finfo(z.dtype).tiny)
+        return Step(moved, z.new_zeros(z.shape[0]), size.sqrt(), ratio)
+
+    def image(self, z: Tensor) -> Tensor:
+        return z
+
+    def norm(self, z: Tensor) -> Tensor:
+        """‖Aᵀy‖ (B,), whatever z is: residuals are gradients, and relative to it."""
+        assert self._scale is not None, "init() starts a run"
+        return self._scale

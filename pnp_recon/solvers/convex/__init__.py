@@ -1,0 +1,1 @@
+"""Solvers of min f(x) + g(x) with convex f and g."""

@@ -1,0 +1,138 @@
+"""FISTA: proximal gradient steps from extrapolated points, x⁺ = T y, y = x + β(x − x₋).
+
+Each step applies A once and Aᵀ once: A x is kept, and that of y is extrapolated from two of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from operators.conjugate_gradient import image_dots, per_image
+from pnp_recon import guarantees
+from pnp_recon.errors import InputError
+from pnp_recon.solvers.convex.gradient import ProximalGradient
+from pnp_recon.solvers.convex.objective import at_most
+from pnp_recon.solvers.core.certificate import Certificate, Constant
+from pnp_recon.solvers.core.laws import Laws
+from pnp_recon.solvers.core.loop import Step, norms
+
+UPPER_BOUND = "f(x⁺) ≤ f(y) + ⟨∇f(y), x⁺ − y⟩ + L/2 ‖x⁺ − y‖² (ratio)"
+
+
+@dataclass
+class _Momentum:
+    """What a run of FISTA remembers: the last two points, their A x, and k of each picture."""
+
+    point: Tensor
+    before: Tensor
+    image: Tensor
+    image_before: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class FISTA(ProximalGradient):
+    """x⁺ = prox_{τg}(y − τ∇f(y)), y = x + β(x − x₋); τ in (0, 1/L).
+
+    With m = 0, β = (k − 1)/(k + a) after k steps (Chambolle & Dossal 2015): F(x_k) − F* ≤
+    a²‖x₀ − x*‖²/(2τ(k + a − 1)²), and the iterates converge. With `restart`, k starts anew in
+    every picture where ⟨y − x⁺, x⁺ − x⟩ > 0 (O'Donoghue & Candès 2015, eq. 12). Convergence
+    outlives any rule of restarting: see docs/variational.md. With m > 0, β = (√κ − 1)/(√κ + 1),
+    κ = 1 + 1/(τm), and F(x_k) − F* ≤ (1 − 1/√κ)^k (F(x₀) − F* + m/2 ‖x₀ − x*‖²) (Beck 2017,
+    Thm 10.42, with m/2 ‖·‖² moved from g to f, which changes neither step nor objective).
+
+    Attributes:
+        a: > 2.
+        restart: as above, for m = 0.
+    """
+
+    a: float = 3.0
+    restart: bool = True
+    _state: list[_Momentum] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    name = "fista"
+    _reach = 1.0
+
+    def __post_init__(self) -> None:
+        if not 2 < self.a < math.inf:
+            raise InputError(f"a of FISTA must be a number > 2, found {self.a}")
+
+    def _certificate(self, constants: tuple[Constant, ...]) -> Certificate:
+        held = guarantees.none("a map with momentum is not averaged")
+        if not self.objective.exact:
+            reason = (
+                f"the proximal map of '{self.regulariser.name}' is a loop of its own, whose error "  # type: ignore[union-attr]
+                "FISTA's theorem does not cover; use proximal-gradient, drs or pdhg"
+            )
+            return Certificate("", guarantees.none(reason), constants)
+        if self.objective.strong_convexity > 0:
+            factor = 1 - 1 / math.sqrt(self._condition)
+            words = f"objective and iterates converge linearly, factor {factor:.6g} of F − F*"
+            source = "Beck 2017, Thm 10.42"
+        else:
+            words = "the iterates converge to a minimiser of f + g" + self.objective.existence()
+            source = "Chambolle & Dossal 2015, Thm 4.1"
+            if self.restart:
+                source += "; across restarts, whose points are Fejér monotone, docs/variational.md"
+            else:
+                words += ", F − F* = O(1/k²)"
+        return Certificate(f"FISTA: {words} ({source})", held, constants, covered=True)
+
+    @property
+    def _condition(self) -> float:
+        """κ."""
+        return 1 + 1 / (self.step_size * self.objective.strong_convexity)
+
+    def laws(self, certificate: Certificate) -> Laws:
+        return Laws(step=UPPER_BOUND)
+
+    def init(self) -> Tensor:
+        self._state.clear()
+        return super().init()
+
+    def step(self, z: Tensor, iteration: int) -> Step:
+        known = self._state and self._state[0].point is z
+        state = self._state[0] if known else self._fresh(z)
+        beta = self._beta(state)
+        y = z + beta * (z - state.before)
+        slope = per_image(beta.flatten(), state.image) if isinstance(beta, Tensor) else beta
+        image = state.image + slope * (state.image - state.image_before)
+        gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
+        x, error = self._advance(y, gradient, iteration)
+        after = self.fidelity.A.A(x)
+        count = state.count + 1
+        if self.restart:
+            uphill = image_dots(y - x, x - z) > 0
+            count = torch.where(uphill, torch.zeros_like(count), count)
+        self._state[:] = [_Momentum(x, z, after, state.image, count)]
+        self._kept[:] = [x]
+        residual = norms(x - y)
+        return Step(x, error, residual, self._upper_bound(y, image, gradient, x, after))
+
+    def _fresh(self, z: Tensor) -> _Momentum:
+        image = self.fidelity.A.A(z)
+        count = torch.zeros(z.shape[0], dtype=z.dtype, device=z.device)
+        return _Momentum(z, z, image, image, count)
+
+    def _beta(self, state: _Momentum) -> Tensor | float:
+        if self.objective.strong_convexity > 0:
+            root = math.sqrt(self._condition)
+            return (root - 1) / (root + 1)
+        k = state.count
+        return per_image((k - 1).clamp_min(0) / (k + self.a), state.point)
+
+    def _upper_bound(
+        self, y: Tensor, image: Tensor, gradient: Tensor, x: Tensor, after: Tensor
+    ) -> Tensor | None:
+        """Both sides of `UPPER_BOUND`, which a Lipschitz constant that is none breaks."""
+        objective = self.objective
+        if objective.missing(smooth=True) is not None:
+            return None
+        change = x - y
+        old, new = self.fidelity.loss(image), self.fidelity.loss(after)
+        right = old + image_dots(gradient, change) + self.smoothness / 2 * norms(change).square()
+        return at_most(new, right + objective.rounding(y, image, old + new))

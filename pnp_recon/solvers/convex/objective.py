@@ -1,0 +1,146 @@
+"""What the solvers of min f(x) + g(x) ask of f and g: facts, existence, where a solution lies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquares
+from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS
+from pnp_recon.solvers.core.loop import norms
+from pnp_recon.solvers.pnp.iterations import INNER_FLOOR_UNITS, INNER_TOLERANCE
+
+# What a duality gap can prove in float64, where its rounding hides the square of the error. Under
+# it lie, for pictures in [0, 1], the bounds of total variation with step·weight up to about one.
+GAP_FLOOR = 2e-6
+
+
+@dataclass(frozen=True)
+class Objective:
+    """F = f + g, with f ≥ 0 and g ≥ 0."""
+
+    fidelity: Fidelity
+    regulariser: Regulariser | None
+
+    def value(self, x: Tensor) -> Tensor:
+        """F(x), (B,)."""
+        return self.fidelity.value(x) + self.penalty(x)
+
+    def penalty(self, x: Tensor) -> Tensor:
+        """g(x), (B,)."""
+        if self.regulariser is None:
+            return torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
+        return self.regulariser.value(x)
+
+    @property
+    def strong_convexity(self) -> float:
+        """A modulus of g; that of f is known for no operator."""
+        return 0.0 if self.regulariser is None else self.regulariser.strong_convexity
+
+    @property
+    def exact(self) -> bool:
+        """The proximal map of g is a closed form."""
+        return self.regulariser is None or self.regulariser.exact
+
+    @property
+    def box(self) -> Box | None:
+        """The box that g confines pictures to, or None."""
+        if isinstance(self.regulariser, Composite):
+            domain = self.regulariser.domain
+            return domain if isinstance(domain, Box) else None
+        return self.regulariser if isinstance(self.regulariser, Box) else None
+
+    # ---- facts ------------------------------------------------------------------------------
+
+    def missing(self, *, smooth: bool) -> str | None:
+        """The fact that a convergence theorem lacks, or None.
+
+        Args:
+            smooth: the solver takes gradients of f, and needs a bound of their Lipschitz constant;
+                otherwise it takes proximal maps of f.
+        """
+        operator, g = self.fidelity.A, self.regulariser
+        if not operator.adjoint_matched:
+            return f"A_adjoint of operator '{operator.name}' is not the transpose of A"
+        if g is not None and not g.guarantee.is_firm:
+            return f"the proximal map of '{g.name}' is not known to be firmly nonexpansive"
+        if smooth and math.isinf(self.fidelity.loss_lipschitz):
+            return f"the fidelity '{self.fidelity.name}' has no Lipschitz gradient"
+        if smooth and not operator.has_norm_bound:
+            return f"no proven bound of the norm of operator '{operator.name}' is known"
+        if not smooth and not self.fidelity.has_prox:
+            return f"the fidelity '{self.fidelity.name}' has no proximal map on pictures"
+        return None
+
+    def existence(self) -> str:
+        """Why there is a minimiser, to go on in the sentence of a theorem."""
+        g = self.regulariser
+        if self.strong_convexity > 0:
+            return ", the only one, g being strongly convex"
+        if self.box is not None:
+            return ", which exists, pictures being confined to a box"
+        if isinstance(g, L1) and g.weight > 0:
+            return ", which exists, F being coercive"
+        plain = isinstance(self.fidelity, LeastSquares | WeightedLeastSquares | Huber)
+        if plain and (g is None or isinstance(g, L1 | Ridge)):
+            return (
+                ", which exists, F being piecewise linear-quadratic and ≥ 0 (Rockafellar & Wets "
+                "1998, Cor. 11.16)"
+            )
+        return " where there is one"
+
+    def radius(self, x: Tensor) -> Tensor | None:
+        """Proven bound (B,) on ‖x − x*‖ for every minimiser x* of F, or None.
+
+        In a box by its corners; where g is m-strongly convex by m/2 ‖x − x*‖² ≤ F(x) − F(x*); for
+        g = w‖·‖₁ by w‖x*‖₁ ≤ F(x). F(x*) ≥ 0, and any function between 0 and F with the same g
+        could stand for F.
+        """
+        found = []
+        rounded = 1 + 1e-5
+        if self.box is not None:
+            low, high = self.box.low, self.box.high
+            found.append(norms(torch.maximum((x - low).abs(), (high - x).abs())))
+        if self.strong_convexity > 0:
+            found.append((2 * self.value(x) / self.strong_convexity).sqrt())
+        if isinstance(self.regulariser, L1) and self.regulariser.weight > 0:
+            found.append(norms(x) + self.value(x) / self.regulariser.weight)
+        if not found:
+            return None
+        bound = torch.stack(found).amin(0) * rounded
+        return bound if bool(torch.isfinite(bound).all()) else None
+
+    # ---- accuracy ---------------------------------------------------------------------------
+
+    def rounding(self, x: Tensor, image: Tensor, value: Tensor) -> Tensor:
+        """What rounding can do to a computed F(x) = `value` with `image` = A x, (B,).
+
+        Errors u‖Ax‖, u‖y‖ of the data and u‖x‖ of the picture move the root of 2f, which is a
+        norm for least squares and has slopes below the root of L for every f ≥ 0 with L-Lipschitz
+        gradient; sums add uF.
+        """
+        u = ROUNDING_UNITS * torch.finfo(x.dtype).eps
+        data = math.sqrt(self.fidelity.loss_lipschitz) * (norms(image) + norms(self.fidelity.y))
+        shift = u * (data + math.sqrt(self.fidelity.lipschitz) * norms(x))
+        return shift * (2 * value.abs()).sqrt() + 0.5 * shift.square() + u * value.abs()
+
+
+def inner_tolerance(z: Tensor, iteration: int, floor: float = 0.0) -> float:
+    """Absolute tolerance of an inner solve: falls like 1/k², hence is summable, down to a floor.
+
+    The floor is that of rounding, or `floor` (relative to ‖z‖) if that is higher.
+    """
+    least = max(floor, INNER_FLOOR_UNITS * torch.finfo(z.dtype).eps)
+    size = math.sqrt(z[0].numel()) / 2  # a typical norm of a picture, no synchronisation
+    return max(INNER_TOLERANCE / (iteration + 1) ** 2, least) * size
+
+
+def at_most(left: Tensor, right: Tensor) -> Tensor:
+    """left/right as a `Step.ratio`: above 1 where left > right, whatever the sign of right."""
+    tiny = torch.finfo(left.dtype).tiny
+    ratio = left / right.clamp_min(tiny)
+    return torch.where(left <= right, ratio.clamp_max(1.0), ratio.clamp_min(1.0 + 1e-6))

@@ -1,0 +1,299 @@
+"""PDHG: min over x of g(x) + Σ Fᵢ(Kᵢ x) by alternating proximal maps of g and of the conjugates.
+
+One step (Chambolle & Pock 2011, Algorithm 1, θ = 1) with dual variables uᵢ and v = Σ Kᵢᵀuᵢ:
+
+    x⁺ = prox_{τg}(x − τv),   uᵢ⁺ = prox_{σᵢFᵢ*}(uᵢ + σᵢKᵢ(2x⁺ − x)),   v⁺ = Σ Kᵢᵀuᵢ⁺.
+
+It is the proximal point method in the norm ‖(x, u)‖²_M = ‖x‖²/τ + Σ‖uᵢ‖²/σᵢ − 2⟨Kx, u⟩, a norm
+where τ Σ σᵢ‖Kᵢ‖² < 1 (He & Yuan 2012), so that the map is firmly nonexpansive in it. The state
+keeps v: ⟨Kx, u⟩ = ⟨x, v⟩ makes the norm cost no operator, and a step costs one K and one Kᵀ.
+Every step also measures 2⟨KΔx, Δu⟩, which a bound of the norms that is none would let grow.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from operators.norms import round_up
+from pnp_recon import guarantees
+from pnp_recon.errors import StepSizeError
+from pnp_recon.fidelity import Fidelity
+from pnp_recon.proximal import Box, Regulariser
+from pnp_recon.solvers.convex.blocks import Block, Steps
+from pnp_recon.solvers.convex.steps import absolute_sums
+from pnp_recon.solvers.core.certificate import Certificate, Constant
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS, Laws
+from pnp_recon.solvers.core.loop import Solver, Step
+
+
+@dataclass(frozen=True)
+class PDHG(Solver):
+    """z = (x, v, u₁, u₂, …) flattened to (B, n); see the module.
+
+    Attributes:
+        primal: g, with a proximal map in closed form; None: zero.
+        blocks: the terms Fᵢ(Kᵢx).
+        tau: τ > 0; a tensor (1 or B, C, H, W) where `primal` is a box or None (diagonal steps).
+        sigmas: σᵢ > 0, one for each block; tensors for data blocks only.
+        relaxation: ρ in (0, 2): z ← z + ρ(Tz − z) (Condat 2013, Thm 3.3).
+        start: x₀ (B, C, H, W); dual variables start at zero.
+        picture: a constraint that the returned picture is projected onto, such as the box where
+            it is a block of its own; None: what `primal` says.
+    """
+
+    primal: Regulariser | Fidelity | None
+    blocks: tuple[Block, ...]
+    tau: Steps
+    sigmas: tuple[Steps, ...]
+    start: Tensor
+    relaxation: float = 1.0
+    allow_uncertified: bool = False
+    picture: Box | None = None
+    name = "pdhg"
+
+    # ---- what is proven ---------------------------------------------------------------------
+
+    def check(self) -> Certificate:
+        reason = self._missing()
+        if reason is not None:
+            return Certificate("", guarantees.none(reason))
+        product = self._product
+        constants = [
+            Constant("τ", _largest(self.tau), "largest primal step"),
+            *(
+                Constant(
+                    f"‖{block.operator.name}‖",
+                    block.operator.norm_bound,
+                    block.operator.norm_certificate.method,
+                )
+                for block, sigma in zip(self.blocks, self.sigmas, strict=True)
+                if not isinstance(sigma, Tensor)
+            ),
+            *(
+                Constant(f"σ of {block.operator.name}", _largest(sigma), "largest dual step")
+                for block, sigma in zip(self.blocks, self.sigmas, strict=True)
+            ),
+            Constant("τ Σ σᵢ‖Kᵢ‖²", product, f"{self._product_words()}; covered below 1"),
+            Constant("relaxation ρ", self.relaxation, "covered range (0, 2)"),
+        ]
+        reason = None
+        if not product < 1:
+            reason = f"τ Σ σᵢ‖Kᵢ‖² = {product:.6g} lies outside the proven range (0, 1) of PDHG"
+        elif not 0 < self.relaxation < 2:
+            reason = f"relaxation {self.relaxation:.6g} lies outside the proven range (0, 2)"
+        if reason is not None:
+            if not self.allow_uncertified:
+                raise StepSizeError(f"{reason}; take smaller steps or allow an uncertified run")
+            return Certificate("", guarantees.none(reason), tuple(constants))
+        source = (
+            "proximal point method in the norm M of the step sizes (He & Yuan 2012, Lemma 2.1 and "
+            "3.1), relaxed by ρ (Bauschke & Combettes 2017, Prop. 4.40)"
+        )
+        return Certificate(
+            "PDHG: the iterates converge to a saddle point (Chambolle & Pock 2011, Thm 1; Condat "
+            f"2013, Thm 3.3){self._existence()}; the gap of their means falls like O(1/k)",
+            guarantees.averaged(self.relaxation / 2, source),
+            tuple(constants),
+        )
+
+    def _missing(self) -> str | None:
+        """The fact that the theorem lacks, or None."""
+        if isinstance(self.primal, Fidelity):
+            closed = self.primal.exact_prox
+        else:
+            closed = self.primal is None or self.primal.exact
+        if not closed:
+            assert self.primal is not None
+            return f"the proximal map of '{self.primal.name}' is no closed form; make it a block"
+        if isinstance(self.primal, Regulariser) and not self.primal.guarantee.holds:
+            return self.primal.guarantee.source
+        if isinstance(self.tau, Tensor) and not (self.primal is None or self._boxed):
+            return "diagonal primal steps need a box, or nothing, as primal term"
+        operators = [block.operator for block in self.blocks]
+        if isinstance(self.primal, Fidelity):
+            operators.append(self.primal.A)
+        for operator in operators:
+            if not operator.adjoint_matched:
+                return f"A_adjoint of operator '{operator.name}' is not the transpose of A"
+        for block, sigma in zip(self.blocks, self.sigmas, strict=True):
+            name = block.operator.name
+            if isinstance(sigma, Tensor) and not block.operator.nonnegative:
+                return f"diagonal steps need the entries of operator '{name}' to be >= 0"
+            if not isinstance(sigma, Tensor) and not block.operator.has_norm_bound:
+                return f"no proven bound of the norm of operator '{name}' is known"
+        return None
+
+    def step_product(self) -> float:
+        """Proven bound of ‖Σ^½ K T^½‖², T and Σ the diagonal matrices of the step sizes.
+
+        A block with one σ adds σ‖K‖²; a block with a σ for each row adds wⱼ = max σᵢrᵢ times its
+        column sums, rᵢ its row sums (Pock & Chambolle 2011, proof of Lemma 2). NaN or inf where a
+        step is not a positive number.
+        """
+        total: Steps = 0.0
+        for block, sigma in zip(self.blocks, self.sigmas, strict=True):
+            if isinstance(sigma, Tensor):
+                rows, columns = absolute_sums(block.operator)
+                total = total + float((sigma.double() * rows).max()) * columns
+            else:
+                total = total + sigma * block.operator.norm_bound**2
+        taus = self.tau.double() if isinstance(self.tau, Tensor) else self.tau
+        positive = all(_smallest(step) > 0 for step in (self.tau, *self.sigmas))
+        return round_up(_largest(taus * total)) if positive else math.nan
+
+    @cached_property
+    def _product(self) -> float:
+        """`step_product`, or NaN where nothing is known of the blocks."""
+        return math.nan if self._missing() else self.step_product()
+
+    def _product_words(self) -> str:
+        diagonal = any(isinstance(sigma, Tensor) for sigma in self.sigmas)
+        return "from row and column sums" if diagonal else "from the norms above"
+
+    @property
+    def _boxed(self) -> bool:
+        return isinstance(self.primal, Box)
+
+    def _existence(self) -> str:
+        if not (self._boxed or self.picture):
+            return " where there is one"
+        return ", which exists, pictures being confined to a box"
+
+    # ---- the iteration ----------------------------------------------------------------------
+
+    def init(self) -> Tensor:
+        x = self.start
+        if isinstance(self.primal, Box):
+            x = self.primal.prox(x, 1.0)[0]
+        sizes = (math.prod(block.operator.measurement_shape) for block in self.blocks)
+        batch, pixels = x.shape[0], x[0].numel()
+        return torch.cat([x.flatten(1), x.new_zeros(batch, pixels + sum(sizes))], 1)
+
+    def step(self, z: Tensor, iteration: int) -> Step:
+        x, v, *duals = self.split(z)
+        point = x - self.tau * v
+        if self.primal is not None:
+            # A box pays no heed to its step, which may be a tensor then.
+            point = self.primal.prox(point, 1.0 if self._boxed else float(self.tau))[0]
+        ahead = 2 * point - x
+        fresh = [point, torch.zeros_like(x)]
+        for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):
+            # Not in place: the identity returns `ahead` itself.
+            moved = u + sigma * block.operator.A(ahead)
+            fresh.append(block.outer.conjugate_prox(moved, sigma))  # type: ignore[arg-type]
+            fresh[1] = fresh[1] + block.operator.A_adjoint(fresh[-1])
+        result = torch.cat([part.flatten(1) for part in fresh], 1)
+        if self.relaxation != 1:
+            result = torch.lerp(z, result, self.relaxation)
+        change = result - z
+        plain, mixed = self._squares(change)
+        residual = self._root(plain, mixed)
+        # v = Kᵀu is rounded by some ε of what enters it.
+        size = (plain * self._squares(z)[0]).sqrt()
+        slack = 2 * ROUNDING_UNITS * torch.finfo(z.dtype).eps * size
+        limit = math.sqrt(self._product) * plain + slack
+        ratio = mixed.abs() / limit.clamp_min(torch.finfo(z.dtype).tiny)
+        return Step(result, z.new_zeros(z.shape[0]), residual, ratio)
+
+    def laws(self, certificate: Certificate) -> Laws:
+        words = "2⟨KΔx, Δu⟩ within what the norms allow (ratio)"
+        return replace(super().laws(certificate), step=words)
+
+    def split(self, z: Tensor) -> list[Tensor]:
+        """x, v = Σ Kᵢᵀuᵢ, and the dual variables uᵢ, in their own shapes."""
+        shapes = [self.start.shape[1:]] * 2
+        shapes += [torch.Size(block.operator.measurement_shape) for block in self.blocks]
+        parts = z.split([math.prod(shape) for shape in shapes], 1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def image(self, z: Tensor) -> Tensor:
+        x = self.split(z)[0]
+        # Over-relaxation may leave the constraint by little.
+        box = self.primal if isinstance(self.primal, Box) else self.picture
+        return x if box is None else box.prox(x, 1.0)[0]
+
+    def norm(self, z: Tensor) -> Tensor:
+        """‖z‖_M."""
+        return self._root(*self._squares(z))
+
+    def _root(self, plain: Tensor, mixed: Tensor) -> Tensor:
+        """(plain − mixed)^½, which the step product bounds from below; plain^½ where it is ≥ 1.
+
+        A false product must not let M lose its sign and a divergent run seem at rest.
+        """
+        if not self._product < 1:
+            return plain.sqrt()
+        least = (1 - math.sqrt(self._product)) * plain
+        return torch.maximum(plain - mixed, least).sqrt()
+
+    def _squares(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """‖x‖²/τ + Σ‖uᵢ‖²/σᵢ and 2⟨Kx, u⟩ of each picture, (B,)."""
+        x, v, *duals = self.split(z)
+        plain = _weighted(x, self.tau)
+        for sigma, u in zip(self.sigmas, duals, strict=True):
+            plain = plain + _weighted(u, sigma)
+        return plain, 2 * (x * v).flatten(1).sum(1)
+
+    def distance_bound(self, z: Tensor) -> Tensor | None:
+        """‖z₀ − z*‖_M² ≤ (1 + θ^½)(‖x₀ − x*‖²/τ + Σ‖u₀ − uᵢ*‖²/σᵢ), θ the step product."""
+        if not isinstance(self.primal, Box):
+            return None
+        x, _, *duals = self.split(z)
+        reach = torch.maximum((x - self.primal.low).abs(), (self.primal.high - x).abs())
+        total = _weighted(reach, self.tau)
+        images = [block.operator.A(x) for block in self.blocks]
+        values = [block.outer.value(v) for block, v in zip(self.blocks, images, strict=True)]
+        objective = torch.stack(values).sum(0)
+        for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):
+            radius = block.dual_radius(objective) + u.flatten(1).norm(dim=1)
+            total = total + radius.square() / _smallest(sigma)
+        bound = ((1 + math.sqrt(self._product)) * total).sqrt() * (1 + 1e-5)
+        return bound if bool(torch.isfinite(bound).all()) else None
+
+    def primal_dual_gap(self, z: Tensor) -> Tensor:
+        """Proven bound (B,) on how far the objective of `image(z)` lies above the minimum.
+
+        The value at the picture minus the dual value at uᵢ' = prox_{σᵢFᵢ*}(uᵢ + σᵢKᵢx), where
+        Fᵢ*(uᵢ') = ⟨pᵢ, uᵢ'⟩ − Fᵢ(pᵢ) with pᵢ = (uᵢ + σᵢKᵢx − uᵢ')/σᵢ (Fenchel–Young). Finite
+        where `primal` is a box and the Fᵢ are finite; inf where it is anything else.
+        """
+        x, duals = self.image(z), self.split(z)[2:]
+        if not isinstance(self.primal, Box):
+            return torch.full((x.shape[0],), math.inf, dtype=z.dtype, device=z.device)
+        gap, back = torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x)
+        for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):
+            image = block.operator.A(x)
+            moved = u + sigma * image
+            dual = block.outer.conjugate_prox(moved, sigma)  # type: ignore[arg-type]
+            touched = (moved - dual) / sigma
+            inner = (touched * dual).flatten(1).sum(1)
+            gap = gap + block.outer.value(image) + inner - block.outer.value(touched)
+            back = back + block.operator.A_adjoint(dual)
+        # The conjugate of the box at −v.
+        corner = torch.maximum(-self.primal.low * back, -self.primal.high * back)
+        return gap + corner.flatten(1).sum(1)
+
+    def parameters(self) -> dict[str, float]:
+        sigmas = {f"sigma_{i}": _largest(s) for i, s in enumerate(self.sigmas, 1)}
+        return {"tau": _largest(self.tau), **sigmas, "relaxation": self.relaxation}
+
+
+def _largest(step: Steps) -> float:
+    return float(step.max()) if isinstance(step, Tensor) else step
+
+
+def _smallest(step: Steps) -> float:
+    return float(step.min()) if isinstance(step, Tensor) else step
+
+
+def _weighted(u: Tensor, step: Steps) -> Tensor:
+    """Σ u²/step of each picture, (B,)."""
+    square = u.square()
+    if isinstance(step, Tensor):
+        return (square / step).flatten(1).sum(1)
+    return square.flatten(1).sum(1) / step

@@ -1,0 +1,1 @@
+"""The loop, and what every run leaves behind: certificate, laws, history, status."""

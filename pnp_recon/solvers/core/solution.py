@@ -1,0 +1,84 @@
+"""What a run leaves behind: `Solution`, its `History`, and the `Look` that callbacks get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from pnp_recon.solvers.core.certificate import Certificate
+from pnp_recon.solvers.core.stopping import Status
+
+
+@dataclass(frozen=True)
+class History:
+    """One row for each iteration, with one value for each picture of the batch.
+
+    Attributes:
+        residuals: ‖z_{k+1} − z_k‖ over one picture, or the solver's own measure of stationarity.
+        norms: ‖z_k‖.
+        errors: proven bounds on ‖z_{k+1} − T z_k‖ (zero for closed forms).
+        bounds: the theorem's bound on residuals; empty where there is none.
+        ratios: left over right side of the inequality that the solver checks at every step.
+        checked: iterations at which the loop looked (stopping, callback).
+        seconds: time since the start, at each look.
+        psnr: against the reference, at each look; empty without one.
+    """
+
+    residuals: list[list[float]] = field(default_factory=list)
+    norms: list[list[float]] = field(default_factory=list)
+    errors: list[list[float]] = field(default_factory=list)
+    bounds: list[list[float]] = field(default_factory=list)
+    ratios: list[list[float]] = field(default_factory=list)
+    checked: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    psnr: list[list[float]] = field(default_factory=list)
+
+    @property
+    def iterations(self) -> int:
+        return len(self.residuals)
+
+    def relative(self, iteration: int) -> list[float]:
+        """(‖z_{k+1} − z_k‖ + e_k)/‖z_k‖ of every picture (0-based k; −1 for the last).
+
+        With the proven inner error e_k it bounds the exact residual ‖T z_k − z_k‖/‖z_k‖, which
+        an inexact step could hide.
+        """
+        rows = (self.residuals[iteration], self.errors[iteration], self.norms[iteration])
+        return [(residual + e) / max(norm, 1e-30) for residual, e, norm in zip(*rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a callback sees at each look: the worst relative residual, and the mean PSNR."""
+
+    iteration: int
+    residual: float
+    psnr: float | None
+    image: Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a run returns.
+
+    Attributes:
+        image: (B, C, H, W), from the last finite iterate; in [0, 1] where the solver projects.
+        status: how it ended.
+        certificate: what was proven, with the run's observations.
+        history: residuals, bounds and times.
+        solver: its name in the registry.
+        parameters: the solver's numbers (coupling, level, relaxation ...), for the report.
+    """
+
+    image: Tensor
+    status: Status
+    certificate: Certificate
+    history: History
+    solver: str
+    parameters: dict[str, float]
+
+    @property
+    def iterations(self) -> int:
+        return self.history.iterations

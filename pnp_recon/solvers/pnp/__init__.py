@@ -1,0 +1,1 @@
+"""Iterations with a denoiser: PGD, HQS, DRS and RED."""

@@ -1,0 +1,1 @@
+"""Training: the loop, recipes and optimisers, and one folder for each task."""

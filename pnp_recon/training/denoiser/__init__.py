@@ -1,0 +1,1 @@
+"""Training of denoisers on pictures with Gaussian noise."""

@@ -1,0 +1,236 @@
+"""Problems that a denoiser is trained on at the fixed point: drawn at random, solved by PnP steps.
+
+Circular blur and missing pixels only: their proximal maps have closed forms, so that an iteration
+costs little more than the denoiser. One kind, one noise level and one coupling a batch, since the
+network takes one level the fastest; kernels and masks are each picture's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from operators import kernels
+from operators.masks import random_pixels
+from pnp_recon.errors import InputError
+from pnp_recon.solvers.tuning import automatic
+
+Network = Callable[[Tensor, float], Tensor]
+
+# What is drawn. Lengths and deviations in pixels, noise levels as σ·255 and uniform in log.
+MOTION_LENGTH = (5.0, 25.0)
+GAUSSIAN_STD = (1.0, 2.2)
+TRAJECTORY_SIDE = (15, 31)
+BLUR_NOISE = (2.0, 15.0)
+MISSING = (0.3, 0.85)
+# Half of the inpainting problems have exact data, as the benchmark has them.
+INPAINTING_NOISE, EXACT_SHARE = (0.5, 5.0), 0.5
+# The denoiser's level is drawn around the default rule, up to this factor on either side.
+STRENGTH = 1.4
+# Largest side of a kernel, hence smallest side of a picture.
+LARGEST_KERNEL = 31
+# Variance of the gradient of photographs, for the Wiener filter that iterations start from.
+GRADIENT_VARIANCE = 0.007
+
+
+@dataclass(frozen=True, eq=False)
+class Blurred:
+    """Circular blur y = k ∗ x + noise.
+
+    Attributes:
+        transfer: transforms of the kernels, (B or 1, 1, H, W // 2 + 1).
+        y: (B, C, H, W).
+    """
+
+    transfer: Tensor
+    y: Tensor
+
+    def prox(self, z: Tensor, gamma: float) -> Tensor:
+        """prox_{γf}(z), f = ½‖k ∗ x − y‖²."""
+        right = torch.fft.rfft2(z) + gamma * self.transfer.conj() * torch.fft.rfft2(self.y)
+        return self._inverse(right / (1 + gamma * self.transfer.abs().square()))
+
+    def start(self, noise_level: float) -> Tensor:
+        """The Wiener filter for pictures whose gradient is white, in the box."""
+        height, width = self.y.shape[-2:]
+        rows, columns = torch.fft.fftfreq(height), torch.fft.rfftfreq(width)
+        turns = 2 * math.pi * torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+        gradient = (2 - 2 * turns.cos()).sum(0).to(self.y)
+        weight = noise_level**2 / GRADIENT_VARIANCE * gradient
+        right = self.transfer.conj() * torch.fft.rfft2(self.y)
+        return self._inverse(right / (self.transfer.abs().square() + weight)).clamp(0, 1)
+
+    def _inverse(self, transform: Tensor) -> Tensor:
+        height, width = self.y.shape[-2:]
+        return torch.fft.irfft2(transform, s=(height, width))
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """Missing pixels: y = m·(x + noise).
+
+    Attributes:
+        mask: (B, 1, H, W), 1 where a pixel is known, else 0.
+        y: (B, C, H, W), 0 where it is not.
+    """
+
+    mask: Tensor
+    y: Tensor
+
+    def prox(self, z: Tensor, gamma: float) -> Tensor:
+        """prox_{γf}(z), f = ½‖m·x − y‖²."""
+        return (z + gamma * self.y) / (1 + gamma * self.mask)
+
+    def start(self, noise_level: float) -> Tensor:
+        """Known pixels averaged with weights that fall with distance (Shepard 1968)."""
+        height, width = self.y.shape[-2:]
+        rows, columns = torch.fft.fftfreq(height) * height, torch.fft.fftfreq(width) * width
+        distance = rows[:, None].square() + columns.square()
+        weights = torch.fft.rfft2((distance + 0.5).pow(-2).to(self.y))
+        total, known = (
+            torch.fft.irfft2(torch.fft.rfft2(x) * weights, s=(height, width))
+            for x in (self.y, self.mask)
+        )
+        filled = (total / known).clamp(0, 1)
+        return torch.where(self.mask > 0, self.y.clamp(0, 1), filled)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Measurements with the certified iteration that restores them.
+
+    Attributes:
+        name: of its kind.
+        data: the fidelity.
+        noise_level: of the data, [0, 1] scale.
+        solver: pnp-hqs or pnp-drs, see `solvers.pnp`.
+        level, coupling, relaxation: the denoiser's level, γ and λ.
+    """
+
+    name: str
+    data: Blurred | Masked
+    noise_level: float
+    solver: str
+    level: float
+    coupling: float
+    relaxation: float
+
+    def start(self) -> Tensor:
+        """A first guess (B, C, H, W) in [0, 1]: where the iteration starts."""
+        return self.data.start(self.noise_level)
+
+    def step(self, network: Network, z: Tensor) -> Tensor:
+        """T(z): one step of the iteration, differentiable in z and in the network's weights."""
+        x = self.data.prox(z, self.coupling)
+        if self.solver == "pnp-drs":
+            reflected = network(2 * x - z, self.level).to(z.dtype).clamp(0, 1)
+            return z + self.relaxation * (reflected - z)
+        return network(x, self.level).to(z.dtype).clamp(0, 1)
+
+    def image(self, z: Tensor) -> Tensor:
+        """The picture that belongs to an iterate."""
+        return self.data.prox(z, self.coupling) if self.solver == "pnp-drs" else z
+
+
+def posed(name: str, data: Blurred | Masked, noise_level: float, strength: float = 1.0) -> Problem:
+    """The problem with the default choice of level and coupling, the level times `strength`.
+
+    Blur is solved by half-quadratic splitting, missing pixels by Douglas–Rachford splitting, as
+    in the benchmark; γ follows the level as in `defaults.coupling`.
+    """
+    solver = "pnp-hqs" if isinstance(data, Blurred) else "pnp-drs"
+    choice = automatic(noise_level, solver)
+    level, coupling = strength * choice.level, strength**2 * choice.coupling
+    return Problem(name, data, noise_level, solver, level, coupling, choice.relaxation)
+
+
+def blurred(
+    clean: Tensor, blurs: list[Tensor], noise_level: float, generator: torch.Generator
+) -> Blurred:
+    """Pictures (B, C, H, W), each blurred with a kernel of its own or all with one, and noise.
+
+    Raises:
+        InputError: a kernel larger than the pictures.
+    """
+    height, width = clean.shape[-2:]
+    grids = []
+    for blur in blurs:
+        rows, columns = blur.shape
+        if rows > height or columns > width:
+            raise InputError(
+                f"a blur of {rows}×{columns} does not fit into pictures of {height}×{width}; "
+                "take larger ones"
+            )
+        grid = clean.new_zeros(height, width)
+        grid[:rows, :columns] = blur.to(clean)
+        grids.append(grid.roll((-(rows // 2), -(columns // 2)), (0, 1)))
+    transfer = torch.fft.rfft2(torch.stack(grids)[:, None])
+    y = torch.fft.irfft2(torch.fft.rfft2(clean) * transfer, s=(height, width))
+    return Blurred(transfer, y + noise_level * _noise(clean, generator))
+
+
+def masked(
+    clean: Tensor, rates: list[float], noise_level: float, generator: torch.Generator
+) -> Masked:
+    """Pictures (B, C, H, W) that miss single pixels, each at a rate of its own, and noise."""
+    size = clean.shape[-2:]
+    mask = torch.stack([random_pixels(size, rate, generator)[None] for rate in rates]).to(clean)
+    return Masked(mask, mask * (clean + noise_level * _noise(clean, generator)))
+
+
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+
+
+def draw(clean: Tensor, inpainting: float, generator: torch.Generator) -> Problem:
+    """A random problem for clean pictures (B, C, H, W), H, W ≥ 31.
+
+    Args:
+        clean: in [0, 1].
+        inpainting: probability of missing pixels; the rest is motion, camera shake and Gaussian
+            blur in equal parts.
+        generator: on the CPU; everything that is drawn follows from it.
+
+    Raises:
+        InputError: pictures that a kernel does not fit into.
+    """
+    strength = STRENGTH ** (2 * _uniform(0, 1, generator) - 1)
+    if _uniform(0, 1, generator) < inpainting:
+        exact = _uniform(0, 1, generator) < EXACT_SHARE
+        noise = 0.0 if exact else _level(INPAINTING_NOISE, generator)
+        rates = [_uniform(*MISSING, generator) for _ in clean]
+        return posed("inpainting", masked(clean, rates, noise, generator), noise, strength)
+    kind = ("motion", "trajectory", "gaussian")[_integer(0, 2, generator)]
+    blurs = [_kernel(kind, generator) for _ in clean]
+    noise = _level(BLUR_NOISE, generator)
+    return posed(kind, blurred(clean, blurs, noise, generator), noise, strength)
+
+
+def _kernel(kind: str, generator: torch.Generator) -> Tensor:
+    if kind == "motion":
+        length, angle = _uniform(*MOTION_LENGTH, generator), _uniform(0, 180, generator)
+        return kernels.linear_motion(length, angle)
+    if kind == "trajectory":
+        low, high = TRAJECTORY_SIDE
+        side = 2 * _integer(low // 2, high // 2, generator) + 1
+        return kernels.trajectory(side, generator, steps=500)
+    return kernels.gaussian(_uniform(*GAUSSIAN_STD, generator))
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _level(limits: tuple[float, float], generator: torch.Generator) -> float:
+    """Uniform in log σ; σ·255 to [0, 1] scale."""
+    low, high = limits
+    return low / 255 * (high / low) ** _uniform(0, 1, generator)
+
+
+def _integer(low: int, high: int, generator: torch.Generator) -> int:
+    """Both ends included."""
+    return int(torch.randint(low, high + 1, (1,), generator=generator))

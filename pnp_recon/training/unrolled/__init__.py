@@ -1,0 +1,1 @@
+"""Training of unrolled networks on simulated scans."""

@@ -1,0 +1,83 @@
+"""`pnp-recon list`: everything that is registered is shown, with what is proven about it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import operators
+from operators import LinearOperator
+from operators.registry import OPERATORS
+from pnp_recon.cli import listing
+from pnp_recon.cli.listing import THEOREMS, catalogue, main
+from pnp_recon.models.weights import shipped_models
+from pnp_recon.solvers import ACCELERATIONS, SOLVERS
+from support.cli import light_help
+
+
+def exported() -> set[str]:
+    """Names of the operators of the package, the abstract one left out."""
+    found = {name: getattr(operators, name) for name in operators.__all__}
+    return {
+        name
+        for name, kind in found.items()
+        if isinstance(kind, type) and issubclass(kind, LinearOperator) and kind != LinearOperator
+    }
+
+
+def test_every_operator_is_listed() -> None:
+    assert "Convolution" in exported()
+    assert exported() | {"from_deepinv"} == set(OPERATORS), (
+        "add what is new to operators/registry.py"
+    )
+
+
+def test_every_solver_has_its_theorem() -> None:
+    assert set(THEOREMS) == set(SOLVERS), "add what is new to cli/listing.py"
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {entry["name"] for entry in found["solvers"]} == set(SOLVERS)
+    assert {entry["name"] for entry in found["accelerations"]} == set(ACCELERATIONS)
+    assert {entry["name"] for entry in found["operators"]} == set(OPERATORS)
+    assert {entry["name"] for entry in found["models"]} == set(shipped_models())
+    denoisers = shipped_models("denoiser")
+    for entry in found["models"]:
+        certified = entry["name"] in denoisers and not entry["name"].startswith("dncnn")
+        words = "α = 0.99" if certified else "no guarantee"
+        assert words in entry["guarantee"]
+    for kind, entries in found.items():
+        assert entries, kind
+        for entry in entries:
+            assert entry["what"], (kind, entry["name"])
+            assert entry["guarantee"], (kind, entry["name"])
+
+
+def test_plain_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "solvers:" in lines
+    (row,) = [line for line in lines if line.startswith("  pnp-drs\t")]
+    assert len(row.split("\t")) == 3
+    assert not set("┃│") & set("".join(lines))
+
+
+def test_tables_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    listing._print_tables(catalogue())
+    text = capsys.readouterr().out
+    assert "what is proven" in text
+    assert "euler_grey" in text
+    assert "┃" in text
+
+
+def test_help_and_version_load_nothing_heavy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("pnp-recon 0.")
+    out = light_help("pnp_recon.cli.listing", {"torch", "numpy", "rich"})
+    assert "list" in out

@@ -1,0 +1,79 @@
+"""What the commands share: flags from fields, names without torch, checks of options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+import pytest
+import typer
+
+from pnp_recon.cli.run.options import (
+    Acceleration,
+    Device,
+    Method,
+    RunOptions,
+    SolverName,
+    make_app,
+)
+from pnp_recon.cli.shell import run_app
+from pnp_recon.errors import InputError
+from pnp_recon.solvers import ACCELERATIONS, SOLVERS
+
+
+@dataclass(frozen=True)
+class Own(RunOptions):
+    colour: Annotated[str, typer.Option("--colour", help="Of the thing.")] = "red"
+    sigma: Annotated[str | None, typer.Option("--sigma", help="In its own words.")] = None
+
+
+def test_solver_names_are_those_of_the_registry() -> None:
+    assert {name.value for name in SolverName} == {"auto", *SOLVERS}
+    assert {name.value for name in Acceleration} == {"auto", "none", *ACCELERATIONS}
+
+
+def test_fields_become_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[Own] = []
+
+    def run(options: Own) -> int:
+        seen.append(options)
+        return 3
+
+    app = make_app("own", "What it does.", Own, run)
+    args = ["a.png", "b.png", "--colour", "blue", "--device", "cpu", "--json", "-q"]
+    assert run_app(app, "own", args) == 3
+    (found,) = seen
+    assert (found.inputs, found.colour) == (["a.png", "b.png"], "blue")
+    assert (found.device, found.as_json, found.quiet, found.verbose) == (
+        Device.cpu,
+        True,
+        True,
+        False,
+    )
+    assert run_app(app, "own", ["--help"]) == 0
+    words = capsys.readouterr().out
+    assert "In its own words" in words
+    assert words.index("--output") < words.index("--colour") < words.index("--device")
+    named = {"residuals": "save-residuals", "as_json": "json", "inputs": "IN..."}
+    for field in fields(RunOptions):
+        flag = named.get(field.name, field.name.replace("_", "-"))
+        assert flag in words, field.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"weight": "0.1"}, "--method tv"),
+        ({"weight": "-1", "method": Method.tv}, "--weight is"),
+        ({"denoiser": "euler_grey", "method": Method.tv}, "--denoiser does not go with"),
+        ({"strength": "2", "method": Method.tv}, "--strength does not go with"),
+    ],
+)
+def test_options_that_do_not_fit_the_method(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        RunOptions(["a.png"], **changes).check()  # type: ignore[arg-type]
+
+
+def test_options_that_fit_pass() -> None:
+    RunOptions(["a.png"], method=Method.tv, weight="0.1").check()
+    RunOptions(["a.png"], strength="2", acceleration=Acceleration.anderson).check()

@@ -1,0 +1,39 @@
+"""The README's Python examples run as they are printed."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
+
+
+@pytest.mark.slow
+def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    first, convex, second, layers = blocks()
+    names: dict[str, object] = {}
+    exec(first, names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("CONVERGED")
+    assert "certified" in printed
+    assert "BROKEN" not in printed
+    exec(convex, names)
+    assert capsys.readouterr().out.startswith("pdhg certified: PDHG")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deepinv's own, at import
+        import deepinv  # noqa: F401
+    exec(second, names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("no guarantee")
+    assert printed.endswith("torch.Size([1, 3, 128, 128])\n")
+    exec(layers, names)
+    printed = capsys.readouterr().out
+    assert max(float(line.split()[3]) for line in printed.splitlines()[1:-1]) < 1e-10
+    assert printed.splitlines()[-1].startswith("Conv2d(1, 32,")

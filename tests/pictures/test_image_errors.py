@@ -1,0 +1,123 @@
+"""What cannot be read says so in one line."""
+
+from __future__ import annotations
+
+import errno
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pnp_recon.errors import InputError
+from pnp_recon.pictures import decoding as image_files
+from pnp_recon.pictures.files import read_picture
+from support.pictures import assert_one_line, pillow_bytes, pillow_picture, tiff_bytes
+
+
+def png_of(*chunks: bytes) -> bytes:
+    parts = [
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in chunks
+    ]
+    return image_files.PNG_SIGNATURE + b"".join(parts)
+
+
+def header(width: int, height: int) -> bytes:
+    return b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+
+
+BAD = {
+    "empty.png": (b"", "empty"),
+    "text.png": (b"hello, this is text\n", "text 'hello, this is t'"),
+    "gif.png": (pillow_bytes("GIF"), "bytes 47 49 46"),
+    "nan.tif": (tiff_bytes(np.array([[0.5, np.nan]], np.float32)), "1 values that are not finite"),
+    "inf.tif": (tiff_bytes(np.array([[0.5, np.inf]], np.float32)), "not finite"),
+    "counts.tif": (tiff_bytes(np.array([[0.5, 255]], np.float32)), "from 0.5 to 255"),
+    "five.tif": (
+        tiff_bytes(np.zeros((8, 9, 5), np.uint8), photometric="rgb", planarconfig="contig"),
+        "5 channels",
+    ),
+    "pages.tif": (tiff_bytes(np.zeros((4, 8, 9), np.uint8), photometric="minisblack"), "4 pages"),
+    "signed.tif": (tiff_bytes(np.zeros((8, 9), np.int16)), "int16"),
+    "deep.tif": (tiff_bytes(np.zeros((8, 9), np.uint32)), "uint32"),
+    "moving.webp": (
+        pillow_bytes("WEBP", save_all=True, append_images=[pillow_picture((24, 20), 1)]),
+        "2 frames",
+    ),
+    "bomb.png": (
+        png_of(header(60_000, 60_000), b"IDAT" + zlib.compress(b"0"), b"IEND"),
+        "60000×60000",
+    ),
+    "nothing.png": (png_of(header(0, 5), b"IDAT" + zlib.compress(b""), b"IEND"), "0×5"),
+    "headless.tif": (b"II*\0\xff\xff\xff\xff", "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_file(tmp_path, name, capfd):
+    data, word = BAD[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read_picture(tmp_path / name)
+    assert_one_line(caught.value, name, "; ", word)
+    assert capfd.readouterr() == ("", "")
+
+
+COMPLETE = {
+    "a.png": pillow_bytes("PNG"),
+    "a.jpg": pillow_bytes("JPEG"),
+    "a.bmp": pillow_bytes("BMP"),
+    "a.webp": pillow_bytes("WEBP"),
+    "plain.tif": tiff_bytes(np.arange(480, dtype=np.uint16).reshape(20, 24)),
+    "packed.tif": tiff_bytes(np.arange(480, dtype=np.uint16).reshape(20, 24), compression="zlib"),
+}
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_truncated_file_is_never_filled_up(tmp_path, name, capfd):
+    data = COMPLETE[name]
+    path = tmp_path / name
+    path.write_bytes(data)
+    whole = read_picture(path).pixels
+    refused = 0
+    cuts = sorted({*range(1, 40), *range(40, len(data), max(1, len(data) // 25)), len(data) - 1})
+    for cut in cuts:
+        path.write_bytes(data[:cut])
+        try:
+            # A few last bytes may be padding; then every pixel must be there all the same.
+            assert torch.equal(read_picture(path).pixels, whole)
+        except InputError as error:
+            assert_one_line(error, name, "; ")
+            refused += 1
+    assert refused >= len(cuts) - 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_flipped_byte_in_a_png_is_noticed(tmp_path):
+    data = bytearray(COMPLETE["a.png"])
+    for position in range(8, len(data), 37):
+        broken = bytearray(data)
+        broken[position] ^= 4
+        (tmp_path / "a.png").write_bytes(broken)
+        with pytest.raises(InputError, match=r"PNG|pixels"):
+            read_picture(tmp_path / "a.png")
+
+
+def test_missing_folder_and_forbidden_input(tmp_path, monkeypatch):
+    with pytest.raises(InputError) as caught:
+        read_picture(tmp_path / "none.png")
+    assert_one_line(caught.value, "does not exist")
+    with pytest.raises(InputError) as caught:
+        read_picture(tmp_path)
+    assert_one_line(caught.value, "is a folder")
+
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # tests may run as root, whom nothing stops
+    with pytest.raises(InputError) as caught:
+        read_picture(tmp_path / "locked.png")
+    assert_one_line(caught.value, "permission denied")
