@@ -134,6 +134,7 @@ def test_imports_point_one_way() -> None:
         ("pnp_recon__networks__a", "from ..priors.denoiser import Denoiser"),
         ("pnp_recon__solvers__a", "from pnp_recon import reconstruction"),
         ("pnp_recon__solvers__a", "from pnp_recon import load_denoiser"),
+        ("pnp_recon__solvers__a", 'HOME = "pnp_recon.reconstruction:reconstruct"'),
         ("pnp_recon__report__a", "if TYPE_CHECKING:\n    from pnp_recon.cli.deblur import main"),
         ("pnp_recon__cli__a", "def f():\n    from scripts import tune"),
     ],

@@ -6,6 +6,7 @@ Used by test_imports.py; kept apart so that the reader can be tested on trees of
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,9 @@ OUTER = ("scripts",)
 ORDER = (
     "operators",
     "pnp_recon.errors",
+    "pnp_recon.registry",
     "pnp_recon.guarantees",
+    "pnp_recon.contracts",
     "pnp_recon.files",
     "pnp_recon.inputs",
     "pnp_recon.pictures",
@@ -83,10 +86,27 @@ def imports(root: Path) -> list[Import]:
     for name, path in known.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        for line, target in _homes(tree):
+            found.append(Import(name, target, line, deferred=True))
         for node, deferred in _walk(tree, False):
             for target in _targets(node, package, known):
                 found.append(Import(name, target, node.lineno, deferred))
     return found
+
+
+# "module:attribute", as registries write where an entry lives.
+HOME = re.compile(r"((?:operators|pnp_recon|scripts)(?:\.\w+)*):\w+")
+
+
+def _homes(tree: ast.AST) -> list[tuple[int, str]]:
+    """The modules that registries import by name, which no import statement shows."""
+    return [
+        (node.lineno, match[1])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (match := HOME.fullmatch(node.value))
+    ]
 
 
 def _walk(node: ast.AST, deferred: bool) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
