@@ -23,12 +23,8 @@ from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.proximal import Regulariser, TotalVariation
 from pnp_recon.solvers import (
     ACCELERATIONS,
-    ALGEBRAIC,
-    DENOISING,
-    PLUG_AND_PLAY,
     RED,
     SOLVERS,
-    VARIATIONAL,
     Anderson,
     Look,
     Plugged,
@@ -43,12 +39,15 @@ from pnp_recon.solvers import (
     run_learned,
     variational_solver,
 )
+from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.tuning import automatic, total_variation_weight
 
 Prior = Denoiser | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.
 WORDS = ("auto", "tv")
 
+ALGEBRAIC, VARIATIONAL = solvers_for("none"), solvers_for("functional")
+DENOISING = solvers_for("denoiser")
 # Solvers whose coupling γ to the data is free; the others of the family take a step size.
 COUPLED = ("pnp-hqs", "pnp-drs")
 # Steps in units of 1/L, of a range (0, 2/L).
@@ -164,14 +163,15 @@ def reconstruct(
 
 def _wrapper(acceleration: str, solver: Solver) -> type[Wrapped] | None:
     if acceleration == "auto":
-        plain = solver.name in PLUG_AND_PLAY or solver.name == RED.name
+        plain = solver.name in DENOISING and not isinstance(solver, Wrapped)
         return Anderson if plain and solver.check().guarantee.is_averaged else None
     if acceleration == "none":
         return None
     if acceleration not in ACCELERATIONS:
         known = ", ".join(ACCELERATIONS)
         raise InputError(f"unknown acceleration {acceleration!r}; known: auto, none, {known}")
-    return ACCELERATIONS[acceleration]
+    wrapper: type[Wrapped] = ACCELERATIONS[acceleration].load()
+    return wrapper
 
 
 @dataclass(frozen=True)
@@ -250,10 +250,10 @@ def _solver(
 ) -> Solver:
     if isinstance(prior, Denoiser):
         if name in VARIATIONAL or name in ALGEBRAIC:
-            known = ", ".join([*PLUG_AND_PLAY, *DENOISING])
+            known = ", ".join(DENOISING)
             raise InputError(f"solver {name} takes no denoiser; a denoiser goes into {known}")
         return _denoising(problem, prior, name, knobs)
-    if name in PLUG_AND_PLAY or name in DENOISING:
+    if name in DENOISING:
         raise InputError(f"solver {name} takes a denoiser; found {prior}")
     if prior is None:
         given = {"step_size": knobs.step, "relaxation": knobs.relaxation}
@@ -261,7 +261,8 @@ def _solver(
         if name == "landweber":
             chosen.setdefault("step_size", LANDWEBER_STEP / problem.scale**2)
         try:
-            return ALGEBRAIC[name](problem.fidelity, problem.start, **chosen)  # type: ignore[call-arg]
+            found: Solver = SOLVERS[name].load()(problem.fidelity, problem.start, **chosen)
+            return found
         except TypeError:
             raise InputError(f"solver {name} does not take {', '.join(chosen)}") from None
     return _variational(problem, prior, name, knobs)
@@ -289,7 +290,8 @@ def _denoising(problem: _Problem, denoiser: Denoiser, solver: str, knobs: _Knobs
     )
     coupling = choice.coupling / problem.strength if knobs.gamma is None else knobs.gamma
     if name in COUPLED:
-        return PLUG_AND_PLAY[name](*shared, coupling)
+        splitting: Solver = SOLVERS[name].load()(*shared, coupling)
+        return splitting
     if name == "red":
         # w(I − D_s) is about w s² times the gradient of the log-density: w = 1/γ as in pnp-hqs.
         smoothness = problem.scale**2 + 2 / coupling

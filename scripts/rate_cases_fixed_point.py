@@ -20,9 +20,9 @@ from pnp_recon.fidelity import LeastSquares
 from pnp_recon.priors.denoiser import wrap
 from pnp_recon.solvers import (
     CGLS,
-    PLUG_AND_PLAY,
     RED,
     SIRT,
+    SOLVERS,
     Anderson,
     FixedPoint,
     Halpern,
@@ -162,9 +162,9 @@ def plugged(name: str, factor: float = 1.0) -> RateCase:
     if name == "red":
         solver = RED(**shared, step_size=0.5, weight=1.0)
     elif name == "pnp-pgd":
-        solver = PLUG_AND_PLAY[name](**shared, step_size=1.0)
+        solver = SOLVERS[name].load()(**shared, step_size=1.0)
     else:
-        solver = PLUG_AND_PLAY[name](**shared, gamma=1.0)
+        solver = SOLVERS[name].load()(**shared, gamma=1.0)
     alpha = solver.check().guarantee.averagedness
     assert alpha is not None
     if name == "red":
@@ -256,6 +256,7 @@ def cgls() -> RateCase:
     )
 
 
+PLUG_AND_PLAY = ("pnp-pgd", "pnp-hqs", "pnp-drs")
 CASES = [
     km(),
     halpern(),

@@ -14,54 +14,11 @@ from typing import Annotated, Any
 import typer
 
 from pnp_recon.cli.shell import package_version, run_app
+from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
 
 PROGRAM = "pnp-recon"
 
-# Solver -> its theorem in one line, for people; a run's certificate has the numbers. A test
-# holds it against the registry.
-THEOREMS: dict[str, str] = {
-    "pnp-pgd": "averaged for 0 < τ < 2/L and an averaged denoiser; the iterates converge "
-    "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
-    "pnp-hqs": "averaged for any γ > 0 and an averaged denoiser; the iterates converge "
-    "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
-    "pnp-drs": "averaged for any γ > 0, 0 < λ < 1 and a 1-Lipschitz denoiser; the iterates "
-    "converge (Lions & Mercier 1979; Krasnosel'skii–Mann)",
-    "red": "averaged for 0 < τ < 2/(L + 2αw) and an α-averaged denoiser; the iterates converge "
-    "(Reehorst & Schniter 2019; Krasnosel'skii–Mann)",
-    "pnp-fista": "momentum within a safeguard: pnp-pgd with errors of a finite sum, which "
-    "converges like it (Combettes 2001); without the safeguard no guarantee",
-    "gradient-descent": "averaged for 0 < τ < 2/(L + m); the iterates converge to a minimiser "
-    "(Krasnosel'skii–Mann), linearly where the objective is known to be strongly convex",
-    "proximal-gradient": "averaged for 0 < τ < 2/L; the iterates converge to a minimiser "
-    "(Bauschke & Combettes 2017, Cor. 28.9)",
-    "ista": "proximal-gradient with a regulariser that makes sparse; the same theorem",
-    "fista": "0 < τ < 1/L; objective above its minimum by O(1/k²), iterates converge "
-    "(Beck & Teboulle 2009; Chambolle & Dossal 2015)",
-    "hqs": "averaged for any γ > 0; converges to a minimiser of the Moreau envelope of f plus g",
-    "drs": "averaged for any γ > 0, 0 < ρ < 2; converges to a minimiser (Lions & Mercier 1979; "
-    "Eckstein & Bertsekas 1992)",
-    "admm": "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas "
-    "1992, Thm 8)",
-    "pdhg": "τ Σ σᵢ‖Kᵢ‖² < 1 from proven bounds; converges to a saddle point (Chambolle & Pock "
-    "2011; He & Yuan 2012)",
-    "landweber": "averaged for 0 < τ < 2/‖A‖²; converges to a least-squares solution",
-    "sirt": "averaged in the norm of its weights, entries of A ≥ 0; converges to a weighted "
-    "least-squares solution (Gregor & Benson 2008)",
-    "cgls": "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",
-}
-
 UNROLLED = "no guarantee: a fixed number of iterations; equivariance of its maps is measured"
-
-_SAFEGUARD = "any averaged map plus errors of a finite sum: converges like the plain iteration "
-_SAFEGUARD += "(Combettes 2001; Bauschke & Combettes 2017, Prop. 5.34)"
-# Around a solver, as `reconstruct(acceleration=...)` and --acceleration take them.
-ACCELERATION_THEOREMS: dict[str, str] = {
-    "km": "averaged for 0 < λ < 1/α; converges, with the tight rate (Lieder 2018)",
-    "halpern": "any 1-Lipschitz map; converges to the fixed point nearest to the start, residual "
-    "O(1/k), tight (Lieder 2021)",
-    "anderson": _SAFEGUARD,
-    "nesterov": _SAFEGUARD,
-}
 
 app = typer.Typer(
     help="Plug-and-play image reconstruction that can be proven to converge. The work is done by "
@@ -146,20 +103,12 @@ def _operators() -> list[Entry]:
 
 
 def _solvers() -> list[Entry]:
-    from pnp_recon.solvers import SOLVERS
-
-    return [
-        Entry(name, _summary(solver), THEOREMS.get(name, "see its certificate"))
-        for name, solver in SOLVERS.items()
-    ]
+    return [Entry(name, _summary(entry.load()), entry.theorem) for name, entry in SOLVERS.items()]
 
 
 def _accelerations() -> list[Entry]:
-    from pnp_recon.solvers import ACCELERATIONS
-
     return [
-        Entry(label, _summary(wrapper), ACCELERATION_THEOREMS[label])
-        for label, wrapper in ACCELERATIONS.items()
+        Entry(name, _summary(entry.load()), entry.theorem) for name, entry in ACCELERATIONS.items()
     ]
 
 

@@ -1,52 +1,71 @@
-"""Solvers: one loop (`iterate`), one registry (`SOLVERS`)."""
+"""Solvers: one loop (`iterate`), one registry (`catalogue`).
 
-from pnp_recon.solvers.acceleration.anderson import Anderson
-from pnp_recon.solvers.acceleration.momentum import Nesterov, PnPFISTA
-from pnp_recon.solvers.acceleration.wrapped import Halpern, KrasnoselskiiMann, Wrapped
-from pnp_recon.solvers.classical import CGLS, SIRT, Landweber
-from pnp_recon.solvers.convex.choice import VARIATIONAL, variational_solver
-from pnp_recon.solvers.convex.fista import FISTA
-from pnp_recon.solvers.convex.gradient import ISTA, GradientDescent, ProximalGradient
-from pnp_recon.solvers.convex.pdhg import PDHG
-from pnp_recon.solvers.convex.splitting import ADMM, HQS, DouglasRachford
-from pnp_recon.solvers.convex.total_variation import total_variation_solver
-from pnp_recon.solvers.core.certificate import Certificate, Constant, Observation
-from pnp_recon.solvers.core.fixed_point import FixedPoint
-from pnp_recon.solvers.core.laws import Laws
-from pnp_recon.solvers.core.loop import Solver, Step, iterate
-from pnp_recon.solvers.core.solution import History, Look, Solution
-from pnp_recon.solvers.core.stopping import Status, Stopping
-from pnp_recon.solvers.pnp.iterations import Plugged, PnPDRS, PnPHQS, PnPPGD
-from pnp_recon.solvers.pnp.red import RED
-from pnp_recon.solvers.unrolled import refuse_settings, run_learned
+Names are resolved when they are first used (PEP 562), so that the catalogue can be read before
+torch is loaded.
+"""
 
-PLUG_AND_PLAY = {solver.name: solver for solver in (PnPPGD, PnPHQS, PnPDRS)}
-# With a denoiser as well, but other arguments.
-DENOISING: dict[str, type[Solver]] = {solver.name: solver for solver in (RED, PnPFISTA)}
-# Without a prior.
-ALGEBRAIC: dict[str, type[Solver]] = {solver.name: solver for solver in (Landweber, SIRT, CGLS)}
-SOLVERS: dict[str, type[Solver]] = {**PLUG_AND_PLAY, **DENOISING, **VARIATIONAL, **ALGEBRAIC}
+from __future__ import annotations
 
-# Wrapped around a solver: ACCELERATIONS["anderson"](solver).
-ACCELERATIONS: dict[str, type[Wrapped]] = {
-    solver.label: solver for solver in (KrasnoselskiiMann, Halpern, Anderson, Nesterov)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
+
+if TYPE_CHECKING:
+    from pnp_recon.solvers.acceleration.anderson import Anderson
+    from pnp_recon.solvers.acceleration.momentum import Nesterov, PnPFISTA
+    from pnp_recon.solvers.acceleration.wrapped import Halpern, KrasnoselskiiMann, Wrapped
+    from pnp_recon.solvers.classical import CGLS, SIRT, Landweber
+    from pnp_recon.solvers.convex.choice import variational_solver
+    from pnp_recon.solvers.convex.fista import FISTA
+    from pnp_recon.solvers.convex.gradient import ISTA, GradientDescent, ProximalGradient
+    from pnp_recon.solvers.convex.pdhg import PDHG
+    from pnp_recon.solvers.convex.splitting import ADMM, HQS, DouglasRachford
+    from pnp_recon.solvers.convex.total_variation import total_variation_solver
+    from pnp_recon.solvers.core.certificate import Certificate, Constant, Observation
+    from pnp_recon.solvers.core.fixed_point import FixedPoint
+    from pnp_recon.solvers.core.laws import Laws
+    from pnp_recon.solvers.core.loop import Solver, Step, iterate
+    from pnp_recon.solvers.core.solution import History, Look, Solution
+    from pnp_recon.solvers.core.stopping import Status, Stopping
+    from pnp_recon.solvers.pnp.iterations import Plugged, PnPDRS, PnPHQS, PnPPGD
+    from pnp_recon.solvers.pnp.red import RED
+    from pnp_recon.solvers.unrolled import refuse_settings, run_learned
+
+_NAMES = {
+    "acceleration.anderson": ("Anderson",),
+    "acceleration.momentum": ("Nesterov", "PnPFISTA"),
+    "acceleration.wrapped": ("Halpern", "KrasnoselskiiMann", "Wrapped"),
+    "classical": ("CGLS", "SIRT", "Landweber"),
+    "convex.choice": ("variational_solver",),
+    "convex.fista": ("FISTA",),
+    "convex.gradient": ("ISTA", "GradientDescent", "ProximalGradient"),
+    "convex.pdhg": ("PDHG",),
+    "convex.splitting": ("ADMM", "HQS", "DouglasRachford"),
+    "convex.total_variation": ("total_variation_solver",),
+    "core.certificate": ("Certificate", "Constant", "Observation"),
+    "core.fixed_point": ("FixedPoint",),
+    "core.laws": ("Laws",),
+    "core.loop": ("Solver", "Step", "iterate"),
+    "core.solution": ("History", "Look", "Solution"),
+    "core.stopping": ("Status", "Stopping"),
+    "pnp.iterations": ("Plugged", "PnPDRS", "PnPHQS", "PnPPGD"),
+    "pnp.red": ("RED",),
+    "unrolled": ("refuse_settings", "run_learned"),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [
     "ACCELERATIONS",
     "ADMM",
-    "ALGEBRAIC",
     "CGLS",
-    "DENOISING",
     "FISTA",
     "HQS",
     "ISTA",
     "PDHG",
-    "PLUG_AND_PLAY",
     "RED",
     "SIRT",
     "SOLVERS",
-    "VARIATIONAL",
     "Anderson",
     "Certificate",
     "Constant",
@@ -79,3 +98,9 @@ __all__ = [
     "total_variation_solver",
     "variational_solver",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

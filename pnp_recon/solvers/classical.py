@@ -24,7 +24,7 @@ from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.core.certificate import Certificate, Constant
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS, Laws
 from pnp_recon.solvers.core.loop import Solver, Step
-from pnp_recon.solvers.pnp.iterations import into_box
+from pnp_recon.solvers.pnp.maps import into_box
 
 # Row and column sums below this share of the largest one are rounding: they count as zero.
 EMPTY = 1e-12

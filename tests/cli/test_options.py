@@ -76,4 +76,4 @@ def test_options_that_do_not_fit_the_method(changes: dict[str, object], words: s
 
 def test_options_that_fit_pass() -> None:
     RunOptions(["a.png"], method=Method.tv, weight="0.1").check()
-    RunOptions(["a.png"], strength="2", acceleration=Acceleration.anderson).check()
+    RunOptions(["a.png"], strength="2", acceleration=Acceleration("anderson")).check()

@@ -14,7 +14,7 @@ from pnp_recon import guarantees
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.priors.denoiser import Denoiser, wrap
 from pnp_recon.solvers import (
-    PLUG_AND_PLAY,
+    SOLVERS,
     FixedPoint,
     Plugged,
     Solution,
@@ -23,6 +23,8 @@ from pnp_recon.solvers import (
     iterate,
 )
 
+# With a denoiser, the same arguments and one map: what most laws are run on.
+PLUG_AND_PLAY = {name: SOLVERS[name].load() for name in ("pnp-pgd", "pnp-hqs", "pnp-drs")}
 SIZE = (1, 12, 13)
 RELAXATION = {"pnp-pgd": 1.0, "pnp-hqs": 1.0, "pnp-drs": 0.5}
 LEVEL = 0.1

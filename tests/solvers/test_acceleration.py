@@ -11,6 +11,7 @@ from torch import Tensor
 from laws.networks import picture, random_tensor
 from laws.solvers import (
     FOREVER,
+    PLUG_AND_PLAY,
     SIZE,
     TINY,
     averaged_map,
@@ -25,7 +26,6 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.solvers import (
     ACCELERATIONS,
-    PLUG_AND_PLAY,
     Anderson,
     FixedPoint,
     Halpern,
@@ -66,7 +66,7 @@ def rotation(angle: float) -> Tensor:
 
 @pytest.mark.parametrize(("label", "name", "boundary"), PROBLEMS)
 def test_laws_hold_around_every_plug_and_play_solver(label: str, name: str, boundary: str) -> None:
-    solver = ACCELERATIONS[label](plug(name, boundary))
+    solver = ACCELERATIONS[label].load()(plug(name, boundary))
     solution = run(solver)
     certificate = solution.certificate
     assert certificate.holds, certificate.verdict
@@ -88,7 +88,7 @@ def test_false_lipschitz_constant_is_contradicted(label: str, name: str) -> None
     start = grey + 1e-6 * random_tensor(1, *SIZE)
     steep = declared(lambda x: 0.5 + 9 * (x - 0.5))
     solver = make(name, A, A.A(grey), steep, start=start)
-    certificate = run(ACCELERATIONS[label](solver)).certificate
+    certificate = run(ACCELERATIONS[label].load()(solver)).certificate
     assert certificate.proven
     assert certificate.contradicted
     assert STEP_LAW in [item.law for item in certificate.observed if not item.passed]
@@ -98,14 +98,16 @@ def test_false_lipschitz_constant_is_contradicted(label: str, name: str) -> None
 def test_false_averagedness_is_contradicted(label: str) -> None:
     start, held = random_tensor(1, 6), guarantees.firm("declared in a test")
     turned = FixedPoint(lambda z: z.flip(-1), held, start)  # a reflection: 1-Lipschitz only
-    certificate = run(ACCELERATIONS[label](turned), 5).certificate
+    certificate = run(ACCELERATIONS[label].load()(turned), 5).certificate
     assert certificate.proven
     assert certificate.contradicted
 
 
 @pytest.mark.parametrize("label", ACCELERATIONS)
 def test_no_guarantee_is_passed_on(label: str) -> None:
-    solution = run(ACCELERATIONS[label](plug("pnp-hqs", denoiser=declared(lambda x: x, None))))
+    solution = run(
+        ACCELERATIONS[label].load()(plug("pnp-hqs", denoiser=declared(lambda x: x, None)))
+    )
     assert not solution.certificate.proven
     assert solution.certificate.verdict.startswith("no guarantee: denoiser test declares no")
     assert not solution.certificate.observed
@@ -160,7 +162,9 @@ def test_a_unique_fixed_point_is_found(label: str, name: str, boundary: str) -> 
     plain = iterate(make(name, A, y, TINY), Stopping(tol, 500, check_every=1))
     if label == "halpern":
         tol, distance = 1e-2, 5e-2
-    found = iterate(ACCELERATIONS[label](make(name, A, y, TINY)), Stopping(tol, 500, check_every=1))
+    found = iterate(
+        ACCELERATIONS[label].load()(make(name, A, y, TINY)), Stopping(tol, 500, check_every=1)
+    )
     assert found.status is plain.status is Status.CONVERGED
     assert found.certificate.holds
     torch.testing.assert_close(found.image, plain.image, rtol=0, atol=distance)
@@ -173,9 +177,11 @@ def test_batch_equals_single_runs(label: str) -> None:
     A = blur(kernel(1))
     y, start = measurements(A, batch=3), picture(3, *SIZE, seed=5)
     start[0] = 0.5
-    together = run(ACCELERATIONS[label](make("pnp-hqs", A, y, TINY, start=start)), 10)
+    together = run(ACCELERATIONS[label].load()(make("pnp-hqs", A, y, TINY, start=start)), 10)
     for i in range(3):
-        alone = ACCELERATIONS[label](make("pnp-hqs", A, y[i : i + 1], TINY, start=start[i : i + 1]))
+        alone = ACCELERATIONS[label].load()(
+            make("pnp-hqs", A, y[i : i + 1], TINY, start=start[i : i + 1])
+        )
         single = run(alone, 10)
         torch.testing.assert_close(together.image[i : i + 1], single.image, rtol=0, atol=1e-7)
         column = [row[i] for row in together.history.residuals]
@@ -185,7 +191,7 @@ def test_batch_equals_single_runs(label: str) -> None:
 @pytest.mark.parametrize("label", ["halpern", "anderson"])
 def test_the_picture_has_the_residual_that_was_measured(label: str) -> None:
     inner = averaged_map()
-    solution = run(ACCELERATIONS[label](inner), 4)
+    solution = run(ACCELERATIONS[label].load()(inner), 4)
     moved = float((inner.function(solution.image) - solution.image).norm())
     assert moved <= solution.history.residuals[-1][0] * (1 + 1e-12)
 
@@ -248,5 +254,5 @@ def test_single_precision_reaches_its_floor_without_breaking_laws() -> None:
     y, start = measurements(blur(invertible_kernel())).float(), picture(1, *SIZE, seed=5).float()
     smooth = declared(lambda x: 0.5 * x + 0.25, alpha=0.5)
     for label in ACCELERATIONS:
-        solver = ACCELERATIONS[label](make("pnp-hqs", A, y, smooth, start=start))
+        solver = ACCELERATIONS[label].load()(make("pnp-hqs", A, y, smooth, start=start))
         assert run(solver, 60).certificate.holds

@@ -15,9 +15,9 @@ from operators import LinearOperator, to_matrix
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.fidelity import LeastSquares, WeightedLeastSquares
 from pnp_recon.solvers import (
-    ALGEBRAIC,
     CGLS,
     SIRT,
+    SOLVERS,
     Anderson,
     Landweber,
     Solver,
@@ -25,6 +25,8 @@ from pnp_recon.solvers import (
     Stopping,
     iterate,
 )
+
+ALGEBRAIC = {name: entry.load() for name, entry in SOLVERS.items() if "none" in entry.prior_kinds}
 
 
 def system(

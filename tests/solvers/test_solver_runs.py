@@ -13,6 +13,7 @@ from torch import Tensor
 from laws.networks import picture
 from laws.solvers import (
     FOREVER,
+    PLUG_AND_PLAY,
     SIZE,
     TINY,
     blur,
@@ -25,7 +26,7 @@ from laws.solvers import (
 )
 from operators import Convolution
 from pnp_recon.errors import InputError, StepSizeError
-from pnp_recon.solvers import PLUG_AND_PLAY, Look, Status, Stopping, iterate
+from pnp_recon.solvers import Look, Status, Stopping, iterate
 
 # ---- parameters outside the proven range -------------------------------------------------------
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from laws.networks import picture, random_tensor
 from laws.solvers import (
+    PLUG_AND_PLAY,
     SIZE,
     TINY,
     blur,
@@ -24,7 +25,7 @@ from laws.solvers import (
 )
 from operators import BOUNDARIES, Boundary, Convolution, LinearOperator
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.solvers import PLUG_AND_PLAY, Status, Stopping, iterate
+from pnp_recon.solvers import Status, Stopping, iterate
 from pnp_recon.solvers.core.laws import averaged_laws, observe
 
 # ---- the laws of averaged maps -----------------------------------------------------------------

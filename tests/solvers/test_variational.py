@@ -21,7 +21,6 @@ from pnp_recon.solvers import (
     HQS,
     ISTA,
     SOLVERS,
-    VARIATIONAL,
     DouglasRachford,
     GradientDescent,
     ProximalGradient,
@@ -42,6 +41,11 @@ from support.variational_problems import (
 )
 
 # ---- the same answer ---------------------------------------------------------------------------
+
+
+VARIATIONAL = {
+    name: entry.load() for name, entry in SOLVERS.items() if "functional" in entry.prior_kinds
+}
 
 
 @pytest.mark.parametrize("name", [*GRADIENT, "drs", "admm", "pdhg", "auto"])

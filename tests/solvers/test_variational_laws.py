@@ -17,7 +17,7 @@ from pnp_recon.fidelity import LeastSquares
 from pnp_recon.proximal import L1, Box, ElasticNet, L2Ball, Regulariser, Ridge
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers import (
-    VARIATIONAL,
+    SOLVERS,
     variational_solver,
 )
 from pnp_recon.solvers.convex.objective import Objective, at_most
@@ -37,6 +37,11 @@ REGULARISERS: dict[str, Regulariser] = {
     "box": Box(),
     "ridge": Ridge(0.1),
     "ball": L2Ball(1.0),
+}
+
+
+VARIATIONAL = {
+    name: entry.load() for name, entry in SOLVERS.items() if "functional" in entry.prior_kinds
 }
 
 

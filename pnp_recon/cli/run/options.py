@@ -14,13 +14,14 @@ from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 import typer
 
 from pnp_recon.cli.run.model import check_model_options
 from pnp_recon.cli.shell import package_version, parse_level, parse_positive
 from pnp_recon.errors import InputError
+from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
 
 
 class Method(StrEnum):
@@ -28,38 +29,17 @@ class Method(StrEnum):
     tv = "tv"
 
 
-class SolverName(StrEnum):
-    """`auto` and the names of `solvers.SOLVERS`, which could not be read without torch;
-    a test holds the two together."""
+# The choices come from the catalogue, which type checkers do not run.
+if TYPE_CHECKING:
 
-    auto = "auto"
-    pgd = "pnp-pgd"
-    hqs = "pnp-hqs"
-    drs = "pnp-drs"
-    red = "red"
-    pnp_fista = "pnp-fista"
-    gradient_descent = "gradient-descent"
-    proximal_gradient = "proximal-gradient"
-    ista = "ista"
-    fista = "fista"
-    hqs_convex = "hqs"
-    drs_convex = "drs"
-    admm = "admm"
-    pdhg = "pdhg"
-    landweber = "landweber"
-    sirt = "sirt"
-    cgls = "cgls"
+    class SolverName(StrEnum):
+        auto = "auto"
 
-
-class Acceleration(StrEnum):
-    """`auto`, `none` and the names of `pnp_recon.solvers.ACCELERATIONS`, as above."""
-
-    auto = "auto"
-    none = "none"
-    anderson = "anderson"
-    nesterov = "nesterov"
-    halpern = "halpern"
-    km = "km"
+    class Acceleration(StrEnum):
+        auto = "auto"
+else:
+    SolverName = SOLVERS.enum("SolverName", "auto")
+    Acceleration = ACCELERATIONS.enum("Acceleration", "auto", "none")
 
 
 class Device(StrEnum):

@@ -22,7 +22,8 @@ from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.report import RegulariserRecord
-from pnp_recon.solvers import ALGEBRAIC, Look, Solution, Stopping
+from pnp_recon.solvers import Look, Solution, Stopping
+from pnp_recon.solvers.catalogue import solvers_for
 
 Prior = Denoiser | Regulariser | LearnedReconstruction | None
 
@@ -38,7 +39,7 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
     model = chosen_model(problem, session)
     if model is not None:
         return model
-    if problem.solve is not None or _solver(problem, options) in ALGEBRAIC:
+    if problem.solve is not None or _solver(problem, options) in solvers_for("none"):
         return None
     if options.method == Method.tv:
         fidelity = problem.arguments.get("fidelity")
@@ -55,7 +56,7 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
 def _require_before(denoiser: Denoiser, solver: str) -> None:
     """What can be known of a certificate before the run."""
     held = denoiser.guarantee
-    needs_slack = solver != SolverName.drs
+    needs_slack = solver != "pnp-drs"
     if held.is_averaged if needs_slack else held.is_nonexpansive:
         return
     need = "averaged (α < 1)" if needs_slack else "1-Lipschitz"

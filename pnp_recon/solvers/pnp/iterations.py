@@ -29,6 +29,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.solvers.core.certificate import Certificate, Constant
 from pnp_recon.solvers.core.loop import Solver, Step, norms
+from pnp_recon.solvers.pnp.maps import drs, hqs, into_box
 
 CONVERGENCE = (
     "the iterates converge to a fixed point (Krasnosel'skii–Mann; Bauschke & Combettes 2017, "
@@ -42,11 +43,6 @@ INNER_TOLERANCE = 1e-3
 INNER_FLOOR_UNITS = 8.0
 # Iteration number whose inner tolerance the returned picture is solved to: the floor.
 LAST = 10_000
-
-
-def into_box(x: Tensor) -> Tensor:
-    """Projection onto [0, 1]; ±inf becomes NaN (x − x), so that clamping hides no divergence."""
-    return x.clamp(0, 1) + (x - x)
 
 
 @dataclass(frozen=True)
@@ -214,8 +210,7 @@ class PnPHQS(_PnP):
         )
 
     def step(self, z: Tensor, iteration: int) -> Step:
-        x, error = self._prox(z, self.gamma, iteration)
-        return Step(into_box(self._relaxed(x)), error)
+        return Step(*hqs(lambda v: self._prox(v, self.gamma, iteration), self._relaxed, z))
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return None if self.fidelity.exact_prox else self._inner_tolerance(z, iteration)
@@ -258,10 +253,10 @@ class PnPDRS(_PnP):
         )
 
     def step(self, z: Tensor, iteration: int) -> Step:
-        x, error = self._prox(z, self.gamma, iteration)
-        reflected = into_box(self.denoiser(2 * x - z))
-        # The reflection doubles the inner error, the 1-Lipschitz P∘N keeps it.
-        return Step(z + self.relaxation * (reflected - z), 2 * self.relaxation * error)
+        found = drs(
+            lambda v: self._prox(v, self.gamma, iteration), self.denoiser, z, self.relaxation
+        )
+        return Step(*found)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return (

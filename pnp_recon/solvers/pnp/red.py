@@ -22,7 +22,8 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.solvers.core.certificate import Certificate, Constant
 from pnp_recon.solvers.core.loop import Step
-from pnp_recon.solvers.pnp.iterations import BOX, CONVERGENCE, _PnP, into_box
+from pnp_recon.solvers.pnp.iterations import BOX, CONVERGENCE, _PnP
+from pnp_recon.solvers.pnp.maps import into_box
 
 
 @dataclass(frozen=True)

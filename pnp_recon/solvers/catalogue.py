@@ -1,0 +1,209 @@
+"""The solvers and accelerations that there are. Loads nothing.
+
+Choices of options, listings, refusals and imports derive from these entries; no code elsewhere
+compares a solver's name. A run's certificate has the numbers that an entry's theorem leaves open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pnp_recon.contracts import PriorKind
+from pnp_recon.registry import Entry, Registry
+
+_PNP = "pnp_recon.solvers.pnp"
+_CONVEX = "pnp_recon.solvers.convex"
+_CLASSICAL = "pnp_recon.solvers.classical"
+_ACCELERATION = "pnp_recon.solvers.acceleration"
+
+# What is set of a denoiser, whatever the iteration.
+DENOISER_KNOBS = ("relaxation", "denoiser_level", "denoiser_scaling")
+WORDS = ("auto",)
+
+
+@dataclass(frozen=True)
+class SolverEntry(Entry):
+    """A solver.
+
+    Attributes:
+        takes: the settings of `reconstruct` that it knows, besides those of every run.
+        prior_kinds: the kinds of priors that it takes; "none": it knows none.
+        theorem: what is proven about it, in one line.
+    """
+
+    takes: tuple[str, ...]
+    prior_kinds: tuple[PriorKind, ...]
+    theorem: str
+
+
+@dataclass(frozen=True)
+class AccelerationEntry(Entry):
+    """An iteration around a solver; `theorem` as in `SolverEntry`."""
+
+    theorem: str
+
+
+SOLVERS: Registry[SolverEntry] = Registry(
+    "solver",
+    [
+        SolverEntry(
+            "pnp-pgd",
+            f"{_PNP}.iterations:PnPPGD",
+            ("step", *DENOISER_KNOBS),
+            ("denoiser",),
+            "averaged for 0 < τ < 2/L and an averaged denoiser; the iterates converge "
+            "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
+        ),
+        SolverEntry(
+            "pnp-hqs",
+            f"{_PNP}.iterations:PnPHQS",
+            ("gamma", *DENOISER_KNOBS),
+            ("denoiser",),
+            "averaged for any γ > 0 and an averaged denoiser; the iterates converge "
+            "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
+        ),
+        SolverEntry(
+            "pnp-drs",
+            f"{_PNP}.iterations:PnPDRS",
+            ("gamma", *DENOISER_KNOBS),
+            ("denoiser",),
+            "averaged for any γ > 0, 0 < λ < 1 and a 1-Lipschitz denoiser; the iterates "
+            "converge (Lions & Mercier 1979; Krasnosel'skii–Mann)",
+        ),
+        SolverEntry(
+            "red",
+            f"{_PNP}.red:RED",
+            ("step", *DENOISER_KNOBS),
+            ("denoiser",),
+            "averaged for 0 < τ < 2/(L + 2αw) and an α-averaged denoiser; the iterates converge "
+            "(Reehorst & Schniter 2019; Krasnosel'skii–Mann)",
+        ),
+        SolverEntry(
+            "pnp-fista",
+            f"{_ACCELERATION}.momentum:PnPFISTA",
+            ("step", *DENOISER_KNOBS),
+            ("denoiser",),
+            "momentum within a safeguard: pnp-pgd with errors of a finite sum, which "
+            "converges like it (Combettes 2001); without the safeguard no guarantee",
+        ),
+        SolverEntry(
+            "gradient-descent",
+            f"{_CONVEX}.gradient:GradientDescent",
+            ("step",),
+            ("functional",),
+            "averaged for 0 < τ < 2/(L + m); the iterates converge to a minimiser "
+            "(Krasnosel'skii–Mann), linearly where the objective is known to be strongly convex",
+        ),
+        SolverEntry(
+            "proximal-gradient",
+            f"{_CONVEX}.gradient:ProximalGradient",
+            ("step",),
+            ("functional",),
+            "averaged for 0 < τ < 2/L; the iterates converge to a minimiser "
+            "(Bauschke & Combettes 2017, Cor. 28.9)",
+        ),
+        SolverEntry(
+            "ista",
+            f"{_CONVEX}.gradient:ISTA",
+            ("step",),
+            ("functional",),
+            "proximal-gradient with a regulariser that makes sparse; the same theorem",
+        ),
+        SolverEntry(
+            "fista",
+            f"{_CONVEX}.fista:FISTA",
+            ("step",),
+            ("functional",),
+            "0 < τ < 1/L; objective above its minimum by O(1/k²), iterates converge "
+            "(Beck & Teboulle 2009; Chambolle & Dossal 2015)",
+        ),
+        SolverEntry(
+            "hqs",
+            f"{_CONVEX}.splitting:HQS",
+            ("gamma", "relaxation"),
+            ("functional",),
+            "averaged for any γ > 0; converges to a minimiser of the Moreau envelope of f plus g",
+        ),
+        SolverEntry(
+            "drs",
+            f"{_CONVEX}.splitting:DouglasRachford",
+            ("gamma", "relaxation"),
+            ("functional",),
+            "averaged for any γ > 0, 0 < ρ < 2; converges to a minimiser (Lions & Mercier 1979; "
+            "Eckstein & Bertsekas 1992)",
+        ),
+        SolverEntry(
+            "admm",
+            f"{_CONVEX}.splitting:ADMM",
+            ("gamma", "relaxation"),
+            ("functional",),
+            "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas "
+            "1992, Thm 8)",
+        ),
+        SolverEntry(
+            "pdhg",
+            f"{_CONVEX}.pdhg:PDHG",
+            ("relaxation",),
+            ("functional",),
+            "τ Σ σᵢ‖Kᵢ‖² < 1 from proven bounds; converges to a saddle point (Chambolle & Pock "
+            "2011; He & Yuan 2012)",
+        ),
+        SolverEntry(
+            "landweber",
+            f"{_CLASSICAL}:Landweber",
+            ("step",),
+            ("none",),
+            "averaged for 0 < τ < 2/‖A‖²; converges to a least-squares solution",
+        ),
+        SolverEntry(
+            "sirt",
+            f"{_CLASSICAL}:SIRT",
+            ("relaxation",),
+            ("none",),
+            "averaged in the norm of its weights, entries of A ≥ 0; converges to a weighted "
+            "least-squares solution (Gregor & Benson 2008)",
+        ),
+        SolverEntry(
+            "cgls",
+            f"{_CLASSICAL}:CGLS",
+            (),
+            ("none",),
+            "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",
+        ),
+    ],
+)
+
+_SAFEGUARD = (
+    "any averaged map plus errors of a finite sum: converges like the plain iteration "
+    "(Combettes 2001; Bauschke & Combettes 2017, Prop. 5.34)"
+)
+
+# Around a solver: `ACCELERATIONS["anderson"].load()(solver)`.
+ACCELERATIONS: Registry[AccelerationEntry] = Registry(
+    "acceleration",
+    [
+        AccelerationEntry(
+            "km",
+            f"{_ACCELERATION}.wrapped:KrasnoselskiiMann",
+            "averaged for 0 < λ < 1/α; converges, with the tight rate (Lieder 2018)",
+        ),
+        AccelerationEntry(
+            "halpern",
+            f"{_ACCELERATION}.wrapped:Halpern",
+            "any 1-Lipschitz map; converges to the fixed point nearest to the start, residual "
+            "O(1/k), tight (Lieder 2021)",
+        ),
+        AccelerationEntry("anderson", f"{_ACCELERATION}.anderson:Anderson", _SAFEGUARD),
+        AccelerationEntry("nesterov", f"{_ACCELERATION}.momentum:Nesterov", _SAFEGUARD),
+    ],
+)
+
+
+def solvers_for(kind: PriorKind) -> tuple[str, ...]:
+    """Names of the solvers that take priors of a kind."""
+    return tuple(name for name, entry in SOLVERS.items() if kind in entry.prior_kinds)
+
+
+def solvers_with(setting: str) -> tuple[str, ...]:
+    """Names of the solvers that know a setting."""
+    return tuple(name for name, entry in SOLVERS.items() if setting in entry.takes)
