@@ -83,6 +83,5 @@ class Registry(Mapping[str, E], Generic[E]):
     def enum(self, title: str, *words: str) -> type[StrEnum]:
         """The names as the choices of an option, after `words`."""
         members = {name.replace("-", "_"): name for name in (*words, *self._entries)}
-        made: Any = StrEnum(title, members)  # which type checkers take for a lookup
-        found: type[StrEnum] = made
-        return found
+        made: type[StrEnum] = StrEnum(title, members)  # type: ignore[misc, assignment]
+        return made
