@@ -22,15 +22,18 @@ def only_line(program: str, text: str) -> str:
     return lines[0]
 
 
-def light_help(module: str, heavy: set[str]) -> str:
-    """What --help of a command prints, in a process of its own that must load nothing `heavy`."""
+def light(statement: str, heavy: set[str]) -> str:
+    """What `statement` prints, in a process of its own that must load nothing `heavy`."""
     code = (
-        "import sys\n"
-        f"from {module} import main\n"
-        "code = main(['--help'])\n"
+        f"import sys\n{statement}\n"
         f"heavy = {heavy!r} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def light_help(module: str, heavy: set[str]) -> str:
+    """What --help of a command prints, without loading anything `heavy`."""
+    return light(f"from {module} import main\nassert main(['--help']) == 0", heavy)

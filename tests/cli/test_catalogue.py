@@ -1,0 +1,76 @@
+"""The catalogue of commands: what is installed is what it lists, and no option moves unnoticed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from pnp_recon.cli.catalogue import COMMANDS
+from support.cli import light
+from support.flags import as_text, flags
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = Path(__file__).with_name("flags.json")
+
+
+def installed() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    scripts: dict[str, str] = project["project"]["scripts"]
+    return scripts
+
+
+def app_of(name: str) -> typer.Typer:
+    """The typer application behind a command."""
+    found: typer.Typer = sys.modules[COMMANDS[name].load().__module__].app
+    return found
+
+
+def test_every_command_is_installed_under_its_name() -> None:
+    assert {name: entry.home for name, entry in COMMANDS.items()} == installed()
+
+
+def test_no_command_is_loaded_by_the_catalogue() -> None:
+    light("from pnp_recon.cli.catalogue import COMMANDS", {"typer", "torch", "numpy"})
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = COMMANDS[name]
+    assert entry.words.endswith(".")
+    assert entry.load()(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"{name} 0.")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_those_that_users_know(name: str) -> None:
+    """A flag, default or choice that is meant to change changes in flags.json as well."""
+    known = json.loads(FLAGS.read_text(encoding="utf-8"))
+    mine = {key: value for key, value in known.items() if key.split()[0] == name}
+    assert as_text(flags(app_of(name), name)) == as_text(mine)
+
+
+def test_a_changed_default_a_lost_choice_and_a_new_flag_are_caught() -> None:
+    from enum import StrEnum
+
+    def facts(default: str, choices: str, *spelled: str) -> str:
+        colour = StrEnum("Colour", choices.split())  # type: ignore[misc]
+
+        def run(paint=colour(default)) -> None:  # type: ignore[no-untyped-def]
+            pass
+
+        run.__annotations__ = {"paint": colour}
+        run.__defaults__ = (typer.Option(colour(default), *spelled),)
+        app = typer.Typer()
+        app.command()(run)
+        return as_text(flags(app, "own"))
+
+    known = facts("red", "red blue", "--paint")
+    assert known == facts("red", "blue red", "--paint")  # order is no promise
+    assert known != facts("blue", "red blue", "--paint")
+    assert known != facts("red", "red blue green", "--paint")
+    assert known != facts("red", "red blue", "--paint", "-p")
