@@ -11,8 +11,9 @@ import tifffile
 import torch
 from PIL import Image
 
-from pnp_recon.cli.inpaint import MaskKind, main
-from pnp_recon.cli.inpaint.problem import draw_mask
+from pnp_recon.cli.inpaint import main
+from pnp_recon.cli.inpaint.case import draw_mask
+from pnp_recon.cli.inpaint.options import MaskKind
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.report import validate_report
 from support.cli import light_help, only_line

@@ -26,11 +26,6 @@ CYCLES = {
     frozenset(root + (f".{name}" if name != "." else "") for name in names.split())
     for root, names in (
         ("operators", "_deepinv algebra base checks combined interop noise norms"),
-        ("pnp_recon.cli.run", "model options problem"),
-        ("pnp_recon.cli.run", "command plan"),
-        ("pnp_recon.cli.ct", "checks options"),
-        ("pnp_recon.cli.deblur", ". blur problem"),
-        ("pnp_recon.cli.inpaint", ". problem"),
         ("pnp_recon.benchmark", "compare compare_text"),
         ("scripts.equivariance", "rectangles rectangles_report"),
         ("scripts.equivariance", "inpainting inpainting_figure"),

@@ -1,4 +1,4 @@
-"""The options of a typer application as plain values: what a user may rely on, without the words."""
+"""The options of a typer application as plain values: all that a user may rely on, no words."""
 
 from __future__ import annotations
 

@@ -11,11 +11,12 @@ from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.options import make_app
+from pnp_recon.cli.run.plan import Job, Names
 from pnp_recon.cli.shell import run_app
 
 if TYPE_CHECKING:
-    from pnp_recon.cli.run.plan import Job
-    from pnp_recon.cli.run.problem import Problem, Session
+    from pnp_recon.cli.run.case import Case
+    from pnp_recon.cli.run.session import Session
 
 HELP = """Reconstruct slices from X-ray projections, with a certificate: which theorem proves that \
 the iteration converges, with which numbers, and what the run then showed.
@@ -38,13 +39,13 @@ SCANS = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff"
 RESULTS = (".npy", ".tif", ".tiff", ".png")
 
 
-def _prepare(job: Job, session: Session[CtOptions]) -> Problem:
-    from pnp_recon.cli.ct.problem import make_problem  # loads torch
+def _prepare(job: Job, session: Session[CtOptions]) -> Case:
+    from pnp_recon.cli.ct.case import make_case  # loads torch
 
-    return make_problem(job, session)
+    return make_case(job, session)
 
 
-COMMAND = Command("pnp-ct", "_reconstructed", _prepare, SCANS, RESULTS, ".npy")
+COMMAND = Command("pnp-ct", Names("_reconstructed", SCANS, RESULTS, ".npy"), _prepare)
 
 
 def _run(options: CtOptions) -> int:

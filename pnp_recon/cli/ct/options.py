@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.ct.checks import check_numbers, check_pairs
+from pnp_recon.cli.run.checks import flag_of, given, refuse
 from pnp_recon.cli.run.options import RunOptions, output_option
 from pnp_recon.errors import InputError
+from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
 
 DEFAULT_VIEWS, DEFAULT_NOISE = 60, 0.01
 
@@ -25,10 +26,6 @@ class CtMethod(StrEnum):
     fbp = "fbp"
     sirt = "sirt"
     cgls = "cgls"
-
-    @property
-    def has_prior(self) -> bool:
-        return self in (CtMethod.pnp, CtMethod.tv)
 
 
 class Beam(StrEnum):
@@ -189,6 +186,11 @@ class CtOptions(RunOptions):
     # fmt: on
 
     @property
+    def named_solver(self) -> str | None:
+        """Some methods are solvers without a prior."""
+        return self.method.value if self.method.value in SOLVERS else super().named_solver
+
+    @property
     def in_hounsfield(self) -> bool:
         return self.simulate if self.unit == Unit.auto else self.unit == Unit.hu
 
@@ -222,13 +224,54 @@ class CtOptions(RunOptions):
 
     def check(self) -> None:
         super().check()
-        check_numbers(self)
-        check_pairs(self)
+        self._check_numbers()
+        self._check_scan()
+        self._check_weights()
         _ = self.window_limits, self.axis_pixel
         if self.geometry is not None and not self.geometry.is_file():
             raise InputError(
                 f"--geometry is {self.geometry}, which is no file; expected YAML or JSON"
             )
+
+    def _check_numbers(self) -> None:
+        """Numbers that are not finite, or not above zero."""
+        lengths = ("span", "detector_mm", "pixel_mm", "source_radius")
+        for name in (*lengths, "incident", "photons", "noise", "cutoff"):
+            value = getattr(self, name)
+            if value is None or 0 < value < math.inf or (name, value) == ("noise", 0):
+                continue
+            raise InputError(f"{flag_of(self, name)} is {value}; expected a finite number above 0")
+        if self.cutoff > 1:
+            raise InputError(f"--cutoff is {self.cutoff}; expected at most 1")
+
+    def _check_scan(self) -> None:
+        """Geometry, files and simulation, which exclude each other."""
+        radii = ("source_radius", "detector_radius")
+        lengths = ("span", "detector_mm", "pixel_mm")
+        refuse(
+            given(self, "beam", "views", *lengths, *radii),
+            "--geometry, which says all",
+            self.geometry is not None,
+        )
+        if self.beam is None or not self.beam.is_fan:
+            refuse(given(self, *radii), "a parallel beam; add --beam fan-flat or fan-curved")
+        elif len(given(self, *radii)) < len(radii):
+            raise InputError(f"--beam {self.beam} needs --source-radius and --detector-radius (mm)")
+        of_files = ("key", "order", "kind", "incident", "size", "sigma", "slices")
+        refuse(given(self, *of_files), "--simulate", self.simulate)
+        refuse(
+            given(self, "index", "noise", "photons"),
+            "a measured scan; add --simulate",
+            not self.simulate,
+        )
+        refuse(given(self, "noise"), "--photons, give one", self.photons is not None)
+
+    def _check_weights(self) -> None:
+        """Rays are weighed in the misfit of methods with a prior only."""
+        weighted = given(self, "weighted")
+        refuse(weighted, f"--method {self.method.value}", self.prior_kind == "none")
+        refuse(weighted, "--model", self.model is not None)
+        refuse(weighted, f"--solver {self.solver.value}", self.named_solver in solvers_for("none"))
 
 
 def _number(text: str) -> float:

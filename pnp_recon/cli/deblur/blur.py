@@ -10,7 +10,7 @@ from torch import Tensor
 
 from operators import kernels
 from operators.kernel_files import load_kernel
-from pnp_recon.cli.deblur import DeblurOptions
+from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.files import sha256_of
 from pnp_recon.report import KernelRecord, SourceFile
 

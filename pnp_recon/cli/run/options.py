@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hi
 
 import typer
 
-from pnp_recon.cli.run.model import check_model_options
+from pnp_recon.cli.run.checks import given, refuse
 from pnp_recon.cli.shell import package_version, parse_level, parse_positive
+from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
 
@@ -27,6 +28,23 @@ from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
 class Method(StrEnum):
     pnp = "pnp"
     tv = "tv"
+
+
+# The kind of prior of a method; a method that is not here has none.
+PRIOR_KINDS: dict[str, PriorKind] = {"pnp": "denoiser", "tv": "functional"}
+
+# What is set of an iteration and its prior: fields of `RunOptions`.
+ITERATION = (
+    "denoiser",
+    "solver",
+    "acceleration",
+    "strength",
+    "weight",
+    "step",
+    "max_iter",
+    "tol",
+    "time_limit",
+)
 
 
 # The choices come from the catalogue, which type checkers do not run.
@@ -190,6 +208,16 @@ class RunOptions:
         level = None if self.sigma is None else parse_level(self.sigma)
         return self.default_simulated_level if level is None else level
 
+    @property
+    def prior_kind(self) -> PriorKind:
+        """The kind of prior that --method asks for."""
+        return PRIOR_KINDS.get(self.method.value, "none")
+
+    @property
+    def named_solver(self) -> str | None:
+        """The solver that the user named; None: it is left to the command."""
+        return None if self.solver == SolverName.auto else self.solver.value
+
     def companions(self, source: Path) -> tuple[Path, ...]:
         """Files that are read beside this input (kernel, mask), which are never overwritten."""
         return ()
@@ -202,20 +230,10 @@ class RunOptions:
         """
         if self.sigma is not None:
             parse_level(self.sigma)
-        check_model_options(self)
+        self._check_model()
         parse_positive(self.strength, "--strength")
-        weight = parse_positive(self.weight, "--weight")
-        is_tv = self.method == Method.tv
-        if weight is not None and not is_tv:
-            raise InputError(
-                "--weight is the weight of total variation; add --method tv, or give --strength"
-            )
-        for option, value in (("--denoiser", self.denoiser), ("--strength", self.strength)):
-            if is_tv and value != "auto":
-                raise InputError(
-                    f"{option} does not go with --method tv, which has no denoiser; leave it out, "
-                    "or give --weight"
-                )
+        parse_positive(self.weight, "--weight")
+        self._check_method()
         if self.simulate and self.reference is not None:
             raise InputError(
                 "--simulate takes the input itself as the reference; leave out --reference"
@@ -224,6 +242,30 @@ class RunOptions:
             raise InputError(
                 "--require-certificate and --allow-uncertified contradict each other; give one"
             )
+
+    def _check_model(self) -> None:
+        method = [f"{flag} {self.method.value}" for flag in given(self, "method")]
+        refuse(
+            [*method, *given(self, *ITERATION)],
+            "--model, a network that reconstructs by itself in a fixed number of learned "
+            "iterations; leave one of them out",
+            self.model is not None,
+        )
+
+    def _check_method(self) -> None:
+        """What belongs to a prior of another kind."""
+        method, kind = f"--method {self.method.value}", self.prior_kind
+        refuse(
+            given(self, "weight"),
+            f"{method}: it is the weight of total variation; add --method tv, or give --strength",
+            kind != "functional",
+        )
+        refuse(
+            given(self, "denoiser", "strength"),
+            f"{method}, which has no denoiser; leave it out",
+            kind != "denoiser",
+        )
+        refuse(given(self, "solver"), method, kind == "none")
 
 
 Options = TypeVar("Options", bound=RunOptions)

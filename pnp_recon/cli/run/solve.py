@@ -1,4 +1,4 @@
-"""From a problem and the options to a solution: the one place where a command calls a solver.
+"""From a case and the options to a solution: the one place where a command calls a solver.
 
 Imported after parsing: it loads torch.
 """
@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from pnp_recon import guarantees
+from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.model import chosen_model
 from pnp_recon.cli.run.options import Method, Options, RunOptions, SolverName
 from pnp_recon.cli.run.parts import in_parts
-from pnp_recon.cli.run.problem import Problem, Session
+from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError, StepSizeError
 from pnp_recon.fidelity import LeastSquares
@@ -28,7 +29,7 @@ from pnp_recon.solvers.catalogue import solvers_for
 Prior = Denoiser | Regulariser | LearnedReconstruction | None
 
 
-def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
+def choose_prior(case: Case, session: Session[Options]) -> Prior:
     """What --method, --solver, --denoiser and --model ask for; None: no prior at all.
 
     Raises:
@@ -36,20 +37,20 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
         InputError: the network of --model is for another measurement.
     """
     options = session.options
-    model = chosen_model(problem, session)
+    model = chosen_model(case, session)
     if model is not None:
         return model
-    if problem.solve is not None or _solver(problem, options) in solvers_for("none"):
+    if case.solve is not None or _solver(case, options) in solvers_for("none"):
         return None
     if options.method == Method.tv:
-        fidelity = problem.arguments.get("fidelity")
-        level = problem.noise_level if fidelity is None else 1.0
+        fidelity = case.arguments.get("fidelity")
+        level = case.noise_level if fidelity is None else 1.0
         weight = parse_positive(options.weight, "--weight")
-        found = total_variation(fidelity or LeastSquares(problem.A, problem.y), level)
+        found = total_variation(fidelity or LeastSquares(case.A, case.y), level)
         return found if weight is None else replace(found, weight=weight)
-    denoiser = session.denoiser(problem.A.image_shape[0], problem.model)
+    denoiser = session.denoiser(case.A.image_shape[0], case.model)
     if options.require_certificate:
-        _require_before(denoiser, _solver(problem, options))
+        _require_before(denoiser, _solver(case, options))
     return denoiser
 
 
@@ -67,35 +68,35 @@ def _require_before(denoiser: Denoiser, solver: str) -> None:
 
 
 def solve(
-    problem: Problem,
+    case: Case,
     prior: Prior,
     options: RunOptions,
     look: Callable[[Look], None],
 ) -> Solution:
-    """Runs the problem's own method, or `reconstruct`."""
-    if problem.solve is not None:
-        return problem.solve()
-    if problem.parts:
-        return in_parts(problem.parts, look, lambda part, see: solve(part, prior, options, see))
+    """Runs the case's own method, or `reconstruct`."""
+    if case.solve is not None:
+        return case.solve()
+    if case.parts:
+        return in_parts(case.parts, look, lambda part, see: solve(part, prior, options, see))
     if isinstance(prior, LearnedReconstruction):
-        return reconstruct(problem.y, problem.A, prior, callback=look)
+        return reconstruct(case.y, case.A, prior, callback=look)
     limits = {"tol": options.tol, "max_iter": options.max_iter, "time_limit": options.time_limit}
     given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
-    given = {**problem.limits, **given}
+    given = {**case.limits, **given}
     try:
         return reconstruct(
-            problem.y,
-            problem.A,
+            case.y,
+            case.A,
             "auto" if prior is None else prior,
             strength=parse_positive(options.strength, "--strength") or 1.0,
             acceleration=options.acceleration.value,
-            noise_level=problem.noise_level,
-            solver=_solver(problem, options),
+            noise_level=case.noise_level,
+            solver=_solver(case, options),
             step=options.step,
             stopping=Stopping(**given) if given else None,
             allow_uncertified=options.allow_uncertified,
             callback=look,
-            **problem.arguments,
+            **case.arguments,
         )
     except StepSizeError as error:
         if options.require_certificate:
@@ -103,9 +104,9 @@ def solve(
         raise
 
 
-def _solver(problem: Problem, options: RunOptions) -> str:
+def _solver(case: Case, options: RunOptions) -> str:
     is_open = options.solver == SolverName.auto and options.method != Method.tv
-    return problem.solver or "auto" if is_open else options.solver.value
+    return case.solver or "auto" if is_open else options.solver.value
 
 
 def prior_record(prior: Prior) -> Denoiser | RegulariserRecord | LearnedReconstruction:
