@@ -22,7 +22,7 @@ from pnp_recon.cli.run.checks import given, refuse
 from pnp_recon.cli.shell import package_version, parse_level, parse_positive
 from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
-from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
+from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS, solvers_for, solvers_with
 
 
 class Method(StrEnum):
@@ -234,6 +234,7 @@ class RunOptions:
         parse_positive(self.strength, "--strength")
         parse_positive(self.weight, "--weight")
         self._check_method()
+        self._check_solver()
         if self.simulate and self.reference is not None:
             raise InputError(
                 "--simulate takes the input itself as the reference; leave out --reference"
@@ -266,6 +267,25 @@ class RunOptions:
             kind != "denoiser",
         )
         refuse(given(self, "solver"), method, kind == "none")
+
+    def _check_solver(self) -> None:
+        """A solver that was named, against the prior and the settings that it takes."""
+        name = self.named_solver
+        if name is None:
+            return
+        entry, kind = SOLVERS[name], self.prior_kind
+        takers = ", ".join(solvers_for(kind))
+        fits = kind in entry.prior_kinds or "none" in entry.prior_kinds
+        refuse(
+            [f"--solver {name}"],
+            f"--method {self.method.value}; it goes with {takers}",
+            not fits,
+        )
+        refuse(
+            given(self, "step"),
+            f"the solver {name}; these take a step: {', '.join(solvers_with('step'))}",
+            "step" not in entry.takes,
+        )
 
 
 Options = TypeVar("Options", bound=RunOptions)
