@@ -9,17 +9,16 @@ from typing import Annotated
 import pytest
 import typer
 
+from pnp_recon.cli.app import make_app
 from pnp_recon.cli.run.checks import given, refuse
 from pnp_recon.cli.run.options import (
     PRIOR_KINDS,
     Acceleration,
-    Device,
     Method,
     RunOptions,
     SolverName,
-    make_app,
 )
-from pnp_recon.cli.shell import run_app
+from pnp_recon.cli.shell import Device, run_app
 from pnp_recon.errors import InputError
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 

@@ -13,8 +13,7 @@ import typer
 
 from pnp_recon.benchmark.choice import Choice
 from pnp_recon.cli.bench.options import comma_list, noise_levels, number_of, settings_of
-from pnp_recon.cli.run.options import Device
-from pnp_recon.cli.shell import run_app
+from pnp_recon.cli.shell import Device, run_app
 
 PROGRAM = "pnp-bench"
 

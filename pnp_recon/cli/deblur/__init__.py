@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pnp_recon.cli.app import make_app
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.options import make_app
 from pnp_recon.cli.run.plan import Job, Names
 from pnp_recon.cli.shell import run_app
 

@@ -1,4 +1,4 @@
-"""The options of a reconstruction command: the shared flags, their checks, and how they are parsed.
+"""The options of a reconstruction command: the shared flags and their checks.
 
 A command's options are a frozen dataclass derived from `RunOptions`. Each field is one flag: its
 annotation says what it is called and what it means, its default is the flag's default. A derived
@@ -9,17 +9,15 @@ Imports no torch: `--help` and a wrong option are answered at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import typer
 
 from pnp_recon.cli.run.checks import given, refuse
-from pnp_recon.cli.shell import package_version, parse_level, parse_positive
+from pnp_recon.cli.shell import Device, parse_level, parse_positive
 from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS, solvers_for, solvers_with
@@ -58,12 +56,6 @@ if TYPE_CHECKING:
 else:
     SolverName = SOLVERS.enum("SolverName", "auto")
     Acceleration = ACCELERATIONS.enum("Acceleration", "auto", "none")
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class Precision(StrEnum):
@@ -289,59 +281,3 @@ class RunOptions:
 
 
 Options = TypeVar("Options", bound=RunOptions)
-
-
-def make_app(
-    program: str, words: str, options: type[Options], run: Callable[[Options], int]
-) -> typer.Typer:
-    """A command line whose flags are the fields of `options`, which are then given to `run`.
-
-    Args:
-        program: its name.
-        words: the text of `--help`.
-        options: the dataclass; the command's own flags are listed before the shared ones.
-        run: returns the exit code.
-    """
-    # Plain help: typer's rich help imports a Markdown parser and a syntax highlighter, 0.3 s.
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-    def print_version(wanted: bool) -> None:
-        if wanted:
-            typer.echo(f"{program} {package_version()}")
-            raise typer.Exit
-
-    version = Annotated[bool, typer.Option(
-        "--version", callback=print_version, is_eager=True, help="Print the version.",
-    )]  # fmt: skip
-
-    def call(**values: Any) -> int:
-        del values["version"]
-        return run(options(**values))
-
-    hints = get_type_hints(options, include_extras=True)
-    parameters = [
-        Parameter(
-            field.name,
-            Parameter.KEYWORD_ONLY,
-            default=Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in _in_order(options)
-    ]
-    parameters.append(
-        Parameter("version", Parameter.KEYWORD_ONLY, default=False, annotation=version)
-    )
-    # Typer reads a function's signature; this one is made from the fields.
-    call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command(help=words, context_settings={"help_option_names": ["-h", "--help"]})(call)
-    return app
-
-
-def _in_order(options: type[RunOptions]) -> list[Any]:
-    """Input and output, then the command's own fields, then the shared ones."""
-    shared = [field.name for field in fields(RunOptions)]
-    first = shared[:2]
-    named = {field.name: field for field in fields(options)}
-    own = [name for name in named if name not in shared]
-    return [named[name] for name in (*first, *own, *shared[2:])]
