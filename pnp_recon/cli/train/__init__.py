@@ -11,8 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pnp_recon.cli.run.options import Device
-from pnp_recon.cli.shell import run_app
+from pnp_recon.cli.shell import Device, run_app
 from pnp_recon.cli.train.dncnn import dncnn
 from pnp_recon.cli.train.fixed_point import fixed_point
 from pnp_recon.cli.train.options import (

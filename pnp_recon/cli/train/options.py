@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pnp_recon.cli.run.options import Device
-from pnp_recon.cli.shell import package_version, parse_level
+from pnp_recon.cli.shell import Device, package_version, parse_level
 from pnp_recon.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.run.options import Device
+from pnp_recon.cli.shell import Device
 from pnp_recon.cli.train.options import (
     Bf16,
     DeviceOption,
