@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from pnp_recon.cli.shell import package_version, run_app
+from pnp_recon.proximal.catalogue import REGULARISERS
+from pnp_recon.registry import Registry
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
 
 PROGRAM = "pnp-recon"
@@ -31,7 +33,7 @@ app = typer.Typer(
 
 
 @dataclass(frozen=True)
-class Entry:
+class Row:
     """One line: how it is called, what it is, and what is proven about it."""
 
     name: str
@@ -73,19 +75,19 @@ def list_command(
         print("\n".join(plain_lines(found)))
 
 
-def catalogue() -> dict[str, list[Entry]]:
+def catalogue() -> dict[str, list[Row]]:
     """All that there is, by kind."""
     return {
         "operators": _operators(),
-        "solvers": _solvers(),
-        "accelerations": _accelerations(),
-        "regularisers": _regularisers(),
+        "solvers": _proven(SOLVERS),
+        "accelerations": _proven(ACCELERATIONS),
+        "regularisers": _proven(REGULARISERS),
         "denoisers": _denoisers(),
         "models": _models(),
     }
 
 
-def plain_lines(found: dict[str, list[Entry]]) -> list[str]:
+def plain_lines(found: dict[str, list[Row]]) -> list[str]:
     """One line for each entry, fields parted by tabs; for pipes."""
     out = []
     for kind, entries in found.items():
@@ -93,48 +95,32 @@ def plain_lines(found: dict[str, list[Entry]]) -> list[str]:
     return out[:-1]
 
 
-def _operators() -> list[Entry]:
+def _operators() -> list[Row]:
     import operators
     from operators.registry import OPERATORS
 
     return [
-        Entry(name, _summary(getattr(operators, name)), words) for name, words in OPERATORS.items()
+        Row(name, _summary(getattr(operators, name)), words) for name, words in OPERATORS.items()
     ]
 
 
-def _solvers() -> list[Entry]:
-    return [Entry(name, _summary(entry.load()), entry.theorem) for name, entry in SOLVERS.items()]
+def _proven(registry: Registry[Any]) -> list[Row]:
+    """The entries of a registry, whose `theorem` says what is proven about each."""
+    return [Row(name, _summary(entry.load()), entry.theorem) for name, entry in registry.items()]
 
 
-def _accelerations() -> list[Entry]:
-    return [
-        Entry(name, _summary(entry.load()), entry.theorem) for name, entry in ACCELERATIONS.items()
-    ]
-
-
-def _regularisers() -> list[Entry]:
-    from pnp_recon.proximal import REGULARISERS
-
-    firm = "proximal map firmly nonexpansive (Moreau 1965)"
-    none = "no guarantee: not convex"
-    return [
-        Entry(name, _summary(kind), firm if kind.convex else none)
-        for name, kind in REGULARISERS.items()
-    ]
-
-
-def _denoisers() -> list[Entry]:
+def _denoisers() -> list[Row]:
     from pnp_recon.models.unrolled import load_unrolled
     from pnp_recon.models.weights import load_denoiser
     from pnp_recon.priors.denoiser import Denoiser, wrap
     from pnp_recon.priors.unrolled import LearnedReconstruction
 
     return [
-        Entry("load_denoiser(name or path)", _summary(load_denoiser), "that of the model, below"),
-        Entry("Denoiser(function, name, guarantee)", _summary(Denoiser), "as declared"),
-        Entry("wrap(function)", _summary(wrap), "no guarantee, unless one is declared"),
-        Entry("load_unrolled(name or path)", _summary(load_unrolled), UNROLLED),
-        Entry(
+        Row("load_denoiser(name or path)", _summary(load_denoiser), "that of the model, below"),
+        Row("Denoiser(function, name, guarantee)", _summary(Denoiser), "as declared"),
+        Row("wrap(function)", _summary(wrap), "no guarantee, unless one is declared"),
+        Row("load_unrolled(name or path)", _summary(load_unrolled), UNROLLED),
+        Row(
             "LearnedReconstruction(network, name, trained_on)",
             _summary(LearnedReconstruction),
             UNROLLED,
@@ -142,7 +128,7 @@ def _denoisers() -> list[Entry]:
     ]
 
 
-def _models() -> list[Entry]:
+def _models() -> list[Row]:
     from pnp_recon.models.weights import find_card, model_kind, shipped_models
 
     cards = [find_card(name) for name in shipped_models()]
@@ -152,7 +138,7 @@ def _models() -> list[Entry]:
     ]
 
 
-def _denoising_model(path: Path) -> Entry:
+def _denoising_model(path: Path) -> Row:
     from pnp_recon.models.precision import FIELD, deviation_words
     from pnp_recon.models.weights import card_guarantee, read_card
 
@@ -165,10 +151,10 @@ def _denoising_model(path: Path) -> Entry:
     what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
     if deviation := deviation_words(card.get(FIELD)):
         what += f"; {deviation}"
-    return Entry(card["name"], what, str(card_guarantee(card)))
+    return Row(card["name"], what, str(card_guarantee(card)))
 
 
-def _unrolled_model(path: Path) -> Entry:
+def _unrolled_model(path: Path) -> Row:
     from pnp_recon.models.unrolled import read_unrolled_card
     from pnp_recon.priors.unrolled_domain import TrainedOn
 
@@ -178,7 +164,7 @@ def _unrolled_model(path: Path) -> Entry:
         f"{network.get('class')}, {network.get('scheme')}, group {network.get('group')}, "
         f"{network.get('depth')} iterations, for {TrainedOn.from_dict(card['trained_on'])}"
     )
-    return Entry(card["name"], what, card["guarantee"])
+    return Row(card["name"], what, card["guarantee"])
 
 
 def _summary(thing: Any) -> str:
@@ -186,7 +172,7 @@ def _summary(thing: Any) -> str:
     return str(thing.__doc__ or "").strip().partition("\n")[0].rstrip(".")
 
 
-def _print_tables(found: dict[str, list[Entry]]) -> None:
+def _print_tables(found: dict[str, list[Row]]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -12,8 +12,9 @@ from operators.registry import OPERATORS
 from pnp_recon.cli import listing
 from pnp_recon.cli.listing import catalogue, main
 from pnp_recon.models.weights import shipped_models
+from pnp_recon.proximal import REGULARISERS
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
-from support.cli import light_help
+from support.cli import light, light_help
 
 
 def exported() -> set[str]:
@@ -38,6 +39,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in found["solvers"]} == set(SOLVERS)
     assert {entry["name"] for entry in found["accelerations"]} == set(ACCELERATIONS)
+    assert {entry["name"] for entry in found["regularisers"]} == set(REGULARISERS)
     assert {entry["name"] for entry in found["operators"]} == set(OPERATORS)
     assert {entry["name"] for entry in found["models"]} == set(shipped_models())
     denoisers = shipped_models("denoiser")
@@ -70,6 +72,11 @@ def test_tables_on_a_terminal(
     assert "what is proven" in text
     assert "euler_grey" in text
     assert "┃" in text
+
+
+def test_registries_load_nothing() -> None:
+    for home in ("proximal.catalogue", "solvers.catalogue", "cli.catalogue"):
+        light(f"import pnp_recon.{home}", {"torch", "numpy"})
 
 
 def test_help_and_version_load_nothing_heavy(capsys: pytest.CaptureFixture[str]) -> None:
