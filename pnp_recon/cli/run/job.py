@@ -14,12 +14,10 @@ from torch import Tensor
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.live import LiveLine
-from pnp_recon.cli.run.model import model_warnings
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.plan import Job, check_places
 from pnp_recon.cli.run.session import Session
-from pnp_recon.cli.run.solve import Prior, choose_prior, prior_record, solve
-from pnp_recon.errors import CertificateError
+from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, prior_record, solve
 from pnp_recon.files import atomic_write
 from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.priors.denoiser import Denoiser
@@ -69,20 +67,16 @@ def run_job(
     case = command.prepare(job, session)
     for line in (*case.lines, f"noise: {case.noise_in_words}"):
         say(line)
+    warnings = (*case.warnings, *model_warnings(case, session))
     prior = choose_prior(case, session)
-    if isinstance(prior, LearnedReconstruction):
-        say(f"model: {prior.name}, trained for {prior.trained_on}")
+    model = session.learned()
+    if model is not None:
+        say(f"model: {model.name}, trained for {model.trained_on}")
     prepared = time.perf_counter()
     live.stage("starting")
     solution, track = _solve(case, prior, options, live)
     solved = time.perf_counter()
-    if options.require_certificate and not solution.certificate.holds:
-        raise CertificateError(
-            f"{job.source}: a certificate was required: {solution.certificate.verdict}; nothing "
-            "was written"
-        )
     run = replace(_as_run(job, case, prior, solution, session), psnr_track=track)
-    warnings = (*case.warnings, *model_warnings(case, session))
     notes = (*warnings, *case.write(job.target, solution.image))
     timings = {
         "prepare": prepared - begin,
