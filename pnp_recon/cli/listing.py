@@ -23,8 +23,9 @@ PROGRAM = "pnp-recon"
 UNROLLED = "no guarantee: a fixed number of iterations; equivariance of its maps is measured"
 
 app = typer.Typer(
-    help="Plug-and-play image reconstruction that can be proven to converge. The work is done by "
-    "pnp-deblur, pnp-inpaint, pnp-ct and pnp-train; this command says what they can use.",
+    help="This is plug-and-play image reconstruction that can be proven to converge. The work is "
+    "done by pnp-deblur, pnp-inpaint, pnp-ct, pnp-train and pnp-bench; this command says what they "
+    "can use.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich

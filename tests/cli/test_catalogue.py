@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tomllib
 from enum import StrEnum
 from inspect import Parameter, Signature
@@ -14,7 +13,7 @@ import pytest
 import typer
 
 from pnp_recon.cli.catalogue import COMMANDS
-from support.cli import light, only_line
+from support.cli import app_of, light, only_line
 from support.flags import as_text, flags
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,12 +24,6 @@ def installed() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     scripts: dict[str, str] = project["project"]["scripts"]
     return scripts
-
-
-def app_of(name: str) -> typer.Typer:
-    """The typer application behind a command."""
-    found: typer.Typer = sys.modules[COMMANDS[name].load().__module__].app
-    return found
 
 
 def test_every_command_is_installed_under_its_name() -> None:

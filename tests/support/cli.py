@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import torch
+import typer
+
+from pnp_recon.cli.catalogue import COMMANDS
 
 
 def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -20,6 +23,12 @@ def only_line(program: str, text: str) -> str:
     assert len(lines) == 1, text
     assert lines[0].startswith(f"{program}: error: ")
     return lines[0]
+
+
+def app_of(name: str) -> typer.Typer:
+    """The typer application behind a command of the catalogue."""
+    found: typer.Typer = sys.modules[COMMANDS[name].load().__module__].app
+    return found
 
 
 def light(statement: str, heavy: set[str]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pnp_recon.cli.run.case import Case
     from pnp_recon.cli.run.session import Session
 
-HELP = """Reconstruct slices from X-ray projections, with a certificate: which theorem proves that \
+HELP = """Reconstruct slices from X-ray projections. A certificate says which theorem proves that \
 the iteration converges, with which numbers, and what the run then showed.
 
 pnp-ct scan.h5 writes scan_reconstructed.npy (float32, in 1/mm or HU) and a picture of it, \
@@ -29,12 +29,12 @@ one result, its picture the middle slice.
 pnp-ct slice.dcm --simulate --views 60 projects a clean slice, adds noise, reconstructs, and \
 compares.
 
-Exit codes: 0 converged, or stopped where sirt, cgls and landweber are meant to; 2 bad input; 3 \
-stopped before it converged (limit or Ctrl-C), the result is written; 4 a required certificate \
-could not be given, nothing is written; 130 Ctrl-C before there was a result. Several files: the \
-worst of them, in the order 0, 3, 4, 2."""
+Exit codes: 0 the iteration converged, or sirt, cgls or landweber stopped where they are meant \
+to; 2 the input is bad; 3 the iteration stopped before it converged (limit or Ctrl-C), the result \
+is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C came \
+before there was a result. For several files it is the worst of them, in the order 0, 3, 4, 2."""
 
-# Of folders and globs; pictures are slices to simulate from, and are named one by one.
+# Taken from folders and globs; pictures are slices to simulate from, and are named one by one.
 SCANS = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff", ".dcm", ".ima")
 RESULTS = (".npy", ".tif", ".tiff", ".png")
 

@@ -1,10 +1,12 @@
 """`pnp-deblur`: deblurs photographs and says what is proven about the result.
 
-Exit codes: 0 all went well; 2 bad input; 3 stopped before it converged (iteration or time limit,
-Ctrl-C, divergence), the picture is written all the same; 4 a required certificate could not be
-given, nothing is written; 130 Ctrl-C before there was anything to write. For several files it is
-the worst of them, in the order 0, 3, 4, 2.
-"""
+Exit codes: 0 all went well; 2 bad input; 3 stopped before it converged (iteration or time \
+limit,
+Ctrl-C, divergence), the picture is written all the same; 4 a required certificate could \
+not be
+given, nothing is written; 130 Ctrl-C before there was anything to write. For several \
+files it is
+the worst of them, in the order 0, 3, 4, 2."""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from pnp_recon.cli.run.case import Case
     from pnp_recon.cli.run.session import Session
 
-HELP = """Deblur photographs, with a certificate: which theorem proves that the iteration \
+HELP = """Deblur photographs. A certificate says which theorem proves that the iteration \
 converges, with which numbers, and what the run then showed.
 
 pnp-deblur photo.jpg --kernel motion writes photo_deblurred.jpg. --kernel \
@@ -29,9 +31,10 @@ motion assumes a uniform, straight camera motion: the whole picture is blurred a
 one line, at constant speed. Moving objects, camera rotation and defocus are something else. \
 Without --length and --angle both are estimated from the picture and printed with a confidence.
 
-Exit codes: 0 converged; 2 bad input; 3 stopped before it converged (limit or Ctrl-C), the picture \
-is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C before \
-there was a picture. Several files: the worst of them, in the order 0, 3, 4, 2."""
+Exit codes: 0 the iteration converged; 2 the input is bad; 3 the iteration stopped before it \
+converged (limit or Ctrl-C), the picture is written; 4 a required certificate could not be given, \
+nothing is written; 130 Ctrl-C came before there was a picture. For several files it is the worst \
+of them, in the order 0, 3, 4, 2."""
 
 
 def _prepare(job: Job, session: Session[DeblurOptions]) -> Case:

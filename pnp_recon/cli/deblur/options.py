@@ -39,38 +39,40 @@ class DeblurOptions(RunOptions):
     output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
     kernel: Annotated[str, typer.Option(
         "--kernel", metavar="NAME|FILE",
-        help="motion, trajectory, gaussian, disk, uniform, or a file (.png, .tif, .npy, .mat).",
+        help="The blur is motion, trajectory, gaussian, disk or uniform, or is read from a file "
+        "(.png, .tif, .npy, .mat).",
     )] = "motion"
     length: Annotated[float | None, typer.Option(
         "--length",
-        help="Motion: length in pixels. Gaussian: standard deviation (default 2). "
-        "Disk: radius (default 4).",
+        help="A motion has this length, a Gaussian this standard deviation (default 2), a disk "
+        "this radius (default 4), in pixels.",
     )] = None
     angle: Annotated[float | None, typer.Option(
-        "--angle", help="Motion: degrees, counter-clockwise, 0 is horizontal.",
+        "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal.",
     )] = None
     kernel_size: Annotated[int | None, typer.Option(
-        "--kernel-size", help="Side of the kernel, odd, in pixels.",
+        "--kernel-size", help="The kernel has this side in pixels, an odd number.",
     )] = None
     boundary: Annotated[Boundary, typer.Option(
         "--boundary",
-        help="What lies beyond the border. valid: unknown, and restored with the picture; right "
-        "for photographs, no ringing from the opposite side.",
+        help="Choose what is taken to lie beyond the border. With valid it is unknown and is "
+        "restored with the picture; this is right for photographs, and nothing rings in from the "
+        "opposite side.",
     )] = Boundary.valid
     linear_light: Annotated[bool, typer.Option(
         "--linear-light",
-        help="Undo the sRGB curve first: a camera blurs light, not stored values.",
+        help="Undo the sRGB curve first, because a camera blurs light and not stored values.",
     )] = False
     simulate: Annotated[bool, typer.Option(
         "--simulate",
-        help="IN is clean: blur it and add noise first, then compare. With --boundary valid the "
-        "result lacks the border that the simulated camera did not see. Motion without --length "
-        "and --angle is 15 pixels at 30 degrees.",
+        help="IN is clean. Blur it and add noise first, then restore it and compare. With "
+        "--boundary valid the result lacks the border that the simulated camera did not see. A "
+        "motion without --length and --angle is 15 pixels long, at 30 degrees.",
     )] = False
     sigma: Annotated[str | None, typer.Option(
         "--sigma", metavar="auto|S|S/255",
-        help="Noise level, such as 0.03 or 7.65/255. Default: auto (estimated); 2.55/255 with "
-        "--simulate.",
+        help="The noise has this standard deviation, such as 0.03 or 7.65/255. By default it is "
+        "estimated (auto); with --simulate it is 2.55/255.",
     )] = None
     # fmt: on
 

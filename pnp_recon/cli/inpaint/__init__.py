@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pnp_recon.cli.run.case import Case
     from pnp_recon.cli.run.session import Session
 
-HELP = """Fill in missing pixels, with a certificate: which theorem proves that the iteration \
+HELP = """Fill in missing pixels. A certificate says which theorem proves that the iteration \
 converges, with which numbers, and what the run then showed.
 
 pnp-inpaint photo.png --mask mask.png writes photo_inpainted.png. The mask has the picture's size; \
@@ -26,9 +26,10 @@ white is known, black is missing, nothing else may occur. What the picture holds
 is never read. Known pixels are taken to be right (--sigma 0) and stay close to what they were; \
 for a noisy picture give --sigma, and they are denoised as well.
 
-Exit codes: 0 converged; 2 bad input; 3 stopped before it converged (limit or Ctrl-C), the picture \
-is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C before \
-there was a picture. Several files: the worst of them, in the order 0, 3, 4, 2."""
+Exit codes: 0 the iteration converged; 2 the input is bad; 3 the iteration stopped before it \
+converged (limit or Ctrl-C), the picture is written; 4 a required certificate could not be given, \
+nothing is written; 130 Ctrl-C came before there was a picture. For several files it is the worst \
+of them, in the order 0, 3, 4, 2."""
 
 
 def _prepare(job: Job, session: Session[InpaintOptions]) -> Case:

@@ -29,14 +29,16 @@ class InpaintOptions(RunOptions):
     output: Annotated[str | None, output_option("NAME_inpainted.EXT")] = None
     mask: Annotated[Path | None, typer.Option(
         "--mask", metavar="MASK",
-        help="Picture of the same size: white is known, black is missing. For several pictures "
-        "also a folder with the same names.",
+        help="The mask is a picture of the same size, in which white is known and black is "
+        "missing. For several pictures it may be a folder with the same names.",
     )] = None
     missing: Annotated[float | None, typer.Option(
-        "--missing", help="--simulate: share of missing pixels, between 0 and 1 (default 0.5).",
+        "--missing",
+        help="With --simulate: remove this share of the pixels, between 0 and 1 (default 0.5).",
     )] = None
     mask_kind: Annotated[MaskKind | None, typer.Option(
-        "--mask-kind", help="--simulate: what is missing (default pixels).",
+        "--mask-kind",
+        help="With --simulate: remove single pixels, blocks or strokes (default pixels).",
     )] = None
     keep_known: Annotated[bool, typer.Option(
         "--keep-known",
@@ -45,13 +47,13 @@ class InpaintOptions(RunOptions):
     )] = False
     simulate: Annotated[bool, typer.Option(
         "--simulate",
-        help="IN is clean: remove pixels (--mask, or --missing and --mask-kind), add the noise of "
-        "--sigma, restore, and compare.",
+        help="IN is clean. Remove pixels (--mask, or --missing and --mask-kind), add the noise of "
+        "--sigma, then restore it and compare.",
     )] = False
     sigma: Annotated[str | None, typer.Option(
         "--sigma", metavar="auto|S|S/255",
-        help="Noise level of the known pixels, such as 0.03 or 7.65/255; auto estimates it. "
-        "Default: 0.",
+        help="The noise of the known pixels has this standard deviation, such as 0.03 or "
+        "7.65/255; auto estimates it. The default is 0.",
     )] = None
     # fmt: on
 

@@ -23,7 +23,7 @@ class Command(Generic[Options]):
 
     Attributes:
         program: its name.
-        names: of its inputs and results.
+        names: what its inputs and results are called.
         prepare: reads a job's files and turns them into the case y = A x + noise.
     """
 

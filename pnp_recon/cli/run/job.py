@@ -145,7 +145,7 @@ def _as_run(
 
 
 def _sha256(prior: Prior) -> str | None:
-    """Of the weights, where the prior has any."""
+    """The hash of the weights, where the prior has any."""
     if isinstance(prior, Denoiser | LearnedReconstruction):
         return prior.card.get("sha256")
     return None

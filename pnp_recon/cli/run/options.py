@@ -67,86 +67,108 @@ def output_option(default: str) -> Any:
     """--output, where `default` says how the result is called without it."""
     return typer.Option(
         "-o", "--output", metavar="OUT",
-        help=f"File, or folder (for several inputs). Default: {default} beside IN.",
+    help="Write into this file, or for several inputs into this folder. The default is "
+        f"{default} beside IN.",
     )  # fmt: skip
 
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="IN...", help="Picture files, folders, or globs in quotes."),
+    typer.Argument(metavar="IN...", help="Give picture files, folders, or globs in quotes."),
 ]
-Simulate = Annotated[bool, typer.Option("--simulate", help="IN is clean: degrade it first.")]
+Simulate = Annotated[
+    bool,
+    typer.Option("--simulate", help="IN is clean. Degrade it first, then restore it and compare."),
+]
 Seed = Annotated[int, typer.Option(
-    "--seed", min=0, help="Of whatever is drawn at random.",
+    "--seed", min=0, help="Draw all random numbers from this seed.",
 )]  # fmt: skip
 Sigma = Annotated[str | None, typer.Option(
     "--sigma", metavar="auto|S|S/255",
-    help="Noise level, such as 0.03 or 7.65/255. Default: auto (estimated).",
+    help="The noise has this standard deviation, such as 0.03 or 7.65/255. By default it is "
+    "estimated (auto).",
 )]  # fmt: skip
 Reference = Annotated[Path | None, typer.Option(
     "--reference", metavar="GT",
-    help="The true picture (for several pictures: a folder with the same names).",
+    help="Compare the result with this true picture. For several pictures give a folder with the "
+    "same names.",
 )]  # fmt: skip
 MethodOption = Annotated[Method, typer.Option(
-    "--method", help="pnp: a denoiser is the prior. tv: total variation is.",
+    "--method", help="The prior is a denoiser (pnp) or total variation (tv).",
 )]  # fmt: skip
 DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",
-    help="A shipped model, a model file, or auto (by grey or colour).",
+    help="The denoiser is a shipped model or a model file; auto takes the one for grey or colour.",
 )]  # fmt: skip
 ModelOption = Annotated[str | None, typer.Option(
     "--model", metavar="NAME|PATH",
-    help="A trained reconstruction network instead of solver and denoiser; nothing is proven "
-    "about it. pnp-recon list shows what each is for.",
+    help="Reconstruct with a trained network instead of solver and denoiser. Nothing is proven "
+    "about it. pnp-recon list shows what each network is for.",
 )]  # fmt: skip
-Solver = Annotated[SolverName, typer.Option("--solver", help="The iteration.")]
+Solver = Annotated[SolverName, typer.Option(
+    "--solver", metavar="NAME",
+    help=f"Run this iteration: {', '.join(SolverName)}; auto takes the one that fits the prior.",
+)]  # fmt: skip
 AccelerationOption = Annotated[Acceleration, typer.Option(
     "--acceleration",
-    help="Of the iteration, safeguarded: the guarantee stays. auto: Anderson's for denoisers.",
+    help="Accelerate the iteration. A safeguard keeps the guarantee. auto takes Anderson's "
+    "acceleration for denoisers.",
 )]  # fmt: skip
 Strength = Annotated[str, typer.Option(
-    "--strength", metavar="auto|F", help="Above 1 smoother, below 1 sharper.",
+    "--strength", metavar="auto|F",
+    help="Above 1 the result is smoother, below 1 it is sharper.",
 )]  # fmt: skip
 Weight = Annotated[str, typer.Option(
-    "--weight", metavar="auto|F", help="Weight of total variation.",
+    "--weight", metavar="auto|F",
+    help="Total variation has this weight; auto takes one that fits the noise.",
 )]  # fmt: skip
-StepSize = Annotated[float | None, typer.Option("--step", help="Step size of pnp-pgd.")]
-MaxIter = Annotated[int | None, typer.Option("--max-iter", min=1, help="Iteration limit.")]
+StepSize = Annotated[float | None, typer.Option(
+    "--step",
+    help=f"Take steps of this size. These solvers have one: {', '.join(solvers_with('step'))}.",
+)]  # fmt: skip
+MaxIter = Annotated[
+    int | None, typer.Option("--max-iter", min=1, help="Stop after so many iterations.")
+]
 Tolerance = Annotated[float | None, typer.Option(
-    "--tol", help="Stop at this relative residual (default 1e-5).",
+    "--tol", help="Stop when the relative residual is this small. The default is 1e-5.",
 )]  # fmt: skip
 TimeLimit = Annotated[float | None, typer.Option(
     "--time-limit", help="Stop after so many seconds.",
 )]  # fmt: skip
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute.")]
-PrecisionOption = Annotated[Precision, typer.Option("--dtype", help="Precision.")]
+DeviceOption = Annotated[
+    Device,
+    typer.Option("--device", help="Compute on this device; auto takes a GPU if there is one."),
+]
+PrecisionOption = Annotated[Precision, typer.Option("--dtype", help="Compute in this precision.")]
 RequireCertificate = Annotated[bool, typer.Option(
     "--require-certificate",
-    help="Write nothing and exit 4 unless convergence is proven and the run agrees.",
+    help="Write nothing and end with exit code 4, unless convergence is proven and the run agrees "
+    "with the proof.",
 )]  # fmt: skip
 AllowUncertified = Annotated[bool, typer.Option(
     "--allow-uncertified",
-    help="Run outside the proven range too, and say that there is no guarantee.",
+    help="Run outside the proven range as well, and say that there is no guarantee.",
 )]  # fmt: skip
 Report = Annotated[Path | None, typer.Option(
     "--report", metavar="DIR",
-    help="Write report.html, report.json, residuals.csv and figure.png there.",
+    help="Write report.html, report.json, residuals.csv and figure.png into this folder.",
 )]  # fmt: skip
 SaveResiduals = Annotated[Path | None, typer.Option(
-    "--save-residuals", metavar="CSV", help="Write the residuals.",
+    "--save-residuals", metavar="CSV", help="Write the residuals of all iterations into this file.",
 )]  # fmt: skip
 Overwrite = Annotated[bool, typer.Option(
     "--overwrite", help="Replace existing results. The input itself is never replaced.",
 )]  # fmt: skip
 AsJson = Annotated[bool, typer.Option(
     "--json",
-    help="Print one JSON object (a list for a folder, a glob or several names) and nothing else.",
+    help="Print nothing but one JSON object; for a folder, a glob or several names, print a list "
+    "of them.",
 )]  # fmt: skip
 Quiet = Annotated[bool, typer.Option(
-    "--quiet", "-q", help="One line for each picture, no live line.",
+    "--quiet", "-q", help="Print one line for each picture, and no live line.",
 )]  # fmt: skip
 Verbose = Annotated[bool, typer.Option(
-    "-v", "--verbose", help="More details, and tracebacks of errors.",
+    "-v", "--verbose", help="Print more details, and the tracebacks of errors.",
 )]  # fmt: skip
 
 
@@ -155,7 +177,7 @@ class RunOptions:
     """What the user asked for; None means that a default or an estimate takes its place."""
 
     inputs: Inputs
-    output: Annotated[str | None, output_option("NAME.EXT, marked,")] = None
+    output: Annotated[str | None, output_option("NAME.EXT with a mark")] = None
     simulate: Simulate = False
     seed: Seed = 0
     sigma: Sigma = None
