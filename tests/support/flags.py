@@ -14,7 +14,7 @@ from typer.utils import get_params_from_function
 
 
 def flags(app: typer.Typer, program: str) -> dict[str, dict[str, Any]]:
-    """Command -> parameter -> its spellings, default, type, choices and limits."""
+    """Command -> spellings of a parameter -> its default, type, choices and limits."""
     return _of_command(program, typer.main.get_command(app))
 
 
@@ -31,12 +31,12 @@ def as_text(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _of_command(name: str, command: Any) -> dict[str, dict[str, Any]]:
     types = get_params_from_function(unwrap(command.callback)) if command.callback else {}
-    found = {
-        name: {
-            parameter.name: _facts(parameter, types[parameter.name].annotation)
-            for parameter in command.params
-        }
-    }
+    found: dict[str, dict[str, Any]] = {name: {}}
+    for place, parameter in enumerate(command.params):
+        spelled = [*parameter.opts, *parameter.secondary_opts]
+        option = spelled[0].startswith("-")
+        key = " ".join(spelled) if option else f"argument {place}"
+        found[name][key] = _facts(parameter, types[parameter.name].annotation)
     for sub in getattr(command, "commands", {}).values():
         found |= _of_command(f"{name} {sub.name}", sub)
     return found
@@ -45,7 +45,6 @@ def _of_command(name: str, command: Any) -> dict[str, dict[str, Any]]:
 def _facts(parameter: Any, annotation: Any) -> dict[str, Any]:
     kinds = list(_kinds(annotation))
     facts = {
-        "flags": [*parameter.opts, *parameter.secondary_opts],
         "default": _plain(parameter.default),
         "type": [kind.__name__ for kind in kinds if not issubclass(kind, Enum)],
         "choices": sorted(one.value for kind in kinds if issubclass(kind, Enum) for one in kind),
