@@ -14,7 +14,7 @@ from pnp_recon.cli.listing import catalogue, main
 from pnp_recon.models.weights import shipped_models
 from pnp_recon.proximal import REGULARISERS
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
-from support.cli import light, light_help
+from support.cli import light
 
 
 def exported() -> set[str]:
@@ -77,10 +77,3 @@ def test_tables_on_a_terminal(
 def test_registries_load_nothing() -> None:
     for home in ("proximal.catalogue", "solvers.catalogue", "cli.catalogue"):
         light(f"import pnp_recon.{home}", {"torch", "numpy"})
-
-
-def test_help_and_version_load_nothing_heavy(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("pnp-recon 0.")
-    out = light_help("pnp_recon.cli.listing", {"torch", "numpy", "rich"})
-    assert "list" in out

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import torch
 import typer
 
 from pnp_recon.cli.catalogue import COMMANDS
+from pnp_recon.priors.denoiser import Denoiser
+
+Load = Callable[[Denoiser], None]
 
 
 def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -41,8 +45,3 @@ def light(statement: str, heavy: set[str]) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def light_help(module: str, heavy: set[str]) -> str:
-    """What --help of a command prints, without loading anything `heavy`."""
-    return light(f"from {module} import main\nassert main(['--help']) == 0", heavy)
