@@ -172,3 +172,29 @@ def test_step_outside_the_range(tmp_path: Path, capsys: pytest.CaptureFixture[st
     main([*args, "--allow-uncertified"])
     assert "no guarantee" in capsys.readouterr().err
     assert (tmp_path / "a_deblurred.png").exists()
+
+
+@pytest.mark.parametrize("solver", ["red", "pnp-hqs"])
+def test_halpern_asks_for_a_nonexpansive_denoiser_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], load: Load, solver: str
+) -> None:
+    """The theorem of Halpern's iteration covers any 1-Lipschitz map, here with an isometry."""
+    turned = guarantees.lipschitz(1.0, "an isometry")
+    load(Denoiser(lambda x, s: torch.roll(x, 1, -1), "shift", turned))
+    source = save(tmp_path / "a.png", 1)
+    args = [str(source), *FAST, *DONE, "--solver", solver, "--acceleration", "halpern"]
+    assert main(args) == 0
+    assert "certified: Halpern" in capsys.readouterr().out
+    assert main([*args, "--require-certificate", "--overwrite"]) == 0
+    assert "certified: Halpern" in capsys.readouterr().out
+
+
+def test_what_is_not_nonexpansive_has_no_certificate_under_halpern(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], load: Load
+) -> None:
+    load(Denoiser(lambda x, s: x, "loud", guarantees.lipschitz(1.5, "a louder map")))
+    source = save(tmp_path / "a.png", 1)
+    args = [str(source), *FAST, *DONE, "--acceleration", "halpern", "--require-certificate"]
+    assert main([*args, "--quiet"]) == 4
+    assert "a certificate was required" in only_line("pnp-deblur", capsys.readouterr().err)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
