@@ -34,7 +34,7 @@ def fragments(app: typer.Typer, name: str) -> list[str]:
     return [f"{about}: {text}" for about, text in texts if not SENTENCE.fullmatch(text or "")]
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "pnp-train"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_help_text_is_a_sentence(name: str) -> None:
     assert fragments(app_of(name), name) == []
 
