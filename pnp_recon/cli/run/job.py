@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from pnp_recon import guarantees
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.live import LiveLine
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.plan import Job, check_places
 from pnp_recon.cli.run.session import Session
-from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, prior_record, solve
+from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, solve
+from pnp_recon.contracts import PriorRecord
 from pnp_recon.files import atomic_write
 from pnp_recon.pictures.metrics import psnr, ssim
-from pnp_recon.priors.denoiser import Denoiser
-from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.report import (
     Quality,
     Run,
@@ -33,6 +33,9 @@ from pnp_recon.solvers import Look, Solution
 
 # The PSNR is recorded where the iteration has grown by this factor: a picture costs a solve.
 TRACK_GROWTH = 1.25
+NO_PRIOR = PriorRecord(
+    "none", "none", guarantees.none("no prior: an early stop is the only regularisation")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +121,11 @@ def _as_run(
     degraded = case.degraded.clamp(0, 1)
     restored = case.show(solution.image).clamp(0, 1)
     truth = case.reference
+    known = NO_PRIOR if prior is None else prior.record()
     return Run(
         solution=solution,
         operator=case.A,
-        denoiser=prior_record(prior),
+        denoiser=known,
         degraded=degraded.cpu(),
         restored=restored.cpu(),
         reference=None if truth is None else truth.cpu(),
@@ -131,7 +135,7 @@ def _as_run(
         noise_level=case.noise_level,
         noise_origin=case.noise_origin,
         noise_words=case.noise_words,
-        denoiser_sha256=_sha256(prior),
+        denoiser_sha256=known.sha256,
         files=case.files,
         output=job.target,
         before=_quality(degraded, truth),
@@ -142,13 +146,6 @@ def _as_run(
         simulated=session.options.simulate,
         linear_light=case.linear_light,
     )
-
-
-def _sha256(prior: Prior) -> str | None:
-    """The hash of the weights, where the prior has any."""
-    if isinstance(prior, Denoiser | LearnedReconstruction):
-        return prior.card.get("sha256")
-    return None
 
 
 def _quality(picture: Tensor, truth: Tensor | None) -> Quality | None:

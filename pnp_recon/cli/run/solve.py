@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pnp_recon import guarantees
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.certified import reconstruct
 from pnp_recon.cli.run.options import Options, RunOptions, SolverName
@@ -22,7 +21,6 @@ from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import total_variation
-from pnp_recon.report import RegulariserRecord
 from pnp_recon.solvers import Look, Solution, Stopping
 from pnp_recon.solvers.catalogue import solvers_for
 
@@ -111,14 +109,3 @@ def _solver(case: Case, options: RunOptions) -> str:
     """The solver by name; where the user names none, the case's is for denoisers."""
     is_open = options.solver == SolverName.auto and options.prior_kind != "functional"
     return case.solver or "auto" if is_open else options.solver.value
-
-
-def prior_record(prior: Prior) -> Denoiser | RegulariserRecord | LearnedReconstruction:
-    """The prior as reports describe it."""
-    if isinstance(prior, Denoiser | LearnedReconstruction):
-        return prior
-    if prior is None:
-        nothing = guarantees.none("no prior: an early stop is the only regularisation")
-        return RegulariserRecord("none", nothing)
-    numbers = {k: v for k, v in vars(prior).items() if isinstance(v, int | float)}
-    return RegulariserRecord(prior.name, prior.guarantee, numbers)
