@@ -18,6 +18,7 @@ from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError, StepSizeError
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
+from pnp_recon.problems.problem import Problem as Measured
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.report import RegulariserRecord
