@@ -4,12 +4,13 @@ deepinv, ODL and ASTRA are imported by the functions that speak to them, when ca
 """
 
 from operators.algebra import Composition, Scaled, Stacked, Sum
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
 from operators.borders import BOUNDARIES, Boundary
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
 from operators.differences import Gradient
 from operators.downsampling import Downsampling
+from operators.errors import OperatorError
 from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.noise import GaussianNoise

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from operators import norms
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator, extensions
 from operators.combined import (
     Combined,
     carried,
@@ -23,6 +23,7 @@ from operators.combined import (
     total,
 )
 from operators.conjugate_gradient import image_norms, per_image
+from operators.errors import OperatorError
 from operators.norms import NormBound, round_up
 
 
@@ -292,3 +293,6 @@ class Sum(Combined):
     def _bound_from_parts(self) -> tuple[float, str]:
         bounds = [part.norm_bound for part in self.parts]
         return round_up(math.fsum(bounds)), "sum of the bounds of the parts"
+
+
+extensions.compose, extensions.scale, extensions.add = Composition, Scaled, Sum

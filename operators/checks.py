@@ -10,7 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
+from operators.errors import OperatorError
 
 ADJOINT_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 LARGEST_MATRIX = 25_000_000  # entries: 200 MB in float64

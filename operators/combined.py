@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from operators import norms
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
+from operators.errors import OperatorError
 from operators.norms import NormBound
 
 # Where the bound of the parts is known to be this tight, nothing is left to be gained.

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry
 
 FilterName = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]

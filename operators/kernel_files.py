@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.kernels import validate
 
 __all__ = ["load_kernel"]

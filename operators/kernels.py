@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 
 __all__ = [
     "KERNELS",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.kernel_files import read_file, read_png, read_tiff
 
 __all__ = ["blocks", "random_pixels", "read_mask", "strokes"]

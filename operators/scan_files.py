@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry
 
 

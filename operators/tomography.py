@@ -17,8 +17,9 @@ from torch import Tensor
 from operators import _memory, norms
 from operators._odl import Backend, import_tomo
 from operators._projectors import MatrixProjector, OdlProjector, Projector, apply_projector
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
 from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
+from operators.errors import OperatorError
 from operators.filtered_back_projection import FilterName, filtered_back_projection, ramp_filtered
 from operators.norms import NormBound
 from operators.scan_geometry import ScanGeometry, half_diagonal

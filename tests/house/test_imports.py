@@ -25,7 +25,6 @@ UPWARD = {"pnp_recon.pictures.sheets -> pnp_recon.training.validation"}
 CYCLES = {
     frozenset(root + (f".{name}" if name != "." else "") for name in names.split())
     for root, names in (
-        ("operators", "_deepinv algebra base checks combined interop noise norms"),
         ("pnp_recon.cli.run", "model options problem"),
         ("pnp_recon.cli.run", "command plan"),
         ("pnp_recon.cli.ct", "checks options"),

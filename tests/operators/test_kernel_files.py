@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.kernel_files import load_kernel
 
 WEIGHTS = np.array([[0, 1, 2], [3, 9, 4], [5, 6, 7], [0, 0, 1], [2, 0, 0]], dtype=np.float64)
