@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import atomic_write, check_target
-from pnp_recon.inputs import SUFFIXES, expand_inputs
+from pnp_recon.files import SUFFIXES, atomic_write, check_target, expand_inputs
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear, to_grey
 from pnp_recon.pictures.decoding import FormatError, decode, sniff
 from pnp_recon.pictures.encoding import FORMATS, Format

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.pictures.files import write_picture
-from pnp_recon.training.validation import centre_crop
 
 # Rows of a sheet.
 SHEET_PICTURES = 4

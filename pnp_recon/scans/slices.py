@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.errors import InputError
+from pnp_recon.files import SUFFIXES as PICTURES
 from pnp_recon.files import sha256_of
-from pnp_recon.inputs import SUFFIXES as PICTURES
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.scans.arrays import Entries, check_file, load, open_arrays, readable
