@@ -23,8 +23,9 @@ from torch import Tensor
 from pnp_recon.errors import InputError, OutputError
 from pnp_recon.files import SUFFIXES, atomic_write, check_target, expand_inputs
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear, to_grey
-from pnp_recon.pictures.decoding import FormatError, decode, sniff
+from pnp_recon.pictures.decoding import decode, sniff
 from pnp_recon.pictures.encoding import FORMATS, Format
+from pnp_recon.pictures.samples import FormatError
 
 __all__ = [
     "SUFFIXES",

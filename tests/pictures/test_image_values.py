@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pnp_recon.errors import InputError
-from pnp_recon.pictures import files as images
 from pnp_recon.files import expand_inputs
+from pnp_recon.pictures import files as images
 from pnp_recon.pictures.colour import to_grey
 from support.pictures import assert_one_line
 
