@@ -22,7 +22,6 @@ from operators.norms import (
     power_iteration_estimate,
 )
 from operators.sampling import Identity, Inpainting
-from operators.scan_files import read_geometry, write_geometry
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
 from operators.tomography import RayTransform, fbp
@@ -60,8 +59,6 @@ __all__ = [
     "hounsfield",
     "parallel_beam",
     "power_iteration_estimate",
-    "read_geometry",
     "to_deepinv",
     "to_matrix",
-    "write_geometry",
 ]
