@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator, extensions
-from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
+from operators.checks.measures import ADJOINT_TOLERANCE, adjoint_mismatch
 from operators.errors import OperatorError
 from operators.norms import NormBound, collatz_wielandt, power_iteration_estimate
 

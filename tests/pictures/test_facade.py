@@ -1,4 +1,4 @@
-"""What a user imports from `pnp_recon.pictures`: every name resolves, and none before it is used."""
+"""What a user imports from `pnp_recon.pictures`: each name resolves, when it is first used."""
 
 from __future__ import annotations
 
