@@ -135,7 +135,7 @@ def _is_dicom(file: Path) -> bool:
 
 
 def archive_splits(path: str | os.PathLike[str]) -> list[str]:
-    """Of each slice of an .npz archive the split that it belongs to; "" where none is named.
+    """The split that each slice of an .npz archive belongs to; "" where none is named.
 
     Raises:
         InputError: missing, damaged or no archive of slices.
