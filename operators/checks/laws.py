@@ -35,6 +35,8 @@ ROUNDING = {F32: 5e-6, F64: 1e-14}
 # Of the prox: wanted residual, distance that has to be reached, slack of the comparison.
 PROX = {F32: (1e-4, 2e-3, 1e-3), F64: (1e-9, 2e-9, 1e-12)}
 COUPLINGS = (0.3, 2.0, 40.0)
+# Of I + γAᵀA; beyond it the tolerances grow, and an honest early stop is no fault.
+PROX_CONDITION = {F32: 1e2, F64: 1e4}
 # Beyond this condition number conjugate gradients on AᵀA may miss the pseudo-inverse, rightly.
 LARGEST_CONDITION = 1e5
 
@@ -164,36 +166,46 @@ def prox(A: LinearOperator, seed: int = 0) -> str:
     z = _draw(A, seed, 3, A.image_shape)
     y = _draw(A, seed + 1, 3, A.measurement_shape)
     gamma = torch.tensor(COUPLINGS, dtype=z.dtype, device=z.device)
-    tol, reached, slack = PROX[z.dtype]
+    tol, reached, _ = PROX[z.dtype]
     with torch.no_grad():
         x, error = A.prox_l2_with_error(z, y, gamma, tol=tol, max_iter=500)
-        exact, square = _exact_prox(A, z, y, gamma)
+        exact, square, accuracy = _exact_prox(A, z, y, gamma)
     distance = torch.linalg.vector_norm((x - exact).flatten(1), dim=1)
     for d, e, g in zip(distance.tolist(), error.tolist(), COUPLINGS, strict=True):
-        strain = max(1.0, (1 + g * square) / 1e4)  # of the system that is solved
-        if not d <= e + slack * strain:
+        condition = 1 + g * square
+        strain = max(1.0, condition / PROX_CONDITION[z.dtype])
+        if not d <= e + accuracy * strain:
             raise OperatorError(
                 f"prox_l2 of '{A.name}' is {d:.1e} off, but the error is said to be {e:.1e}"
             )
         if not d <= reached * strain:
+            if strain > 1:
+                raise UndecidedError(f"the condition number of I + {g:g} AᵀA is {condition:.1e}")
             raise OperatorError(f"prox_l2 of '{A.name}' is still {d:.1e} off for γ = {g:g}")
     return f"at most {float(distance.max()):.1e} off"
 
 
-def _exact_prox(A: LinearOperator, z: Tensor, y: Tensor, gamma: Tensor) -> tuple[Tensor, float]:
-    """By a dense solve, or by conjugate gradients where there is a formula to compare; and ‖A‖²."""
+def _exact_prox(
+    A: LinearOperator, z: Tensor, y: Tensor, gamma: Tensor
+) -> tuple[Tensor, float, float]:
+    """The prox, ‖A‖² and how exact the prox is: by a dense solve where the matrix is small.
+
+    Else by conjugate gradients, where there is a formula to compare them with.
+    """
+    tol, reached, slack = PROX[z.dtype]
     if not _is_small(A):
         if not A.prox_closed_form:
             raise UndecidedError("its matrix is too large for a dense solve")
         bound = A.norm_bound if A.has_norm_bound else 1.0
-        return iterated_prox(A, z, y, gamma, tol=PROX[z.dtype][0], max_iter=2000), bound**2
+        return iterated_prox(A, z, y, gamma, tol=tol, max_iter=2000), bound**2, reached
     matrix = _matrix(A)
     unit = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
     solved = [
         torch.linalg.solve(unit + g * matrix.T @ matrix, a.flatten() + g * matrix.T @ b.flatten())
         for g, a, b in zip(gamma, z, y, strict=True)
     ]
-    return torch.stack(solved).reshape(z.shape), float(torch.linalg.matrix_norm(matrix, 2)) ** 2
+    square = float(torch.linalg.matrix_norm(matrix, 2)) ** 2
+    return torch.stack(solved).reshape(z.shape), square, slack
 
 
 def pseudo_inverse(A: LinearOperator, seed: int = 0) -> str:

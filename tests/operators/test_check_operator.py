@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from operators import Identity, LinearOperator, OperatorError
+from laws.operators import random_kernel
+from operators import Convolution, Identity, LinearOperator, OperatorError
 from operators.checks import LAWS, Report, check_operator
 
 
@@ -77,6 +78,13 @@ def test_a_pseudo_inverse_out_of_reach_is_no_fault() -> None:
     assert "condition number is 1.0e+09" in finding.words
 
 
+def test_a_prox_out_of_reach_is_no_fault() -> None:
+    hard = 1e4 * Convolution(random_kernel((5, 5)), (1, 16, 16), "reflect")
+    (finding,) = check_operator(hard, [LAWS["prox"]]).findings
+    assert finding.kept is None
+    assert "condition number of I + " in finding.words
+
+
 def test_what_cannot_be_asked_is_said() -> None:
     large = check_operator(Identity((1, 50, 50)))
     assert large.holds, large
@@ -85,6 +93,8 @@ def test_what_cannot_be_asked_is_said() -> None:
     assert "too large" in found["transpose"].words
     assert found["prox"].kept  # its formula is held against conjugate gradients
     assert found["norm"].kept
+    circular = Convolution(random_kernel((5, 5)), (3, 64, 64))
+    assert check_operator(circular, [LAWS["prox"]]).holds
     declared = Squeezing()
     declared.adjoint_matched = False
     (finding,) = check_operator(declared, [LAWS["adjoint-float64"]]).findings

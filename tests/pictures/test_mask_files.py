@@ -49,12 +49,18 @@ def test_files_that_are_no_masks_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.png").touch()
     (tmp_path / "m.jpg").touch()
+    damaged = bytearray(imagecodecs.png_encode(grey // 255 * 255))
+    damaged[-20] ^= 1
+    (tmp_path / "damaged.png").write_bytes(damaged)
+    tifffile.imwrite(tmp_path / "pages.tif", np.stack([grey] * 3), photometric="minisblack")
     np.save(tmp_path / "half.npy", np.array([[0, 0.5]]))
     np.save(tmp_path / "line.npy", np.ones(4))
     for name, message in (
         ("grey.png", r"grey.png: is not binary: 3 of 6 pixels hold 2 other values .* \(17, 34\)"),
         ("ones.png", "not binary: 2 of 6"),  # 1 of 255 is nearly black
         ("text.png", "cannot be read"),
+        ("damaged.png", "damaged.png: is a damaged PNG file"),
+        ("pages.tif", "pages.tif: is a TIFF file of 3 pages"),
         ("empty.png", "the mask file is empty"),
         ("none.png", "the mask file does not exist"),
         ("m.jpg", "mask files end in"),
