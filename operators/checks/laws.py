@@ -32,10 +32,10 @@ F32, F64 = torch.float32, torch.float64
 LARGEST_DENSE = 4_000_000
 # The rounding of one application to numbers up to 1.
 ROUNDING = {F32: 5e-6, F64: 1e-14}
-# Of the prox: wanted residual, distance that has to be reached, slack of the comparison.
+# The wanted residual of the prox, the distance that has to be reached, and the slack allowed.
 PROX = {F32: (1e-4, 2e-3, 1e-3), F64: (1e-9, 2e-9, 1e-12)}
 COUPLINGS = (0.3, 2.0, 40.0)
-# Of I + γAᵀA; beyond it the tolerances grow, and an honest early stop is no fault.
+# Beyond this condition number of I + γAᵀA tolerances grow, and an honest early stop is no fault.
 PROX_CONDITION = {F32: 1e2, F64: 1e4}
 # Beyond this condition number conjugate gradients on AᵀA may miss the pseudo-inverse, rightly.
 LARGEST_CONDITION = 1e5
