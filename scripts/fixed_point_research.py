@@ -22,11 +22,12 @@ from torch import Tensor, nn
 
 from operators import kernels
 from pnp_recon.datasets.training import load_training_data
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.solvers.tuning import coupling
 from pnp_recon.training.fixed_point.problems import Blurred, Problem, blurred
 from pnp_recon.training.fixed_point.trainer import restored
 from pnp_recon.training.trainer import read_checkpoint
-from pnp_recon.training.validation import centre_crop, refreshed
+from pnp_recon.training.validation import refreshed
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "results" / "research_fixed_points.csv"

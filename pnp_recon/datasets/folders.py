@@ -18,8 +18,9 @@ from torch import Tensor
 from pnp_recon.datasets import bsds500
 from pnp_recon.datasets.bsds500 import BSD68, Bsds500
 from pnp_recon.errors import InputError
-from pnp_recon.inputs import expand_inputs
-from pnp_recon.pictures.files import read_picture, to_grey
+from pnp_recon.files import expand_inputs
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 
 SPLITS = ("train", "validation", "test", "bsd68")
 

@@ -16,8 +16,8 @@ from pnp_recon.benchmark.pictures import read_slice_values
 from pnp_recon.benchmark.suites.base import picture_of
 from pnp_recon.benchmark.suites.reconstruct import Reconstruct, Setting
 from pnp_recon.datasets.folders import noise_seed, noisy
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, hounsfield_window
-from pnp_recon.training.validation import centre_crop
 
 KERNELS: dict[str, Callable[[], Tensor]] = {
     "motion 15 px, 30°": lambda: kernels.linear_motion(15, 30),
