@@ -35,9 +35,14 @@ from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
 from pnp_recon.solvers.tuning import SPLITTINGS, automatic, coupling, total_variation_weight
 
+# All but `Status.INTERRUPTED`, of which `solve` makes no row.
 STATUS = {
+    Status.DIRECT: "done",
+    Status.FIXED_DEPTH: "done",
     Status.CONVERGED: "converged",
+    Status.EARLY_STOP: "early stop",
     Status.ITERATION_LIMIT: "iteration limit",
+    Status.TIME_LIMIT: "time limit",
     Status.NON_FINITE: DIVERGED,
 }
 # A curve keeps at most so many points, evenly spaced in the logarithm of the iteration.
