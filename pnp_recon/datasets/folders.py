@@ -165,39 +165,3 @@ def load_float(path: Path, grey: bool) -> Float[Tensor, "1 C H W"]:
     """
     pixels = read_picture(path).pixels.clamp(0, 1)
     return to_grey(pixels) if grey else pixels.expand(-1, 3, -1, -1).contiguous()
-
-
-def noise_seed(sigma: float, index: int, seed: int = 0) -> int:
-    """Seed of the noise of picture `index` at `sigma` ([0, 1] units): one for every pair.
-
-    Pairs differ for σ below 4 and steps of σ·255 of a thousandth. `seed` 0 is the noise of all
-    published figures; every other one is another draw for every pair.
-
-    Raises:
-        InputError: negative index, sigma outside [0, 4), or seed outside [0, 2³²).
-    """
-    if index < 0 or not 0 <= sigma < 4:
-        raise InputError(
-            f"index {index}, sigma {sigma}; expected index ≥ 0 and sigma in [0, 4), on the [0, 1] "
-            "scale"
-        )
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed}; expected a whole number from 0 to {2**32 - 1}")
-    # torch's generator looks at the lowest 32 bits only; an odd factor keeps seeds apart in these.
-    return 1_020_000 * index + round(255_000 * sigma) + seed * 2_654_435_769 % 2**32
-
-
-def noisy(
-    x: Float[Tensor, "*B C H W"], sigma: float, index: int, seed: int = 0
-) -> Float[Tensor, "*B C H W"]:
-    """`x` plus white Gaussian noise of standard deviation `sigma`, not clipped.
-
-    The noise depends on nothing but the shape, `sigma`, the picture's `index` in its split and
-    `seed`: it is drawn in float32 on the CPU, whatever the device and the type of `x`, so that
-    every method on every machine sees the same picture.
-
-    Raises:
-        InputError: negative index, sigma outside [0, 4), or seed outside [0, 2³²).
-    """
-    generator = torch.Generator().manual_seed(noise_seed(sigma, index, seed))
-    return x + sigma * torch.randn(x.shape, generator=generator).to(x)

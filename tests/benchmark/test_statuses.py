@@ -29,9 +29,7 @@ def ended(status: Status) -> Solution:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_every_end_has_a_word_or_is_no_row(
-    status: Status, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_end_has_a_word_or_is_no_row(status: Status, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconstruct, "reconstruct", lambda y, A, **run: ended(status))
     y, A = torch.zeros(1, 1, 2, 2), cast(Any, SimpleNamespace())
     if status is Status.INTERRUPTED:

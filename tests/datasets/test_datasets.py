@@ -1,4 +1,4 @@
-"""Which pictures are trained, tuned and measured on; noise; shipped files; the fetch script."""
+"""Which pictures are trained, tuned and measured on; shipped files; the fetch script."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from pnp_recon.datasets.folders import (
     PictureFolder,
     load_float,
     load_stack,
-    noise_seed,
-    noisy,
 )
 from pnp_recon.errors import InputError
 from pnp_recon.files import find_shipped, sha256_of, shipped
@@ -117,54 +115,6 @@ def test_load_stack_and_load_float():
     spread = load_float(shipped("samples/camera.png"), grey=False)
     assert spread.shape == (1, 3, 384, 384)
     assert torch.equal(spread[:, 0], spread[:, 2])
-
-
-def test_noise_is_seeded_white_and_not_clipped():
-    x = torch.full((1, 1, 300, 300), 0.9)
-    y = noisy(x, 25 / 255, 3)
-    assert torch.equal(y, noisy(x, 25 / 255, 3))
-    assert not torch.equal(y, noisy(x, 25 / 255, 4))
-    assert float(y.max()) > 1
-    noise = (y - x).double() * 255 / 25
-    assert abs(float(noise.mean())) < 0.02
-    assert float(noise.std()) == pytest.approx(1, abs=0.01)
-    assert abs(float((noise[..., 1:] * noise[..., :-1]).mean())) < 0.02
-    state = torch.get_rng_state()
-    noisy(x, 0.1, 0)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(noisy(x, 0.0, 0), x)
-    torch.testing.assert_close(noisy(x.double(), 0.1, 7).float(), noisy(x, 0.1, 7))
-
-
-def test_noise_seeds_differ():
-    levels = [0, 1, 2.55, 5, 7.65, 12.75, 15, 17.85, 25, 38.25, 40, 50, 255]
-    seeds = {noise_seed(level / 255, index) for level in levels for index in range(500)}
-    assert len(seeds) == len(levels) * 500
-    for sigma, index in ((-0.1, 0), (4.0, 0), (float("nan"), 0), (0.1, -1)):
-        with pytest.raises(InputError, match="expected index"):
-            noise_seed(sigma, index)
-
-
-def test_another_seed_is_another_noise():
-    """Compared in the 32 bits that torch's generator looks at."""
-    x = torch.zeros(1, 1, 8, 8)
-    assert torch.equal(noisy(x, 0.1, 3, seed=0), noisy(x, 0.1, 3))
-    assert not torch.equal(noisy(x, 0.1, 3, seed=1), noisy(x, 0.1, 3))
-    assert torch.equal(noisy(x, 0.1, 3, seed=1), noisy(x, 0.1, 3, seed=1))
-    levels = (5, 15, 25, 50)
-    triples = [(level / 255, i, s) for level in levels for i in range(500) for s in range(16)]
-    assert len({noise_seed(*triple) % 2**32 for triple in triples}) == len(triples)
-    noisy(x, 0.1, 10_000, 2**32 - 1)
-    for seed in (-1, 2**32):
-        with pytest.raises(InputError, match="seed is"):
-            noise_seed(0.1, 0, seed)
-
-
-def test_noise_stays_the_same_for_ever():
-    """The published figures rest on these numbers: a change of seed or generator must be seen."""
-    values = noisy(torch.zeros(1, 1, 1, 3), 1.0, 0).flatten()
-    again = torch.randn((1, 1, 1, 3), generator=torch.Generator().manual_seed(255_000)).flatten()
-    assert torch.equal(values, again)
 
 
 # ---- Shipped files -------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pnp_recon.benchmark.suites.base import (
     proven,
     row_of_run,
 )
-from pnp_recon.datasets.folders import noisy
+from pnp_recon.problems.noise import noisy
 
 
 class Denoise(Suite):
