@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, fixed seeds, deterministic kernels, a width, no display."""
+"""What every test runs under: one thread, fixed seeds, deterministic kernels, one width."""
 
 from __future__ import annotations
 
