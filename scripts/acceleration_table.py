@@ -23,7 +23,7 @@ from torch import Tensor
 from operators import Convolution, Inpainting, LinearOperator
 from operators.masks import random_pixels
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.datasets.folders import validation_pictures
+from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.solvers import Stopping
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from operators import RayTransform, attenuation, parallel_beam
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.datasets.training import held_out
+from pnp_recon.datasets.splits import held_out
 from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.scans import hounsfield_window

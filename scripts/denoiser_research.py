@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from pnp_recon.datasets.training import TrainingData, load_training_data
+from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.files import atomic_write
 from pnp_recon.training.recipe import DenoiserRecipe
 from pnp_recon.training.trainer import Progress, read_checkpoint

@@ -5,7 +5,7 @@
     python scripts/fetch_bsds500.py --to FOLDER --from PATH      from an archive or a folder at hand
     python scripts/fetch_bsds500.py --check FOLDER               only look whether all is there
 
-The result is what `pnp_recon.datasets.folders` reads: train/, val/, test/ and bsd68.json. Pictures
+The result is what `pnp_recon.datasets.splits` reads: train/, val/, test/ and bsd68.json. Pictures
 that lie there already and are right are left alone, and a download that was interrupted is
 continued.
 Ends with 0 if all 500 pictures are there and right, otherwise with 2.

@@ -21,7 +21,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from operators import kernels
-from pnp_recon.datasets.training import load_training_data
+from pnp_recon.datasets.folders import load_training_data
 from pnp_recon.solvers.tuning import coupling
 from pnp_recon.training.fixed_point.problems import Blurred, Problem, blurred
 from pnp_recon.training.fixed_point.trainer import restored

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from pnp_recon.datasets.training import load_training_data
+from pnp_recon.datasets.folders import load_training_data
 from pnp_recon.files import atomic_write
 from pnp_recon.models.weights import load_network
 from pnp_recon.training.fixed_point.trainer import restoration_psnr

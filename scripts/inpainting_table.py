@@ -23,7 +23,7 @@ from torch import Tensor
 from operators import Inpainting
 from operators.masks import random_pixels
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.datasets.folders import validation_pictures
+from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.solvers import Stopping

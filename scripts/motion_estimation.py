@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from operators.kernels import disk, gaussian, linear_motion, trajectory
-from pnp_recon.datasets.folders import training_pictures, validation_pictures
+from pnp_recon.datasets.splits import training_pictures, validation_pictures
 from pnp_recon.estimation.motion import MotionEstimate, estimate_motion
 
 Draw = Callable[[random.Random], tuple[float, float, Tensor]]

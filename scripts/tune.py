@@ -18,7 +18,7 @@ from protocol import Rows, blurred, crop
 
 from operators import Convolution, kernels
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.datasets.folders import validation_pictures
+from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.solvers import Stopping
 

@@ -1,7 +1,7 @@
 """BSDS500 on disk: how its folder may be laid out, and where a picture lies in it.
 
 What is BSDS500 is decided by the names of its 500 pictures, which come with their SHA-256 from
-`data/bsds500.sha256`. Which picture may be used for what is decided in `datasets`.
+`data/bsds500.sha256`. Which picture may be used for what is decided in `splits`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from skimage.transform import rotate
 from torch import Tensor
 
 from operators import RayTransform, parallel_beam
-from pnp_recon.datasets.training import held_out
+from pnp_recon.datasets.splits import held_out
 from pnp_recon.training.unrolled.pairs import pooled, simulated_scans
 from pnp_recon.training.unrolled.trainer import Pairs
 

@@ -17,10 +17,11 @@ from protocol import LEVELS, Rows, blurred, crop, environment
 
 from operators import Convolution, kernels
 from pnp_recon import load_denoiser, reconstruct
-from pnp_recon.datasets.folders import bsd68, noisy, test_pictures
+from pnp_recon.datasets.splits import bsd68, test_pictures
 from pnp_recon.networks.equivariant import check_equivariance
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.problems.noise import noisy
 from pnp_recon.solvers import Stopping
 
 MODELS = ("euler_grey", "euler_grey_eq")

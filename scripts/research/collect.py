@@ -13,7 +13,7 @@ from research.normalisation import singular_values
 from research.training import TrialTrainer
 from research.trials import TRIALS
 
-from pnp_recon.datasets.training import TrainingData, load_training_data
+from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.files import atomic_write
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.trainer import read_checkpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pnp_recon.datasets.training import TrainingData
+from pnp_recon.datasets.folders import TrainingData
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.recipe import DenoiserRecipe
 

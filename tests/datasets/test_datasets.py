@@ -14,13 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pnp_recon.datasets import folders as datasets
-from pnp_recon.datasets.folders import (
-    BSD68,
-    PictureFolder,
-    load_float,
-    load_stack,
-)
+from pnp_recon.datasets import splits
+from pnp_recon.datasets.folders import load_float, load_stack
+from pnp_recon.datasets.splits import BSD68, PictureFolder
 from pnp_recon.errors import InputError
 from pnp_recon.files import find_shipped, sha256_of, shipped
 from pnp_recon.pictures.files import read_picture
@@ -50,15 +46,15 @@ def bsds(tmp_path_factory) -> Path:
 
 
 def test_splits_of_bsds500(bsds):
-    training = datasets.training_pictures(bsds)
-    validation = datasets.validation_pictures(bsds)
-    test = datasets.test_pictures(bsds)
-    bsd68 = datasets.bsd68(bsds)
+    training = splits.training_pictures(bsds)
+    validation = splits.validation_pictures(bsds)
+    test = splits.test_pictures(bsds)
+    bsd68 = splits.bsd68(bsds)
     assert [len(part) for part in (training, validation, test, bsd68)] == [232, 32, 200, 68]
     assert set(validation) < set(training)
     assert not set(training) & (set(test) | set(bsd68))
     assert {path.parent.name for path in bsd68} == {"val"}
-    held = datasets.training_pictures(bsds, hold_back=True)
+    held = splits.training_pictures(bsds, hold_back=True)
     assert set(held) == set(training) - set(validation)
     assert training == sorted(training[:200]) + sorted(training[200:])
     assert len(PictureFolder(bsds, "bsd68")) == len(set(BSD68)) == 68
@@ -71,36 +67,36 @@ def test_a_missing_picture_and_a_false_list_are_noticed(bsds, tmp_path):
         (copy / name).symlink_to(bsds / name)
     listing = copy / "bsd68.json"
     listing.write_text(json.dumps({"bsd68": [f"val/{name}" for name in BSD68]}))
-    assert len(datasets.bsd68(copy)) == 68
+    assert len(splits.bsd68(copy)) == 68
     listing.write_text(json.dumps({"bsd68": ["val/101085"]}))
     with pytest.raises(InputError, match="other pictures"):
-        datasets.bsd68(copy)
+        splits.bsd68(copy)
     listing.write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
-        datasets.training_pictures(copy)
+        splits.training_pictures(copy)
     listing.unlink()
     (copy / "val" / f"{BSD68[0]}.jpg").rename(copy / "val" / "1.jpg")  # the number is still 100
     with pytest.raises(InputError, match="more missing"):
-        datasets.bsd68(copy)
+        splits.bsd68(copy)
     (copy / "test" / "2018.jpg").unlink()
     with pytest.raises(InputError, match="199 pictures; expected 200"):
-        datasets.test_pictures(copy)
+        splits.test_pictures(copy)
 
 
 def test_other_folders(bsds, tmp_path):
     for name in ("b.png", "a.jpg", "notes.txt"):
         (tmp_path / name).write_bytes(jpeg())
-    found = datasets.training_pictures(tmp_path, hold_back=True)
+    found = splits.training_pictures(tmp_path, hold_back=True)
     assert [path.name for path in found] == ["a.jpg", "b.png"]
     with pytest.raises(InputError, match="is not BSDS500"):
-        datasets.validation_pictures(tmp_path)
+        splits.validation_pictures(tmp_path)
     with pytest.raises(InputError, match=r"Berkeley.*fetch_bsds500"):
-        datasets.training_pictures(tmp_path / "none")
+        splits.training_pictures(tmp_path / "none")
     with pytest.raises(InputError, match="split is 'tset'"):
         PictureFolder(tmp_path, "tset")
     with pytest.raises(InputError, match="test pictures"):
-        datasets.training_pictures(bsds / "test")
-    assert len(datasets.training_pictures(bsds / "train")) == 200
+        splits.training_pictures(bsds / "test")
+    assert len(splits.training_pictures(bsds / "train")) == 200
 
 
 def test_load_stack_and_load_float():

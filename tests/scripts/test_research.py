@@ -28,7 +28,7 @@ from research.variants import FreeBlock, Pyramid, Relaxed, Skip, Symmetrised, ti
 from torch import Tensor, nn
 
 from laws.networks import at_level, attacked, picture, random_tensor, reflected, slope_matrices
-from pnp_recon.datasets.training import TrainingData
+from pnp_recon.datasets.folders import TrainingData
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet
