@@ -12,7 +12,7 @@ import torch
 
 from pnp_recon.benchmark.methods import known_methods
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.suites import SUITES
+from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.benchmark.suites.problems import Tomography
 from pnp_recon.models.weights import shipped_models
 from support.benchmark import bench, error, folder_of_pictures, own_file, table

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -35,14 +34,6 @@ CUTOFF = 0.75
 class Deblur(Reconstruct):
     """Deblurring, circular convolution, as the literature compares it."""
 
-    name: ClassVar[str] = "deblur"
-    what: ClassVar[str] = "motion, camera shake, Gaussian and disk blur, circular, with noise"
-    noise: ClassVar[tuple[float, ...]] = (2.55, 7.65, 12.75)
-    channels: ClassVar[int] = 3
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(KERNELS)
-
     def problem(self, plan: Plan, cell: Cell) -> Problem:
         x = picture_of(plan, cell)
         kernel = KERNELS[cell.problem.name]().to(plan.device)
@@ -53,16 +44,6 @@ class Deblur(Reconstruct):
 class Inpaint(Reconstruct):
     """Inpainting of single pixels that are missing at random."""
 
-    name: ClassVar[str] = "inpaint"
-    what: ClassVar[str] = "half or four fifths of the pixels missing at random"
-    noise: ClassVar[tuple[float, ...]] = (0.0,)
-    channels: ClassVar[int] = 3
-    # The data are exact: Douglas-Rachford is ahead of half-quadratic splitting there.
-    settings: ClassVar[Mapping[str, Any]] = {**Reconstruct.settings, "solver": "pnp-drs"}
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(MISSING)
-
     def problem(self, plan: Plan, cell: Cell) -> Problem:
         x = picture_of(plan, cell)
         missing, sigma = MISSING[cell.problem.name], cell.problem.noise / 255
@@ -72,14 +53,6 @@ class Inpaint(Reconstruct):
 
 class Tomography(Reconstruct):
     """Parallel-beam tomography of CT slices, in the window −1024 … 1500 HU."""
-
-    name: ClassVar[str] = "ct"
-    what: ClassVar[str] = "CT slices from 60 parallel views with noise (percent of the maximum)"
-    noise: ClassVar[tuple[float, ...]] = (1.0,)
-    grey_only: ClassVar[bool] = True
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(VIEWS)
 
     def problem(self, plan: Plan, cell: Cell) -> Problem:
         values = read_slice_values(Path(plan.data), plan.split, cell.picture)

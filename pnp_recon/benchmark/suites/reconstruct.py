@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,11 +29,10 @@ from pnp_recon.benchmark.suites.base import (
     row_of_run,
     within,
 )
-from pnp_recon.errors import InputError
 from pnp_recon.problems.problem import Problem
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
-from pnp_recon.solvers.tuning import SPLITTINGS, automatic, coupling, total_variation_weight
+from pnp_recon.solvers.tuning import automatic, coupling, total_variation_weight
 
 # All but `Status.INTERRUPTED`, of which `solve` makes no row.
 STATUS = {
@@ -52,22 +51,6 @@ CURVE_POINTS = 200
 class Reconstruct(Suite):
     """What deblurring, inpainting and tomography share."""
 
-    # The others take minutes for a picture: hundreds of evaluations without a theorem.
-    methods: ClassVar[tuple[str, ...]] = ("shipped", "tv", "wavelet")
-    settings: ClassVar[Mapping[str, Any]] = {
-        "solver": "pnp-hqs",
-        "tol": 1e-4,
-        "max_iter": 300,
-        "variational_max_iter": 3000,
-    }
-
-    def checked(self, given: Mapping[str, float | str]) -> dict[str, Any]:
-        found = super().checked(given)
-        if found["solver"] not in SPLITTINGS:
-            known = " or ".join(SPLITTINGS)
-            raise InputError(f"--set solver={found['solver']}: expected {known}")
-        return found
-
     @abstractmethod
     def problem(self, plan: Plan, cell: Cell) -> Problem:
         """The problem of a cell, with its truth in [0, 1]; the same for every method.
@@ -80,7 +63,7 @@ class Reconstruct(Suite):
         truth, start = problem.truth, problem.first_guess()
         assert truth is not None
         method = method_of(plan, cell)
-        parameters = parameters_of(plan, self.name, method, cell.problem.noise)
+        parameters = parameters_of(plan, cell.suite, method, cell.problem.noise)
         run = {**arguments(plan, method, problem, parameters), "start": start}
         # Imports, caches and the norm of the operator are not timed.
         warm = {**run, "stopping": Stopping(tol=1.0, max_iter=1)}

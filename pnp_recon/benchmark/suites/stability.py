@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -53,35 +52,11 @@ BLUR_NOISE = 7.65
 class Stability(Suite):
     """Repeated application, attack, and PnP-PGD."""
 
-    name: ClassVar[str] = "stability"
-    what: ClassVar[str] = "a denoiser applied 1000 times, attacked, and iterated in PnP-PGD"
-    noise: ClassVar[tuple[float, ...]] = (25.0,)
-    crop: ClassVar[int | None] = 128
-    images: ClassVar[int | None] = 1
-    methods: ClassVar[tuple[str, ...]] = (
-        "shipped",
-        "tv",
-        "wavelet",
-        "nlm",
-        "bilateral",
-        "median",
-    )
-    settings: ClassVar[Mapping[str, Any]] = {
-        "applications": 1000,
-        "attack_steps": 50,
-        "tol": 1e-6,
-        "max_iter": 500,
-    }
-
-    def names(self) -> tuple[str, ...]:
-        return ("repeat", "attack", "pnp-pgd")
-
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
         x = picture_of(plan, cell)
         method = method_of(plan, cell)
         parameters = parameters_of(plan, "denoise", method, cell.problem.noise)
-        run = {"repeat": _repeat, "attack": _attack, "pnp-pgd": _descend}[cell.problem.name]
-        return run(plan, cell, x, method, parameters)
+        return RUNS[cell.problem.name](plan, cell, x, method, parameters)
 
 
 def _repeat(
@@ -249,3 +224,6 @@ def _descend(
     )
     pictures = kept_pictures(plan, cell, clean=x, input=y.clamp(0, 1), image=solution.image)
     return Outcome(row, curve(history), pictures)
+
+
+RUNS = {"repeat": _repeat, "attack": _attack, "pnp-pgd": _descend}

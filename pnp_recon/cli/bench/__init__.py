@@ -239,10 +239,11 @@ def compare(
     verbose: Verbose = False,
 ) -> None:
     """Say what moved between two runs, or two methods, with a paired test over the pictures."""
+    from pnp_recon.benchmark.compare_text import lines, markdown
     from pnp_recon.cli.bench.session import comparison
 
     found = comparison(before, after, comma_list(methods))
-    typer.echo(found.markdown() if as_markdown else "\n".join(found.lines()))
+    typer.echo(markdown(found) if as_markdown else "\n".join(lines(found)))
 
 
 @app.command("list")

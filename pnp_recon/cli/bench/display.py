@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from pnp_recon.benchmark.cells import Cell
 from pnp_recon.benchmark.rows import FAILED
-from pnp_recon.benchmark.suites import Outcome
+from pnp_recon.benchmark.suites.base import Outcome
 from pnp_recon.benchmark.tuner import Report
 
 # Without a terminal, a line after so many cells.
