@@ -35,7 +35,7 @@ _INSIDE = ("", "images", "data/images", "BSDS500/data/images", "BSR/BSDS500/data
 HELP = (
     "BSDS500 (Arbeláez, Maire, Fowlkes & Malik 2011, Berkeley) holds train/ (200 pictures), val/ "
     "(100) and test/ (200) as .jpg, or all 500 side by side; get it with: python "
-    "scripts/fetch_bsds500.py --to FOLDER"
+    "scripts/data/fetch_bsds500.py --to FOLDER"
 )
 
 

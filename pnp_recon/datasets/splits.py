@@ -1,7 +1,7 @@
 """Which picture may be used for what is decided here and nowhere else: to train, to tune, to test.
 
-Pictures stay where they are; nothing is downloaded or decoded here (`scripts/fetch_bsds500.py` lays
-BSDS500 out, `folders` reads pictures).
+Pictures stay where they are; nothing is downloaded or decoded here: scripts/data/fetch_bsds500.py
+lays BSDS500 out, `folders` reads pictures.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def test_sha256_of(tmp_path):
 
 @pytest.fixture(scope="module")
 def script():
-    path = ROOT / "scripts" / "fetch_bsds500.py"
+    path = ROOT / "scripts" / "data" / "fetch_bsds500.py"
     spec = importlib.util.spec_from_file_location("fetch_bsds500", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
