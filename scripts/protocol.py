@@ -38,13 +38,6 @@ def crop(path: Path, size: int | None, grey: bool) -> Tensor:
     return pixels[..., top : top + size, left : left + size]
 
 
-def blurred(A: Any, x: Tensor, level: float, index: int) -> Tensor:
-    """A x + noise, σ = level/255, one seed for each (picture, level)."""
-    generator = torch.Generator().manual_seed(1000 * index + round(100 * level))
-    clean = A.A(x)
-    return clean + level / 255 * torch.randn(clean.shape, generator=generator)
-
-
 def save_figure(figure: Any, path: Path) -> None:
     """Writes a figure of matplotlib, the same bytes in every version, and closes it."""
     import matplotlib.pyplot as plt

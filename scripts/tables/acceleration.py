@@ -16,31 +16,31 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from operators import Convolution, Inpainting, LinearOperator
-from operators.masks import random_pixels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.pictures.metrics import psnr
+from pnp_recon.problems.noise import table_mask, table_noise
+from pnp_recon.problems.problem import Problem
+from pnp_recon.problems.simulate import deblurring, inpainting
 from pnp_recon.solvers import Stopping
-from scripts.protocol import LEVELS, Rows, blurred, crop, deblurring_kernels, environment
+from scripts.protocol import LEVELS, Rows, crop, deblurring_kernels, environment
 
 
-def problems(x: Tensor, index: int) -> Iterator[tuple[str, LinearOperator, Tensor, dict[str, Any]]]:
-    """Name, operator, measurements and options of `reconstruct`."""
-    shape = (int(x.shape[1]), int(x.shape[2]), int(x.shape[3]))
+def problems(x: Tensor, index: int) -> Iterator[tuple[str, Problem, str]]:
+    """Name, problem and solver."""
     for name, kernel in deblurring_kernels().items():
         for level in LEVELS:
-            A = Convolution(kernel, shape, "circular")
-            options = {"noise_level": level / 255, "solver": "pnp-hqs"}
-            yield f"{name}, σ·255 = {level:g}", A, blurred(A, x, level, index), options
+            problem = deblurring(x, kernel, level / 255, table_noise(level, index))
+            yield f"{name}, σ·255 = {level:g}", problem, "pnp-hqs"
     for missing in (0.5, 0.8):
-        mask = random_pixels(shape[1:], missing, torch.Generator().manual_seed(index))
-        A_mask = Inpainting(mask, shape)
-        options = {"noise_level": 0.0, "solver": "pnp-drs"}
-        yield f"{missing:.0%} missing", A_mask, A_mask.A(x), options
+        known = table_mask(x.shape[-2:], missing, index)
+        yield (
+            f"{missing:.0%} missing",
+            inpainting(x, known, 0.0, table_noise(0.0, index)),
+            "pnp-drs",
+        )
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     rows = Rows(options.output)
     for index, path in list(enumerate(validation_pictures(options.data)))[2::12]:
         x = crop(path, options.crop, False)
-        for name, A, y, given in problems(x, index):
+        for name, problem, solver in problems(x, index):
             key = {"problem": name, "picture": path.name}
             if rows.has(**key):
                 continue
@@ -62,7 +62,8 @@ def main() -> None:
             for way in ("none", "anderson"):
                 begin = time.perf_counter()
                 solution = reconstruct(
-                    y, A, denoiser, acceleration=way, **given,
+                    problem.y, problem.A, denoiser, acceleration=way, solver=solver,
+                    noise_level=problem.noise_level,
                     stopping=Stopping(tol=1e-5, max_iter=2000, check_every=1),
                 )  # fmt: skip
                 pictures[way] = solution.image

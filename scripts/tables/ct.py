@@ -20,10 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from operators import RayTransform, attenuation, parallel_beam
+from operators import attenuation, parallel_beam
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.datasets.splits import held_out
 from pnp_recon.pictures.metrics import psnr, ssim
+from pnp_recon.problems.noise import table_scan_noise
+from pnp_recon.problems.simulate import in_window, tomography
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.scans import hounsfield_window
 from pnp_recon.solvers import Stopping
@@ -48,15 +50,10 @@ class Slice:
         values = np.clip(hounsfield.astype(np.float32) - 1024, -1024, 1500)
         window = hounsfield_window()
         x = attenuation(torch.from_numpy(values))[None, None]
-        side = x.shape[-1]
-        self.A = RayTransform(parallel_beam(VIEWS, side), (1, side, side))
-        clean = self.A.A(x)
-        noise = NOISE * float(clean.max())
-        generator = torch.Generator().manual_seed(index)
-        measured = clean + noise * torch.randn(clean.shape, generator=generator)
-        self.u, self.window = window.to_unit(x), window
-        self.measured = measured
-        self.y, self.noise = window.measurements(self.A, measured), window.noise_level(noise)
+        scan = tomography(x, parallel_beam(VIEWS, x.shape[-1]), NOISE, table_scan_noise(index))
+        seen = in_window(scan, window)
+        self.A, self.measured, self.window = scan.A, scan.y, window
+        self.y, self.u, self.noise = seen.y, seen.truth, seen.noise()
 
     def run(
         self, method: str, point: dict[str, float], tol: float

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from operators import Inpainting
-from operators.masks import random_pixels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.pictures.metrics import psnr, ssim
+from pnp_recon.problems.noise import table_mask, table_noise
+from pnp_recon.problems.problem import Problem
+from pnp_recon.problems.simulate import inpainting
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.solvers import Stopping
 from scripts.protocol import Rows, crop, environment
@@ -39,10 +39,11 @@ GRIDS: dict[str, list[dict[str, float]]] = {
 
 
 def solve(
-    method: str, point: dict[str, float], A: Inpainting, y: Tensor, tol: float
+    method: str, point: dict[str, float], problem: Problem, tol: float
 ) -> tuple[Tensor, dict[str, Any]]:
     if method == "filled":
-        return A.initial_guess(y), {}
+        return problem.first_guess(), {}
+    y, A = problem.y, problem.A
     stopping = Stopping(tol=tol, max_iter=3000)
     if method == "TV":
         prior = TotalVariation(point["weight"], "vectorial", box=(0, 1))
@@ -79,11 +80,10 @@ def record(rows: Rows, x: Tensor, index: int, key: dict[str, Any], point: dict[s
            tol: float) -> None:  # fmt: skip
     if rows.has(**key, **point):
         return
-    generator = torch.Generator().manual_seed(index)
-    mask = random_pixels((int(x.shape[2]), int(x.shape[3])), key["missing"], generator)
-    A = Inpainting(mask, tuple(x.shape[1:]))
+    known = table_mask(x.shape[-2:], key["missing"], index)
+    problem = inpainting(x, known, 0.0, table_noise(0.0, index))
     begin = time.perf_counter()
-    image, extra = solve(key["method"], point, A, A.A(x), tol)
+    image, extra = solve(key["method"], point, problem, tol)
     seconds = time.perf_counter() - begin
     image = image.clamp(0, 1)
     scores = {"psnr": float(psnr(image, x)), "ssim": float(ssim(image, x))}

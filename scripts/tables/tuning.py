@@ -18,8 +18,10 @@ from operators import Convolution, kernels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.pictures.metrics import psnr
+from pnp_recon.problems.noise import table_noise
+from pnp_recon.problems.simulate import deblurring
 from pnp_recon.solvers import Stopping
-from scripts.protocol import Rows, blurred, crop
+from scripts.protocol import Rows, crop
 from scripts.tables.baselines import total_variation, wiener
 
 NOISE = (1.0, 2.55, 7.65, 12.75, 25.0)
@@ -55,7 +57,11 @@ def main() -> None:
     A = Convolution(kernel, tuple(x.shape[1:]), "circular")
     rows = Rows(options.output)
     for noise in map(float, options.noise.split(",")):
-        y = torch.cat([blurred(A, one[None], noise, i) for i, one in enumerate(x)])
+        drawn = [
+            deblurring(one[None], kernel, noise / 255, table_noise(noise, i))
+            for i, one in enumerate(x)
+        ]
+        y = torch.cat([problem.y for problem in drawn])
         for solver in options.solvers.split(","):
             best: tuple[float, dict[str, float]] = (-1.0, {})
             grid: list[dict[str, float]]

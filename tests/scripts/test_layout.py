@@ -1,4 +1,4 @@
-"""Every script can be imported by its dotted name, and the one that runs as a file from anywhere."""
+"""Scripts are imported by their dotted names, and the one that is a file runs from anywhere."""
 
 from __future__ import annotations
 

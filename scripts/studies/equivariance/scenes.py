@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pnp_recon.problems.noise import running_noise
+
 SIZE = 60
 RECTANGLES = 24  # to a scene of SIZE; wider ones have as many to an area
 SIDES = (6, 36)  # pixels, shortest and longest
@@ -85,4 +87,4 @@ def _turned_back(x: Tensor, y: Tensor, angle: float) -> tuple[Tensor, Tensor]:
 
 def noisy(pictures: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     """The pictures with white Gaussian noise."""
-    return pictures + sigma * torch.randn(pictures.shape, generator=generator)
+    return pictures + sigma * running_noise(generator)(pictures)
