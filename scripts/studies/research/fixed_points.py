@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from operators import kernels
 from pnp_recon.datasets.folders import load_training_data
+from pnp_recon.problems.noise import validation_generator
 from pnp_recon.solvers.tuning import coupling
 from pnp_recon.training.fixed_point.problems import Blurred, Problem, blurred
 from pnp_recon.training.fixed_point.trainer import restored
@@ -73,7 +74,7 @@ def best(name: str, network: nn.Module, pictures: list[Tensor]) -> dict[str, obj
             values = []
             for index, picture in enumerate(pictures):
                 clean = centre_crop(picture, SIDE)[None].float() / 255
-                generator = torch.Generator().manual_seed(index)
+                generator = validation_generator(index)
                 data = blurred(clean, [kernel], noise / 255, generator)
                 image = restored(network, problem(data, noise, level, c))
                 values.append(-10 * math.log10(float(F.mse_loss(image, clean))))
