@@ -1,6 +1,6 @@
 """Validation of a denoiser in training: PSNR of its averaged weights on central crops.
 
-Torch alone. The measuring protocol of results is elsewhere (whole pictures, certified weights).
+The measuring protocol of results is elsewhere (whole pictures, certified weights).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.pictures.crops import centre_crop
+from pnp_recon.problems.noise import validation_noise
 
 # Side of the central crop of a validation picture.
 VALIDATION_SIDE = 128
@@ -35,8 +36,7 @@ def validation_psnr(
     for index, picture in enumerate(pictures):
         clean = centre_crop(picture, VALIDATION_SIDE)[None].float().to(device) / 255
         for level in levels:
-            generator = torch.Generator().manual_seed(index)
-            noise = torch.randn(clean.shape, generator=generator).to(device)
+            noise = validation_noise(index)(clean)
             error = F.mse_loss(network(clean + level * noise, level).float(), clean)
             values[psnr_key(level)].append(float(-10 * torch.log10(error)))
     return {key: sum(found) / len(found) for key, found in values.items() if found}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import pytest
 import torch
@@ -31,13 +30,28 @@ def test_peak_memory_is_of_the_call_alone() -> None:
     assert small < 60  # a plain high-water mark would still say 200
 
 
-def test_seconds_are_the_median() -> None:
-    pauses = iter([0.0, 0.2, 0.0])
-    _, seconds, _ = measure.timed(lambda: time.sleep(next(pauses)), 3, "cpu")
-    assert seconds < 0.1
-    pauses = iter([0.2, 0.2, 0.0])
-    _, seconds, _ = measure.timed(lambda: time.sleep(next(pauses)), 3, "cpu")
-    assert seconds > 0.15
+class Clock:
+    """Goes on by what a call is said to take, whatever the machine does meanwhile."""
+
+    def __init__(self, *pauses: float) -> None:
+        self.now, self.pauses = 100.0, iter(pauses)
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def call(self) -> None:
+        self.now += next(self.pauses)
+
+
+@pytest.mark.parametrize(
+    ("pauses", "median"), [((0.0, 0.25, 0.0), 0.0), ((0.25, 0.25, 0.0), 0.25), ((3, 1, 2), 2)]
+)
+def test_seconds_are_the_median(
+    pauses: tuple[float, ...], median: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(*pauses)
+    monkeypatch.setattr(measure, "time", clock)
+    assert measure.timed(clock.call, 3, "cpu")[1] == median
 
 
 def test_memory_that_nobody_tells_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def best_of(record: Path) -> dict[tuple[str, str, str, float], dict[str, Any]]:
 
 
 def test_parameters_that_ship_are_the_best_of_the_recorded_searches() -> None:
-    """Those of CT come from `scripts/ct_table.py`, whose record is of another kind."""
+    """Those of CT come from `scripts/tables/ct.py`, whose record is of another kind."""
     records = sorted((ROOT / "benchmarks" / "tuning").glob("*.csv"))
     best = {key: entry for record in records for key, entry in best_of(record).items()}
     shipped = {

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -613,21 +612,18 @@ def test_defect_is_named_as_such_and_v_shows_the_traceback(
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    """Quick by what it loads, which no busy machine changes; torch alone is hundreds of modules."""
     code = (
         "import sys\n"
         "from pnp_recon.cli.deblur import main\n"
         "code = main(['--help'])\n"
         "heavy = {'torch', 'numpy', 'deepinv', 'matplotlib', 'skimage', 'PIL'} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
+        "few = len(sys.modules) < 300\n"
+        "sys.exit(code if few and not heavy else f'loaded {heavy}, {len(sys.modules)} modules')\n"
     )
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        best = min(best, time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert "uniform, straight camera motion" in " ".join(done.stdout.split())
-    assert best < 0.5 * 4  # a busy machine; alone it takes about 0.2 s
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

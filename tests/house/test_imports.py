@@ -30,9 +30,6 @@ CYCLES = {
         ("pnp_recon.cli.ct", "checks options"),
         ("pnp_recon.cli.deblur", ". blur problem"),
         ("pnp_recon.cli.inpaint", ". problem"),
-        ("pnp_recon.benchmark", "compare compare_text"),
-        ("scripts.equivariance", "rectangles rectangles_report"),
-        ("scripts.equivariance", "inpainting inpainting_figure"),
         ("pnp_recon.training", "denoiser.task fixed_point.task runs unrolled.task"),
     )
 }

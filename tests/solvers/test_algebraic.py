@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from rate_cases_fixed_point import Matrix
 from torch import Tensor
 
 from laws.networks import picture, random_tensor
@@ -25,6 +24,7 @@ from pnp_recon.solvers import (
     Stopping,
     iterate,
 )
+from scripts.figures.rates.fixed_point import Matrix
 
 ALGEBRAIC = {name: entry.load() for name, entry in SOLVERS.items() if "none" in entry.prior_kinds}
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 import pnp_recon.training.trainer as training_module
-from pnp_recon.datasets.training import held_out, load_training_data
+from pnp_recon.datasets.folders import load_training_data
+from pnp_recon.datasets.splits import held_out
 from pnp_recon.errors import InputError
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet

@@ -17,12 +17,13 @@ from operators.sampling import Inpainting
 from pnp_recon.cli.inpaint import InpaintOptions, MaskKind
 from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, writer
 from pnp_recon.cli.run.plan import Job
-from pnp_recon.cli.run.problem import Problem, Session, standard_normal
+from pnp_recon.cli.run.problem import Problem, Session
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.files import Picture
 from pnp_recon.pictures.masks import read_mask
+from pnp_recon.problems.noise import command_noise
 from pnp_recon.report import PhysicsRecord, SourceFile
 
 # Simulated blocks and strokes: side, and diameter of the brush, as shares of the shorter side.
@@ -62,7 +63,7 @@ def make_problem(job: Job, session: Session[InpaintOptions]) -> Problem:
     truth: Tensor | None = None
     if options.simulate:
         truth = x
-        x = x + options.simulated_level * standard_normal(x, options.seed)
+        x = x + options.simulated_level * command_noise(options.seed)(x)
     elif reference is not None:
         truth = session.tensor(reference.pixels)
     y = A.A(x)

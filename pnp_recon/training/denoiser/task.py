@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from pnp_recon.datasets.training import TrainingData, load_training_data
+from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.errors import InputError
 from pnp_recon.models.weights import export, export_uncertified
 from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pnp_recon.datasets.training import held_out
+from pnp_recon.datasets.splits import held_out
 from pnp_recon.errors import InputError
 from pnp_recon.files import SUFFIXES as PICTURES
 from pnp_recon.files import expand_inputs, sha256_of
