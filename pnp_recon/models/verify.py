@@ -17,7 +17,7 @@ from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
 from pnp_recon.networks.dncnn import NO_GUARANTEE
 from pnp_recon.networks.euler import EulerNet
-from pnp_recon.priors.denoiser import attained_ratio
+from pnp_recon.priors.attack import attained_ratio
 
 # Relative difference between card and recomputation that rounding may cause (eigenvalue solvers
 # of other machines); a real difference is far above it.

@@ -135,27 +135,3 @@ def wrap(
     if guarantee is None:
         guarantee = guarantees.none(f"denoiser {name} declares no Lipschitz constant")
     return Denoiser(function, name, guarantee)
-
-
-@torch.no_grad()
-def attained_ratio(
-    function: Callable[[Tensor], Tensor], x: Tensor, steps: int = 50, scale: float = 1e-2
-) -> float:
-    """Largest ‖f(x+d) − f(x)‖/‖d‖ that gradient ascent on d and x finds: a *lower* bound.
-
-    An attack on a certificate: what it attains must stay below the certified constant.
-    `x` (1, C, H, W) is the start.
-    """
-    generator = torch.Generator().manual_seed(0)
-    d = scale * torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
-    x, best = x.clone(), 0.0
-    for _ in range(steps):
-        with torch.enable_grad():
-            point, offset = x.requires_grad_(), d.requires_grad_()
-            ratio = (function(point + offset) - function(point)).norm() / offset.norm()
-            move_x, move_d = torch.autograd.grad(ratio, (point, offset))
-        best = max(best, float(ratio.detach()))
-        x = x.detach() + 0.1 * x.detach().norm() * move_x / move_x.norm().clamp_min(1e-30)
-        d = d.detach()
-        d = d + 0.3 * d.norm() * move_d / move_d.norm().clamp_min(1e-30)
-    return best

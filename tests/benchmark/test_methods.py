@@ -22,7 +22,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.models.weights import shipped_models
 from pnp_recon.pictures.files import read_picture, to_grey
 from pnp_recon.pictures.metrics import psnr
-from pnp_recon.priors.denoiser import attained_ratio
+from pnp_recon.priors.attack import attained_ratio
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGMA = 25 / 255

@@ -34,7 +34,7 @@ from pnp_recon.networks.activations import ACTIVATIONS
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
-from pnp_recon.priors.denoiser import attained_ratio
+from pnp_recon.priors.attack import attained_ratio
 
 Size = tuple[int, int]
 

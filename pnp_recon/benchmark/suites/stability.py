@@ -17,7 +17,6 @@ from torch import Tensor
 
 from operators import Convolution, kernels
 from pnp_recon.benchmark import measure
-from pnp_recon.benchmark.attack import SCALE, attack
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.methods import Method
 from pnp_recon.benchmark.rows import CERTIFIED, CONTRADICTED, DIVERGED, EXPANSIVE
@@ -37,6 +36,7 @@ from pnp_recon.benchmark.suites.problems import shape
 from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve, solve
 from pnp_recon.datasets.folders import noisy
 from pnp_recon.pictures.metrics import psnr
+from pnp_recon.priors.attack import SCALE, attack
 from pnp_recon.solvers import Stopping
 
 # The iterates have run away when they are this many times as large as the first.
