@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -16,8 +17,7 @@ from operators.base import LinearOperator
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.fidelity import Fidelity, LeastSquares
-from pnp_recon.models.unrolled import is_unrolled, load_unrolled
-from pnp_recon.models.weights import AUTO, load_denoiser
+from pnp_recon.models.load import load_prior
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.proximal import Regulariser, TotalVariation
@@ -80,7 +80,8 @@ def reconstruct(
     Args:
         y: measurements (B, *A.measurement_shape) of pictures in [0, 1].
         A: forward operator; see `operators.from_deepinv` for deepinv's.
-        prior: what is known of pictures. A `Denoiser`; the name or path of a model; "auto" (the
+        prior: what is known of pictures. A `Denoiser`; the name or path of a model, or the name of
+            a classical denoiser ("nlm"); "auto" (the
             shipped model for the picture's channels, or none for `solver` "landweber", "sirt" or
             "cgls"); a `Regulariser`; "tv": total variation with an automatic weight, vectorial
             for three channels; a `LearnedReconstruction`, or the name or path of one: then the
@@ -113,8 +114,9 @@ def reconstruct(
         InputError: arguments that do not fit together.
         StepSizeError: parameters outside the proven range, unless allowed.
     """
-    if isinstance(prior, str) and prior not in WORDS and is_unrolled(prior):
-        prior = load_unrolled(prior, device=str(y.device), dtype=y.dtype)
+    if isinstance(prior, str) and prior not in WORDS:
+        like = y if start is None else start
+        prior = load_prior(prior, A.image_shape[0], device=str(like.device), dtype=like.dtype)
     if isinstance(prior, LearnedReconstruction):
         refuse_settings(
             prior,
@@ -234,12 +236,12 @@ def _prior(
         raise InputError(f"solver {solver} has no prior; leave the prior out, or take another")
     if not isinstance(prior, str):
         return prior
-    channels = problem.start.shape[1]
     if prior == "tv" or (prior == "auto" and solver in VARIATIONAL):
         found = total_variation(problem.fidelity, problem.noise_level)
         return replace(found, weight=problem.strength * found.weight)
-    name = AUTO.get(channels, AUTO[1]) if prior == "auto" else prior
-    return load_denoiser(name, device=str(problem.start.device), dtype=problem.start.dtype)
+    start = problem.start
+    device = str(start.device)
+    return cast(Denoiser, load_prior(prior, start.shape[1], device=device, dtype=start.dtype))
 
 
 def _solver(

@@ -11,7 +11,7 @@ from operators import LinearOperator
 from operators.registry import OPERATORS
 from pnp_recon.cli import listing
 from pnp_recon.cli.listing import catalogue, main
-from pnp_recon.models.weights import shipped_models
+from pnp_recon.models.store import shipped_models
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 from support.cli import light_help
 
