@@ -87,7 +87,7 @@ def test_a_family_without_a_loader_of_its_kind_is_refused(name: str, tmp_path: P
     right = loaders.pop(FAMILIES[name].kind)
     assert right(path)
     (wrong,) = loaders.values()
-    with pytest.raises(WeightsError, match="is a .*, not a "):
+    with pytest.raises(WeightsError, match=r"is a .*, not a "):
         wrong(path)
 
 
@@ -264,7 +264,7 @@ def test_settings_of_networks_do_not_go_with_filters() -> None:
         load_denoiser("median", precision="bfloat16")
     with pytest.raises(InputError, match="does not tell its receptive field"):
         load_denoiser("median", tile=64)
-    with pytest.raises(WeightsError, match="no model 'medan'.* shipped models"):
+    with pytest.raises(WeightsError, match=r"no model 'medan'.* shipped models"):
         load("medan")
 
 

@@ -30,6 +30,7 @@ from laws.networks import (
 )
 from pnp_recon.errors import InputError
 from pnp_recon.models.euler import parameter_counts
+from pnp_recon.models.families import FAMILIES
 from pnp_recon.models.load import load_network
 from pnp_recon.models.store import find_card, read_card, shipped_models
 from pnp_recon.networks.activations import ACTIVATIONS
@@ -182,7 +183,7 @@ def test_block_arguments() -> None:
 
 
 def certified(name: str) -> bool:
-    return read_card(find_card(name)).family == "EulerNet"
+    return FAMILIES[read_card(find_card(name)).family].certified
 
 
 def _shipped() -> list[str]:
@@ -198,8 +199,8 @@ def test_the_two_models_are_shipped() -> None:
 
 @pytest.mark.parametrize("name", _shipped())
 def test_shipped_network(name: str) -> None:
-    net, card = load_network(name)
-    proven = card["certificate"]
+    net, read = load_network(name)
+    proven, card = read.certificate, read.fields
     alpha = net.check().averagedness
     assert alpha is not None
     assert alpha <= proven["averagedness"] * (1 + 1e-9)

@@ -18,7 +18,7 @@ from pnp_recon.benchmark.methods.deepinv_models import (
 from pnp_recon.benchmark.methods.entries import is_entry, load_entry
 from pnp_recon.benchmark.methods.models import model
 from pnp_recon.errors import InputError
-from pnp_recon.models.families import FAMILIES
+from pnp_recon.models.load import family_of
 from pnp_recon.models.store import find_card, is_path, read_card, shipped_models
 from pnp_recon.priors.catalogue import CLASSICAL
 
@@ -109,7 +109,7 @@ def _of_model(name: str) -> MethodInfo:
     size = f"{card.family}, {card.fields.get('parameters', 0)} parameters"
     what = f"{size}, σ·255 from {low:g} to {high:g}"
     channels = int(card.config.get("channels", 1))
-    return MethodInfo(name, what, str(FAMILIES[card.family].load().guarantee(card)), channels)
+    return MethodInfo(name, what, str(family_of(card).guarantee(card)), channels)
 
 
 def expand(names: Sequence[str], channels: int) -> list[str]:
