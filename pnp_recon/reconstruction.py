@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -16,8 +17,7 @@ from operators.base import LinearOperator
 from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import CertificateError, InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity
-from pnp_recon.models.unrolled import is_unrolled, load_unrolled
-from pnp_recon.models.weights import AUTO, load_denoiser
+from pnp_recon.models.load import load_prior
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
@@ -72,7 +72,8 @@ def reconstruct(
     Args:
         y: measurements (B, *A.measurement_shape) of pictures in [0, 1].
         A: forward operator; see `operators.from_deepinv` for deepinv's.
-        prior: what is known of pictures. A `Denoiser`; the name or path of a model; "auto" (the
+        prior: what is known of pictures. A `Denoiser`; the name or path of a model, or the name of
+            a classical denoiser ("nlm"); "auto" (the
             shipped model for the picture's channels, or none for `solver` "landweber", "sirt" or
             "cgls"); a `Regulariser`; "tv": total variation with an automatic weight, vectorial
             for three channels; a `LearnedReconstruction`, or the name or path of one: then the
@@ -111,8 +112,9 @@ def reconstruct(
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
     problem = Problem(A, y, noise_level, reference, start, fidelity)
-    if isinstance(prior, str) and prior not in WORDS and is_unrolled(prior):
-        prior = load_unrolled(prior, device=str(y.device), dtype=y.dtype)
+    if isinstance(prior, str) and prior not in WORDS:
+        like = y if start is None else start
+        prior = load_prior(prior, A.image_shape[0], device=str(like.device), dtype=like.dtype)
     if isinstance(prior, LearnedReconstruction):
         refuse_settings(
             prior,
@@ -161,10 +163,11 @@ def resolve(
         return prior
     functional = entry is not None and "functional" in entry.prior_kinds
     if prior == "tv" or (prior == "auto" and functional):
-        found = total_variation(problem)
-        return replace(found, weight=knobs.strength * found.weight)
-    name = AUTO.get(problem.A.image_shape[0], AUTO[1]) if prior == "auto" else prior
-    return load_denoiser(name, device=str(problem.y.device), dtype=problem.y.dtype)
+        variation = total_variation(problem)
+        return replace(variation, weight=knobs.strength * variation.weight)
+    like = problem.y if problem.start is None else problem.start
+    found = load_prior(prior, problem.A.image_shape[0], device=str(like.device), dtype=like.dtype)
+    return cast(Denoiser, found)
 
 
 def total_variation(problem: Problem) -> TotalVariation:

@@ -35,9 +35,9 @@ def _fixed_seeds() -> None:
 def tiny_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quick denoiser with a proof in the place of every shipped model."""
     from pnp_recon import guarantees
-    from pnp_recon.models import weights
+    from pnp_recon.models import load
     from pnp_recon.priors.denoiser import Denoiser
     from support.cli import smooth
 
     tiny = Denoiser(smooth, "mean", guarantees.firm("a mean"))
-    monkeypatch.setattr(weights, "load_denoiser", lambda name, **_: tiny)
+    monkeypatch.setattr(load, "load_denoiser", lambda name, **_: tiny)

@@ -121,8 +121,7 @@ def _regularisers() -> list[Entry]:
 
 
 def _denoisers() -> list[Entry]:
-    from pnp_recon.models.unrolled import load_unrolled
-    from pnp_recon.models.weights import load_denoiser
+    from pnp_recon.models.load import load_denoiser, load_unrolled
     from pnp_recon.priors.denoiser import Denoiser, wrap
     from pnp_recon.priors.unrolled import LearnedReconstruction
 
@@ -140,42 +139,18 @@ def _denoisers() -> list[Entry]:
 
 
 def _models() -> list[Entry]:
-    from pnp_recon.models.weights import find_card, model_kind, shipped_models
+    from pnp_recon.models.store import find_card, shipped_models
 
-    cards = [find_card(name) for name in shipped_models()]
-    return [
-        _unrolled_model(card) if model_kind(card) == "reconstruction" else _denoising_model(card)
-        for card in cards
-    ]
+    return [_model(find_card(name)) for name in shipped_models()]
 
 
-def _denoising_model(path: Path) -> Entry:
-    from pnp_recon.models.precision import FIELD, deviation_words
-    from pnp_recon.models.weights import card_guarantee, read_card
+def _model(path: Path) -> Entry:
+    from pnp_recon.models.load import family_of
+    from pnp_recon.models.store import read_card
 
     card = read_card(path)
-    network = card["network"]
-    low, high = card["sigma_range_255"]
-    channels = {1: "grey", 3: "colour"}.get(network.get("channels"), "any")
-    if network.get("group", "C1") != "C1":
-        channels += f", commutes with {network['group']}"
-    what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
-    if deviation := deviation_words(card.get(FIELD)):
-        what += f"; {deviation}"
-    return Entry(card["name"], what, str(card_guarantee(card)))
-
-
-def _unrolled_model(path: Path) -> Entry:
-    from pnp_recon.models.unrolled import read_unrolled_card
-    from pnp_recon.priors.unrolled_domain import TrainedOn
-
-    card = read_unrolled_card(path)
-    network = card["network"]
-    what = (
-        f"{network.get('class')}, {network.get('scheme')}, group {network.get('group')}, "
-        f"{network.get('depth')} iterations, for {TrainedOn.from_dict(card['trained_on'])}"
-    )
-    return Entry(card["name"], what, card["guarantee"])
+    family = family_of(card)
+    return Entry(card.name, family.describe(card), str(family.guarantee(card)))
 
 
 def _summary(thing: Any) -> str:

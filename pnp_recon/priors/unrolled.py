@@ -1,6 +1,6 @@
 """Unrolled networks as a prior: a network, what it was trained for, and what is known about it.
 
-`solvers.learned` runs it, `weights_unrolled` reads and writes it.
+`solvers.unrolled` runs it, `models.unrolled` reads and writes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 from operators.base import LinearOperator
 from pnp_recon import guarantees
-from pnp_recon.contracts import PriorKind
+from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.networks.equivariant import Group, export
@@ -132,6 +132,12 @@ class LearnedReconstruction:
             f"{depth} learned iterations, a fixed number, for which no convergence theorem is "
             f"known; {self.equivariance}"
         )
+
+    def record(self) -> PriorRecord:
+        """The network as reports describe it."""
+        numbers = {"depth": self.network.config.depth, "parameters": self.parameters}
+        sha256 = self.card.get("sha256") or None
+        return PriorRecord(self.kind, self.name, self.guarantee, numbers, sha256)
 
 
 def measure_equivariance(network: UnrolledNetwork) -> Equivariance:

@@ -13,23 +13,18 @@ import json
 from pathlib import Path
 
 from pnp_recon.files import atomic_write
+from pnp_recon.models.load import load_network
 from pnp_recon.models.precision import FIELD, bf16_deviation, deviation_words
-from pnp_recon.models.weights import (
-    find_card,
-    load_network,
-    network_class,
-    read_card,
-    shipped_models,
-)
+from pnp_recon.models.store import find_card, read_card, shipped_models
 
 
 def update(path: Path) -> str:
     """Measures, writes the card anew, and returns what it says now."""
     network, card = load_network(str(path))
-    low, high = card["sigma_range_255"]
-    found = bf16_deviation(network, network.config.channels, (low / 255, high / 255))
+    low, high = card.fields["sigma_range_255"]
+    found = bf16_deviation(network, card.config.get("channels", 1), (low / 255, high / 255))
     fields = {}
-    for key, value in card.items():
+    for key, value in card.fields.items():
         if key != FIELD:
             fields[key] = value
         if key == "certificate":
@@ -43,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("models", nargs="*", metavar="NAME|PATH")
     for name in parser.parse_args(argv).models or shipped_models("denoiser"):
         path = find_card(name)
-        if network_class(read_card(path)) == "DnCNN":
+        if read_card(path, "denoiser").certificate["averagedness"] is None:
             print(f"{path.stem}: left as it is, not certified")
             continue
         print(f"{path.stem}: {update(path)}")

@@ -14,7 +14,7 @@ from pnp_recon.benchmark.methods import known_methods
 from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.benchmark.suites.problems import Tomography
-from pnp_recon.models.weights import shipped_models
+from pnp_recon.models.store import shipped_models
 from support.benchmark import bench, error, folder_of_pictures, own_file, table
 from support.benchmark_rows import plan
 from support.cli import light_help

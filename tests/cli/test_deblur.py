@@ -22,7 +22,7 @@ from pnp_recon import guarantees
 from pnp_recon.cli.deblur import main
 from pnp_recon.cli.shell import parse_level, parse_positive
 from pnp_recon.errors import InputError
-from pnp_recon.models import weights
+from pnp_recon.models import load as models
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.report import validate_report
@@ -47,7 +47,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Puts a denoiser in the place of every shipped model."""
 
     def put(denoiser: Denoiser) -> None:
-        monkeypatch.setattr(weights, "load_denoiser", lambda name, **_: denoiser)
+        monkeypatch.setattr(models, "load_denoiser", lambda name, **_: denoiser)
 
     return put
 
@@ -548,7 +548,7 @@ def test_ctrl_c_before_the_run(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(weights, "load_denoiser", interrupt)
+    monkeypatch.setattr(models, "load_denoiser", interrupt)
     source = save(tmp_path / "a.png", 1)
     assert main([str(source), *FAST, "--quiet"]) == 130
     assert "nothing was written" in only_line("pnp-deblur", capsys.readouterr().err)
@@ -558,7 +558,7 @@ def test_ctrl_c_before_the_run(
 SLOW_RUN = """
 import signal, sys, time, torch
 from pnp_recon import guarantees
-from pnp_recon.models import weights
+from pnp_recon.models import load as models
 from pnp_recon.priors.denoiser import Denoiser
 
 # A shell's background jobs are born deaf to Ctrl-C.
@@ -569,7 +569,7 @@ def slow(x, sigma):
     time.sleep(0.05)
     return x
 
-weights.load_denoiser = lambda name, **_: Denoiser(slow, "slow", guarantees.firm("identity"))
+models.load_denoiser = lambda name, **_: Denoiser(slow, "slow", guarantees.firm("identity"))
 from pnp_recon.cli.deblur import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -9,7 +9,7 @@ import pytest
 from operators.registry import OPERATORS
 from pnp_recon.cli import listing
 from pnp_recon.cli.listing import catalogue, main
-from pnp_recon.models.weights import shipped_models
+from pnp_recon.models.store import shipped_models
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 from support.cli import light_help
 

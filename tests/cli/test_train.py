@@ -16,7 +16,7 @@ import torch
 
 from pnp_recon.cli.train import display as train_display
 from pnp_recon.cli.train import main
-from pnp_recon.models.weights import load_denoiser
+from pnp_recon.models.load import load_denoiser
 from pnp_recon.pictures.files import read_picture, write_picture
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.trainer import read_checkpoint
@@ -222,7 +222,7 @@ def test_check_refuses_flipped_weights(whole_run, tmp_path, capsys):
 
 
 def test_check_catches_a_constant_that_an_attack_exceeds(whole_run, monkeypatch, capsys):
-    monkeypatch.setattr("pnp_recon.models.verify.attained_ratio", lambda *args: 1.001)
+    monkeypatch.setattr("pnp_recon.models.euler.attained_ratio", lambda *args: 1.001)
     assert main(["check", str(whole_run / "euler_grey.json"), "-q"]) == 4
     assert "an attack attains 1.001" in one_line(capsys)
 

@@ -64,7 +64,7 @@ def parameters_of(plan: Plan, suite: str, method: Method, noise: float) -> dict[
 
 def plugged(plan: Plan, method: Method) -> Denoiser:
     """The method for iterations; at each level it runs with what was tuned for denoising."""
-    return method.plug(lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6)))
+    return method.prior(lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6)))
 
 
 def within(denoiser: Denoiser, level: float) -> float:

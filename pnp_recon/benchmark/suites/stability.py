@@ -16,7 +16,6 @@ from torch import Tensor
 
 from operators import kernels
 from pnp_recon.benchmark import measure
-from pnp_recon.benchmark.attack import SCALE, attack
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.methods import Method
 from pnp_recon.benchmark.rows import CERTIFIED, CONTRADICTED, DIVERGED, EXPANSIVE
@@ -34,6 +33,7 @@ from pnp_recon.benchmark.suites.base import (
 )
 from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve, solve
 from pnp_recon.pictures.metrics import psnr
+from pnp_recon.priors.attack import SCALE, attack
 from pnp_recon.problems.noise import benchmark_noise, noisy
 from pnp_recon.problems.simulate import deblurring
 from pnp_recon.solvers import Status, Stopping

@@ -25,7 +25,7 @@ from pnp_recon.cli.run.problem import Problem, Session
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
-from pnp_recon.models import weights
+from pnp_recon.models import load, store
 from pnp_recon.report import PhysicsRecord, SourceFile
 from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.core.theorem import unproven
@@ -78,7 +78,7 @@ def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
             "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
             "incident": options.photons or options.incident,
         },
-        model=MODEL if MODEL in weights.shipped_models() else weights.AUTO[1],
+        model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
     )
     return _with_method(problem, found, start, view, options)
 

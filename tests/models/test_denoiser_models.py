@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from pnp_recon.errors import PnPReconError, WeightsError
-from pnp_recon.models.weights import export, find_card, load_denoiser, load_network
+from pnp_recon.models.export import export
+from pnp_recon.models.load import load_denoiser, load_network
+from pnp_recon.models.store import find_card
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 
 LEVELS = (1 / 255, 50 / 255)
@@ -45,7 +47,8 @@ def sign(card: Path) -> None:
 def test_round_trip(tmp_path: Path) -> None:
     network = EulerNet(EulerConfig(width=8, hidden=4, blocks=2, activation="spline"))
     card = export(network, tmp_path / "new" / "folder", "tiny", LEVELS, {"seed": 7})
-    loaded, fields = load_network(str(card))
+    loaded, read = load_network(str(card))
+    fields = read.fields
     assert loaded.config == network.config
     for key, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value)

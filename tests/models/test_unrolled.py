@@ -12,8 +12,10 @@ import torch
 
 from pnp_recon import load_denoiser, load_unrolled
 from pnp_recon.errors import InputError, WeightsError
-from pnp_recon.models.unrolled import check_unrolled, export_unrolled, is_unrolled
-from pnp_recon.models.weights import find_card, load_network, model_kind, shipped_models
+from pnp_recon.models.export import export
+from pnp_recon.models.load import load_network
+from pnp_recon.models.store import find_card, read_card, shipped_models
+from pnp_recon.models.verify import verify
 from support.unrolled import (
     OPERATORS,
     SCAN,
@@ -25,7 +27,7 @@ from support.unrolled import (
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
-    return export_unrolled(network(), tmp_path, "tiny.v2", TRAINED_ON, {"seed": 7})
+    return export(network(), tmp_path, "tiny.v2", TRAINED_ON, {"seed": 7})
 
 
 def edit(card: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -42,7 +44,7 @@ def edit(card: Path, change: Callable[[dict[str, Any]], object]) -> None:
 def test_round_trip(tmp_path: Path, group: str, scheme: str) -> None:
     trained = network(group=group, scheme=scheme)
     before = {key: value.clone() for key, value in trained.state_dict().items()}
-    card = export_unrolled(trained, tmp_path / "new", "tiny", TRAINED_ON, {"seed": 7})
+    card = export(trained, tmp_path / "new", "tiny", TRAINED_ON, {"seed": 7})
     assert all(torch.equal(before[key], value) for key, value in trained.state_dict().items())
     loaded = load_unrolled(str(card))
     A = OPERATORS["rays"](torch.float32)
@@ -82,18 +84,18 @@ def test_counting_the_twin_draws_no_random_numbers(tmp_path: Path) -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    export_unrolled(trained, tmp_path, "tiny", TRAINED_ON, {})
+    export(trained, tmp_path, "tiny", TRAINED_ON, {})
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_exporting_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        export_unrolled(network(), tmp_path / "out", "tiny", {"operator": "RayTransform"}, {})
+        export(network(), tmp_path / "out", "tiny", {"operator": "RayTransform"}, {})
     broken = network()
     with torch.no_grad():
         broken.steps[0] = float("nan")
     with pytest.raises(InputError, match="not finite"):
-        export_unrolled(broken, tmp_path / "out", "tiny", TRAINED_ON, {})
+        export(broken, tmp_path / "out", "tiny", TRAINED_ON, {})
     assert not (tmp_path / "out").exists()
 
 
@@ -138,13 +140,12 @@ def test_the_two_kinds_are_told_apart(card: Path) -> None:
             load(str(card))
     with pytest.raises(WeightsError, match=r"euler_grey is a denoiser, not .*load_denoiser"):
         load_unrolled("euler_grey")
-    assert is_unrolled(str(card))
-    assert not is_unrolled("euler_grey")
-    kinds = {name: model_kind(find_card(name)) for name in shipped_models()}
+    assert read_card(card).kind == "network"
+    kinds = {name: read_card(find_card(name)).kind for name in shipped_models()}
     assert {name for name, kind in kinds.items() if kind == "denoiser"} == set(
         shipped_models("denoiser")
     )
-    both = sorted(shipped_models("denoiser") + shipped_models("reconstruction"))
+    both = sorted(shipped_models("denoiser") + shipped_models("network"))
     assert both == shipped_models()
     assert "euler_grey" in shipped_models("denoiser")
 
@@ -154,8 +155,8 @@ def test_the_two_kinds_are_told_apart(card: Path) -> None:
 
 @pytest.mark.parametrize("group", ["C1", "C4", "D4"])
 def test_a_true_card_passes(tmp_path: Path, group: str) -> None:
-    card = export_unrolled(network(group=group), tmp_path, "tiny", TRAINED_ON, {})
-    result = check_unrolled(str(card))
+    card = export(network(group=group), tmp_path, "tiny", TRAINED_ON, {})
+    result = verify(str(card))
     assert result.problems == []
     text = "\n".join(result.lines)
     assert "no certificate: no guarantee" in text
@@ -177,5 +178,5 @@ def test_a_card_that_lies_is_found_out(
     card: Path, change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
     edit(card, change)
-    (problem,) = check_unrolled(str(card)).problems
+    (problem,) = verify(str(card)).problems
     assert words in problem

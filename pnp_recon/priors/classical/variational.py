@@ -3,51 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pnp_recon import guarantees
-from pnp_recon.benchmark.methods.base import Method
 from pnp_recon.errors import InputError
+from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.classical.base import ClassicalMap
 from pnp_recon.proximal import Regulariser, TotalVariation, WaveletL1
 from pnp_recon.proximal.coupling import Coupling
 
 
-class TV(Method):
+@dataclass(frozen=True)
+class TV(ClassicalMap):
     """Total variation (Rudin, Osher & Fatemi 1992), vectorial in colour (Bresson & Chan 2008).
 
     argmin_u ½‖u − x‖² + weight·sigma·TV(u), up to rounding and an error bounded by the duality gap.
     """
 
-    name = "tv"
-    inexactness: float = 2e-3
+    name: ClassVar[str] = "tv"
+    inexactness: ClassVar[float] = 2e-3
     MAX_ITER: ClassVar[int] = 20000
-    guarantee = guarantees.firm(
+    guarantee: ClassVar[Guarantee] = guarantees.firm(
         "proximal map of total variation (Moreau 1965), computed up to rounding and an error "
         f"proven to be below {inexactness:g}·σ per pixel in the mean square"
     )
-    tuned_by: Mapping[str, Sequence[float]] = {
-        "weight": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6)
-    }
-    defaults: Mapping[str, float] = {"weight": 0.8}
+    weight: float = 0.8
 
-    def denoise(
-        self, x: Tensor, sigma: float, *args: Any, weight: float = 0.8, **parameters: Any
-    ) -> Tensor:
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """See the class; x (B, C, H, W).
 
         Raises:
             InputError: the error is larger than the guarantee says: x holds values that are not
                 finite or out of all proportion to sigma.
         """
-        if sigma <= 0 or weight <= 0:
+        if sigma <= 0 or self.weight <= 0:
             return x.clone()
         tolerance = self.inexactness * sigma * math.sqrt(x[0].numel())
         functional = TotalVariation(1.0, coupling(x.shape[1]), max_iter=self.MAX_ITER)
-        point, error = functional.prox(x, weight * sigma, tol=tolerance)
+        point, error = functional.prox(x, self.weight * sigma, tol=tolerance)
         if not bool((error <= tolerance + rounding(x)).all()):
             raise InputError(
                 f"total variation denoising reached an error of {float(error.max()):.2g} only, "
@@ -59,7 +56,8 @@ class TV(Method):
         return TotalVariation(weight, coupling(channels), box=(0.0, 1.0))
 
 
-class Wavelet(Method):
+@dataclass(frozen=True)
+class Wavelet(ClassicalMap):
     """Soft thresholding of orthogonal wavelet coefficients (Donoho 1995), averaged over shifts.
 
     Mean over cyclic shifts S of Sᵀ prox S (cycle spinning, Coifman & Donoho 1995), prox being that
@@ -68,34 +66,29 @@ class Wavelet(Method):
     decibel; the `regulariser` does without shifts and turn.
     """
 
-    name = "wavelet"
+    name: ClassVar[str] = "wavelet"
     WAVELET: ClassVar[str] = "sym4"
     LEVELS: ClassVar[int] = 4
     # Diagonal shifts; all 4 × 4, or 16 of them, or other wavelets change 0.1 dB at most.
     SHIFTS: ClassVar[tuple[tuple[int, int], ...]] = tuple((k, k) for k in range(8))
-    guarantee = guarantees.convex_combination(
+    guarantee: ClassVar[Guarantee] = guarantees.convex_combination(
         [guarantees.isometric_lifting(guarantees.firm("soft threshold of wavelet coefficients"))]
         * len(SHIFTS),
         [1 / len(SHIFTS)] * len(SHIFTS),
     )
-    tuned_by: Mapping[str, Sequence[float]] = {
-        "threshold": (0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
-    }
-    defaults: Mapping[str, float] = {"threshold": 1.2}
-    differentiable = True
+    threshold: float = 1.2
+    differentiable: ClassVar[bool] = True
 
-    def denoise(
-        self, x: Tensor, sigma: float, *args: Any, threshold: float = 1.2, **parameters: Any
-    ) -> Tensor:
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """See the class; x (B, C, H, W)."""
-        if sigma <= 0 or threshold <= 0:
+        if sigma <= 0 or self.threshold <= 0:
             return x.clone()
         functional = WaveletL1(1.0, self.WAVELET, self.LEVELS)
         turn = opponent(x) if x.shape[1] == 3 else None
         y = x if turn is None else torch.einsum("ij,bjhw->bihw", turn, x)
         out = torch.zeros_like(y)
         for down, right in self.SHIFTS:
-            point, _ = functional.prox(y.roll((down, right), (-2, -1)), threshold * sigma)
+            point, _ = functional.prox(y.roll((down, right), (-2, -1)), self.threshold * sigma)
             out = out + point.roll((-down, -right), (-2, -1))
         out = out / len(self.SHIFTS)
         return out if turn is None else torch.einsum("ji,bjhw->bihw", turn, out)
