@@ -33,7 +33,7 @@ from torch import Tensor
 from pnp_recon import load_denoiser
 from pnp_recon.benchmark.measure import conditions
 from pnp_recon.files import shipped
-from pnp_recon.models.weights import find_card, read_card, shipped_models
+from pnp_recon.models.store import find_card, read_card, shipped_models
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.priors.denoiser import Precision
@@ -132,7 +132,7 @@ def methods(models: list[str]) -> list[Method]:
     """The models in both precisions, and the references for the pictures that they are for."""
     found = []
     for name in models:
-        channels = int(read_card(find_card(name))["network"]["channels"])
+        channels = int(read_card(find_card(name)).config["channels"])
         found += [Method(name, channels), Method(name, channels, "bfloat16")]
     for channels in sorted({method.channels for method in found}, reverse=True):
         for name in REFERENCES:
@@ -143,7 +143,7 @@ def methods(models: list[str]) -> list[Method]:
 
 def certified_models() -> list[str]:
     names = shipped_models("denoiser")
-    return [n for n in names if read_card(find_card(n))["certificate"]["averagedness"] is not None]
+    return [n for n in names if read_card(find_card(n)).certificate["averagedness"] is not None]
 
 
 def measure(found: list[Method], options: argparse.Namespace) -> list[Row]:

@@ -13,8 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_recon.models.unrolled import load_unrolled
-    from pnp_recon.models.weights import load_denoiser
+    from pnp_recon.models.load import load_denoiser, load_unrolled
     from pnp_recon.priors.denoiser import Denoiser, wrap
     from pnp_recon.priors.unrolled import LearnedReconstruction
     from pnp_recon.reconstruction import reconstruct
@@ -38,9 +37,9 @@ __all__ = [
 _HOMES = {
     "Denoiser": "priors.denoiser",
     "wrap": "priors.denoiser",
-    "load_denoiser": "models.weights",
+    "load_denoiser": "models.load",
     "LearnedReconstruction": "priors.unrolled",
-    "load_unrolled": "models.unrolled",
+    "load_unrolled": "models.load",
     "reconstruct": "reconstruction",
     "Certificate": "solvers",
     "Solution": "solvers",

@@ -1,4 +1,4 @@
-"""What the tables share: pictures, kernels, seeds, and how a row is recorded."""
+"""What tables, figures and studies share: where docs/ lies, pictures, kernels, recorded rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from torch import Tensor
 
 import pnp_recon
 from operators import kernels
-from pnp_recon.pictures.files import read_picture, to_grey
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+RESULTS, IMAGES = DOCS / "results", DOCS / "images"
 LEVELS = (2.55, 7.65)
 
 
@@ -35,11 +39,14 @@ def crop(path: Path, size: int | None, grey: bool) -> Tensor:
     return pixels[..., top : top + size, left : left + size]
 
 
-def blurred(A: Any, x: Tensor, level: float, index: int) -> Tensor:
-    """A x + noise, σ = level/255, one seed for each (picture, level)."""
-    generator = torch.Generator().manual_seed(1000 * index + round(100 * level))
-    clean = A.A(x)
-    return clean + level / 255 * torch.randn(clean.shape, generator=generator)
+def save_figure(figure: Any, path: Path) -> None:
+    """Writes a figure of matplotlib, the same bytes in every version, and closes it."""
+    import matplotlib.pyplot as plt
+
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
 
 
 class Rows:

@@ -1,4 +1,4 @@
-"""What every test runs under: two threads, fixed seeds, deterministic kernels, no display."""
+"""What every test runs under: one thread, fixed seeds, deterministic kernels, one width."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import random
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Help and tables are folded at the width of the terminal; a test of another width sets its own.
+os.environ["COLUMNS"] = "80"
 
 import hypothesis
 import numpy as np

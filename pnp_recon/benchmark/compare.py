@@ -89,18 +89,6 @@ class Comparison:
     def moved(self) -> list[Moved]:
         return [group for group in self.groups if group.moved]
 
-    def lines(self) -> list[str]:
-        """For a terminal."""
-        from pnp_recon.benchmark.compare_text import lines
-
-        return lines(self)
-
-    def markdown(self) -> str:
-        """For a file."""
-        from pnp_recon.benchmark.compare_text import markdown
-
-        return markdown(self)
-
 
 def compare(before: Results, after: Results) -> Comparison:
     """Pairs the rows of two runs by suite, problem, noise, picture and method."""

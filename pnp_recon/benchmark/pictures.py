@@ -15,22 +15,21 @@ from pathlib import Path, PurePosixPath
 from jaxtyping import Float
 from torch import Tensor
 
-from pnp_recon.datasets import bsds500
-from pnp_recon.datasets import folders as datasets
-from pnp_recon.datasets.training import held_out
+from pnp_recon.datasets import bsds500, splits
+from pnp_recon.datasets.folders import load_float
 from pnp_recon.errors import InputError
-from pnp_recon.inputs import SUFFIXES, expand_inputs
+from pnp_recon.files import SUFFIXES, expand_inputs
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.scans.slices import archive_splits, read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, Window
-from pnp_recon.training.validation import centre_crop
 
 Pictures = tuple[tuple[str, int], ...]
 
 # "val" is tuned on and holds the 32 pictures of BSDS500 `val` that are not in BSD68.
 _BSDS500 = {
-    "bsd68": datasets.bsd68,
-    "test": datasets.test_pictures,
-    "val": datasets.validation_pictures,
+    "bsd68": splits.bsd68,
+    "test": splits.test_pictures,
+    "val": splits.validation_pictures,
 }
 # Every picture of a folder that is not BSDS500, every slice of an archive without splits.
 _ALL = "all"
@@ -63,7 +62,7 @@ def select(data: Path, split: str | None, images: int | None, suite: str) -> tup
     count = len(names)
     chosen: Sequence[int] = range(count)
     if images is not None and images < count:
-        chosen = held_out(count, images)
+        chosen = splits.held_out(count, images)
     return found, tuple((names[index], index) for index in chosen)
 
 
@@ -80,7 +79,7 @@ def tuning_split(data: Path, suite: str) -> str | None:
         InputError: the archive is damaged.
     """
     if suite != "ct":
-        return "val" if datasets.is_bsds500(data) else None
+        return "val" if splits.is_bsds500(data) else None
     archive = _archive(data)
     return "train" if archive is not None and any(archive_splits(archive)) else None
 
@@ -88,7 +87,7 @@ def tuning_split(data: Path, suite: str) -> str | None:
 def read(
     data: Path, split: str, name: str, channels: int, crop: int | None
 ) -> Float[Tensor, "1 C H W"]:
-    """A picture as float32 (1, C, H, W) in [0, 1], as `datasets.load_float` gives it.
+    """A picture as float32 (1, C, H, W) in [0, 1], as `load_float` gives it.
 
     Args:
         data, split, name: as given to and by `select`.
@@ -103,7 +102,7 @@ def read(
         raise InputError(
             f"{channels} channels, crop {crop}; expected 1 or 3 channels and a crop of 1 or more"
         )
-    pixels = datasets.load_float(_path(data, split, name), grey=channels == 1)
+    pixels = load_float(_path(data, split, name), grey=channels == 1)
     return pixels if crop is None else centre_crop(pixels, crop).contiguous()
 
 
@@ -130,7 +129,7 @@ def read_slice_values(data: Path, split: str, name: str) -> Float[Tensor, "1 1 H
 
 def _pictures(data: Path, split: str | None) -> tuple[str, list[str]]:
     """The split, and the names of all its pictures."""
-    if datasets.is_bsds500(data):
+    if splits.is_bsds500(data):
         split = split or "bsd68"
         if split not in _BSDS500:
             raise InputError(

@@ -21,7 +21,7 @@ from pnp_recon.benchmark.methods import expand, load_method
 from pnp_recon.benchmark.pictures import select, tuning_split
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.store import Results, manifest_file
-from pnp_recon.benchmark.suites import SUITES, suite_named
+from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.errors import InputError
 
 QUICK_IMAGES, QUICK_CROP = 8, 160
@@ -72,7 +72,7 @@ def make_plan(choice: Choice) -> Plan:
     """
     if choice.suite is None:
         raise InputError(f"name a suite to start a run: {', '.join(SUITES)}")
-    suite = suite_named(choice.suite)
+    suite = SUITES.find(choice.suite)
     if choice.data is None:
         raise InputError(f"suite {suite.name} needs --data: a folder of pictures, or CT slices")
     channels = suite.channels if choice.grey is None else 1 if choice.grey else 3

@@ -18,7 +18,7 @@ from pnp_recon.benchmark.cells import Key
 from pnp_recon.errors import InputError
 
 # How a cell can end. Only a row that is `MEASURED` enters means.
-MEASURED = ("done", "converged", "iteration limit")
+MEASURED = ("done", "converged", "early stop", "iteration limit", "time limit")
 # The iterates of an expansive denoiser run away; a bound that an attack has overcome.
 DIVERGED, EXPANSIVE = "diverged", "expansive"
 FAILED = "failed"
@@ -34,7 +34,7 @@ class Row:
         suite, problem, noise, picture, method: the cell; noise is σ·255.
         split, channels, seed: of the data.
         parameters: of the method, as tuned.
-        status: "done", "converged", "iteration limit", "diverged", "expansive", "failed" ...
+        status: one of `MEASURED`, or "diverged", "expansive" or "failed".
         message: why, where it failed or diverged.
         psnr, psnr_clean_peak: in dB; peak 1, and peak = maximum of the clean picture.
         ssim, lpips: LPIPS where it is installed with its weights.

@@ -15,9 +15,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
+import torch
+
 from pnp_recon.benchmark.cells import Cell, Plan
+from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.suites import Outcome, run_cell
+from pnp_recon.benchmark.suites.base import Outcome, row_of
+from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.errors import InputError
 
 Report = Callable[[Cell, Outcome], None]
@@ -55,6 +59,22 @@ def run(
         if report is not None:
             report(cell, outcome)
     results.sort()
+
+
+@torch.no_grad()
+def run_cell(plan: Plan, cell: Cell) -> Outcome:
+    """Measures a cell. What goes wrong inside is a row of status "failed" with the reason.
+
+    Every executor calls this one function with the same number of threads, so that their tables
+    agree.
+    """
+    torch.set_num_threads(plan.threads)
+    try:
+        return SUITES.find(plan.suite).load()().measure(plan, cell)
+    except Exception as error:  # a method may raise anything; the other cells go on
+        words = " ".join(str(error).split()) or "without a message"
+        message = words if isinstance(error, InputError) else f"{type(error).__name__}: {words}"
+        return Outcome(row_of(plan, cell, status=FAILED, message=message[:500]))
 
 
 def keep(results: Results, cell: Cell, outcome: Outcome) -> None:

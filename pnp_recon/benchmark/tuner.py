@@ -16,8 +16,9 @@ from pnp_recon.benchmark import table, tuned
 from pnp_recon.benchmark.cells import Cell, Key, Plan
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.rows import Row
+from pnp_recon.benchmark.runner import run_cell
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.suites import run_cell, suite_named
+from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.tuning import SPLITTINGS
 
@@ -40,7 +41,7 @@ def candidates(suite: str, method: Method, channels: int) -> list[dict[str, floa
         raise InputError("suite stability has no parameters of its own; tune denoise")
     if method.regulariser(1.0, channels) is not None:
         return [{"weight": weight} for weight in WEIGHTS]
-    automatic = SPLITTINGS[suite_named(suite).settings["solver"]].factor
+    automatic = SPLITTINGS[SUITES.find(suite).settings["solver"]].factor
     return [
         {"level": level, "coupling": round(c * automatic, 3)} for level in LEVELS for c in COUPLINGS
     ]

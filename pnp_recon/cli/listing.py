@@ -97,12 +97,9 @@ def plain_lines(found: dict[str, list[Row]]) -> list[str]:
 
 
 def _operators() -> list[Row]:
-    import operators
     from operators.registry import OPERATORS
 
-    return [
-        Row(name, _summary(getattr(operators, name)), words) for name, words in OPERATORS.items()
-    ]
+    return [Row(name, _summary(entry.load()), entry.proven) for name, entry in OPERATORS.items()]
 
 
 def _proven(registry: Registry[Any]) -> list[Row]:
@@ -111,8 +108,7 @@ def _proven(registry: Registry[Any]) -> list[Row]:
 
 
 def _denoisers() -> list[Row]:
-    from pnp_recon.models.unrolled import load_unrolled
-    from pnp_recon.models.weights import load_denoiser
+    from pnp_recon.models.load import load_denoiser, load_unrolled
     from pnp_recon.priors.denoiser import Denoiser, wrap
     from pnp_recon.priors.unrolled import LearnedReconstruction
 
@@ -130,42 +126,18 @@ def _denoisers() -> list[Row]:
 
 
 def _models() -> list[Row]:
-    from pnp_recon.models.weights import find_card, model_kind, shipped_models
+    from pnp_recon.models.store import find_card, shipped_models
 
-    cards = [find_card(name) for name in shipped_models()]
-    return [
-        _unrolled_model(card) if model_kind(card) == "reconstruction" else _denoising_model(card)
-        for card in cards
-    ]
+    return [_model(find_card(name)) for name in shipped_models()]
 
 
-def _denoising_model(path: Path) -> Row:
-    from pnp_recon.models.precision import FIELD, deviation_words
-    from pnp_recon.models.weights import card_guarantee, read_card
+def _model(path: Path) -> Row:
+    from pnp_recon.models.load import family_of
+    from pnp_recon.models.store import read_card
 
     card = read_card(path)
-    network = card["network"]
-    low, high = card["sigma_range_255"]
-    channels = {1: "grey", 3: "colour"}.get(network.get("channels"), "any")
-    if network.get("group", "C1") != "C1":
-        channels += f", commutes with {network['group']}"
-    what = f"{network.get('class')}, {channels}, σ·255 from {low:g} to {high:g}"
-    if deviation := deviation_words(card.get(FIELD)):
-        what += f"; {deviation}"
-    return Row(card["name"], what, str(card_guarantee(card)))
-
-
-def _unrolled_model(path: Path) -> Row:
-    from pnp_recon.models.unrolled import read_unrolled_card
-    from pnp_recon.priors.unrolled_domain import TrainedOn
-
-    card = read_unrolled_card(path)
-    network = card["network"]
-    what = (
-        f"{network.get('class')}, {network.get('scheme')}, group {network.get('group')}, "
-        f"{network.get('depth')} iterations, for {TrainedOn.from_dict(card['trained_on'])}"
-    )
-    return Row(card["name"], what, card["guarantee"])
+    family = family_of(card)
+    return Row(card.name, family.describe(card), str(family.guarantee(card)))
 
 
 def _summary(thing: Any) -> str:

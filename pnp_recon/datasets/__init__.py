@@ -1,1 +1,1 @@
-"""Folders of pictures: BSDS500, any other, and what may be trained or tuned on."""
+"""Pictures on disk: BSDS500 or any folder, what each may be used for, and reading them."""

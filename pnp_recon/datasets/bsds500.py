@@ -1,7 +1,7 @@
 """BSDS500 on disk: how its folder may be laid out, and where a picture lies in it.
 
 What is BSDS500 is decided by the names of its 500 pictures, which come with their SHA-256 from
-`data/bsds500.sha256`. Which picture may be used for what is decided in `datasets`.
+`data/bsds500.sha256`. Which picture may be used for what is decided in `splits`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from pnp_recon.errors import InputError
-from pnp_recon.files import shipped
-from pnp_recon.inputs import SUFFIXES
+from pnp_recon.files import SUFFIXES, shipped
 
 # The test set of Roth & Black (2009) as Zhang et al. (2017) use it: 68 pictures of BSDS500 `val`.
 BSD68: tuple[str, ...] = tuple(
@@ -35,7 +34,7 @@ _INSIDE = ("", "images", "data/images", "BSDS500/data/images", "BSR/BSDS500/data
 HELP = (
     "BSDS500 (Arbeláez, Maire, Fowlkes & Malik 2011, Berkeley) holds train/ (200 pictures), val/ "
     "(100) and test/ (200) as .jpg, or all 500 side by side; get it with: python "
-    "scripts/fetch_bsds500.py --to FOLDER"
+    "scripts/data/fetch_bsds500.py --to FOLDER"
 )
 
 

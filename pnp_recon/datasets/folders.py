@@ -1,147 +1,29 @@
-"""Folders of pictures for training and testing: BSDS500 with its BSD68 part, or any other.
+"""Pictures of a folder as tensors: one, many, or those that a denoiser trains on.
 
-Pictures stay where they are; nothing is downloaded here (`scripts/fetch_bsds500.py` lays the folder
-out). Which picture may be used for what is decided here and nowhere else.
+Which they may be is decided in `splits`: BSDS500 gives the 232 pictures that may be trained on, any
+other folder all its pictures. A part may be held out for the validation.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from pnp_recon.datasets import bsds500
-from pnp_recon.datasets.bsds500 import BSD68, Bsds500
+from pnp_recon.datasets.splits import held_out, is_bsds500, training_pictures
 from pnp_recon.errors import InputError
-from pnp_recon.inputs import expand_inputs
-from pnp_recon.pictures.files import read_picture, to_grey
+from pnp_recon.files import sha256_of
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 
-SPLITS = ("train", "validation", "test", "bsd68")
-
-
-@dataclass(frozen=True)
-class PictureFolder:
-    """One split of a folder of pictures; the paths are listed and checked when it is made.
-
-    Splits of BSDS500: "train" (200 of `train` and the 32 of `val` that are not in BSD68),
-    "validation" (those 32), "test" (200 of `test`), "bsd68". Any other folder has "train" only:
-    all its pictures.
-
-    Raises:
-        InputError: the folder or a picture of the split is missing; the message says what BSDS500
-            is, how it is laid out and how to get it.
-    """
-
-    path: Path
-    split: str = "train"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
-        if self.split not in SPLITS:
-            raise InputError(f"split is {self.split!r}; expected one of {', '.join(SPLITS)}")
-        object.__setattr__(self, "_paths", tuple(_list(self.path, self.split)))
-
-    @property
-    def paths(self) -> list[Path]:
-        paths: tuple[Path, ...] = self.__dict__["_paths"]
-        return list(paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-
-def training_pictures(folder: str | Path, *, hold_back: bool = False) -> list[Path]:
-    """The 232 pictures of BSDS500 that may be trained on, or all pictures of any other folder.
-
-    With `hold_back` the 32 `validation_pictures` are left out (200 remain), so that they can
-    be tuned on; another folder has none to hold back.
-    """
-    paths = PictureFolder(Path(folder), "train").paths
-    if not (hold_back and is_bsds500(folder)):
-        return paths
-    held = set(validation_pictures(folder))
-    return [path for path in paths if path not in held]
-
-
-def validation_pictures(folder: str | Path) -> list[Path]:
-    """The 32 pictures of BSDS500 `val` that are not in BSD68: the only ones to tune on."""
-    return PictureFolder(Path(folder), "validation").paths
-
-
-def test_pictures(folder: str | Path) -> list[Path]:
-    """The 200 pictures of BSDS500 `test`. For figures only, never for training or tuning."""
-    return PictureFolder(Path(folder), "test").paths
-
-
-def bsd68(folder: str | Path) -> list[Path]:
-    """The 68 pictures of BSD68. For figures only, never for training or tuning."""
-    return PictureFolder(Path(folder), "bsd68").paths
-
-
-# Called `test_...` because the split is; pytest shall not take it for one of its own.
-test_pictures.__test__ = False  # type: ignore[attr-defined]
-
-
-def is_bsds500(folder: str | Path) -> bool:
-    """Whether the folder holds BSDS500 in one of the layouts of `bsds500.find`, whole or not."""
-    return bsds500.find(folder) is not None
-
-
-def _list(folder: Path, split: str) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; {bsds500.HELP}")
-    pictures = bsds500.find(folder)
-    if pictures is None:
-        return _list_other(folder, split)
-    if split == "test":
-        return pictures.part("test")
-    _check_listing(pictures)
-    val = pictures.part("val")
-    names = set(BSD68)
-    if split == "bsd68":
-        return [path for path in val if path.stem in names]
-    rest = [path for path in val if path.stem not in names]
-    return rest if split == "validation" else pictures.part("train") + rest
-
-
-def _list_other(folder: Path, split: str) -> list[Path]:
-    """The pictures of a folder that is not BSDS500, if they may be used for `split`."""
-    _, val, test = present = bsds500.flat_counts(folder)
-    if split != "train":
-        found = f"found: {bsds500.count_text(present)}; " if any(present) else ""
-        raise InputError(
-            f"{folder} is not BSDS500, which {split!r} needs; {found}{bsds500.HELP}. Of any other "
-            "folder of pictures, all are taken"
-        )
-    if val or test:
-        raise InputError(
-            f"{folder} holds the {'val' if val else 'test'} pictures of BSDS500; train on the "
-            "folder that holds train, val and test, of which the permitted pictures are taken"
-        )
-    return expand_inputs([folder])
-
-
-def _check_listing(pictures: Bsds500) -> None:
-    """A `bsd68.json` that lies in the folder must name the same 68: two truths would be one lie."""
-    listing = pictures.root / "bsd68.json"
-    if not listing.exists():
-        return
-    try:
-        names = {str(name).rsplit("/", 1)[-1] for name in json.loads(listing.read_text())["bsd68"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{listing} cannot be read ({error}); expected {{'bsd68': ['val/101085', ...]}}, "
-            "delete it: the list is built in"
-        ) from error
-    if names != set(BSD68):
-        raise InputError(
-            f"{listing} names other pictures than the 68 of BSD68; delete it: the list is built in"
-        )
+# At most this many pictures are validated on: a check of the course, not a result.
+VALIDATION_PICTURES = 12
 
 
 def load_stack(paths: Sequence[Path], grey: bool) -> list[UInt8[Tensor, "C H W"]]:
@@ -167,37 +49,88 @@ def load_float(path: Path, grey: bool) -> Float[Tensor, "1 C H W"]:
     return to_grey(pixels) if grey else pixels.expand(-1, 3, -1, -1).contiguous()
 
 
-def noise_seed(sigma: float, index: int, seed: int = 0) -> int:
-    """Seed of the noise of picture `index` at `sigma` ([0, 1] units): one for every pair.
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Pictures, uint8 (C, H, W), and their description for the run folder and the model card.
 
-    Pairs differ for σ below 4 and steps of σ·255 of a thousandth. `seed` 0 is the noise of all
-    published figures; every other one is another draw for every pair.
+    Attributes:
+        training, validation: the pictures.
+        description: folder, number of pictures, which are validated on, SHA-256.
+    """
+
+    training: list[Tensor]
+    validation: list[Tensor]
+    description: dict[str, Any]
+
+
+def load_training_data(
+    folder: Path,
+    channels: int,
+    patch: int = 1,
+    hold_out: int | None = None,
+    tick: Callable[[int, int], None] | None = None,
+) -> TrainingData:
+    """Reads the pictures of a training folder into memory.
+
+    Held out for the validation are `hold_out` pictures, evenly spaced in the list sorted by
+    name. Default: none of BSDS500, whose 232 pictures are all meant to be trained on, and of
+    another folder a tenth, at most 12 and at least one where there are two. Where none is held
+    out, up to 12 evenly spaced training pictures are validated on, and the description says so.
+
+    Args:
+        folder: BSDS500, in any layout that `bsds500.find` knows, or any folder of pictures.
+        channels: 1 (grey: 0.299 R + 0.587 G + 0.114 B) or 3.
+        patch: smallest side in pixels that a picture must have.
+        hold_out: see above.
+        tick: called with the pictures read so far and their total.
 
     Raises:
-        InputError: negative index, sigma outside [0, 4), or seed outside [0, 2³²).
+        InputError: missing folder, no pictures, a damaged or too small picture, or fewer pictures
+            than are to be held out.
     """
-    if index < 0 or not 0 <= sigma < 4:
+    files = training_pictures(folder)
+    bsds500 = is_bsds500(folder)
+    if hold_out is None:
+        hold_out = 0 if bsds500 else min(VALIDATION_PICTURES, -(-len(files) // 10))
+        hold_out = min(hold_out, len(files) - 1)
+    if not 0 <= hold_out < len(files):
         raise InputError(
-            f"index {index}, sigma {sigma}; expected index ≥ 0 and sigma in [0, 4), on the [0, 1] "
-            "scale"
+            f"{hold_out} pictures are to be held out of the {len(files)} in {folder}; expected "
+            f"0 to {len(files) - 1}"
         )
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed}; expected a whole number from 0 to {2**32 - 1}")
-    # torch's generator looks at the lowest 32 bits only; an odd factor keeps seeds apart in these.
-    return 1_020_000 * index + round(255_000 * sigma) + seed * 2_654_435_769 % 2**32
+    pictures, hashes = [], []
+    for index, path in enumerate(files):
+        picture, digest = _load(path, channels, patch)
+        pictures.append(picture)
+        hashes.append(digest)
+        if tick is not None:
+            tick(index + 1, len(files))
+    out = set(held_out(len(files), hold_out))
+    shown = sorted(out) or held_out(len(files), min(VALIDATION_PICTURES, len(files)))
+    train = [index for index in range(len(files)) if index not in out]
+    joined = "\n".join(sorted(hashes[index] for index in train))
+    description = {
+        "folder": folder.name or folder.resolve().name,
+        "selection": (
+            "BSDS500 train and val without BSD68" if bsds500 else "all pictures of the folder"
+        ),
+        "pictures": len(train),
+        "sha256_of_sorted_file_hashes": hashlib.sha256(joined.encode()).hexdigest(),
+        "validation_pictures": [files[index].relative_to(folder).as_posix() for index in shown],
+        "validation_held_out": bool(out),
+    }
+    return TrainingData(
+        [pictures[index] for index in train], [pictures[index] for index in shown], description
+    )
 
 
-def noisy(
-    x: Float[Tensor, "*B C H W"], sigma: float, index: int, seed: int = 0
-) -> Float[Tensor, "*B C H W"]:
-    """`x` plus white Gaussian noise of standard deviation `sigma`, not clipped.
-
-    The noise depends on nothing but the shape, `sigma`, the picture's `index` in its split and
-    `seed`: it is drawn in float32 on the CPU, whatever the device and the type of `x`, so that
-    every method on every machine sees the same picture.
-
-    Raises:
-        InputError: negative index, sigma outside [0, 4), or seed outside [0, 2³²).
-    """
-    generator = torch.Generator().manual_seed(noise_seed(sigma, index, seed))
-    return x + sigma * torch.randn(x.shape, generator=generator).to(x)
+def _load(path: Path, channels: int, patch: int) -> tuple[Tensor, str]:
+    """One picture as uint8 (C, H, W), and the SHA-256 of its file."""
+    samples: Tensor = load_stack([path], grey=channels == 1)[0]
+    height, width = samples.shape[-2:]
+    if min(height, width) < patch:
+        raise InputError(
+            f"{path} has {height}×{width} pixels, smaller than the patch of {patch}×{patch}; "
+            "take it away or give a smaller --patch"
+        )
+    return samples, sha256_of(path)

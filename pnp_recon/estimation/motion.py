@@ -35,7 +35,7 @@ LOWEST, HIGHEST = 0.025, 0.45  # cycles per pixel: below is content, above mostl
 STEPS = 5  # Gauss-Newton steps; further ones change no decision
 RIVAL_ANGLE, RIVAL_LENGTH = 7.5, 3.0  # degrees, pixels: what counts as another motion
 # The confidence is a half where gain times lead is the first, or the lead in all is the second;
-# both were placed on train pictures (`scripts/motion_estimation.py --confidence`).
+# both were placed on train pictures (scripts/tables/motion_estimation.py --confidence).
 HALF_PRODUCT, HALF_EVIDENCE = 5e-5, 4.0
 # Standard deviations of the coefficients of log S (0: free). Natural pictures vary by about this
 # much; without the limit the curvature would imitate a blur.
@@ -88,7 +88,7 @@ def estimate_motion(
     pixels, noise of 1 to 255/255, JPEG; sharp, Gaussian, defocused and shaken pictures): of the 53
     estimates with 0.5 or more, 51 were within 3 degrees and 1.5 pixels (the others: a motion below
     9 pixels, and a nearly straight shake); of the 71 below 0.25, 6 were. Sharp pictures, Gaussian
-    and disc blurs and noise stayed below 0.1. `scripts/motion_estimation.py --confidence`.
+    and disc blurs and noise stayed below 0.1. scripts/tables/motion_estimation.py --confidence.
     """
     if image.ndim != 4 or image.shape[0] != 1 or image.numel() == 0:
         raise InputError(

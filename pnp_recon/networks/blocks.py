@@ -19,7 +19,7 @@ from pnp_recon.networks.constraints import conv_norm_bound, power_step
 # Largest relative step h‖W‖²/2 of a block: below one, so that every block is averaged.
 STEP_LIMIT = 0.99
 # Mean of log(t/σ) at the start; its spread is one. Training moves thresholds little: from equal
-# ones it ends lower at every level (rows muon_ball4 and small of scripts/denoiser_research.py).
+# ones it ends lower at every level (rows muon_ball4 and small of scripts/studies/research/rows.py).
 FIRST_THRESHOLD = -2.5
 # Side of the picture on which training estimates the norm: small, since the filters are.
 ESTIMATE_SIDE = 16

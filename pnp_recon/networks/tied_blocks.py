@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pnp_recon.networks.activations import MonotoneSpline
 from pnp_recon.networks.blocks import EulerBlock
@@ -82,3 +82,17 @@ def tie_block(block: EulerBlock, ties: Ties) -> None:
         weights = cast(Tensor, block.parametrizations.weight.original)  # type: ignore[union-attr]
         weights.normal_(0.0, ties.filters.spread(deviation))
     block.settle()
+
+
+def learned_filters(block: EulerBlock) -> tuple[nn.Parameter, TiedFilters | None] | None:
+    """The numbers behind a block's filters and the group's ties, None for free ones.
+
+    None altogether where the filters are made of parameters in another way.
+    """
+    held = dict(block.named_parameters())
+    if "weight" in held:
+        return held["weight"], None
+    ties = block.parametrizations.weight[0]  # type: ignore[union-attr, index]
+    if isinstance(ties, TiedFilters):
+        return held["parametrizations.weight.original"], ties
+    return None

@@ -7,12 +7,13 @@ it is. `guarantee` is of the map x ↦ denoiser(x, sigma) at every level of its 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from pnp_recon import guarantees
+from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
@@ -42,11 +43,14 @@ class Denoiser(nn.Module):
         precision: "bfloat16" for convolutions in bfloat16 (torch's autocast), faster where the
             processor knows them; pictures go in and out as they are, the weights are float32.
             Then there is no guarantee, whatever `guarantee` says: rounding is not covered.
+        numbers: the parameters that the function was made with, for reports.
 
     Raises:
         InputError: a tile for a function that does not tell its receptive field, or an unknown
             precision.
     """
+
+    kind: ClassVar[PriorKind] = "denoiser"
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Denoiser(nn.Module):
         card: Mapping[str, Any] | None = None,
         tile: int | Literal["auto"] | None = "auto",
         precision: Precision = "float32",
+        numbers: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         if precision not in get_args(Precision):
@@ -71,7 +76,7 @@ class Denoiser(nn.Module):
         self.function = function
         self.name, self.guarantee, self.channels = name, guarantee, channels
         self.sigma_range = sigma_range
-        self.card = dict(card or {})
+        self.card, self.numbers = dict(card or {}), dict(numbers or {})
         self.tile, self.precision = tile, precision
         if precision == "bfloat16":
             self.guarantee = guarantees.none(BFLOAT16)
@@ -92,6 +97,11 @@ class Denoiser(nn.Module):
             f"denoiser {self.name} is for {self.channels} channels, found a picture of "
             f"{x.shape[1]}; use a grey denoiser"
         )
+
+    def record(self) -> PriorRecord:
+        """The denoiser as reports describe it."""
+        sha256 = self.card.get("sha256") or None
+        return PriorRecord(self.kind, self.name, self.guarantee, self.numbers, sha256)
 
     def _denoised(self, x: Tensor, level: float) -> Tensor:
         if self.precision == "float32":
@@ -135,27 +145,3 @@ def wrap(
     if guarantee is None:
         guarantee = guarantees.none(f"denoiser {name} declares no Lipschitz constant")
     return Denoiser(function, name, guarantee)
-
-
-@torch.no_grad()
-def attained_ratio(
-    function: Callable[[Tensor], Tensor], x: Tensor, steps: int = 50, scale: float = 1e-2
-) -> float:
-    """Largest ‖f(x+d) − f(x)‖/‖d‖ that gradient ascent on d and x finds: a *lower* bound.
-
-    An attack on a certificate: what it attains must stay below the certified constant.
-    `x` (1, C, H, W) is the start.
-    """
-    generator = torch.Generator().manual_seed(0)
-    d = scale * torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
-    x, best = x.clone(), 0.0
-    for _ in range(steps):
-        with torch.enable_grad():
-            point, offset = x.requires_grad_(), d.requires_grad_()
-            ratio = (function(point + offset) - function(point)).norm() / offset.norm()
-            move_x, move_d = torch.autograd.grad(ratio, (point, offset))
-        best = max(best, float(ratio.detach()))
-        x = x.detach() + 0.1 * x.detach().norm() * move_x / move_x.norm().clamp_min(1e-30)
-        d = d.detach()
-        d = d + 0.3 * d.norm() * move_d / move_d.norm().clamp_min(1e-30)
-    return best

@@ -1,6 +1,6 @@
 """Unrolled networks as a prior: a network, what it was trained for, and what is known about it.
 
-`solvers.learned` runs it, `weights_unrolled` reads and writes it.
+`solvers.unrolled` runs it, `models.unrolled` reads and writes it.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
 
 from operators.base import LinearOperator
 from pnp_recon import guarantees
+from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.networks.equivariant import Group, export
@@ -63,6 +64,8 @@ class LearnedReconstruction:
         card: where it comes from (model card).
         parameters: how many numbers were learned; filters that a group ties hold more.
     """
+
+    kind: ClassVar[PriorKind] = "network"
 
     network: UnrolledNetwork
     name: str
@@ -129,6 +132,12 @@ class LearnedReconstruction:
             f"{depth} learned iterations, a fixed number, for which no convergence theorem is "
             f"known; {self.equivariance}"
         )
+
+    def record(self) -> PriorRecord:
+        """The network as reports describe it."""
+        numbers = {"depth": self.network.config.depth, "parameters": self.parameters}
+        sha256 = self.card.get("sha256") or None
+        return PriorRecord(self.kind, self.name, self.guarantee, numbers, sha256)
 
 
 def measure_equivariance(network: UnrolledNetwork) -> Equivariance:

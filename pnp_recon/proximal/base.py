@@ -16,6 +16,7 @@ from torch import Tensor
 from operators.base import LinearOperator
 from operators.norms import round_up
 from pnp_recon import guarantees
+from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 
@@ -26,6 +27,7 @@ class Regulariser(ABC):
     Subclasses are frozen dataclasses whose fields are the parameters.
     """
 
+    kind: ClassVar[PriorKind] = "functional"
     name: ClassVar[str]
     convex: ClassVar[bool] = True
 
@@ -68,6 +70,13 @@ class Regulariser(ABC):
     def guarantee(self) -> Guarantee:
         """What is proven of the exact proximal map at every step > 0."""
         return guarantees.firm("proximal map of a convex function (Moreau 1965)")
+
+    def record(self) -> PriorRecord:
+        """The functional as reports describe it, with the numbers among its parameters."""
+        numbers = {
+            key: value for key, value in vars(self).items() if isinstance(value, int | float)
+        }
+        return PriorRecord(self.kind, self.name, self.guarantee, numbers)
 
     def guarantee_of(self, step: float) -> Guarantee:
         """What is proven of the exact proximal map at one step.

@@ -2,9 +2,9 @@
 
 A strong denoiser, weakly coupled: the denoiser runs at a level s above the noise that hardly
 follows it, s ∝ σ^0.2, and the data weigh γ = c·(s/σ)², as in a Gaussian model whose prior has
-variance s². The numbers come from `scripts/tune.py` (BSDS500 val without BSD68); they change the
-picture, never the guarantee. PnP-PGD has no free coupling (τ < 2/L ties it to the step): there the
-level follows the noise.
+variance s². The numbers come from scripts/tables/tuning.py (BSDS500 val without BSD68); they change
+the picture, never the guarantee. PnP-PGD has no free coupling (τ < 2/L ties it to the step): there
+the level follows the noise.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An Euler block divides its filters by their norm, so that only their direction counts, and the
 norm is the *largest* singular value: at good filters many singular values are large together, of
 which the gradient sees one at a time. Muon (Jordan et al. 2024) moves all singular directions by
-the same amount (rows adam_ball4 and muon_ball4 of scripts/denoiser_research.py compare them).
+the same amount (rows adam_ball4 and muon_ball4 of scripts/studies/research/rows.py compare them).
 """
 
 from __future__ import annotations

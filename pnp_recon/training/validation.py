@@ -1,6 +1,6 @@
 """Validation of a denoiser in training: PSNR of its averaged weights on central crops.
 
-Torch alone. The measuring protocol of results is elsewhere (whole pictures, certified weights).
+The measuring protocol of results is elsewhere (whole pictures, certified weights).
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pnp_recon.pictures.crops import centre_crop
+from pnp_recon.problems.noise import validation_noise
 
 # Side of the central crop of a validation picture.
 VALIDATION_SIDE = 128
@@ -33,8 +36,7 @@ def validation_psnr(
     for index, picture in enumerate(pictures):
         clean = centre_crop(picture, VALIDATION_SIDE)[None].float().to(device) / 255
         for level in levels:
-            generator = torch.Generator().manual_seed(index)
-            noise = torch.randn(clean.shape, generator=generator).to(device)
+            noise = validation_noise(index)(clean)
             error = F.mse_loss(network(clean + level * noise, level).float(), clean)
             values[psnr_key(level)].append(float(-10 * torch.log10(error)))
     return {key: sum(found) / len(found) for key, found in values.items() if found}
@@ -58,10 +60,3 @@ def calibrate(network: nn.Module) -> None:
         tie = getattr(module, "calibrate", None)
         if tie is not None:
             tie()
-
-
-def centre_crop(picture: Tensor, size: int) -> Tensor:
-    """The central crop of at most `size` pixels a side."""
-    height, width = picture.shape[-2:]
-    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
-    return picture[..., top : top + size, left : left + size]

@@ -11,6 +11,7 @@ import pytest
 
 from pnp_recon.benchmark.cells import Cell, Plan, Problem
 from pnp_recon.benchmark.compare import compare, compare_methods, holm, signed_rank
+from pnp_recon.benchmark.compare_text import lines, markdown
 from pnp_recon.benchmark.store import Results
 from pnp_recon.errors import InputError
 from support.benchmark_rows import LEVELS, plan, results
@@ -51,27 +52,27 @@ def test_a_planted_shift_is_found_and_noise_is_not(tmp_path: Path) -> None:
         assert group.corrected is not None
         assert group.p_value < group.corrected < 0.05
         assert group.better > group.worse
-    text = "\n".join(found.lines())
-    assert sum(": moved, +" in line for line in found.lines()) == 3
+    text = "\n".join(lines(found))
+    assert sum(": moved, +" in line for line in lines(found)) == 3
     assert "no difference shown" in text
     assert "3 of 9 groups moved (3 up, 0 down" in text
-    assert found.markdown().count("| moved |") == 3
+    assert markdown(found).count("| moved |") == 3
 
 
 def test_noise_alone_moves_nothing(tmp_path: Path) -> None:
     found = compare(run(tmp_path / "before"), run(tmp_path / "after", jitter))
     assert found.moved == []
-    assert "nothing moved in 9 groups" in found.lines()[-1]
-    assert ": moved" not in "\n".join(found.lines())
+    assert "nothing moved in 9 groups" in lines(found)[-1]
+    assert ": moved" not in "\n".join(lines(found))
 
 
 def test_equal_runs_say_so(tmp_path: Path) -> None:
     found = compare(run(tmp_path / "before"), run(tmp_path / "after", lambda cell: 1e-6))
     assert {group.equal for group in found.groups} == {12}
     assert all(group.p_value is None for group in found.groups)
-    assert "unchanged: all differences are zero (within 0.0001 dB), 12 pictures" in found.lines()[1]
+    assert "unchanged: all differences are zero (within 0.0001 dB), 12 pictures" in lines(found)[1]
     assert found.manifests == ()
-    assert "nan" not in found.markdown()
+    assert "nan" not in markdown(found)
 
 
 def test_few_pairs_have_no_test(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_few_pairs_have_no_test(tmp_path: Path) -> None:
     found = compare(run(tmp_path / "a", of=few), run(tmp_path / "b", lambda cell: 1.0, of=few))
     assert found.moved == []
     assert "only 5 of 6 pairs needed differ" in found.groups[0].reason
-    assert "+1.000 ± 0.000 dB (5 better, 0 worse, 0 equal); no test" in found.lines()[1]
+    assert "+1.000 ± 0.000 dB (5 better, 0 worse, 0 equal); no test" in lines(found)[1]
 
 
 def test_changes_of_status_certificate_model_and_parameters_are_named(tmp_path: Path) -> None:
@@ -100,8 +101,8 @@ def test_changes_of_status_certificate_model_and_parameters_are_named(tmp_path: 
     )
     dncnn = next(group for group in found.groups if group.method == "dncnn")
     assert dncnn.difference.count == 9
-    assert "model: abababababab" in found.markdown()
-    assert found.lines()[-1].endswith("changed in 9.")
+    assert "model: abababababab" in markdown(found)
+    assert lines(found)[-1].endswith("changed in 9.")
 
 
 def test_what_only_one_run_has_and_how_the_runs_differ(tmp_path: Path) -> None:
@@ -118,8 +119,8 @@ def test_what_only_one_run_has_and_how_the_runs_differ(tmp_path: Path) -> None:
     assert "revision: 0123abc → fedcba9" in found.manifests
     assert "rows: 108 of 108 → 20 of 20" in found.manifests
     assert found.groups[0].time_ratio == pytest.approx(2.0)
-    assert "Only in" in found.markdown()
-    assert "seed: 0 → 7" in "\n".join(found.lines())
+    assert "Only in" in markdown(found)
+    assert "seed: 0 → 7" in "\n".join(lines(found))
 
 
 def test_two_methods_of_one_run(tmp_path: Path) -> None:
@@ -138,8 +139,8 @@ def test_runs_without_a_common_cell(tmp_path: Path) -> None:
     other = plan(methods=("median",))
     found = compare(run(tmp_path / "a"), run(tmp_path / "b", of=other))
     assert found.groups == ()
-    assert "no cell in common" in found.lines()[-1]
-    assert "no cell in common" in found.markdown()
+    assert "no cell in common" in lines(found)[-1]
+    assert "no cell in common" in markdown(found)
 
 
 def test_holm_by_hand() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pnp_recon.benchmark.pictures import read, read_slice_values, select, tuning_split
 from pnp_recon.datasets import bsds500
-from pnp_recon.datasets import folders as datasets
+from pnp_recon.datasets.folders import load_float
 from pnp_recon.errors import InputError
 from pnp_recon.files import shipped
 
@@ -145,7 +145,7 @@ def test_read_is_load_float():
     folder = shipped("samples")
     for name in SAMPLES:
         for channels in (1, 3):
-            expected = datasets.load_float(folder / name, grey=channels == 1)
+            expected = load_float(folder / name, grey=channels == 1)
             assert torch.equal(read(folder, "all", name, channels, None), expected)
 
 

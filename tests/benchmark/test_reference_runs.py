@@ -13,7 +13,7 @@ from pnp_recon.benchmark.report.summary import Column, summarise
 from pnp_recon.benchmark.report.tables import CERTIFIED_MARK, markdown
 from pnp_recon.benchmark.rows import CONTRADICTED, FAILED
 from pnp_recon.benchmark.store import Results
-from pnp_recon.models.weights import find_card, read_card, shipped_models
+from pnp_recon.models.store import find_card, read_card, shipped_models
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = sorted(path.parent for path in (ROOT / "benchmarks" / "results").glob("*/manifest.json"))
@@ -39,7 +39,7 @@ def test_a_reference_run_is_whole(run: Path) -> None:
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_its_models_are_those_that_ship(run: Path) -> None:
-    shipped = {name: read_card(find_card(name))["sha256"] for name in shipped_models("denoiser")}
+    shipped = {name: read_card(find_card(name)).sha256 for name in shipped_models("denoiser")}
     seen = {row.method: row.model_sha256 for row in Results.open(run).rows}
     for method, digest in seen.items():
         if method in shipped:
@@ -161,7 +161,7 @@ def best_of(record: Path) -> dict[tuple[str, str, str, float], dict[str, Any]]:
 
 
 def test_parameters_that_ship_are_the_best_of_the_recorded_searches() -> None:
-    """Those of CT come from `scripts/ct_table.py`, whose record is of another kind."""
+    """Those of CT come from `scripts/tables/ct.py`, whose record is of another kind."""
     records = sorted((ROOT / "benchmarks" / "tuning").glob("*.csv"))
     best = {key: entry for record in records for key, entry in best_of(record).items()}
     shipped = {

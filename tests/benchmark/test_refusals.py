@@ -48,9 +48,20 @@ def test_a_corrupt_picture_fails_in_its_cells_only(
     assert column(out, "status") == ["done", "done", "done"]
 
 
-def test_a_method_that_raises_fails_in_its_cells_only(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", ["20", "200"])
+def test_a_method_that_raises_fails_in_its_cells_only(
+    columns: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     mine, out = own_file(tmp_path), tmp_path / "out"
-    assert start(data, out, "--methods", f"{mine}:stumbles,wavelet", "--noise", "5") == 0
+    options = ["--data", data, "-o", out, "--methods", f"{mine}:stumbles,wavelet", "--noise", "5"]
+    assert bench("run", "denoise", *options) == 0
+    said = f"failed: {mine}:stumbles on c.png: RuntimeError: out of luck"
+    assert said in capsys.readouterr().err.splitlines()  # one line, however narrow the terminal
     rows = Results.open(out).rows
     failed = [(row.picture, row.method) for row in rows if row.status == "failed"]
     assert failed == [("c.png", f"{mine}:stumbles")]

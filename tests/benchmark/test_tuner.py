@@ -65,14 +65,25 @@ def test_finds_the_best_and_records_every_candidate(
     assert len(rows) == 2 * 2 * 3  # pictures, levels, candidates
 
 
+@pytest.mark.parametrize("columns", [None, "20", "200"])
 def test_every_candidate_is_shown(
-    data: Path, known: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    columns: str | None,
+    data: Path,
+    known: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """On a line of its own, whole, however narrow the terminal and however long the path."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
     options = ["--data", data, "--methods", f"{known}:Shifted", "--noise", "5"]
     assert bench("tune", "denoise", *options, "-o", tmp_path / "tuning") == 0
-    shown = " ".join(capsys.readouterr().err.split())  # long paths are folded
+    shown = capsys.readouterr().err.splitlines()
     for shift in ("0", "0.25", "0.5"):
-        assert f":Shifted, noise 5: shift {shift}: " in shown
+        words = f"{known}:Shifted, noise 5: shift {shift}: "
+        assert sum(line.startswith(words) for line in shown) == 1
 
 
 def test_a_run_takes_what_was_found_and_keeps_it(data: Path, known: Path, tmp_path: Path) -> None:

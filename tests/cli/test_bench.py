@@ -12,9 +12,9 @@ import torch
 
 from pnp_recon.benchmark.methods import known_methods
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.suites import SUITES
+from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.benchmark.suites.problems import Tomography
-from pnp_recon.models.weights import shipped_models
+from pnp_recon.models.store import shipped_models
 from support.benchmark import bench, error, folder_of_pictures, own_file, table
 from support.benchmark_rows import plan
 
@@ -137,9 +137,9 @@ def test_ct_suite_scans_the_crop(slices: Path) -> None:
                  methods=("tv",), problems=SUITES["ct"].problems())  # fmt: skip
     (cell,) = whole.cells()
     suite = Tomography()
-    setting, cropped = suite.setting(whole, cell), suite.setting(replace(whole, crop=32), cell)
-    assert setting.x.shape == (1, 1, 64, 64)
-    assert torch.equal(cropped.x, setting.x[..., 16:48, 16:48])
+    full, cropped = suite.problem(whole, cell), suite.problem(replace(whole, crop=32), cell)
+    assert full.truth.shape == (1, 1, 64, 64)
+    assert torch.equal(cropped.truth, full.truth[..., 16:48, 16:48])
     assert cropped.start.shape == cropped.A.A_adjoint(cropped.y).shape == (1, 1, 32, 32)
 
 

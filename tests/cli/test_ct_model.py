@@ -14,7 +14,7 @@ from PIL import Image
 from operators import attenuation, parallel_beam
 from pnp_recon.cli import ct, deblur, inpaint, listing, train
 from pnp_recon.files import sha256_of
-from pnp_recon.models.unrolled import export_unrolled
+from pnp_recon.models.export import export as export_model
 from pnp_recon.report import validate_report
 from support.cli import only_line
 from support.ct_files import SIZE, VIEWS, save_archive, save_counts, save_lines
@@ -25,7 +25,7 @@ VIEWS_TRAINED = 20
 
 def export(folder: Path, name: str, network: dict[str, Any], **trained_on: Any) -> Path:
     tiny = random_network(small(**network), torch.float32)
-    return export_unrolled(tiny, folder, name, trained_on, {})
+    return export_model(tiny, folder, name, trained_on, {})
 
 
 def export_ct(folder: Path, **changes: Any) -> Path:
@@ -244,10 +244,10 @@ def test_deblurring_and_inpainting(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_the_list_shows_what_a_model_is_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pnp_recon.models import store as weights_files
+    from pnp_recon.models import store
 
     export_ct(tmp_path)
-    monkeypatch.setattr(weights_files, "shipped", lambda _: tmp_path)
+    monkeypatch.setattr(store, "shipped", lambda _: tmp_path)
     assert listing.main(["list", "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)["models"]
     assert entry["name"] == "tiny_ct"

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,10 +16,11 @@ import torch
 
 from pnp_recon.cli.train import display as train_display
 from pnp_recon.cli.train import main
-from pnp_recon.models.weights import load_denoiser
+from pnp_recon.models.load import load_denoiser
 from pnp_recon.pictures.files import read_picture, write_picture
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.trainer import read_checkpoint
+from support.killed import killed_training
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = ["--width", "8", "--hidden", "8", "--blocks", "2"]
@@ -71,17 +71,7 @@ def killed_run(pictures, tmp_path_factory) -> Path:
     """The same run, killed in the middle without a chance to save."""
     folder = tmp_path_factory.mktemp("killed") / "run"
     arguments = [*command(pictures, folder, "--every", "8"), "--tensorboard"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    program = [sys.executable, "-m", "pnp_recon.cli.train", *arguments]
-    victim = subprocess.Popen(program, env=environment, stderr=subprocess.PIPE)
-    end = time.monotonic() + 300
-    while not (folder / "checkpoint.pt").exists():
-        assert victim.poll() is None, victim.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    victim.send_signal(signal.SIGKILL)
-    victim.communicate()
-    assert victim.returncode == -signal.SIGKILL
+    killed_training(arguments, folder)
     return folder
 
 
@@ -232,7 +222,7 @@ def test_check_refuses_flipped_weights(whole_run, tmp_path, capsys):
 
 
 def test_check_catches_a_constant_that_an_attack_exceeds(whole_run, monkeypatch, capsys):
-    monkeypatch.setattr("pnp_recon.models.verify.attained_ratio", lambda *args: 1.001)
+    monkeypatch.setattr("pnp_recon.models.euler.attained_ratio", lambda *args: 1.001)
     assert main(["check", str(whole_run / "euler_grey.json"), "-q"]) == 4
     assert "an attack attains 1.001" in one_line(capsys)
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +17,7 @@ import torch
 from pnp_recon.cli.train import denoiser, main
 from pnp_recon.cli.train import display as train_display
 from pnp_recon.cli.train.unrolled import default_name, unrolled
-from pnp_recon.models.unrolled import load_unrolled
+from pnp_recon.models.load import load_unrolled
 from pnp_recon.networks.euler import EulerConfig
 from pnp_recon.networks.unrolled import UnrolledConfig
 from pnp_recon.pictures.files import read_picture
@@ -29,9 +25,9 @@ from pnp_recon.training.recipe import DenoiserRecipe
 from pnp_recon.training.trainer import read_checkpoint
 from pnp_recon.training.unrolled.task import SimulatedScans
 from pnp_recon.training.unrolled.trainer import UnrolledRecipe, UnrolledTrainer
+from support.killed import killed_training
 from support.slices import SIDE, save_archive
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--size", str(SIDE), "--views", "12", "--width", "8", "--depth", "2", "--memory", "1"]
 TINY += ["--lr", "0.01", "--threads", "1", "--no-tensorboard"]
 STEPS = 40
@@ -74,20 +70,7 @@ def whole_run(slices, tmp_path_factory) -> Path:
 def killed_run(slices, tmp_path_factory) -> Path:
     """The same run, killed in the middle without a chance to save."""
     folder = tmp_path_factory.mktemp("killed") / "run"
-    program = [sys.executable, "-m", "pnp_recon.cli.train"]
-    victim = subprocess.Popen(
-        [*program, *command(slices, folder, "--every", "8")],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-    )
-    end = time.monotonic() + 300
-    while not (folder / "checkpoint.pt").exists():
-        assert victim.poll() is None, victim.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.005)
-    victim.send_signal(signal.SIGKILL)
-    victim.communicate()
-    assert victim.returncode == -signal.SIGKILL
+    killed_training(command(slices, folder, "--every", "8"), folder)
     return folder
 
 

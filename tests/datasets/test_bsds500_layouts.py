@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pnp_recon.datasets import bsds500
-from pnp_recon.datasets import folders as datasets
+from pnp_recon.datasets import bsds500, splits
 from pnp_recon.errors import InputError
 
 OFFICIAL = "BSR/BSDS500/data/images"
@@ -61,15 +60,15 @@ def flat(tmp_path_factory) -> Path:
 
 def chosen(folder: Path) -> list[list[str]]:
     """The keys of every split, in order."""
-    splits = (
-        datasets.training_pictures(folder),
-        datasets.training_pictures(folder, hold_back=True),
-        datasets.validation_pictures(folder),
-        datasets.test_pictures(folder),
-        datasets.bsd68(folder),
+    found = (
+        splits.training_pictures(folder),
+        splits.training_pictures(folder, hold_back=True),
+        splits.validation_pictures(folder),
+        splits.test_pictures(folder),
+        splits.bsd68(folder),
     )
-    assert all(path.is_file() for paths in splits for path in paths)
-    return [[bsds500.key_of(path) for path in paths] for paths in splits]
+    assert all(path.is_file() for paths in found for path in paths)
+    return [[bsds500.key_of(path) for path in paths] for paths in found]
 
 
 def test_the_list_of_pictures():
@@ -89,13 +88,13 @@ def test_every_layout_gives_the_same_pictures_in_the_same_order(split, official,
         found = bsds500.find(folder)
         assert found.flat == (folder is flat)
         assert found.file("val/101085.jpg").is_file()
-        assert datasets.is_bsds500(folder)
+        assert splits.is_bsds500(folder)
 
 
 def test_layouts_are_told_apart(split, flat):
     """The same pictures under other names: the comparison above is not of nothing."""
-    assert datasets.bsd68(split)[0].parent.name == "val"
-    assert datasets.bsd68(flat)[0].parent == flat
+    assert splits.bsd68(split)[0].parent.name == "val"
+    assert splits.bsd68(flat)[0].parent == flat
     with pytest.raises(KeyError):
         bsds500.key_of(Path("val/1.jpg"))
 
@@ -114,31 +113,31 @@ def test_a_half_complete_folder_says_what_is_missing(tmp_path, side_by_side):
     lay_out(tmp_path, present, flat=side_by_side)
     counts = "train 200 of 200, val 70 of 100, test 195 of 200"
     with pytest.raises(InputError, match=rf"70 pictures.*29 more missing.*{counts}.*fetch_bsds"):
-        datasets.training_pictures(tmp_path)
+        splits.training_pictures(tmp_path)
     with pytest.raises(InputError, match=r"195 pictures.*100007\.jpg and 4 more missing"):
-        datasets.test_pictures(tmp_path)
+        splits.test_pictures(tmp_path)
 
 
 @pytest.mark.parametrize("side_by_side", [False, True])
 def test_what_is_not_asked_for_may_be_missing(tmp_path, side_by_side):
     lay_out(tmp_path, keys("train", "val"), flat=side_by_side)
-    assert len(datasets.training_pictures(tmp_path)) == 232
+    assert len(splits.training_pictures(tmp_path)) == 232
     with pytest.raises(InputError, match=r"0 pictures.*test 0 of 200"):
-        datasets.test_pictures(tmp_path)
+        splits.test_pictures(tmp_path)
 
 
 def test_one_part_alone(tmp_path):
     inside = lay_out(tmp_path / "inside", keys("val"))
-    assert len(datasets.bsd68(inside)) == 68
+    assert len(splits.bsd68(inside)) == 68
     with pytest.raises(InputError, match="train 0 of 200, val 100 of 100"):
-        datasets.training_pictures(inside)
+        splits.training_pictures(inside)
     for part in ("val", "test"):  # out of its folder: pictures like any other, but not to train on
         bare = lay_out(tmp_path / f"bare {part}", keys(part), flat=True)
-        assert not datasets.is_bsds500(bare)
+        assert not splits.is_bsds500(bare)
         with pytest.raises(InputError, match=f"holds the {part} pictures of BSDS500"):
-            datasets.training_pictures(bare)
+            splits.training_pictures(bare)
         with pytest.raises(InputError, match=f"is not BSDS500.*found: .*{part} [12]00 of"):
-            datasets.bsd68(bare)
+            splits.bsd68(bare)
 
 
 def test_numbered_pictures_are_not_taken_for_bsds500(tmp_path):
@@ -147,19 +146,19 @@ def test_numbered_pictures_are_not_taken_for_bsds500(tmp_path):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg())
     for name in ("2092.jpg", "3096.jpg"):
         (tmp_path / name).write_bytes(jpeg())
-    assert not datasets.is_bsds500(tmp_path)
-    assert len(datasets.training_pictures(tmp_path)) == 9
+    assert not splits.is_bsds500(tmp_path)
+    assert len(splits.training_pictures(tmp_path)) == 9
     for number in range(2015, 2022):
         (tmp_path / f"{number}.jpg").unlink()
-    assert datasets.is_bsds500(tmp_path)  # nothing but these two: then they are
+    assert splits.is_bsds500(tmp_path)  # nothing but these two: then they are
 
 
 @pytest.mark.parametrize("folders", [(), ("train", "val", "test"), ("images",)])
 def test_empty_folders(tmp_path, folders):
     for name in folders:
         (tmp_path / name).mkdir()
-    assert not datasets.is_bsds500(tmp_path)
+    assert not splits.is_bsds500(tmp_path)
     with pytest.raises(InputError, match="holds no picture"):
-        datasets.training_pictures(tmp_path)
+        splits.training_pictures(tmp_path)
     with pytest.raises(InputError, match="is not BSDS500"):
-        datasets.bsd68(tmp_path)
+        splits.bsd68(tmp_path)

@@ -1,4 +1,4 @@
-"""Which pictures are trained, tuned and measured on; noise; shipped files; the fetch script."""
+"""Which pictures are trained, tuned and measured on; shipped files; the fetch script."""
 
 from __future__ import annotations
 
@@ -14,15 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pnp_recon.datasets import folders as datasets
-from pnp_recon.datasets.folders import (
-    BSD68,
-    PictureFolder,
-    load_float,
-    load_stack,
-    noise_seed,
-    noisy,
-)
+from pnp_recon.datasets import splits
+from pnp_recon.datasets.folders import load_float, load_stack
+from pnp_recon.datasets.splits import BSD68, PictureFolder
 from pnp_recon.errors import InputError
 from pnp_recon.files import find_shipped, sha256_of, shipped
 from pnp_recon.pictures.files import read_picture
@@ -52,15 +46,15 @@ def bsds(tmp_path_factory) -> Path:
 
 
 def test_splits_of_bsds500(bsds):
-    training = datasets.training_pictures(bsds)
-    validation = datasets.validation_pictures(bsds)
-    test = datasets.test_pictures(bsds)
-    bsd68 = datasets.bsd68(bsds)
+    training = splits.training_pictures(bsds)
+    validation = splits.validation_pictures(bsds)
+    test = splits.test_pictures(bsds)
+    bsd68 = splits.bsd68(bsds)
     assert [len(part) for part in (training, validation, test, bsd68)] == [232, 32, 200, 68]
     assert set(validation) < set(training)
     assert not set(training) & (set(test) | set(bsd68))
     assert {path.parent.name for path in bsd68} == {"val"}
-    held = datasets.training_pictures(bsds, hold_back=True)
+    held = splits.training_pictures(bsds, hold_back=True)
     assert set(held) == set(training) - set(validation)
     assert training == sorted(training[:200]) + sorted(training[200:])
     assert len(PictureFolder(bsds, "bsd68")) == len(set(BSD68)) == 68
@@ -73,36 +67,36 @@ def test_a_missing_picture_and_a_false_list_are_noticed(bsds, tmp_path):
         (copy / name).symlink_to(bsds / name)
     listing = copy / "bsd68.json"
     listing.write_text(json.dumps({"bsd68": [f"val/{name}" for name in BSD68]}))
-    assert len(datasets.bsd68(copy)) == 68
+    assert len(splits.bsd68(copy)) == 68
     listing.write_text(json.dumps({"bsd68": ["val/101085"]}))
     with pytest.raises(InputError, match="other pictures"):
-        datasets.bsd68(copy)
+        splits.bsd68(copy)
     listing.write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
-        datasets.training_pictures(copy)
+        splits.training_pictures(copy)
     listing.unlink()
     (copy / "val" / f"{BSD68[0]}.jpg").rename(copy / "val" / "1.jpg")  # the number is still 100
     with pytest.raises(InputError, match="more missing"):
-        datasets.bsd68(copy)
+        splits.bsd68(copy)
     (copy / "test" / "2018.jpg").unlink()
     with pytest.raises(InputError, match="199 pictures; expected 200"):
-        datasets.test_pictures(copy)
+        splits.test_pictures(copy)
 
 
 def test_other_folders(bsds, tmp_path):
     for name in ("b.png", "a.jpg", "notes.txt"):
         (tmp_path / name).write_bytes(jpeg())
-    found = datasets.training_pictures(tmp_path, hold_back=True)
+    found = splits.training_pictures(tmp_path, hold_back=True)
     assert [path.name for path in found] == ["a.jpg", "b.png"]
     with pytest.raises(InputError, match="is not BSDS500"):
-        datasets.validation_pictures(tmp_path)
+        splits.validation_pictures(tmp_path)
     with pytest.raises(InputError, match=r"Berkeley.*fetch_bsds500"):
-        datasets.training_pictures(tmp_path / "none")
+        splits.training_pictures(tmp_path / "none")
     with pytest.raises(InputError, match="split is 'tset'"):
         PictureFolder(tmp_path, "tset")
     with pytest.raises(InputError, match="test pictures"):
-        datasets.training_pictures(bsds / "test")
-    assert len(datasets.training_pictures(bsds / "train")) == 200
+        splits.training_pictures(bsds / "test")
+    assert len(splits.training_pictures(bsds / "train")) == 200
 
 
 def test_load_stack_and_load_float():
@@ -117,54 +111,6 @@ def test_load_stack_and_load_float():
     spread = load_float(shipped("samples/camera.png"), grey=False)
     assert spread.shape == (1, 3, 384, 384)
     assert torch.equal(spread[:, 0], spread[:, 2])
-
-
-def test_noise_is_seeded_white_and_not_clipped():
-    x = torch.full((1, 1, 300, 300), 0.9)
-    y = noisy(x, 25 / 255, 3)
-    assert torch.equal(y, noisy(x, 25 / 255, 3))
-    assert not torch.equal(y, noisy(x, 25 / 255, 4))
-    assert float(y.max()) > 1
-    noise = (y - x).double() * 255 / 25
-    assert abs(float(noise.mean())) < 0.02
-    assert float(noise.std()) == pytest.approx(1, abs=0.01)
-    assert abs(float((noise[..., 1:] * noise[..., :-1]).mean())) < 0.02
-    state = torch.get_rng_state()
-    noisy(x, 0.1, 0)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(noisy(x, 0.0, 0), x)
-    torch.testing.assert_close(noisy(x.double(), 0.1, 7).float(), noisy(x, 0.1, 7))
-
-
-def test_noise_seeds_differ():
-    levels = [0, 1, 2.55, 5, 7.65, 12.75, 15, 17.85, 25, 38.25, 40, 50, 255]
-    seeds = {noise_seed(level / 255, index) for level in levels for index in range(500)}
-    assert len(seeds) == len(levels) * 500
-    for sigma, index in ((-0.1, 0), (4.0, 0), (float("nan"), 0), (0.1, -1)):
-        with pytest.raises(InputError, match="expected index"):
-            noise_seed(sigma, index)
-
-
-def test_another_seed_is_another_noise():
-    """Compared in the 32 bits that torch's generator looks at."""
-    x = torch.zeros(1, 1, 8, 8)
-    assert torch.equal(noisy(x, 0.1, 3, seed=0), noisy(x, 0.1, 3))
-    assert not torch.equal(noisy(x, 0.1, 3, seed=1), noisy(x, 0.1, 3))
-    assert torch.equal(noisy(x, 0.1, 3, seed=1), noisy(x, 0.1, 3, seed=1))
-    levels = (5, 15, 25, 50)
-    triples = [(level / 255, i, s) for level in levels for i in range(500) for s in range(16)]
-    assert len({noise_seed(*triple) % 2**32 for triple in triples}) == len(triples)
-    noisy(x, 0.1, 10_000, 2**32 - 1)
-    for seed in (-1, 2**32):
-        with pytest.raises(InputError, match="seed is"):
-            noise_seed(0.1, 0, seed)
-
-
-def test_noise_stays_the_same_for_ever():
-    """The published figures rest on these numbers: a change of seed or generator must be seen."""
-    values = noisy(torch.zeros(1, 1, 1, 3), 1.0, 0).flatten()
-    again = torch.randn((1, 1, 1, 3), generator=torch.Generator().manual_seed(255_000)).flatten()
-    assert torch.equal(values, again)
 
 
 # ---- Shipped files -------------------------------------------------------------------------
@@ -222,7 +168,7 @@ def test_sha256_of(tmp_path):
 
 @pytest.fixture(scope="module")
 def script():
-    path = ROOT / "scripts" / "fetch_bsds500.py"
+    path = ROOT / "scripts" / "data" / "fetch_bsds500.py"
     spec = importlib.util.spec_from_file_location("fetch_bsds500", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

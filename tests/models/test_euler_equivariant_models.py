@@ -14,8 +14,9 @@ import torch
 from laws.networks import picture
 from pnp_recon.cli.train import main
 from pnp_recon.errors import InputError
-from pnp_recon.models import weights
-from pnp_recon.models.verify import check_model
+from pnp_recon.models.export import export
+from pnp_recon.models.load import load_denoiser, load_network
+from pnp_recon.models.verify import verify
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.equivariant import Group
 from pnp_recon.networks.euler import EulerConfig, EulerNet
@@ -78,33 +79,33 @@ def test_fresh_filters_have_the_spread_of_free_ones() -> None:
 
 def test_card_and_loading(tmp_path: Path) -> None:
     net = build_network(TINY, 0)
-    card_path = weights.export(net, tmp_path, "turned", (1 / 255, 50 / 255), {})
+    card_path = export(net, tmp_path, "turned", (1 / 255, 50 / 255), {})
     card = json.loads(card_path.read_text())
     assert card["network"]["group"] == "D4"
     assert card["parameters"] * 7 < card["parameters_plain"]
-    loaded, _ = weights.load_network(str(card_path))
+    loaded, _ = load_network(str(card_path))
     assert not any("parametrizations" in key for key in loaded.state_dict())
     assert not any(p.requires_grad for p in loaded.parameters())
     assert loaded.check().averagedness == card["certificate"]["averagedness"]
-    denoiser = weights.load_denoiser(str(card_path), dtype=torch.float64)
+    denoiser = load_denoiser(str(card_path), dtype=torch.float64)
     assert turning_error(denoiser, net.group, (7, 9)) < EXACT
-    assert check_model(str(card_path), attack_steps=2).problems == []
+    assert verify(str(card_path), attack_steps=2).problems == []
     with pytest.raises(ValueError, match="no longer tied by D4"):
-        weights.export(loaded, tmp_path, "again", (1 / 255, 50 / 255), {})
+        export(loaded, tmp_path, "again", (1 / 255, 50 / 255), {})
     card["parameters_plain"] -= 1
     card_path.write_text(json.dumps(card))
-    (problem,) = check_model(str(card_path), attack_steps=0).problems
+    (problem,) = verify(str(card_path), attack_steps=0).problems
     assert "parameters_plain" in problem
 
 
 def test_what_was_made_before_there_were_groups_loads(tmp_path: Path) -> None:
     free = EulerConfig(width=8, hidden=8, blocks=1)
-    card_path = weights.export(EulerNet(free), tmp_path, "old", (1 / 255, 50 / 255), {})
+    card_path = export(EulerNet(free), tmp_path, "old", (1 / 255, 50 / 255), {})
     card = json.loads(card_path.read_text())
     del card["network"]["group"]
     assert "parameters_plain" not in card
     card_path.write_text(json.dumps(card))
-    loaded, _ = weights.load_network(str(card_path))
+    loaded, _ = load_network(str(card_path))
     assert loaded.config == free
     assert set(loaded.state_dict()) >= {"blocks.0.weight", "blocks.0.bias", "blocks.0.threshold"}
     run = {"run_version": 1, "kind": "denoiser", "name": "old", "network": card["network"]}
@@ -124,7 +125,7 @@ def test_the_command_takes_a_group(tmp_path: Path, capsys: pytest.CaptureFixture
     small += ["--steps", "2", "--threads", str(torch.get_num_threads()), "--no-tensorboard", "-q"]
     assert main([*run, *small, "--group", "D4", "--name", "turned"]) == 0
     assert read_run(tmp_path / "run").network.lifting == "unshuffle"
-    denoiser = weights.load_denoiser(str(tmp_path / "run" / "turned.json"))
+    denoiser = load_denoiser(str(tmp_path / "run" / "turned.json"))
     assert turning_error(denoiser.double(), Group.named("D4"), (7, 8)) < EXACT
     assert main([*run, "--group", "C4"]) == 2
     assert "group D4 (now C4)" in capsys.readouterr().err

@@ -14,8 +14,10 @@ from operators import Identity
 from pnp_recon import guarantees, reconstruct
 from pnp_recon.cli.listing import plain_lines
 from pnp_recon.errors import InputError, WeightsError
+from pnp_recon.models.export import export
+from pnp_recon.models.load import load_denoiser, load_network
 from pnp_recon.models.precision import FIELD, bf16_deviation, deviation_words, is_deviation
-from pnp_recon.models.weights import export, load_denoiser, load_network, read_card
+from pnp_recon.models.store import read_card
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.priors.denoiser import Denoiser
 
@@ -85,8 +87,8 @@ def test_what_does_not_go_together_is_refused(card: Path) -> None:
 
 
 def test_the_card_states_what_is_measured(card: Path) -> None:
-    network, fields = load_network(str(card))
-    stated = fields[FIELD]
+    network, read = load_network(str(card))
+    stated = read.fields[FIELD]
     assert stated == bf16_deviation(network, 1, LEVELS)
     assert stated["levels_255"] == [5, 15, 25]
     for rmse, most in zip(stated["rmse_255"], stated["max_255"], strict=True):
@@ -151,7 +153,7 @@ def test_a_card_without_the_field_loads_and_the_script_adds_it(card: Path) -> No
 def test_the_list_shows_it(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pnp_recon.cli import listing
 
-    entry = listing._denoising_model(card)
-    words = deviation_words(read_card(card)[FIELD])
+    entry = listing._model(card)
+    words = deviation_words(read_card(card).fields[FIELD])
     assert words.startswith("bfloat16 differs by 0.")
     assert words in "\n".join(plain_lines({"models": [entry]}))

@@ -14,9 +14,10 @@ from operators import Convolution, kernels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.cli.train import main
 from pnp_recon.errors import WeightsError
-from pnp_recon.models.weights import export_uncertified, load_network
+from pnp_recon.models.export import export
+from pnp_recon.models.load import load_network
 from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
-from pnp_recon.priors.denoiser import attained_ratio
+from pnp_recon.priors.attack import attained_ratio
 from pnp_recon.solvers import Stopping
 from pnp_recon.training.recipe import BlindRecipe, DenoiserRecipe
 from support.cli import only_line
@@ -31,7 +32,7 @@ def card(tmp_path: Path) -> Path:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return export_uncertified(network, tmp_path, "tiny", LEVELS, {})
+    return export(network, tmp_path, "tiny", LEVELS, {})
 
 
 def edit(card: Path, **fields: object) -> None:

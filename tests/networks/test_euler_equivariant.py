@@ -18,7 +18,7 @@ from laws.networks import (
     random_tensor,
     reflected,
 )
-from pnp_recon.models import weights
+from pnp_recon.models.euler import parameter_counts
 from pnp_recon.networks.activations import ACTIVATIONS, Ball
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.equivariant import Element, Group, regular, regulars, turn
@@ -210,7 +210,7 @@ def test_the_plain_twin_is_the_same_map_with_the_same_certificate() -> None:
 
 @pytest.mark.parametrize(("name", "share"), [("C2", 2), ("C4", 4), ("D2", 4), ("D4", 8)])
 def test_parameters_are_shared_by_the_group(name: str, share: int) -> None:
-    counts = weights.parameter_counts(tiny_net(name))
+    counts = parameter_counts(tiny_net(name))
     steps = TINY.blocks  # the learned steps are one number a block
     assert (counts["parameters"] - steps) * share == counts["parameters_plain"] - steps
 

@@ -29,12 +29,15 @@ from laws.networks import (
     spectral_norm,
 )
 from pnp_recon.errors import InputError
-from pnp_recon.models import weights
+from pnp_recon.models.euler import parameter_counts
+from pnp_recon.models.families import FAMILIES
+from pnp_recon.models.load import load_network
+from pnp_recon.models.store import find_card, read_card, shipped_models
 from pnp_recon.networks.activations import ACTIVATIONS
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
-from pnp_recon.priors.denoiser import attained_ratio
+from pnp_recon.priors.attack import attained_ratio
 
 Size = tuple[int, int]
 
@@ -180,12 +183,12 @@ def test_block_arguments() -> None:
 
 
 def certified(name: str) -> bool:
-    return weights.network_class(weights.read_card(weights.find_card(name))) == "EulerNet"
+    return FAMILIES[read_card(find_card(name)).family].certified
 
 
 def _shipped() -> list[str]:
     try:
-        return [name for name in weights.shipped_models("denoiser") if certified(name)]
+        return [name for name in shipped_models("denoiser") if certified(name)]
     except InputError:  # no folder: `test_the_two_models_are_shipped` says so
         return []
 
@@ -196,8 +199,8 @@ def test_the_two_models_are_shipped() -> None:
 
 @pytest.mark.parametrize("name", _shipped())
 def test_shipped_network(name: str) -> None:
-    net, card = weights.load_network(name)
-    proven = card["certificate"]
+    net, read = load_network(name)
+    proven, card = read.certificate, read.fields
     alpha = net.check().averagedness
     assert alpha is not None
     assert alpha <= proven["averagedness"] * (1 + 1e-9)
@@ -206,7 +209,7 @@ def test_shipped_network(name: str) -> None:
     assert len(proven["layer_norm_bounds"]) == len(net.euler_blocks()) == net.config.blocks
     assert max(proven["block_averagedness"]) < 1
     assert card["name"] == name
-    counts = weights.parameter_counts(EulerNet(net.config))
+    counts = parameter_counts(EulerNet(net.config))
     assert counts == {key: card[key] for key in counts}
     assert card.get("parameters_plain", card["parameters"]) == sum(
         p.numel() for p in net.parameters()

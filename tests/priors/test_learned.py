@@ -14,7 +14,7 @@ from pnp_recon import LearnedReconstruction, Status, Stopping, load_unrolled
 from pnp_recon import reconstruct as run
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.models.unrolled import export_unrolled
+from pnp_recon.models.export import export
 from pnp_recon.priors.unrolled import measure_equivariance
 from pnp_recon.priors.unrolled_domain import TrainedOn
 from support.unrolled import (
@@ -31,7 +31,7 @@ from support.unrolled import (
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
-    return export_unrolled(network(), tmp_path, "tiny.v2", TRAINED_ON, {"seed": 7})
+    return export(network(), tmp_path, "tiny.v2", TRAINED_ON, {"seed": 7})
 
 
 # ---- equivariance of the learned maps -----------------------------------------------------------

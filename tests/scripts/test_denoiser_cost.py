@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from crr_twin import CRRTwin, Way
 
-from pnp_recon.models.weights import export
+from pnp_recon.models.export import export
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 
 PLAIN = Way(channels_last=False, strided=False, spline="gather")

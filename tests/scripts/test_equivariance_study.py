@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from equivariance.denoiser import (
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError
+
+from operators.base import LinearOperator
+from pnp_recon.errors import InputError
+from scripts.protocol import Rows
+from scripts.studies.equivariance.denoiser import (
     NETWORKS,
     RectanglesRecipe,
     RectanglesTrainer,
@@ -16,18 +22,19 @@ from equivariance.denoiser import (
     parameters,
     psnrs,
 )
-from equivariance.inpainting import SIZE, Errors, Method, errors, masks, relative
-from equivariance.inpainting import table as inpainting_table
-from equivariance.rectangles import RATES, SEEDS, tuned
-from equivariance.rectangles_report import curve_band, table
-from equivariance.scenes import Scenes, draw, random_scenes
-from equivariance.scores import equivariance_error, turned
-from protocol import Rows
-from torch import Tensor
-from torch.autograd.gradcheck import GradcheckError
-
-from operators.base import LinearOperator
-from pnp_recon.errors import InputError
+from scripts.studies.equivariance.inpainting import table as inpainting_table
+from scripts.studies.equivariance.inpainting_methods import (
+    SIZE,
+    Errors,
+    Method,
+    errors,
+    masks,
+    relative,
+)
+from scripts.studies.equivariance.rectangles_report import curve_band, table
+from scripts.studies.equivariance.rectangles_runs import RATES, SEEDS, tuned
+from scripts.studies.equivariance.scenes import Scenes, draw, random_scenes
+from scripts.studies.equivariance.scores import equivariance_error, turned
 
 
 def scenes(count: int = 3, seed: int = 0) -> Scenes:

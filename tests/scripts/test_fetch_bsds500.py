@@ -8,10 +8,10 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import fetch_bsds500 as script
 import pytest
 
 from pnp_recon.datasets import bsds500
+from scripts.data import fetch_bsds500 as script
 from support.broken_server import Server, serving
 
 PICTURES = {f"{part}/{number}.jpg": bytes([number]) * 500

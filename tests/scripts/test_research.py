@@ -8,11 +8,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import research_report
 import torch
-from research.activations import Balls, Overlapping
-from research.kernels import Dilated, Factored, every_second_dilated
-from research.normalisation import (
+from torch import Tensor, nn
+
+from laws.networks import at_level, attacked, picture, random_tensor, reflected, slope_matrices
+from pnp_recon.datasets.folders import TrainingData
+from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.constraints import conv_norm_bound
+from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.training.recipe import DenoiserRecipe
+from pnp_recon.training.validation import refreshed
+from scripts.studies.research import report as research_report
+from scripts.studies.research.activations import Balls, Overlapping
+from scripts.studies.research.kernels import Dilated, Factored, every_second_dilated
+from scripts.studies.research.normalisation import (
     Bjorck,
     Columns,
     Orthogonal,
@@ -22,18 +31,9 @@ from research.normalisation import (
     with_blocks,
     with_filters,
 )
-from research.training import LOSSES, TrialTrainer
-from research.trials import TRIALS
-from research.variants import FreeBlock, Pyramid, Relaxed, Skip, Symmetrised, tied
-from torch import Tensor, nn
-
-from laws.networks import at_level, attacked, picture, random_tensor, reflected, slope_matrices
-from pnp_recon.datasets.training import TrainingData
-from pnp_recon.networks.blocks import EulerBlock
-from pnp_recon.networks.constraints import conv_norm_bound
-from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training.recipe import DenoiserRecipe
-from pnp_recon.training.validation import refreshed
+from scripts.studies.research.training import LOSSES, TrialTrainer
+from scripts.studies.research.trials import TRIALS
+from scripts.studies.research.variants import FreeBlock, Pyramid, Relaxed, Skip, Symmetrised, tied
 
 Build = Callable[[EulerConfig], nn.Module]
 TINY = EulerConfig(width=8, hidden=8, blocks=4, activation="clip")

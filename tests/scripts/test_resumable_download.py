@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import resumable_download
 
 from pnp_recon.errors import InputError, OutputError
+from scripts.data import resumable_download
 from support.broken_server import CONTENT, Server, serving
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-
 import pytest
-from rate_cases import RateCase
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-MODULES = [import_module(path.stem) for path in sorted(SCRIPTS.glob("rate_cases_*.py"))]
+from scripts.figures.rates import fixed_point, variational
+from scripts.figures.rates.case import RateCase
+
+MODULES = (fixed_point, variational)
 CASES: list[RateCase] = [case for module in MODULES for case in module.CASES]
 BROKEN: list[RateCase] = [case for module in MODULES for case in getattr(module, "BROKEN", [])]
 

@@ -18,15 +18,20 @@ SIDE = 48
 
 # A user's own file: a class of three lines, and functions of every temper.
 MINE = """
-import time
+import os, time
 from pnp_recon.benchmark import Method
 
 class Half(Method):
     def denoise(self, x, sigma):
         return 0.5 * x + 0.25
 
-def slowly(x, sigma):
-    time.sleep(0.1)
+calls = 0
+
+def stalls(x, sigma):
+    global calls
+    calls += 1
+    if calls > int(os.environ.get("STALL_AFTER", "1000000")):
+        time.sleep(3600)  # until it is killed
     return x
 
 def doubles(x, sigma):

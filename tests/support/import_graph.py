@@ -23,7 +23,6 @@ ORDER = (
     "pnp_recon.guarantees",
     "pnp_recon.contracts",
     "pnp_recon.files",
-    "pnp_recon.inputs",
     "pnp_recon.pictures",
     "pnp_recon.estimation",
     "pnp_recon.datasets",
@@ -147,11 +146,8 @@ def edges(root: Path) -> dict[str, set[str]]:
     """Module -> the modules of the tree that it imports, deferred imports included."""
     graph: dict[str, set[str]] = {name: set() for name in modules(root)}
     for item in imports(root):
-        # A script sees what lies beside it under its bare name.
-        names = [item.target, *(f"{outer}.{item.target}" for outer in OUTER)]
-        for name in names if unit(item.importer) in OUTER else names[:1]:
-            if name in graph and name != item.importer:
-                graph[item.importer].add(name)
+        if item.target in graph and item.target != item.importer:
+            graph[item.importer].add(item.target)
     return graph
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pnp_recon.errors import InputError
-from pnp_recon.models.unrolled import export_unrolled, learned_weights
+from pnp_recon.models.export import export
+from pnp_recon.models.load import load_trained
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
 from pnp_recon.training.runs import run_file, start_or_resume
 from pnp_recon.training.unrolled.task import Beginning, SimulatedScans, UnrolledRun
@@ -25,7 +26,7 @@ SCANS = SimulatedScans(views=12, size=16)
 def model(tmp_path: Path) -> str:
     torch.manual_seed(5)
     scan = {"operator": "RayTransform", "image_shape": [1, 32, 32]}
-    return str(export_unrolled(UnrolledNetwork(TINY), tmp_path / "models", "first", scan, {}))
+    return str(export(UnrolledNetwork(TINY), tmp_path / "models", "first", scan, {}))
 
 
 def run(tmp_path: Path, beginning: Beginning, config: UnrolledConfig = TINY) -> UnrolledRun:
@@ -47,13 +48,13 @@ def run(tmp_path: Path, beginning: Beginning, config: UnrolledConfig = TINY) -> 
 
 
 def of(model: str, step: float | None = None) -> Beginning:
-    return Beginning(model, learned_weights(model)[1], step)
+    return Beginning(model, load_trained(model, "network")[1].sha256, step)
 
 
 def test_the_first_weights_are_those_of_the_model(tmp_path: Path, model: str) -> None:
     settings = run(tmp_path, of(model))
     trainer, _ = start_or_resume(tmp_path / "run", settings, "cpu")
-    expected = learned_weights(model)[2]
+    expected = load_trained(model, "network")[0].state_dict()
     for state in (trainer.network.state_dict(), trainer.average.state_dict()):
         assert all(torch.equal(state[key], value) for key, value in expected.items())
     random, _ = start_or_resume(tmp_path / "random", run(tmp_path, Beginning()), "cpu")

@@ -14,7 +14,8 @@ from operators import Convolution, Inpainting, kernels
 from pnp_recon.cli.train import main
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.models.weights import export, load_network
+from pnp_recon.models.export import export
+from pnp_recon.models.load import load_network
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.pictures.files import write_picture
 from pnp_recon.training.denoiser.task import build_network

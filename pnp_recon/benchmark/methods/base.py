@@ -1,4 +1,4 @@
-"""What the benchmark asks of a denoiser. A class of three lines is enough:
+"""A method of the benchmark: a recipe for a prior. A class of three lines is enough:
 
 class Mine(Method):
     def denoise(self, x, sigma): return x
@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.classical.base import iterated
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.proximal import Regulariser
 
 
 class Method(ABC):
-    """A denoiser with what the benchmark has to know of it. Only `denoise` must be written.
+    """A recipe for a prior: a denoiser, what it runs with, what is tuned. Only `denoise` must be
+    written.
 
     Attributes:
         name: for tables; the class's name where none is given.
@@ -74,7 +75,9 @@ class Method(ABC):
         """Can it denoise pictures of so many channels?"""
         return self.channels in (None, 1, channels)
 
-    def plug(self, parameters_at: Callable[[float], Mapping[str, float]] | None = None) -> Denoiser:
+    def prior(
+        self, parameters_at: Callable[[float], Mapping[str, float]] | None = None
+    ) -> Denoiser:
         """The denoiser for plug-and-play iterations, with name, guarantee and SHA-256.
 
         An inexact one has no guarantee there: the theorems want errors whose sum is finite.
@@ -88,16 +91,10 @@ class Method(ABC):
             chosen = self.defaults if parameters_at is None else parameters_at(sigma)
             return self.denoise(x, sigma, **chosen)
 
-        guarantee = self.guarantee
-        if self.inexactness > 0:
-            guarantee = guarantees.none(
-                f"{self.name} is computed up to an error of {self.inexactness:g}·σ per pixel, and "
-                "such errors do not add up to a finite sum"
-            )
         return Denoiser(
             function,
             self.name,
-            guarantee,
+            iterated(self),
             channels=self.channels,
             sigma_range=self.sigma_range,
             card={"name": self.name, "sha256": self.sha256},
@@ -187,18 +184,3 @@ class Checked(Method):
 
     def regulariser(self, weight: float, channels: int) -> Regulariser | None:
         return self._method.regulariser(weight, channels)
-
-
-def on_pictures(function: Callable[[Any], Any], x: Tensor) -> Tensor:
-    """Applies a function of arrays to each picture of (B, C, H, W), on the CPU, in float64.
-
-    The function takes and gives (H, W) for grey pictures and (H, W, C) for others.
-    """
-    pictures = x.detach().cpu().double().permute(0, 2, 3, 1)
-    grey = x.shape[1] == 1
-    out = [
-        torch.as_tensor(function((picture[..., 0] if grey else picture).numpy().copy()))
-        for picture in pictures
-    ]
-    stacked = torch.stack(out).reshape(pictures.shape).permute(0, 3, 1, 2)
-    return stacked.to(device=x.device, dtype=x.dtype).contiguous()

@@ -12,12 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from pnp_recon.benchmark.methods.base import Checked, Method
+from pnp_recon.benchmark.methods.models import Given
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.priors.denoiser import Denoiser, wrap
+from pnp_recon.priors.denoiser import wrap
 
 EXPECTED = "expected a function (x, sigma), a Denoiser, an nn.Module or a Method"
 
@@ -139,27 +140,18 @@ def _as_method(found: Any, entry: str, device: str) -> Method:
     if isinstance(found, Method):
         return found
     if isinstance(found, nn.Module):
-        return _Plain(found.eval().to(device), entry, differentiable=True)
+        return _given(found.eval().to(device), entry, differentiable=True)
     if callable(found):
-        return _Plain(found, entry, differentiable=False)
+        return _given(found, entry, differentiable=False)
     raise InputError(f"method {entry!r} is a {type(found).__name__}; {EXPECTED}")
 
 
-class _Plain(Method):
+def _given(function: Any, entry: str, *, differentiable: bool) -> Method:
     """A function or module called as function(x, sigma), with what it declares of itself."""
-
-    def __init__(self, function: Any, entry: str, *, differentiable: bool) -> None:
-        declared = getattr(function, "guarantee", None)
-        self._denoiser: Denoiser = wrap(
-            function,
-            name=entry,
-            guarantee=declared if isinstance(declared, Guarantee) else None,
-        )
-        self.name, self.guarantee = self._denoiser.name, self._denoiser.guarantee
-        self.channels = self._denoiser.channels
-        self.sigma_range = self._denoiser.sigma_range
-        self.sha256 = str(self._denoiser.card.get("sha256", ""))
-        self.differentiable = differentiable
-
-    def denoise(self, x: Tensor, sigma: float, *args: Any, **parameters: Any) -> Tensor:
-        return self._denoiser(x, sigma)
+    declared = getattr(function, "guarantee", None)
+    denoiser = wrap(
+        function,
+        name=entry,
+        guarantee=declared if isinstance(declared, Guarantee) else None,
+    )
+    return Given(denoiser, differentiable=differentiable)

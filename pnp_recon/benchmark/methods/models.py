@@ -1,26 +1,34 @@
-"""Exported networks as methods: the shipped ones by name, any other by the path of its card."""
+"""Denoisers that exist already as methods: shipped models, exported ones, a user's own."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pnp_recon.benchmark.methods.base import Method
-from pnp_recon.models.weights import load_denoiser
+from pnp_recon.models.load import load_denoiser
 from pnp_recon.priors.denoiser import Denoiser
 
 
-class Model(Method):
-    """A `Denoiser` as a method, in single precision; its own guarantee, range and SHA-256."""
+class Given(Method):
+    """A `Denoiser` as a method; its own guarantee, range and SHA-256.
 
-    differentiable = True
+    Args:
+        denoiser: what runs.
+        differentiable: see `Method`.
+        dtype: the precision that it runs in; None: that of the pictures.
+    """
 
-    def __init__(self, denoiser: Denoiser) -> None:
-        self._denoiser = denoiser
+    def __init__(
+        self, denoiser: Denoiser, *, differentiable: bool, dtype: torch.dtype | None = None
+    ) -> None:
+        self._denoiser, self._dtype = denoiser, dtype
         self.name, self.channels = denoiser.name, denoiser.channels
         self.guarantee, self.sigma_range = denoiser.guarantee, denoiser.sigma_range
         self.sha256 = str(denoiser.card.get("sha256", ""))
+        self.differentiable = differentiable
 
     def denoise(self, x: Tensor, sigma: float, *args: Any, **parameters: Any) -> Tensor:
         """D(x, sigma); x (B, C, H, W).
@@ -28,13 +36,15 @@ class Model(Method):
         Raises:
             InputError: sigma lies outside the range, or the channels do not fit.
         """
-        return self._denoiser(x.float(), sigma).to(x.dtype)
+        if self._dtype is None:
+            return self._denoiser(x, sigma)
+        return self._denoiser(x.to(self._dtype), sigma).to(x.dtype)
 
 
-def shipped_model(name: str, device: str = "cpu") -> Model:
-    """A shipped model by name, or an exported one by the path of its card.
+def model(name: str, device: str = "cpu") -> Method:
+    """A shipped model by name, or an exported one by the path of its card; single precision.
 
     Raises:
-        WeightsError: see `weights.load_denoiser`.
+        WeightsError: see `load_denoiser`.
     """
-    return Model(load_denoiser(name, device=device))
+    return Given(load_denoiser(name, device=device), differentiable=True, dtype=torch.float32)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from pnp_recon.benchmark.methods.base import Method, MethodInfo
+from pnp_recon.benchmark.methods.classical import Classical
 from pnp_recon.benchmark.methods.deepinv_models import (
     PREFIX,
     PRETRAINED,
@@ -16,21 +16,12 @@ from pnp_recon.benchmark.methods.deepinv_models import (
     find_weights,
 )
 from pnp_recon.benchmark.methods.entries import is_entry, load_entry
-from pnp_recon.benchmark.methods.filters import BM3D, BM3D_MISSING, NLM, Bilateral, Median
-from pnp_recon.benchmark.methods.models import shipped_model
-from pnp_recon.benchmark.methods.variational import TV, Wavelet
+from pnp_recon.benchmark.methods.models import model
 from pnp_recon.errors import InputError
-from pnp_recon.models.weights import (
-    card_guarantee,
-    find_card,
-    network_class,
-    read_card,
-    shipped_models,
-)
+from pnp_recon.models.load import family_of
+from pnp_recon.models.store import find_card, is_path, read_card, shipped_models
+from pnp_recon.priors.catalogue import CLASSICAL
 
-CLASSICAL: dict[str, type[Method]] = {
-    kind.name: kind for kind in (TV, Wavelet, NLM, Bilateral, Median, BM3D)
-}
 GROUPS = ("shipped", "classical", "all")
 
 
@@ -61,9 +52,9 @@ def _load(entry: str, channels: int, device: str) -> Method:
 
 def _resolve(entry: str, channels: int, device: str) -> Method:
     if entry in CLASSICAL:
-        return CLASSICAL[entry]()
+        return Classical(entry)
     if entry in shipped_models("denoiser") or _is_card(entry):
-        return shipped_model(entry, device)
+        return model(entry, device)
     if entry.startswith(PREFIX):
         return deepinv_model(entry, channels, device)
     if is_entry(entry):
@@ -86,24 +77,15 @@ def unknown(entry: str) -> str:
 
 
 def _is_card(entry: str) -> bool:
-    path = Path(entry)
-    if ":" in entry or path.suffix == ".py":
-        return False
-    return path.suffix in {".json", ".safetensors"} or path.parent != Path()
+    return ":" not in entry and Path(entry).suffix != ".py" and is_path(entry)
 
 
 def known_methods() -> list[MethodInfo]:
     """Every method that has a name, available here or not; loads neither networks nor libraries."""
-    lines = [
-        MethodInfo(
-            name,
-            _first_line(kind),
-            str(kind.guarantee),
-            kind.channels,
-            BM3D_MISSING if kind is BM3D and find_spec("bm3d") is None else "",
-        )
-        for name, kind in CLASSICAL.items()
-    ]
+    lines = []
+    for name, entry in CLASSICAL.items():
+        kind = entry.load()
+        lines.append(MethodInfo(name, entry.words, str(kind.guarantee), None, entry.missing()))
     lines += [_of_model(name) for name in shipped_models("denoiser")]
     for name, weights in PRETRAINED.items():
         here = [count for count in weights.files if find_weights(name, count)[0] is not None]
@@ -122,16 +104,12 @@ def known_methods() -> list[MethodInfo]:
 
 
 def _of_model(name: str) -> MethodInfo:
-    card = read_card(find_card(name))
-    low, high = card["sigma_range_255"]
-    size = f"{network_class(card)}, {card.get('parameters', 0)} parameters"
+    card = read_card(find_card(name), "denoiser")
+    low, high = card.fields["sigma_range_255"]
+    size = f"{card.family}, {card.fields.get('parameters', 0)} parameters"
     what = f"{size}, σ·255 from {low:g} to {high:g}"
-    channels = int(card["network"].get("channels", 1))
-    return MethodInfo(name, what, str(card_guarantee(card)), channels)
-
-
-def _first_line(kind: type[Method]) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    channels = int(card.config.get("channels", 1))
+    return MethodInfo(name, what, str(family_of(card).guarantee(card)), channels)
 
 
 def expand(names: Sequence[str], channels: int) -> list[str]:

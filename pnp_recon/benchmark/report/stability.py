@@ -27,6 +27,7 @@ _WORDS = {
     # By how much its own iterates part is said behind it.
     ("application", statuses.EXPANSIVE): _BOUNDED,
     ("", "iteration limit"): "still moving",
+    ("", "time limit"): "still moving",
     ("", statuses.EXPANSIVE): "expansive: not settling",
 }
 

@@ -1,25 +1,24 @@
-"""What every suite is: problems, sensible defaults, and how one cell becomes a row."""
+"""What the suites share: pictures, methods and parameters of a cell, and how it becomes a row."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
 from pnp_recon.benchmark import measure, tuned
-from pnp_recon.benchmark.cells import Cell, Plan, Problem
+from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.pictures import read
 from pnp_recon.benchmark.rows import CERTIFIED, NO_GUARANTEE, Row
-from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.report.figure import picture_png
-from pnp_recon.training.validation import centre_crop
 
 # Side of the crops that are kept for the comparison strips.
 KEPT_SIDE = 128
@@ -41,82 +40,11 @@ class Outcome:
 
 
 class Suite(ABC):
-    """A kind of measurement.
-
-    Attributes:
-        name, what: for `pnp-bench list`.
-        noise: usual levels, σ·255.
-        channels: usual number of channels.
-        grey_only: there is nothing in colour to run it on.
-        crop: usual side of the central crop; None: whole pictures.
-        images: usual number of pictures; None: all.
-        methods: usual methods, groups included.
-        settings: the suite's own, with their usual values.
-    """
-
-    name: ClassVar[str]
-    what: ClassVar[str]
-    noise: ClassVar[tuple[float, ...]]
-    channels: ClassVar[int] = 1
-    grey_only: ClassVar[bool] = False
-    crop: ClassVar[int | None] = None
-    images: ClassVar[int | None] = None
-    methods: ClassVar[tuple[str, ...]] = ("all",)
-    settings: ClassVar[Mapping[str, Any]] = {}
-
-    @abstractmethod
-    def names(self) -> tuple[str, ...]:
-        """Of the problems, without noise levels, in the order of the tables."""
+    """How the cells of a kind of measurement become rows; `catalogue` has the rest about it."""
 
     @abstractmethod
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
         """Runs a cell; raises what goes wrong."""
-
-    def problems(
-        self, noise: Sequence[float] | None = None, names: Sequence[str] | None = None
-    ) -> tuple[Problem, ...]:
-        """Every problem at every noise level.
-
-        Args:
-            noise: levels, σ·255; None: the usual ones.
-            names: beginnings of the names of problems; None: all.
-
-        Raises:
-            InputError: a level outside [0, 255], or a name that nothing begins with.
-        """
-        levels = self.noise if noise is None else tuple(noise)
-        for level in levels:
-            if not 0 <= level <= 255:
-                raise InputError(f"noise level {level:g} found; expected σ·255 from 0 to 255")
-        chosen = self.names() if names is None else self._chosen(names)
-        return tuple(Problem(name, float(level)) for name in chosen for level in levels)
-
-    def checked(self, given: Mapping[str, float | str]) -> dict[str, Any]:
-        """The suite's settings, with those that were given.
-
-        Raises:
-            InputError: one that it does not have, or a value of another kind.
-        """
-        found = dict(self.settings)
-        for name, value in given.items():
-            if name not in found:
-                known = ", ".join(found) or "none"
-                raise InputError(f"suite {self.name} has no setting {name!r}; it has: {known}")
-            kind = type(found[name])
-            try:
-                found[name] = kind(value)
-            except ValueError:
-                raise InputError(f"--set {name}={value}: expected a {kind.__name__}") from None
-        return found
-
-    def _chosen(self, wanted: Sequence[str]) -> list[str]:
-        for beginning in wanted:
-            if not any(name.startswith(beginning) for name in self.names()):
-                raise InputError(
-                    f"suite {self.name} has no problem {beginning!r}; known: "
-                    f"{', '.join(self.names())}"
-                )
-        return [name for name in self.names() if name.startswith(tuple(wanted))]
 
 
 def picture_of(plan: Plan, cell: Cell) -> Tensor:
@@ -136,7 +64,7 @@ def parameters_of(plan: Plan, suite: str, method: Method, noise: float) -> dict[
 
 def plugged(plan: Plan, method: Method) -> Denoiser:
     """The method for iterations; at each level it runs with what was tuned for denoising."""
-    return method.plug(lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6)))
+    return method.prior(lambda sigma: parameters_of(plan, "denoise", method, round(255 * sigma, 6)))
 
 
 def within(denoiser: Denoiser, level: float) -> float:

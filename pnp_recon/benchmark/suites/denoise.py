@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pnp_recon.benchmark import measure
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.suites.base import (
@@ -16,25 +14,18 @@ from pnp_recon.benchmark.suites.base import (
     proven,
     row_of_run,
 )
-from pnp_recon.datasets.folders import noisy
+from pnp_recon.problems.noise import noisy
 
 
 class Denoise(Suite):
     """Denoising."""
-
-    name: ClassVar[str] = "denoise"
-    what: ClassVar[str] = "white Gaussian noise of a known level"
-    noise: ClassVar[tuple[float, ...]] = (5.0, 15.0, 25.0)
-
-    def names(self) -> tuple[str, ...]:
-        return ("gaussian noise",)
 
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
         x = picture_of(plan, cell)
         sigma = cell.problem.noise / 255
         y = noisy(x, sigma, cell.index, plan.seed)
         method = method_of(plan, cell)
-        parameters = parameters_of(plan, self.name, method, cell.problem.noise)
+        parameters = parameters_of(plan, cell.suite, method, cell.problem.noise)
         method.denoise(y[..., :64, :64], sigma, **parameters)  # imports and caches are not timed
         image, seconds, memory = measure.timed(
             lambda: method.denoise(y, sigma, **parameters), plan.repeats, plan.device

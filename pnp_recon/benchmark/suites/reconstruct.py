@@ -1,6 +1,6 @@
 """Reconstruction: each denoiser inside the same certified iteration, variational methods as such.
 
-What differs between deblurring, inpainting and tomography is the setting: operator, measurements,
+What differs between deblurring, inpainting and tomography is the problem: operator, measurements,
 truth. A denoiser runs in the suite's solver at its tuned level and coupling; total variation and
 wavelets are minimised by the solver that is automatic for them.
 """
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,72 +29,47 @@ from pnp_recon.benchmark.suites.base import (
     row_of_run,
     within,
 )
-from pnp_recon.errors import InputError
+from pnp_recon.problems.problem import Problem
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
-from pnp_recon.solvers.tuning import SPLITTINGS, automatic, coupling, total_variation_weight
+from pnp_recon.solvers.tuning import automatic, coupling, total_variation_weight
 
+# All but `Status.INTERRUPTED`, of which `solve` makes no row.
 STATUS = {
+    Status.DIRECT: "done",
+    Status.FIXED_DEPTH: "done",
     Status.CONVERGED: "converged",
+    Status.EARLY_STOP: "early stop",
     Status.ITERATION_LIMIT: "iteration limit",
+    Status.TIME_LIMIT: "time limit",
     Status.NON_FINITE: DIVERGED,
 }
 # A curve keeps at most so many points, evenly spaced in the logarithm of the iteration.
 CURVE_POINTS = 200
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A problem of one picture.
-
-    Attributes:
-        A: forward operator.
-        y: measurements, for pictures in [0, 1].
-        x: the truth (1, C, H, W) in [0, 1].
-        noise_level: standard deviation of the noise in y, in its units.
-        start: where iterations start, and what the reconstruction is compared with.
-    """
-
-    A: LinearOperator
-    y: Tensor
-    x: Tensor
-    noise_level: float
-    start: Tensor
-
-
 class Reconstruct(Suite):
     """What deblurring, inpainting and tomography share."""
 
-    # The others take minutes for a picture: hundreds of evaluations without a theorem.
-    methods: ClassVar[tuple[str, ...]] = ("shipped", "tv", "wavelet")
-    settings: ClassVar[Mapping[str, Any]] = {
-        "solver": "pnp-hqs",
-        "tol": 1e-4,
-        "max_iter": 300,
-        "variational_max_iter": 3000,
-    }
-
-    def checked(self, given: Mapping[str, float | str]) -> dict[str, Any]:
-        found = super().checked(given)
-        if found["solver"] not in SPLITTINGS:
-            known = " or ".join(SPLITTINGS)
-            raise InputError(f"--set solver={found['solver']}: expected {known}")
-        return found
-
     @abstractmethod
-    def setting(self, plan: Plan, cell: Cell) -> Setting:
-        """The problem of a cell; the same for every method."""
+    def problem(self, plan: Plan, cell: Cell) -> Problem:
+        """The problem of a cell, with its truth in [0, 1]; the same for every method.
+
+        What it starts from is what the reconstruction is compared with.
+        """
 
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
-        setting = self.setting(plan, cell)
+        problem = self.problem(plan, cell)
+        truth, start = problem.truth, problem.first_guess()
+        assert truth is not None
         method = method_of(plan, cell)
-        parameters = parameters_of(plan, self.name, method, cell.problem.noise)
-        run = arguments(plan, method, setting, parameters)
+        parameters = parameters_of(plan, cell.suite, method, cell.problem.noise)
+        run = {**arguments(plan, method, problem, parameters), "start": start}
         # Imports, caches and the norm of the operator are not timed.
         warm = {**run, "stopping": Stopping(tol=1.0, max_iter=1)}
-        solve(setting.y, setting.A, **warm)
+        solve(problem.y, problem.A, **warm)
         solution, seconds, memory = measure.timed(
-            lambda: solve(setting.y, setting.A, **run), plan.repeats, plan.device
+            lambda: solve(problem.y, problem.A, **run), plan.repeats, plan.device
         )
         row = row_of_run(
             plan,
@@ -106,11 +80,9 @@ class Reconstruct(Suite):
             memory,
             **course(solution),
             **certified(solution.certificate),
-            **measure.scores(solution.image, setting.x, setting.start),
+            **measure.scores(solution.image, truth, start),
         )
-        pictures = kept_pictures(
-            plan, cell, clean=setting.x, input=setting.start, image=solution.image
-        )
+        pictures = kept_pictures(plan, cell, clean=truth, input=start, image=solution.image)
         return Outcome(row, curve(solution.history), pictures)
 
 
@@ -127,31 +99,30 @@ def solve(y: Tensor, A: LinearOperator, **run: Any) -> Solution:
 
 
 def arguments(
-    plan: Plan, method: Method, setting: Setting, parameters: Mapping[str, float]
+    plan: Plan, method: Method, problem: Problem, parameters: Mapping[str, float]
 ) -> dict[str, Any]:
     """What `reconstruct` is called with for a method.
 
     Parameters are "level" (of the denoiser, σ·255) and "coupling" (c of γ = c (level/σ)²), or, of
     variational methods, "weight" (in units of the automatic one); what is left out is automatic.
     """
-    scale = setting.A.norm_bound
+    scale, noise = problem.A.norm_bound, problem.noise()
     shared: dict[str, Any] = {
-        "noise_level": setting.noise_level,
-        "start": setting.start,
+        "noise_level": noise,
         "stopping": stopping(plan, "max_iter"),
         "allow_uncertified": True,  # the certificate says so
     }
-    weight = parameters.get("weight", 1.0) * total_variation_weight(setting.noise_level, scale)
+    weight = parameters.get("weight", 1.0) * total_variation_weight(noise, scale)
     prior = method.regulariser(weight, plan.channels)
     if prior is not None:
         return {**shared, "prior": prior, "stopping": stopping(plan, "variational_max_iter")}
     solver = plan.settings["solver"]
     denoiser = plugged(plan, method)
-    choice = automatic(setting.noise_level, solver, scale)
+    choice = automatic(noise, solver, scale)
     level = within(denoiser, parameters.get("level", 255 * choice.level) / 255)
     gamma = choice.coupling
     if "coupling" in parameters:
-        gamma = coupling(parameters["coupling"], level, setting.noise_level, scale)
+        gamma = coupling(parameters["coupling"], level, noise, scale)
     return {
         **shared,
         "prior": denoiser,

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
 from torch import Tensor
 
-from operators import Convolution, kernels
+from operators import kernels
 from pnp_recon.benchmark import measure
-from pnp_recon.benchmark.attack import SCALE, attack
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.methods import Method
 from pnp_recon.benchmark.rows import CERTIFIED, CONTRADICTED, DIVERGED, EXPANSIVE
@@ -33,11 +31,12 @@ from pnp_recon.benchmark.suites.base import (
     row_of_run,
     within,
 )
-from pnp_recon.benchmark.suites.problems import shape
 from pnp_recon.benchmark.suites.reconstruct import CURVE_POINTS, certified, course, curve, solve
-from pnp_recon.datasets.folders import noisy
 from pnp_recon.pictures.metrics import psnr
-from pnp_recon.solvers import Stopping
+from pnp_recon.priors.attack import SCALE, attack
+from pnp_recon.problems.noise import benchmark_noise, noisy
+from pnp_recon.problems.simulate import deblurring
+from pnp_recon.solvers import Status, Stopping
 
 # The iterates have run away when they are this many times as large as the first.
 RUN_AWAY = 10.0
@@ -53,35 +52,11 @@ BLUR_NOISE = 7.65
 class Stability(Suite):
     """Repeated application, attack, and PnP-PGD."""
 
-    name: ClassVar[str] = "stability"
-    what: ClassVar[str] = "a denoiser applied 1000 times, attacked, and iterated in PnP-PGD"
-    noise: ClassVar[tuple[float, ...]] = (25.0,)
-    crop: ClassVar[int | None] = 128
-    images: ClassVar[int | None] = 1
-    methods: ClassVar[tuple[str, ...]] = (
-        "shipped",
-        "tv",
-        "wavelet",
-        "nlm",
-        "bilateral",
-        "median",
-    )
-    settings: ClassVar[Mapping[str, Any]] = {
-        "applications": 1000,
-        "attack_steps": 50,
-        "tol": 1e-6,
-        "max_iter": 500,
-    }
-
-    def names(self) -> tuple[str, ...]:
-        return ("repeat", "attack", "pnp-pgd")
-
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
         x = picture_of(plan, cell)
         method = method_of(plan, cell)
         parameters = parameters_of(plan, "denoise", method, cell.problem.noise)
-        run = {"repeat": _repeat, "attack": _attack, "pnp-pgd": _descend}[cell.problem.name]
-        return run(plan, cell, x, method, parameters)
+        return RUNS[cell.problem.name](plan, cell, x, method, parameters)
 
 
 def _repeat(
@@ -202,8 +177,10 @@ def _attack(
 def _descend(
     plan: Plan, cell: Cell, x: Tensor, method: Method, parameters: Mapping[str, float]
 ) -> Outcome:
-    A = Convolution(kernels.linear_motion(15, 30).to(x), shape(x), "circular")
-    y = noisy(A.A(x), BLUR_NOISE / 255, cell.index, plan.seed)
+    sigma = BLUR_NOISE / 255
+    noise = benchmark_noise(sigma, cell.index, plan.seed)
+    problem = deblurring(x, kernels.linear_motion(15, 30).to(x), sigma, noise)
+    y, A = problem.y, problem.A
     denoiser = plugged(plan, method)
     stopping = Stopping(tol=plan.settings["tol"], max_iter=plan.settings["max_iter"])
     solution, seconds, memory = measure.timed(
@@ -211,7 +188,7 @@ def _descend(
             y,
             A,
             prior=denoiser,
-            noise_level=BLUR_NOISE / 255,
+            noise_level=sigma,
             solver="pnp-pgd",
             acceleration="none",
             denoiser_level=within(denoiser, cell.problem.noise / 255),
@@ -228,7 +205,7 @@ def _descend(
     # nonexpansive one never lets ‖z_{k+1} − z_k‖ increase.
     steps = [max(row) for row in history.residuals]
     growth = max((b / max(min(steps[:k]), 1e-30) for k, b in enumerate(steps[1:], 1)), default=1.0)
-    if fields["status"] == "iteration limit" and growth > 1 + ROUNDING and residuals[-1] > 1e-4:
+    if solution.status is Status.ITERATION_LIMIT and growth > 1 + ROUNDING and residuals[-1] > 1e-4:
         fields["status"] = EXPANSIVE
         fields["message"] = (
             f"not converging: relative residual {residuals[-1]:.1e} after {len(steps)} iterations, "
@@ -247,3 +224,6 @@ def _descend(
     )
     pictures = kept_pictures(plan, cell, clean=x, input=y.clamp(0, 1), image=solution.image)
     return Outcome(row, curve(history), pictures)
+
+
+RUNS = {"repeat": _repeat, "attack": _attack, "pnp-pgd": _descend}

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pnp_recon.benchmark.choice import Choice
+from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.cli.bench.options import comma_list, noise_levels, number_of, settings_of
 from pnp_recon.cli.shell import Device, run_app
 
@@ -26,9 +27,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+*_FIRST, _LAST = SUITES
 Suite = Annotated[
     str | None,
-    typer.Argument(metavar="SUITE", help="The suite is denoise, deblur, inpaint, ct or stability."),
+    typer.Argument(metavar="SUITE", help=f"The suite is {', '.join(_FIRST)} or {_LAST}."),
 ]
 Data = Annotated[
     Path | None,
@@ -281,10 +283,11 @@ def compare(
     verbose: Verbose = False,
 ) -> None:
     """Say what moved between two runs or two methods, with a paired test over the pictures."""
+    from pnp_recon.benchmark.compare_text import lines, markdown
     from pnp_recon.cli.bench.session import comparison
 
     found = comparison(before, after, comma_list(methods))
-    typer.echo(found.markdown() if as_markdown else "\n".join(found.lines()))
+    typer.echo(markdown(found) if as_markdown else "\n".join(lines(found)))
 
 
 @app.command("list")

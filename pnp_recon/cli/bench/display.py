@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from pnp_recon.benchmark.cells import Cell
 from pnp_recon.benchmark.rows import FAILED
-from pnp_recon.benchmark.suites import Outcome
+from pnp_recon.benchmark.suites.base import Outcome
 from pnp_recon.benchmark.tuner import Report
 
 # Without a terminal, a line after so many cells.
@@ -47,11 +47,9 @@ class CellDisplay:
         result = row.status if row.psnr is None else f"{row.psnr:.2f} dB"
         self.bar.update(self.task, completed=self.done, last=f"{row.method}: {result}")
         if row.status == FAILED:
-            self.console.print(
-                f"failed: {row.method} on {row.picture}: {row.message}", markup=False
-            )
+            print_line(self.console, f"failed: {row.method} on {row.picture}: {row.message}")
         if not self.console.is_terminal and self.done % LINE_EVERY == 0:
-            self.console.print(f"{self.done} of {self.total} cells, {self.failed} failed")
+            print_line(self.console, f"{self.done} of {self.total} cells, {self.failed} failed")
 
 
 def search_display(quiet: bool) -> Report:
@@ -60,6 +58,15 @@ def search_display(quiet: bool) -> Report:
 
     def report(method: str, noise: float, point: Mapping[str, float], psnr: float) -> None:
         words = ", ".join(f"{name} {value:g}" for name, value in point.items())
-        console.print(f"{method}, noise {noise:g}: {words}: {psnr:.2f} dB", highlight=False)
+        print_line(console, f"{method}, noise {noise:g}: {words}: {psnr:.2f} dB")
 
     return report
+
+
+def print_line(console: Console, text: str) -> None:
+    """Prints one line as it is, above a bar if there is one.
+
+    Rich would fold it at the width of the terminal, in the middle of a word where a word is long,
+    and 80 columns wide where there is no terminal: a path or a name could then not be found.
+    """
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from pnp_recon.benchmark.planning import begin, search_plan
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.runner import run
 from pnp_recon.benchmark.store import Results
-from pnp_recon.benchmark.suites import SUITES
+from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.benchmark.tuner import tune
 from pnp_recon.cli.bench.display import CellDisplay, search_display
 from pnp_recon.cli.shell import INTERRUPTED, choose_device, make_folder
@@ -130,7 +130,7 @@ def comparison(before: Path, after: Path | None, methods: Sequence[str] | None) 
 def print_catalogue(as_json: bool) -> None:
     """Suites and methods, for people, pipes or programs."""
     suites = [
-        {"name": suite.name, "what": suite.what, "problems": list(suite.names()),
+        {"name": suite.name, "what": suite.what, "problems": list(suite.names),
          "noise": list(suite.noise), "settings": dict(suite.settings)}
         for suite in SUITES.values()
     ]  # fmt: skip

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from operators import hounsfield
-from pnp_recon import guarantees
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
@@ -27,10 +26,11 @@ from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
-from pnp_recon.models import weights
+from pnp_recon.models import load, store
 from pnp_recon.report import PhysicsRecord, SourceFile
 from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
+from pnp_recon.solvers.core.theorem import unproven
 
 # What --denoiser auto means, where it ships; otherwise the model for grey pictures.
 MODEL = "euler_ct"
@@ -80,7 +80,7 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
             "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
             "incident": options.photons or options.incident,
         },
-        model=MODEL if MODEL in weights.shipped_models() else weights.AUTO[1],
+        model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
     )
     return _with_method(case, found, start, view, options)
 
@@ -91,7 +91,7 @@ def _with_method(
     """The case as the method wants it."""
     method = options.method
     if method == CtMethod.fbp:
-        held = Certificate("", guarantees.none(FORMULA))
+        held = Certificate(unproven(FORMULA))
         numbers = {"cutoff": options.cutoff}
         solution = Solution(start, Status.DIRECT, held, History(), method.value, numbers)
         # What was there before: the same without the filter.

@@ -15,10 +15,10 @@ from torch import Tensor
 from operators import RayTransform, attenuation
 from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
-from pnp_recon.cli.run.case import standard_normal
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.inputs import SUFFIXES as PICTURES
+from pnp_recon.files import SUFFIXES as PICTURES
+from pnp_recon.problems.noise import command_noise
 from pnp_recon.report import SourceFile
 from pnp_recon.scans import (
     hounsfield_window,
@@ -88,7 +88,7 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
     else:
         share = DEFAULT_NOISE if options.noise is None else options.noise
         noise = share * float(clean.max())
-        y = clean + noise * standard_normal(clean, options.seed)
+        y = clean + noise * command_noise(options.seed)(clean)
         said = f"{share:.3g} of the sinogram's maximum"
     file = SourceFile("input", source, found.sha256, (height, width))
     return Measurement(

@@ -10,13 +10,15 @@ from torch import Tensor
 from operators.convolution import Convolution
 from pnp_recon.cli.deblur.blur import Blur, find_blur
 from pnp_recon.cli.deblur.options import DeblurOptions
-from pnp_recon.cli.run.case import Case, standard_normal
+from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, source_file, writer
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
-from pnp_recon.pictures.files import Picture, linear_to_srgb, srgb_to_linear
+from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
+from pnp_recon.pictures.files import Picture
+from pnp_recon.problems.noise import command_noise
 
 
 def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
@@ -110,4 +112,4 @@ def _simulated(A: Convolution, x: Tensor, picture: Picture, options: DeblurOptio
             f"the kernel's border ({kw}×{kh}); use a smaller kernel or another --boundary"
         )
     y = A.A(x)
-    return y + options.simulated_level * standard_normal(y, options.seed)
+    return y + options.simulated_level * command_noise(options.seed)(y)

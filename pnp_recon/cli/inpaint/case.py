@@ -15,7 +15,7 @@ from torch.nn import functional
 from operators import masks
 from operators.sampling import Inpainting
 from pnp_recon.cli.inpaint.options import InpaintOptions, MaskKind
-from pnp_recon.cli.run.case import Case, standard_normal
+from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, writer
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
@@ -23,6 +23,8 @@ from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.files import Picture
+from pnp_recon.pictures.masks import read_mask
+from pnp_recon.problems.noise import command_noise
 from pnp_recon.report import PhysicsRecord, SourceFile
 
 # Simulated blocks and strokes: side, and diameter of the brush, as shares of the shorter side.
@@ -62,7 +64,7 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
     truth: Tensor | None = None
     if options.simulate:
         truth = x
-        x = x + options.simulated_level * standard_normal(x, options.seed)
+        x = x + options.simulated_level * command_noise(options.seed)(x)
     elif reference is not None:
         truth = session.tensor(reference.pixels)
     y = A.A(x)
@@ -104,7 +106,7 @@ def _find_mask(job: Job, picture: Picture, options: InpaintOptions) -> Mask:
         origin = f"{options.kind.value} drawn with seed {options.seed}"
         parameters = {"kind": options.kind.value, "seed": options.seed}
         return Mask(known[None], origin, {**parameters})
-    known = masks.read_mask(path)
+    known = read_mask(path)
     known = known if known.ndim == 3 else known[None]
     channels, height, width = known.shape
     if (height, width) != size or channels not in (1, picture.pixels.shape[1]):

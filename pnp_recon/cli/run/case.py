@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
@@ -79,12 +78,3 @@ class Case:
     @property
     def noise_in_words(self) -> str:
         return self.noise_words or noise_words(self.noise_level, self.noise_origin)
-
-
-def standard_normal(like: Tensor, seed: int) -> Tensor:
-    """Noise of shape, precision and device of `like`.
-
-    Drawn in float64 on the CPU, so that one seed gives one picture on every device.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)

@@ -12,8 +12,7 @@ from pathlib import Path
 from pnp_recon.cli.run.options import RunOptions
 from pnp_recon.cli.shell import check_writable, make_folder
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import check_target
-from pnp_recon.inputs import SUFFIXES, expand_inputs
+from pnp_recon.files import SUFFIXES, check_target, expand_inputs
 
 
 @dataclass(frozen=True)

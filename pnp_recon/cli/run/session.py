@@ -13,8 +13,7 @@ from torch import Tensor
 
 from pnp_recon.cli.run.options import Options, Precision
 from pnp_recon.cli.shell import choose_device
-from pnp_recon.models import unrolled as weights_unrolled
-from pnp_recon.models import weights
+from pnp_recon.models import load
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
 
@@ -38,9 +37,9 @@ class Session(Generic[Options]):
         """The denoiser that --denoiser names; `model` is what auto means, None: by channels."""
         name = self.options.denoiser
         if name == "auto":
-            name = weights.AUTO[channels] if model is None else model
+            name = load.AUTO[channels] if model is None else model
         if name not in self.denoisers:
-            self.denoisers[name] = weights.load_denoiser(
+            self.denoisers[name] = load.load_denoiser(
                 name, device=str(self.device), dtype=self.dtype
             )
         return self.denoisers[name]
@@ -49,9 +48,7 @@ class Session(Generic[Options]):
         """The reconstruction network that --model names, if it names one."""
         name = self.options.model
         if self._learned is None and name is not None:
-            self._learned = weights_unrolled.load_unrolled(
-                name, device=str(self.device), dtype=self.dtype
-            )
+            self._learned = load.load_unrolled(name, device=str(self.device), dtype=self.dtype)
         return self._learned
 
     def tensor(self, values: Tensor) -> Tensor:

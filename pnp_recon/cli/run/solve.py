@@ -10,17 +10,16 @@ from dataclasses import replace
 from typing import Any
 
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.certified import reconstruct
 from pnp_recon.cli.run.options import Options, RunOptions, SolverName
 from pnp_recon.cli.run.parts import in_parts
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError
-from pnp_recon.fidelity import LeastSquares
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
+from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
-from pnp_recon.reconstruction import total_variation
+from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.solvers import Look, Solution, Stopping
 from pnp_recon.solvers.catalogue import solvers_for
 
@@ -36,10 +35,9 @@ def choose_prior(case: Case, session: Session[Options]) -> Prior:
     if case.solve is not None or _solver(case, options) in solvers_for("none"):
         return None
     if options.prior_kind == "functional":
-        fidelity = case.arguments.get("fidelity")
-        level = case.noise_level if fidelity is None else 1.0
         weight = parse_positive(options.weight, "--weight")
-        found = total_variation(fidelity or LeastSquares(case.A, case.y), level)
+        fidelity = case.arguments.get("fidelity")
+        found = total_variation(Problem(case.A, case.y, case.noise_level, fidelity=fidelity))
         return found if weight is None else replace(found, weight=weight)
     return session.denoiser(case.A.image_shape[0], case.model)
 

@@ -196,24 +196,11 @@ def check(
     claims anything else than what the weights give.
     """
     from pnp_recon.errors import CertificateError
-    from pnp_recon.models.unrolled import UnrolledCheck, check_unrolled, is_unrolled
-    from pnp_recon.models.verify import (
-        ModelCheck,
-        UncertifiedCheck,
-        check_model,
-        check_uncertified,
-    )
-    from pnp_recon.models.weights import find_card, network_class, read_card
+    from pnp_recon.models.verify import verify
 
-    result: ModelCheck | UncertifiedCheck | UnrolledCheck
-    if is_unrolled(model):
-        result = check_unrolled(model)
-    elif network_class(read_card(find_card(model))) == "EulerNet":
-        result = check_model(model, attack_steps)
-    else:
-        result = check_uncertified(model, attack_steps)
+    result = verify(model, attack_steps)
     if not quiet:
-        if isinstance(result, ModelCheck):
+        if result.rows:
             _print_table(result)
         else:
             typer.echo("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]))

@@ -33,9 +33,9 @@ def default_name(group: str | None) -> str:
 
 
 def _sha256(model: str) -> str:
-    from pnp_recon.models.unrolled import learned_weights
+    from pnp_recon.models.store import find_card, read_card
 
-    return learned_weights(model)[1]
+    return read_card(find_card(model), "network").sha256
 
 
 def unrolled(

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from pnp_recon.datasets.training import TrainingData, load_training_data
+from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.errors import InputError
-from pnp_recon.models.weights import export, export_uncertified
+from pnp_recon.models.export import export
 from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
@@ -117,7 +117,7 @@ class DnCNNRun(PictureRun):
     def export(self, network: nn.Module, state: Mapping[str, Any], out: Path, name: str) -> Path:
         network = cast(DnCNN, network)
         details = self.details(network, state)
-        return export_uncertified(network, out, name, self.sigma_range, details)
+        return export(network, out, name, self.sigma_range, details)
 
 
 def build_network(config: EulerConfig, seed: int) -> EulerNet:

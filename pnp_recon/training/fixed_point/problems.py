@@ -17,6 +17,7 @@ from torch import Tensor
 from operators import kernels
 from operators.masks import random_pixels
 from pnp_recon.errors import InputError
+from pnp_recon.problems.noise import running_noise
 from pnp_recon.solvers.tuning import automatic
 
 Network = Callable[[Tensor, float], Tensor]
@@ -170,7 +171,7 @@ def blurred(
         grids.append(grid.roll((-(rows // 2), -(columns // 2)), (0, 1)))
     transfer = torch.fft.rfft2(torch.stack(grids)[:, None])
     y = torch.fft.irfft2(torch.fft.rfft2(clean) * transfer, s=(height, width))
-    return Blurred(transfer, y + noise_level * _noise(clean, generator))
+    return Blurred(transfer, y + noise_level * running_noise(generator)(clean))
 
 
 def masked(
@@ -179,11 +180,7 @@ def masked(
     """Pictures (B, C, H, W) that miss single pixels, each at a rate of its own, and noise."""
     size = clean.shape[-2:]
     mask = torch.stack([random_pixels(size, rate, generator)[None] for rate in rates]).to(clean)
-    return Masked(mask, mask * (clean + noise_level * _noise(clean, generator)))
-
-
-def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+    return Masked(mask, mask * (clean + noise_level * running_noise(generator)(clean)))
 
 
 def draw(clean: Tensor, inpainting: float, generator: torch.Generator) -> Problem:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
-from pnp_recon.networks.euler import EulerConfig
-from pnp_recon.training.denoiser.task import DenoiserRun, build_network
+from pnp_recon.training.denoiser.task import DenoiserRun
 from pnp_recon.training.fixed_point.trainer import (
     FixedPointRecipe,
     FixedPointTrainer,
@@ -75,15 +74,12 @@ def first_weights(model: str) -> tuple[dict[str, Any], str, dict[str, Tensor]]:
             raise InputError(f"{model} is of a pnp-train {settings.kind} run, not of a denoiser")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         return asdict(settings.network), sha256, average
-    from pnp_recon.models.weights import find_card, load_weights, network_class, read_card
+    from pnp_recon.models.load import load_trained
 
-    card_path = find_card(model)
-    card = read_card(card_path)
-    if network_class(card) == "DnCNN":
+    network, card = load_trained(model, "denoiser")
+    if card.certificate["averagedness"] is None:
         raise InputError(f"{model} has no certificate; expected a denoiser that has one")
-    fields = {key: value for key, value in card["network"].items() if key != "class"}
-    network = load_weights(card_path, card, lambda own: build_network(EulerConfig(**own), 0))
-    return fields, card["sha256"], network.state_dict()
+    return dict(card.config), card.sha256, network.state_dict()
 
 
 @dataclass(frozen=True, kw_only=True)

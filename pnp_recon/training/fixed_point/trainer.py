@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from operators import kernels
 from pnp_recon.errors import InputError
+from pnp_recon.pictures.crops import centre_crop
+from pnp_recon.problems.noise import validation_generator
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss
 from pnp_recon.training.fixed_point.problems import (
@@ -34,7 +36,6 @@ from pnp_recon.training.fixed_point.problems import (
 from pnp_recon.training.recipe import DenoiserRecipe, random_patches
 from pnp_recon.training.validation import (
     VALIDATION_SIDE,
-    centre_crop,
     refreshed,
     validation_psnr,
 )
@@ -150,7 +151,7 @@ class FixedPointTrainer(DenoiserTrainer):
         for pose in VALIDATION_PROBLEMS.values():
             for index, picture in enumerate(shown):
                 clean = _crop(picture, self.device)
-                problem = pose(clean, torch.Generator().manual_seed(index))
+                problem = pose(clean, validation_generator(index))
                 parts.append((problem.start(), restored(network, problem), clean))
         return scan_sheet(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
@@ -215,7 +216,7 @@ def restoration_psnr(
     for index, picture in enumerate(pictures):
         clean = _crop(picture, device)
         for name, pose in VALIDATION_PROBLEMS.items():
-            image = restored(network, pose(clean, torch.Generator().manual_seed(index)))
+            image = restored(network, pose(clean, validation_generator(index)))
             found[name].append(-10 * math.log10(float(F.mse_loss(image, clean))))
     return {f"psnr_{name}": sum(psnr) / len(psnr) for name, psnr in found.items() if psnr}
 

@@ -13,12 +13,10 @@ from torch import Tensor
 
 from operators import RayTransform, ScanGeometry, attenuation
 from pnp_recon.errors import InputError
+from pnp_recon.problems.noise import scan_generator
 from pnp_recon.scans.counts import PoissonNoise
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, hounsfield_window
 from pnp_recon.training.unrolled.trainer import Pairs
-
-# Seeds of neighbouring slices; two runs share noise only where their slices are a million apart.
-_STRIDE = 1_000_000
 
 
 def pooled(slices: Tensor, size: int) -> Tensor:
@@ -73,7 +71,6 @@ def simulated_scans(
     A = RayTransform(geometry, tuple(slices_hu.shape[1:]))
     scans = []
     for number, truth in zip(numbers, attenuations, strict=True):
-        generator = torch.Generator().manual_seed(_STRIDE * seed + number)
-        counted = PoissonNoise(incident, generator)(A.A(truth[None]))
+        counted = PoissonNoise(incident, scan_generator(number, seed))(A.A(truth[None]))
         scans.append(window.measurements(A, counted))
     return A, Pairs(torch.cat(scans), window.to_unit(attenuations))

@@ -103,10 +103,11 @@ class Beginning:
             InputError: there is no such model, or it is of another configuration.
         """
         if self.model is not None:
-            from pnp_recon.models.unrolled import learned_weights
+            from pnp_recon.models.load import load_trained
 
-            config, sha256, state = learned_weights(self.model)
-            if sha256 != self.sha256:
+            trained, card = load_trained(self.model, "network")
+            config = cast(UnrolledNetwork, trained).config
+            if card.sha256 != self.sha256:
                 raise InputError(f"{self.model} is no longer the model that the run began with")
             differing = [k for k, v in asdict(config).items() if v != getattr(network.config, k)]
             if differing:
@@ -114,7 +115,7 @@ class Beginning:
                     f"{self.model} has another {differing[0].replace('_', '-')}: "
                     f"{getattr(config, differing[0])}, not {getattr(network.config, differing[0])}"
                 )
-            network.load_state_dict(state)
+            network.load_state_dict(trained.state_dict())
         if self.step is not None:
             if network.config.scheme == "primal-dual":
                 raise InputError("the primal-dual scheme has no step sizes; leave first-step out")
@@ -180,7 +181,7 @@ class UnrolledRun(RunSettings):
         return simulated_scans(slices, scan.geometry(), scan.incident, noise, numbers)
 
     def export(self, network: nn.Module, state: Mapping[str, Any], out: Path, name: str) -> Path:
-        from pnp_recon.models.unrolled import export_unrolled
+        from pnp_recon.models.export import export
 
         network = cast(UnrolledNetwork, network)
         psnr, how = dict(state.get("psnr", {})), "during training"
@@ -200,7 +201,7 @@ class UnrolledRun(RunSettings):
                 "held_out": True,
             },
         }
-        return export_unrolled(network, out, name, self.trained_on(), details)
+        return export(network, out, name, self.trained_on(), details)
 
     def trained_on(self) -> dict[str, Any]:
         """The scans that the network knows, as its card says it."""

@@ -1,0 +1,1 @@
+"""Classical denoisers: maps of the pictures alone, with what is proven of each."""

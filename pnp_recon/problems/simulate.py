@@ -1,0 +1,103 @@
+"""Where measurements y = A x + noise are drawn: blur, missing pixels, X-ray projections.
+
+Each function gives a `Problem` with its truth and its noise level. By which rule the noise is drawn
+is the caller's choice among those of `problems.noise`. Knows no solver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from operators import Boundary, Convolution, Inpainting, RayTransform, ScanGeometry
+from pnp_recon.problems.noise import Draw, noisy
+from pnp_recon.problems.problem import Problem
+from pnp_recon.scans.window import Window
+
+
+def deblurring(
+    x: Tensor, kernel: Tensor, sigma: float, draw: Draw, boundary: Boundary = "circular"
+) -> Problem:
+    """A picture seen through a blur.
+
+    Args:
+        x: the true picture (B, C, H, W) in [0, 1].
+        kernel: (h, w), see `operators.Convolution`.
+        sigma: standard deviation of the noise, [0, 1] scale.
+        draw: the rule of the noise.
+        boundary: the border rule of the blur.
+    """
+    A = Convolution(kernel, shape(x), boundary)
+    clean = A.A(x)
+    return Problem(A, clean + sigma * draw(clean), sigma, x)
+
+
+def inpainting(x: Tensor, known: Tensor, sigma: float, draw: Draw) -> Problem:
+    """A picture of which some pixels are missing, the others with noise.
+
+    Args:
+        x: the true picture (B, C, H, W) in [0, 1].
+        known: mask (H, W), (1, H, W) or (C, H, W): where pixels are known.
+        sigma: standard deviation of the noise, [0, 1] scale.
+        draw: the rule of the noise, which is drawn for the missing pixels as well.
+    """
+    A = Inpainting(known, shape(x))
+    return Problem(A, A.A(x if sigma == 0 else x + sigma * draw(x)), sigma, x)
+
+
+def tomography(x: Tensor, geometry: ScanGeometry, share: float, draw: Draw) -> Problem:
+    """Line integrals of slices, with Gaussian noise.
+
+    Args:
+        x: attenuation in 1/mm, (B, 1, H, W).
+        geometry: of the scan.
+        share: standard deviation of the noise as a share of the largest line integral.
+        draw: the rule of the noise.
+    """
+    A, clean, largest = _projected(x, geometry)
+    sigma = share * largest
+    return Problem(A, clean + sigma * draw(clean), sigma, x)
+
+
+def benchmark_tomography(
+    x: Tensor, geometry: ScanGeometry, share: float, index: int, seed: int = 0
+) -> Problem:
+    """As `tomography`, with the noise of the benchmark, whose rule knows the range [0, 1] only.
+
+    The line integrals are scaled to it and back, which their last digits show.
+    """
+    A, clean, largest = _projected(x, geometry)
+    y = largest * noisy(clean / largest, share, index, seed)
+    return Problem(A, y, share * largest, x)
+
+
+def in_window(problem: Problem, window: Window, start: Tensor | None = None) -> Problem:
+    """The same scan for pictures whose [0, 1] is a window of attenuations.
+
+    Args:
+        problem: as `tomography` gives it.
+        window: see `scans.window`.
+        start: where iterations start, in the window, (B, 1, H, W) in [0, 1].
+    """
+    assert problem.truth is not None
+    assert problem.noise_level is not None
+    return replace(
+        problem,
+        y=window.measurements(problem.A, problem.y),
+        noise_level=window.noise_level(problem.noise_level),
+        truth=window.to_unit(problem.truth),
+        start=start,
+    )
+
+
+def shape(x: Tensor) -> tuple[int, int, int]:
+    """(C, H, W) of pictures (B, C, H, W), as operators take it."""
+    return (int(x.shape[1]), int(x.shape[2]), int(x.shape[3]))
+
+
+def _projected(x: Tensor, geometry: ScanGeometry) -> tuple[RayTransform, Tensor, float]:
+    """The operator, the line integrals, and the largest of them."""
+    A = RayTransform(geometry, shape(x))
+    clean = A.A(x)
+    return A, clean, float(clean.max())

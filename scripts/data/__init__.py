@@ -1,0 +1,1 @@
+"""Pictures and slices: fetched, checked, written in another form."""

@@ -1,0 +1,1 @@
+"""Figures of docs/images and of the README."""

@@ -1,0 +1,1 @@
+"""Solvers on problems with a known solution, and the rates that their theorems claim."""

@@ -1,0 +1,1 @@
+"""Studies that take several steps: rows first, then a page with figures."""

@@ -1,0 +1,1 @@
+"""Research on denoisers: what a change of network, loss or optimiser brings."""
