@@ -142,9 +142,14 @@ def reconstruct(
         strength, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
     )
     known = resolve(prior, entry, problem, knobs)
-    chosen = accelerated(configured(known, entry, problem, knobs), acceleration)
-    if require_certificate:
-        _require(chosen)
+    try:
+        chosen = accelerated(configured(known, entry, problem, knobs), acceleration)
+        if require_certificate:
+            _require(chosen, known)
+    except StepSizeError as error:
+        if require_certificate:
+            raise CertificateError(f"a certificate was required: {error}") from error
+        raise
     solution = iterate(chosen, stopping, reference=reference, callback=callback)
     if require_certificate and not solution.certificate.holds:
         raise CertificateError(f"a certificate was required: {solution.certificate.verdict}")
@@ -227,18 +232,16 @@ def accelerated(solver: Solver, acceleration: str) -> Solver:
     return wrapper(solver)
 
 
-def _require(solver: Solver) -> None:
+def _require(solver: Solver, prior: Denoiser | Regulariser | None) -> None:
     """Refuses a solver that no theorem covers.
 
     Raises:
         CertificateError: saying what is missing.
     """
-    try:
-        theorem = solver.theorem()
-    except StepSizeError as error:
-        raise CertificateError(f"a certificate was required: {error}") from error
+    theorem = solver.theorem()
     if not theorem.holds:
+        subject = "" if prior is None else f" with {prior.name}"
         raise CertificateError(
-            f"a certificate was required, but there is none: {theorem.why_not}; take another "
-            "prior or solver, or do without a certificate"
+            f"a certificate was required, but there is none{subject}: {theorem.why_not}; take "
+            "another prior or solver, or do without a certificate"
         )
