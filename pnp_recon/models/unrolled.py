@@ -23,7 +23,8 @@ from pnp_recon.models.store import (
     read_fields,
     write_model,
 )
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.priors.unrolled import LearnedReconstruction, count_parameters
 from pnp_recon.priors.unrolled_domain import TrainedOn
 

@@ -27,8 +27,9 @@ from pnp_recon.models.store import (
     shipped_models,
     write_model,
 )
-from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN, DnCNNConfig
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import DnCNNConfig, EulerConfig
+from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser, Precision
 
 __all__ = [

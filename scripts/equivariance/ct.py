@@ -20,7 +20,8 @@ from torch import Tensor
 
 from equivariance.ct_data import TEST_SETS, TESTING, TRAINING, read, scans, training_set
 from operators import RayTransform
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.training.unrolled.trainer import Pairs, UnrolledRecipe, UnrolledTrainer
 

@@ -24,7 +24,8 @@ from operators.sampling import Identity
 from pnp_recon import reconstruct
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.files import shipped
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.pictures.files import read_picture, to_grey
 from pnp_recon.proximal import L1, TotalVariation
 from pnp_recon.solvers import PDHG, Stopping, iterate

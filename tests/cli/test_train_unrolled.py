@@ -22,8 +22,7 @@ from pnp_recon.cli.train import denoiser, main
 from pnp_recon.cli.train import display as train_display
 from pnp_recon.cli.train.unrolled import default_name, unrolled
 from pnp_recon.models.unrolled import load_unrolled
-from pnp_recon.networks.euler import EulerConfig
-from pnp_recon.networks.unrolled import UnrolledConfig
+from pnp_recon.networks.configs import EulerConfig, UnrolledConfig
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.training.recipe import DenoiserRecipe
 from pnp_recon.training.trainer import read_checkpoint

@@ -16,9 +16,10 @@ from pnp_recon.cli.train import main
 from pnp_recon.errors import InputError
 from pnp_recon.models import weights
 from pnp_recon.models.verify import check_model
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.equivariant import Group
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.pictures.files import write_picture
 from pnp_recon.training.denoiser.task import build_network
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer

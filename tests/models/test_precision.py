@@ -16,7 +16,8 @@ from pnp_recon.cli.listing import plain_lines
 from pnp_recon.errors import InputError, WeightsError
 from pnp_recon.models.precision import FIELD, bf16_deviation, deviation_words, is_deviation
 from pnp_recon.models.weights import export, load_denoiser, load_network, read_card
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser
 
 LEVELS = (1 / 255, 50 / 255)

@@ -14,7 +14,8 @@ import torch
 
 from pnp_recon.errors import PnPReconError, WeightsError
 from pnp_recon.models.weights import export, find_card, load_denoiser, load_network
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 
 LEVELS = (1 / 255, 50 / 255)
 

@@ -15,7 +15,8 @@ from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.cli.train import main
 from pnp_recon.errors import WeightsError
 from pnp_recon.models.weights import export_uncertified, load_network
-from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
+from pnp_recon.networks.configs import DnCNNConfig
+from pnp_recon.networks.dncnn import DnCNN
 from pnp_recon.priors.denoiser import attained_ratio
 from pnp_recon.solvers import Stopping
 from pnp_recon.training.recipe import BlindRecipe, DenoiserRecipe

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from crr_twin import CRRTwin, Way
 
 from pnp_recon.models.weights import export
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 
 PLAIN = Way(channels_last=False, strided=False, spline="gather")
 PICTURE = torch.rand(1, 3, 17, 22, generator=torch.Generator().manual_seed(0))

@@ -30,8 +30,9 @@ from torch import Tensor, nn
 from laws.networks import at_level, attacked, picture, random_tensor, reflected, slope_matrices
 from pnp_recon.datasets.training import TrainingData
 from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.recipe import DenoiserRecipe
 from pnp_recon.training.validation import refreshed
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 import pnp_recon.training.trainer as training_module
 from pnp_recon.datasets.training import held_out, load_training_data
 from pnp_recon.errors import InputError
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.pictures.files import read_picture, write_picture
 from pnp_recon.pictures.sheets import sample_sheet, write_sheet
 from pnp_recon.training.denoiser.task import build_network

@@ -11,7 +11,8 @@ import torch
 
 from pnp_recon.errors import InputError
 from pnp_recon.models.unrolled import export_unrolled, learned_weights
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.training.runs import run_file, start_or_resume
 from pnp_recon.training.unrolled.task import Beginning, SimulatedScans, UnrolledRun
 from pnp_recon.training.unrolled.trainer import UnrolledRecipe

@@ -15,7 +15,8 @@ from pnp_recon.cli.train import main
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.models.weights import export, load_network
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.pictures.files import write_picture
 from pnp_recon.training.denoiser.task import build_network
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss

@@ -12,7 +12,8 @@ import torch
 
 from operators import parallel_beam
 from pnp_recon.errors import InputError
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.pictures.sheets import scan_sheet
 from pnp_recon.training.trainer import Progress
 from pnp_recon.training.unrolled.pairs import simulated_scans

@@ -18,8 +18,9 @@ from torch import nn
 from pnp_recon.datasets.training import TrainingData, load_training_data
 from pnp_recon.errors import InputError
 from pnp_recon.models.weights import export, export_uncertified
-from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import DnCNNConfig, EulerConfig
+from pnp_recon.networks.dncnn import DnCNN
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.recipe import BlindRecipe, DenoiserRecipe
 from pnp_recon.training.runs import RunSettings, Tick

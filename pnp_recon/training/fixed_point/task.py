@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
-from pnp_recon.networks.euler import EulerConfig
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.training.denoiser.task import DenoiserRun, build_network
 from pnp_recon.training.fixed_point.trainer import (
     FixedPointRecipe,

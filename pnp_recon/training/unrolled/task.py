@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from operators import RayTransform, ScanGeometry, parallel_beam
 from pnp_recon.errors import InputError
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.priors.unrolled_domain import POLICIES
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW
 from pnp_recon.training.runs import RunSettings, Tick
