@@ -23,16 +23,18 @@ class EulerConfig:
     C1 need the lifting "unshuffle", and `width` and `hidden` multiples of the group's order.
     """
 
-    channels: Annotated[int, "Channels of the picture."] = 1
-    width: Annotated[int, "Number of feature channels."] = 64
-    hidden: Annotated[int, "Number of filters of a block."] = 64
-    blocks: Annotated[int, "Number of Euler blocks."] = 8
-    kernel_size: Annotated[int, "Side of the filters, an odd number."] = 3
-    activation: Annotated[str, "Activation: relu, leaky_relu, clip, spline or ball4."] = "clip"
-    lifting: Annotated[str, "Lifting: pad, unshuffle, haar, haar2 or orthonormal."] = "haar"
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    width: Annotated[int, "Features have this many channels."] = 64
+    hidden: Annotated[int, "Every block has this many filters."] = 64
+    blocks: Annotated[int, "The network has this many Euler blocks."] = 8
+    kernel_size: Annotated[int, "Filters are this many pixels wide, an odd number."] = 3
+    activation: Annotated[str, "The activation is relu, leaky_relu, clip, spline or ball4."] = (
+        "clip"
+    )
+    lifting: Annotated[str, "The lifting is pad, unshuffle, haar, haar2 or orthonormal."] = "haar"
     group: Annotated[
         str,
-        "Turns and flips that the denoiser commutes with: C1 (none), C4 (90° turns), D4 (and "
+        "The denoiser commutes with these turns and flips: C1 (none), C4 (90° turns), D4 (and "
         "flips); also C2, D1, D2.",
     ] = "C1"
 
@@ -41,9 +43,9 @@ class EulerConfig:
 class DnCNNConfig:
     """What builds a `DnCNN`; stored in the model card."""
 
-    channels: Annotated[int, "Channels of the picture."] = 1
-    depth: Annotated[int, "Number of convolutional layers."] = 17
-    width: Annotated[int, "Number of feature channels."] = 64
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    depth: Annotated[int, "The network has this many convolutional layers."] = 17
+    width: Annotated[int, "Features have this many channels."] = 64
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,26 @@ class UnrolledConfig:
         filters: see `GroupConv`; None: all filters there are, or harmonic ones for C8, D8, ...
     """
 
-    scheme: Annotated[str, "Scheme: proximal-gradient or primal-dual."] = "proximal-gradient"
-    group: Annotated[str, "Turns and flips of the learned maps: C1 (ordinary), C4, D4, C8, D8."] = (
-        "C4"
-    )
-    channels: Annotated[int, "Channels of the picture."] = 1
-    width: Annotated[int, "Channels of the hidden layers, a multiple of the group's order."] = 96
-    depth: Annotated[int, "Number of iterations."] = 8
-    memory: Annotated[int, "Channels handed from one iteration to the next."] = 5
-    kernel_size: Annotated[int, "Side of the filters, an odd number."] = 3
+    scheme: Annotated[str, "The scheme is proximal-gradient or primal-dual."] = "proximal-gradient"
+    group: Annotated[
+        str, "The learned maps commute with these turns and flips: C1 (none), C4, D4, C8, D8."
+    ] = "C4"
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    width: Annotated[
+        int, "Hidden layers have this many channels, a multiple of the group's order."
+    ] = 96
+    depth: Annotated[int, "The network makes this many iterations."] = 8
+    memory: Annotated[int, "This many channels are handed from one iteration to the next."] = 5
+    kernel_size: Annotated[int, "Filters are this many pixels wide, an odd number."] = 3
     shared: Annotated[bool, "One learned map serves all iterations."] = False
-    start: Annotated[str, "Start: guess (filtered back-projection) or zero."] = "guess"
-    gradient: Annotated[str, "How the data pull: filtered (as in back-projection) or adjoint."] = (
-        "adjoint"
+    start: Annotated[str, "The iterations start at guess (filtered back-projection) or zero."] = (
+        "guess"
     )
-    steps: Annotated[str, "Step sizes: learned or fixed."] = "learned"
-    filters: Annotated[str | None, "Filters: pixel or harmonic."] = None
+    gradient: Annotated[
+        str, "The pull of the data is filtered (as in back-projection) or adjoint."
+    ] = "adjoint"
+    steps: Annotated[str, "Step sizes are learned or fixed."] = "learned"
+    filters: Annotated[str | None, "Filters are pixel or harmonic."] = None
 
     def __post_init__(self) -> None:
         from pnp_recon.networks.equivariant import Group, regulars_of_width

@@ -23,7 +23,8 @@ from operators import RayTransform
 from pnp_recon.networks.configs import UnrolledConfig
 from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.pictures.metrics import psnr, ssim
-from pnp_recon.training.unrolled.trainer import Pairs, UnrolledRecipe, UnrolledTrainer
+from pnp_recon.training.unrolled.recipe import UnrolledRecipe
+from pnp_recon.training.unrolled.trainer import Pairs, UnrolledTrainer
 
 SIZES, SEEDS, GROUPS = (5, 10, 20, 50, 136), (0, 1, 2), ("C1", "C4")
 SIDE, WIDTH, STEPS, LOOK = 128, 48, 800, 100

@@ -31,7 +31,7 @@ from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
 from pnp_recon.networks.blocks import STEP_LIMIT
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
-from pnp_recon.training.recipe import DenoiserRecipe
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 
 # Only tried, so known while a network is built, and not among those that ship.
 TRIED: dict[str, Callable[[int, int], Activation]] = {

@@ -14,20 +14,20 @@ import typer
 
 from pnp_recon.cli.shell import INTERRUPTED, choose_device
 from pnp_recon.cli.train.display import Interruption, TrainingDisplay
-from pnp_recon.training.runs import RunSettings, check_export, export_run, start_or_resume
-from pnp_recon.training.unrolled.trainer import UnrolledTrainer
+from pnp_recon.training.runs import check_export, export_run, start_or_resume
+from pnp_recon.training.task import Task
 
 
 def train(
     folder: Path,
-    settings: RunSettings,
+    settings: Task,
     *,
     device: str,
     every: int,
     export: Path | None,
     tensorboard: bool,
     quiet: bool,
-    checkpointing: bool = False,
+    save_memory: bool = False,
 ) -> None:
     """Trains to the end and exports, or raises `typer.Exit` where it was stopped.
 
@@ -39,7 +39,7 @@ def train(
         export: folder for the model, None for the run's own.
         tensorboard: write its events.
         quiet: errors only.
-        checkpointing: have the network recompute its features instead of keeping them.
+        save_memory: take more time and less memory.
     """
     device = str(choose_device(device))
     out = export or folder
@@ -47,8 +47,8 @@ def train(
         check_export(out, settings.name)  # now, not after hours
     torch.set_num_threads(settings.threads)
     trainer, settings = start_or_resume(folder, settings, device)
-    if isinstance(trainer, UnrolledTrainer):
-        trainer.network.checkpointing = checkpointing
+    if save_memory:
+        trainer.save_memory()
     if not quiet:
         start = f"resumes at step {trainer.step}" if trainer.step else "starts"
         typer.echo(

@@ -18,21 +18,20 @@ from operators import kernels
 from operators.masks import random_pixels
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.tuning import automatic
+from pnp_recon.training.fixed_point.recipe import LARGEST_KERNEL
 
 Network = Callable[[Tensor, float], Tensor]
 
 # What is drawn. Lengths and deviations in pixels, noise levels as σ·255 and uniform in log.
 MOTION_LENGTH = (5.0, 25.0)
 GAUSSIAN_STD = (1.0, 2.2)
-TRAJECTORY_SIDE = (15, 31)
+TRAJECTORY_SIDE = (15, LARGEST_KERNEL)
 BLUR_NOISE = (2.0, 15.0)
 MISSING = (0.3, 0.85)
 # Half of the inpainting problems have exact data, as the benchmark has them.
 INPAINTING_NOISE, EXACT_SHARE = (0.5, 5.0), 0.5
 # The denoiser's level is drawn around the default rule, up to this factor on either side.
 STRENGTH = 1.4
-# Largest side of a kernel, hence smallest side of a picture.
-LARGEST_KERNEL = 31
 # Variance of the gradient of photographs, for the Wiener filter that iterations start from.
 GRADIENT_VARIANCE = 0.007
 
