@@ -34,7 +34,6 @@ CYCLES = {
         ("pnp_recon.benchmark", "compare compare_text"),
         ("scripts.equivariance", "rectangles rectangles_report"),
         ("scripts.equivariance", "inpainting inpainting_figure"),
-        ("pnp_recon.training", "denoiser.task fixed_point.task runs unrolled.task"),
     )
 }
 HEAVY = frozenset({"deepinv", "torchvision", "odl", "matplotlib", "skimage", "scipy"})

@@ -33,7 +33,7 @@ from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerNet
-from pnp_recon.training.recipe import DenoiserRecipe
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.validation import refreshed
 
 Build = Callable[[EulerConfig], nn.Module]

@@ -13,9 +13,12 @@ from pnp_recon.errors import InputError
 from pnp_recon.models.unrolled import export_unrolled, learned_weights
 from pnp_recon.networks.configs import UnrolledConfig
 from pnp_recon.networks.unrolled import UnrolledNetwork
-from pnp_recon.training.runs import run_file, start_or_resume
-from pnp_recon.training.unrolled.task import Beginning, SimulatedScans, UnrolledRun
-from pnp_recon.training.unrolled.trainer import UnrolledRecipe
+from pnp_recon.training.run_file import run_file
+from pnp_recon.training.runs import start_or_resume
+from pnp_recon.training.unrolled.beginning import Beginning
+from pnp_recon.training.unrolled.recipe import UnrolledRecipe
+from pnp_recon.training.unrolled.scans import SimulatedScans
+from pnp_recon.training.unrolled.task import UnrolledTask
 from support.slices import save_archive
 
 TINY = UnrolledConfig(group="C4", width=8, depth=2, memory=1, gradient="filtered")
@@ -29,12 +32,12 @@ def model(tmp_path: Path) -> str:
     return str(export_unrolled(UnrolledNetwork(TINY), tmp_path / "models", "first", scan, {}))
 
 
-def run(tmp_path: Path, beginning: Beginning, config: UnrolledConfig = TINY) -> UnrolledRun:
+def run(tmp_path: Path, beginning: Beginning, config: UnrolledConfig = TINY) -> UnrolledTask:
     data = tmp_path / "slices.npz"
     if not data.exists():
         save_archive(data)
     recipe = UnrolledRecipe(steps=3, warmup=1, bf16=False)
-    return UnrolledRun(
+    return UnrolledTask(
         name="tiny",
         network=config,
         recipe=recipe,
