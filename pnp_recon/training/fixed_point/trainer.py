@@ -22,7 +22,6 @@ from pnp_recon.training.denoiser.patches import random_patches
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss
 from pnp_recon.training.fixed_point.problems import (
-    Masked,
     Problem,
     blurred,
     draw,
@@ -143,9 +142,9 @@ VALIDATION_PROBLEMS: dict[str, Callable[[Tensor, torch.Generator], Problem]] = {
 
 
 def solved(network: nn.Module, problem: Problem, start: Tensor, iterations: int) -> Tensor:
-    """The fixed point, nearly; missing pixels are filled in at half the pace of deblurring."""
-    rounds = 2 * iterations if isinstance(problem.data, Masked) else iterations
-    return fixed_point(lambda z: problem.step(network, z), start, rounds)
+    """The fixed point, nearly."""
+    steps = problem.data.rounds * iterations
+    return fixed_point(lambda z: problem.step(network, z), start, steps)
 
 
 def restored(network: nn.Module, problem: Problem) -> Tensor:
