@@ -80,8 +80,10 @@ def say_exported(card: Path, quiet: bool) -> None:
 
 
 def _what(card: dict[str, Any]) -> str:
-    averagedness = card.get("certificate", {}).get("averagedness")
-    if averagedness is not None:
-        return f"averaged, α ≤ {averagedness:.6f}"
+    if "certificate" in card:
+        averagedness = card["certificate"]["averagedness"]
+        return (
+            str(card["guarantee"]) if averagedness is None else f"averaged, α ≤ {averagedness:.6f}"
+        )
     network = card["network"]
     return f"{network['scheme']} over {network['group']}, {card['parameters']} parameters"
