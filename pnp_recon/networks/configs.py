@@ -55,7 +55,7 @@ class UnrolledConfig:
     Attributes:
         scheme: "proximal-gradient" or "primal-dual".
         group: "C1" (ordinary), "C4", "D4", "C8", ...; its order must divide `width`.
-        channels: of the picture.
+        channels: number of channels of the picture.
         width: channels of the hidden layers, |G| for each regular field.
         depth: iterations.
         memory: scalar channels handed from one iteration to the next.

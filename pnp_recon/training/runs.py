@@ -49,7 +49,7 @@ def start_or_resume(
     what is found.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         settings: stored ones, or those of a new run.
         device: "cpu" or "cuda".
         tick: called with the number of files read so far and their total.

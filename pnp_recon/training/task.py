@@ -32,7 +32,7 @@ class Flag:
 
     Attributes:
         words: help, in place of the words beside the field.
-        names: of the option, in place of the field's name.
+        names: what the option is called, in place of the field's name.
         default: in words, where it is not the field's own.
         switch: what --this/--that mean, where the field is no bool.
         level: a noise level on the [0, 1] scale, which may be typed as 25/255.
@@ -63,12 +63,12 @@ class Task(ABC):
         flags: what commands have to know about fields, by "field" or "part.field". An entry for a
             part alone is for all its fields.
         saves_memory: whether its trainers can (`Trainer.save_memory`).
-        name: of the model that the run makes.
+        name: what the model is called that the run makes.
         network: configuration of the network.
         recipe: how it is trained.
         data: the folder or file that is trained on, absolute.
-        threads: of torch; sums depend on it in the last bits.
-        description: of the data found at the start; resuming checks them against it.
+        threads: number of torch's threads; sums depend on it in the last bits.
+        description: what the data were at the start; resuming checks them against it.
         made_with: versions of the package, torch and Python at the start.
     """
 
@@ -124,7 +124,7 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def defaults(cls, given: Given) -> Given:
-        """Of a new run, where they are not those of the parts; the model's name in any case.
+        """What a new run takes in place of the defaults of the parts; the model's name in any case.
 
         Raises:
             InputError: something is missing without which no run can start.

@@ -32,7 +32,7 @@ def train(
     """Trains to the end and exports, or raises `typer.Exit` where it was stopped.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         settings: stored ones, or those of a new run.
         device: "auto", "cpu" or "cuda".
         every: steps between validations.

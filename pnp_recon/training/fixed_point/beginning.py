@@ -22,7 +22,7 @@ class FirstWeights:
 
     Attributes:
         model: name or card of a denoiser, or the checkpoint of a run that trains one.
-        sha256: of its weights.
+        sha256: the hash of its weights.
     """
 
     model: Annotated[
@@ -92,7 +92,7 @@ def first_network(model: str, kinds: Collection[str]) -> dict[str, Any]:
 
     Args:
         model: as for `first_weights`; beside a checkpoint lies its run.json.
-        kinds: of runs that train certified denoisers.
+        kinds: the kinds of runs that train certified denoisers.
 
     Raises:
         InputError: as there, or a run of another kind.

@@ -160,9 +160,9 @@ class Problem:
     """Measurements with the certified iteration that restores them.
 
     Attributes:
-        name: of its kind.
+        name: what kind of problem it is.
         data: the fidelity, which says what iteration it takes.
-        noise_level: of the data, [0, 1] scale.
+        noise_level: standard deviation of the noise in the data, [0, 1] scale.
         level, coupling, relaxation: the denoiser's level, γ and λ.
     """
 

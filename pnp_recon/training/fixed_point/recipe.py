@@ -19,7 +19,7 @@ class FixedPointRecipe(DenoiserRecipe):
     Attributes:
         iterations: steps to the fixed point of a blur; twice as many with missing pixels.
         terms: steps of the solve for the implicit gradient, see `equilibrium`.
-        weight: of the problems' loss, in [0, 1]; the rest is the weight of plain denoising.
+        weight: share of the problems' loss, in [0, 1]; the rest is plain denoising's.
         inpainting: share of problems with missing pixels, in [0, 1]; the rest is blur.
 
     Raises:

@@ -19,7 +19,7 @@ class Beginning:
 
     Attributes:
         model: name or path of a trained network of the same configuration; None: random weights.
-        sha256: of its weights.
+        sha256: the hash of its weights.
         step: value that all step sizes are set to; None: those of the model, or 1. A scan that is
             sampled more sparsely wants smaller ones.
     """

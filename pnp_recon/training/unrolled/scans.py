@@ -17,7 +17,7 @@ class SimulatedScans:
     """The scans that a network is trained on: a parallel beam over 180°, photon noise.
 
     Attributes:
-        views: of each scan, evenly spread.
+        views: number of views of each scan, evenly spread.
         incident: photons that enter each ray.
         size: side of the pictures in pixels; slices are averaged to it.
         field_mm: side of every picture in mm, whatever its size and its file say.
