@@ -30,7 +30,6 @@ CYCLES = {
         ("pnp_recon.cli.ct", "checks options"),
         ("pnp_recon.cli.deblur", ". blur problem"),
         ("pnp_recon.cli.inpaint", ". problem"),
-        ("pnp_recon.training", "denoiser.task fixed_point.task runs unrolled.task"),
     )
 }
 HEAVY = frozenset({"deepinv", "torchvision", "odl", "matplotlib", "skimage", "scipy"})
