@@ -4,12 +4,13 @@ deepinv, ODL and ASTRA are imported by the functions that speak to them, when ca
 """
 
 from operators.algebra import Composition, Scaled, Stacked, Sum
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
 from operators.borders import BOUNDARIES, Boundary
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
 from operators.differences import Gradient
 from operators.downsampling import Downsampling
+from operators.errors import OperatorError
 from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.noise import GaussianNoise
@@ -21,7 +22,6 @@ from operators.norms import (
     power_iteration_estimate,
 )
 from operators.sampling import Identity, Inpainting
-from operators.scan_files import read_geometry, write_geometry
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
 from operators.tomography import RayTransform, fbp
@@ -59,8 +59,6 @@ __all__ = [
     "hounsfield",
     "parallel_beam",
     "power_iteration_estimate",
-    "read_geometry",
     "to_deepinv",
     "to_matrix",
-    "write_geometry",
 ]

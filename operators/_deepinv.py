@@ -43,7 +43,7 @@ class OperatorPhysics(LinearPhysics):
         tol: float | None = None,
         **__: Any,
     ) -> Tensor:
-        """As in deepinv: z may be a number, and `tol` is relative to ‖z + γAᵀy‖."""
+        """Takes what deepinv's takes: z may be a number, and `tol` is relative to ‖z + γAᵀy‖."""
         if not isinstance(z, Tensor):
             z = torch.full_like(self.operator.A_adjoint(y), 0.0 if z is None else float(z))
         options: dict[str, Any] = {} if max_iter is None else {"max_iter": max_iter}

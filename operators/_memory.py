@@ -7,7 +7,7 @@ import os
 
 import torch
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry
 
 

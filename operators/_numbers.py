@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 
 
 def finite_angles(angles: object, name: str = "angles") -> tuple[float, ...]:

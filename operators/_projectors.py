@@ -164,7 +164,7 @@ class OdlProjector:
 
 
 def _largest_magnification(geometry: ScanGeometry, image_shape: tuple[int, ...]) -> float:
-    """Of a short line anywhere in the picture, as seen on a flat detector."""
+    """The largest magnification of a short line anywhere in the picture, on a flat detector."""
     if geometry.source_radius is None:
         return 1.0
     radius = math.hypot(*image_shape[-2:]) / 2 * geometry.pixel_mm

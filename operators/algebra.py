@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from operators import norms
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator, extensions
 from operators.combined import (
     Combined,
     carried,
@@ -23,6 +23,7 @@ from operators.combined import (
     total,
 )
 from operators.conjugate_gradient import image_norms, per_image
+from operators.errors import OperatorError
 from operators.norms import NormBound, round_up
 
 
@@ -69,7 +70,7 @@ class Composition(Combined):
         return self.parts[1].A_adjoint(self.parts[0].A_adjoint(y))
 
     def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-        """That of the one part carried through the other."""
+        """The enclosure of the one part, carried through the other."""
         first, second = self.parts if transpose else reversed(self.parts)
         return carried(second, first.enclosure(v, transpose=transpose), transpose=transpose)
 
@@ -130,12 +131,12 @@ class Scaled(Combined):
         return self.factor * self.parts[0].A_adjoint(y)
 
     def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-        """That of A, scaled."""
+        """The enclosure of A, scaled."""
         below, above = self.parts[0].enclosure(v, transpose=transpose)
         return rounded(self.factor * below, self.factor * above, 1)
 
     def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
-        """That of A, of y / c."""
+        """The least-squares solution of A for y / c."""
         return self.parts[0].A_dagger(y / self.factor, tol, max_iter)
 
     def prox_l2_with_error(
@@ -148,7 +149,7 @@ class Scaled(Combined):
         tol: float | Tensor = 1e-4,
         max_iter: int = 200,
     ) -> tuple[Tensor, Tensor]:
-        """That of A, of y / c with γ c²: γ/2 ‖c A x − y‖² = γ c²/2 ‖A x − y/c‖²."""
+        """The prox of A for y / c with γ c², since γ/2 ‖c A x − y‖² = γ c²/2 ‖A x − y/c‖²."""
         step = self._checked_gamma(gamma, z).flatten() * self.factor**2
         return self.parts[0].prox_l2_with_error(
             z, y / self.factor, step, x0, tol=tol, max_iter=max_iter
@@ -223,7 +224,7 @@ class Stacked(Combined):
         return total([part.A_adjoint(piece) for part, piece in pieces])
 
     def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-        """Those of the parts, joined; in the transpose added up."""
+        """The enclosures of the parts, joined; those of their transposes are added up."""
         if not transpose:
             below, above = zip(*(part.enclosure(v) for part in self.parts), strict=True)
             return self.join(below), self.join(above)
@@ -233,7 +234,7 @@ class Stacked(Combined):
         return rounded(total(below), total(above), len(bounds))
 
     def initial_guess(self, y: Tensor) -> Tensor:
-        """As for every operator if all parts are non-negative; else the guess of the first that is.
+        """The usual guess if all parts are non-negative, else that of the first part that is.
 
         What a difference or a projection says about brightness is nothing or little.
         """
@@ -284,7 +285,7 @@ class Sum(Combined):
         return total([part.A_adjoint(y) for part in self.parts])
 
     def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-        """Those of the parts, added up."""
+        """The enclosures of the parts, added up."""
         bounds = [part.enclosure(v, transpose=transpose) for part in self.parts]
         below, above = zip(*bounds, strict=True)
         return rounded(total(below), total(above), len(bounds))
@@ -292,3 +293,6 @@ class Sum(Combined):
     def _bound_from_parts(self) -> tuple[float, str]:
         bounds = [part.norm_bound for part in self.parts]
         return round_up(math.fsum(bounds)), "sum of the bounds of the parts"
+
+
+extensions.compose, extensions.scale, extensions.add = Composition, Scaled, Sum

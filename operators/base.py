@@ -16,15 +16,26 @@ import torch
 from torch import Tensor
 
 from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
+from operators.errors import OperatorError
+from operators.norms import NormBound, collatz_wielandt
 
 if TYPE_CHECKING:
     from deepinv.physics import LinearPhysics
 
-    from operators.norms import NormBound
+
+class Extensions:
+    """What modules above this one give to every operator; each sets its own when it is imported.
+
+    The package imports them all, so whoever imports an operator finds them here.
+    """
+
+    compose: Callable[[LinearOperator, LinearOperator], LinearOperator]
+    scale: Callable[[float, LinearOperator], LinearOperator]
+    add: Callable[[Sequence[LinearOperator]], LinearOperator]
+    to_deepinv: Callable[[LinearOperator], LinearPhysics]
 
 
-class OperatorError(ValueError):
-    """An operator, a kernel or a tensor given to one is not what was asked for."""
+extensions = Extensions()
 
 
 class LinearOperator(torch.nn.Module, ABC):
@@ -102,21 +113,15 @@ class LinearOperator(torch.nn.Module, ABC):
 
     def __matmul__(self, inner: LinearOperator) -> LinearOperator:
         """A @ B: A after B; see `operators.algebra` for this and the two below."""
-        from operators.algebra import Composition  # algebra imports this module
-
-        return Composition(self, inner)
+        return extensions.compose(self, inner)
 
     def __rmul__(self, factor: float) -> LinearOperator:
         """c * A."""
-        from operators.algebra import Scaled
-
-        return Scaled(factor, self)
+        return extensions.scale(factor, self)
 
     def __add__(self, other: LinearOperator) -> LinearOperator:
         """A + B."""
-        from operators.algebra import Sum
-
-        return Sum([self, other])
+        return extensions.add([self, other])
 
     # ---- least squares --------------------------------------------------------------------
 
@@ -246,8 +251,6 @@ class LinearOperator(torch.nn.Module, ABC):
         return self.nonnegative and self.adjoint_matched
 
     def _prove_norm(self) -> NormBound:
-        from operators.norms import collatz_wielandt  # norms imports this module
-
         if not self.has_norm_bound:
             raise OperatorError(
                 f"no proven bound of the norm of '{self.name}' is known; override _prove_norm, or "
@@ -307,9 +310,7 @@ class LinearOperator(torch.nn.Module, ABC):
 
     def to_deepinv(self) -> LinearPhysics:
         """This operator as a `deepinv.physics.LinearPhysics` (imports deepinv)."""
-        from operators.interop import to_deepinv
-
-        return to_deepinv(self)
+        return extensions.to_deepinv(self)
 
     def extra_repr(self) -> str:
         return f"{self.name}: {self.image_shape} -> {self.measurement_shape}"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 
 Boundary = Literal["circular", "replicate", "reflect", "constant", "valid"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)

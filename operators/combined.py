@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from operators import norms
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
+from operators.errors import OperatorError
 from operators.norms import NormBound
 
 # Where the bound of the parts is known to be this tight, nothing is left to be gained.
 TIGHT = 1.002
 
-# Of Collatz–Wielandt. A mask after a blur comes within 2 % of the limit, and each step costs a
-# wide FFT or two.
+# Steps of Collatz–Wielandt. A mask after a blur comes within 2 % of the limit, and each step costs
+# a wide FFT or two.
 STEPS = 8
 
 

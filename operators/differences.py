@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
+from operators.errors import OperatorError
 from operators.norms import NormBound, round_down, round_up
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from operators import norms
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
 from operators.borders import Boundary, axes, pad, pad_transpose
+from operators.errors import OperatorError
 from operators.fourier import rfft2
 from operators.norms import NormBound, round_down, round_up
 

@@ -15,12 +15,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry
 
 FilterName = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
 
-# Of the frequency divided by the cutoff, in [0, 1].
+# Functions of the frequency divided by the cutoff, in [0, 1].
 WINDOWS: dict[FilterName, Callable[[Tensor], Tensor]] = {
     "ramp": torch.ones_like,
     "shepp-logan": lambda f: torch.sinc(f / 2),
@@ -105,7 +105,7 @@ def _radius(geometry: ScanGeometry) -> float:
 
 
 def _positions(geometry: ScanGeometry, like: Tensor) -> Tensor:
-    """Of the detector pixels (columns), in the units of `_spacing`, zero at the axis."""
+    """Where the detector pixels (columns) lie, in the units of `_spacing`; the axis is at zero."""
     index = torch.arange(geometry.detector_count, dtype=torch.float64, device=like.device)
     middle = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
     return (index - middle) * _spacing(geometry)

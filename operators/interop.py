@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from operators.base import LinearOperator, OperatorError
-from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
+from operators.base import LinearOperator, extensions
+from operators.checks.measures import ADJOINT_TOLERANCE, adjoint_mismatch
+from operators.errors import OperatorError
 from operators.norms import NormBound, collatz_wielandt, power_iteration_estimate
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ def to_deepinv(A: LinearOperator) -> LinearPhysics:
     if isinstance(A, DeepinvOperator):
         return A.physics
     return OperatorPhysics(A)
+
+
+extensions.to_deepinv = to_deepinv
 
 
 def from_deepinv(

@@ -1,8 +1,8 @@
 """Blur kernels as plain tensors: motion, camera shake, Gaussian, defocus, uniform.
 
 Every function returns a non-negative tensor with odd side lengths, summing to one, its centre pixel
-being the origin. This module knows neither pictures nor operators, and reads no files
-(`kernel_files` does). Everything is computed in float64 on the CPU and cast at the end.
+being the origin. Everything is computed in float64 on the CPU and cast at the end. This module
+knows neither pictures nor operators, and reads no files; `pnp_recon.pictures.kernels` does.
 
 Angles are in degrees, counter-clockwise from the positive x axis, with y pointing *up* in the
 picture: 0 is horizontal, 90 vertical, 45 runs from the lower left to the upper right.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 
 __all__ = [
     "KERNELS",

@@ -1,4 +1,4 @@
-"""Masks for `Inpainting`: random pixels, blocks, brush strokes, and masks from files.
+"""Masks for `Inpainting`: random pixels, blocks, brush strokes. Reads no files.
 
 A mask is boolean, True where a pixel is known. Random numbers come from a CPU generator, so that
 one seed gives one mask everywhere.
@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from operators.base import OperatorError
-from operators.kernel_files import read_file, read_png, read_tiff
+from operators.errors import OperatorError
 
-__all__ = ["blocks", "random_pixels", "read_mask", "strokes"]
+__all__ = ["blocks", "random_pixels", "strokes"]
 
 
 def random_pixels(shape: Sequence[int], rate_missing: float, generator: torch.Generator) -> Tensor:
@@ -125,49 +122,6 @@ def strokes(
     brush = (offset[:, None] ** 2 + offset**2 <= (width / 2) ** 2).float()
     touched = functional.conv2d(canvas, brush[None, None])[0, 0]
     return _some_left(touched < 0.5)
-
-
-def read_mask(path: str | Path) -> Tensor:
-    """The mask in a file (H, W): white, the largest value, is known; black, zero, is missing.
-
-    - `.png`, `.tif`, `.tiff`: 0 and 255 in 8 bit (0 and 65535 in 16 bit, 0 and 1 in float). Colour
-      is accepted where the three channels are equal, alpha where it is opaque.
-    - `.npy`: booleans, numbers 0 and 1, or unsigned integers 0 and the largest of their kind;
-      (H, W), or (C, H, W) for a mask of every channel.
-
-    Nothing is thresholded: a grey value is more likely a mistake (JPEG, resizing) than a mask.
-
-    Raises:
-        OperatorError: for a file that is missing, damaged or of another kind, and for a picture
-            that holds other values, with their number.
-    """
-    readers = {".png": read_png, ".tif": read_tiff, ".tiff": read_tiff, ".npy": _read_npy}
-    numbers = Path(path).suffix.lower() == ".npy"
-    return read_file(path, "mask", readers, lambda array: _binary(array, ones=numbers))
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise OperatorError("is an archive of several arrays; expected a single .npy array")
-    if array.ndim not in (2, 3) or array.size == 0:
-        raise OperatorError(f"holds an array of shape {array.shape}; expected (H, W) or (C, H, W)")
-    return array
-
-
-def _binary(array: np.ndarray, *, ones: bool) -> Tensor:
-    white = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-    if ones and not (array > 1).any():
-        white = 1
-    other = (array != 0) & (array != white)
-    if other.any():
-        values = np.unique(array[other])
-        listing = ", ".join(f"{v:g}" for v in values[:3]) + (", …" if len(values) > 3 else "")
-        raise OperatorError(
-            f"is not binary: {int(other.sum())} of {array.size} pixels hold {len(values)} other "
-            f"values than 0 and {white:g} ({listing}); threshold it, and save it without JPEG"
-        )
-    return torch.from_numpy(array == white)
 
 
 def _checked_shape(shape: Sequence[int], dimensions: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 
 
 @dataclass(frozen=True)

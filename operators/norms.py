@@ -2,7 +2,8 @@
 
 A `NormBound` holds for the operator in exact arithmetic with its stored coefficients: float64
 rounding on the way to it is allowed for and rounded outwards. The rounding of a later run in
-float32 is no matter of the norm.
+float32 is no matter of the norm. This lies below `base`: it knows of an operator what `LinearMap`
+says.
 """
 
 from __future__ import annotations
@@ -10,16 +11,35 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from operators.base import LinearOperator, OperatorError
+from operators.errors import OperatorError
 
 EPS = torch.finfo(torch.float64).eps  # twice the unit round-off, so a margin of two throughout
 
 # The iterate has to stay positive; far below this it no longer says anything about the norm.
 SMALLEST_ENTRY = 1e-8
+
+
+class LinearMap(Protocol):
+    """What a bracket asks of an operator; `LinearOperator` says what each of them means."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def nonnegative(self) -> bool: ...
+    @property
+    def adjoint_matched(self) -> bool: ...
+
+    def A(self, x: Tensor, /) -> Tensor: ...
+    def normal(self, x: Tensor, /) -> Tensor: ...
+    def normal_enclosure(self, v: Tensor, /) -> tuple[Tensor, Tensor]: ...
+    def certificate_start(self) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -133,7 +153,7 @@ def compression_norm(kernel: Tensor, grid: Sequence[int], multiplicity: int = 1)
     )
 
 
-def attained_gain(A: LinearOperator, x: Tensor) -> float:
+def attained_gain(A: LinearMap, x: Tensor) -> float:
     """‖A x‖ / ‖x‖ rounded down: a lower bound of ‖A‖, whatever x is.
 
     The allowance 1e-9 (float64) or 1e-4 (float32) is far above the rounding of one application.
@@ -143,7 +163,7 @@ def attained_gain(A: LinearOperator, x: Tensor) -> float:
 
 
 def collatz_wielandt(
-    A: LinearOperator, rtol: float = 2e-3, max_iter: int = 25, start: Tensor | None = None
+    A: LinearMap, rtol: float = 2e-3, max_iter: int = 25, start: Tensor | None = None
 ) -> NormBound:
     """Bracket of ‖A‖ for an operator whose matrix has no negative entry.
 
@@ -195,7 +215,7 @@ def collatz_wielandt(
 
 
 def power_iteration_estimate(
-    A: LinearOperator, generator: torch.Generator, iterations: int = 50
+    A: LinearMap, generator: torch.Generator, iterations: int = 50
 ) -> float:
     """An ESTIMATE of ‖A‖ from below, by power iteration on AᵀA from a random image.
 

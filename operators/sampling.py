@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
+from operators.errors import OperatorError
 from operators.norms import NormBound
 
 # How much a coarser level counts against a pixel of full weight where pixels are filled in.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from operators._numbers import finite_angles, finite_number, whole_number
-from operators.base import OperatorError
+from operators.errors import OperatorError
 
 Kind = Literal["parallel", "fan_flat", "fan_curved", "parallel_3d", "cone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

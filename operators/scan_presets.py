@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from operators._numbers import finite_angles, finite_number, whole_number
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry, even_angles, half_diagonal
 
 

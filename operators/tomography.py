@@ -17,8 +17,9 @@ from torch import Tensor
 from operators import _memory, norms
 from operators._odl import Backend, import_tomo
 from operators._projectors import MatrixProjector, OdlProjector, Projector, apply_projector
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
 from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
+from operators.errors import OperatorError
 from operators.filtered_back_projection import FilterName, filtered_back_projection, ramp_filtered
 from operators.norms import NormBound
 from operators.scan_geometry import ScanGeometry, half_diagonal
@@ -26,8 +27,8 @@ from operators.scan_geometry import ScanGeometry, half_diagonal
 BackendChoice = Literal["auto", "astra_cpu", "astra_cuda", "skimage"]
 Storage = Literal["auto", "matrix", "on_the_fly"]
 
-# Of the matrix and its transpose, in float32 and float64 together: two 4-byte indices and 4 + 8
-# bytes of value, twice.
+# The matrix and its transpose are kept in float32 and float64: two 4-byte indices and 4 + 8 bytes
+# of value, twice.
 BYTES_PER_COEFFICIENT = 32
 # While it is built ASTRA and scipy hold it in float64 as well.
 BUILDING_FACTOR = 2
@@ -246,12 +247,12 @@ class RayTransform(LinearOperator):
         return torch.ones(1, *shape, dtype=self.certificate_dtype)
 
     def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-        """See `LinearOperator`; with as many terms as a ray has pixels, or a pixel has rays."""
+        """Counts as many terms as a ray has pixels, or a pixel has rays; see `LinearOperator`."""
         terms = self._projector.column_terms if transpose else self._projector.row_terms
         return self._widened(self._run(v, transpose), terms)
 
     def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LinearOperator`; the terms of both products."""
+        """Counts the terms of both products; see `LinearOperator`."""
         product = self._transpose_map(self._forward_map(v))
         return self._widened(product, self._projector.row_terms + self._projector.column_terms)
 

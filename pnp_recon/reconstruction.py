@@ -1,57 +1,48 @@
 """`reconstruct(y, A, prior, ...)`: the one function that commands and benchmark both call.
 
-It fills in what was not given and builds the solver; the loop is `solvers.iterate`.
+It fills in what was not given, in three steps: which prior, which solver, how it runs. What a
+solver makes of the settings is its own (`configure`); the loop is `solvers.iterate`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.errors import InputError
-from pnp_recon.estimation.noise import estimate_noise_level
-from pnp_recon.fidelity import Fidelity, LeastSquares
+from pnp_recon.contracts import PriorKind
+from pnp_recon.errors import CertificateError, InputError, StepSizeError
+from pnp_recon.fidelity import Fidelity
 from pnp_recon.models.unrolled import is_unrolled, load_unrolled
 from pnp_recon.models.weights import AUTO, load_denoiser
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
+from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser, TotalVariation
-from pnp_recon.solvers import (
+from pnp_recon.solvers.acceleration.wrapped import Wrapped
+from pnp_recon.solvers.catalogue import (
     ACCELERATIONS,
-    RED,
+    AUTOMATIC_ACCELERATION,
+    DEFAULT_SOLVERS,
     SOLVERS,
-    Anderson,
-    Look,
-    Plugged,
-    PnPFISTA,
-    PnPPGD,
-    Solution,
-    Solver,
-    Stopping,
-    Wrapped,
-    iterate,
-    refuse_settings,
-    run_learned,
-    variational_solver,
+    SolverEntry,
+    solvers_for,
 )
-from pnp_recon.solvers.catalogue import solvers_for
-from pnp_recon.solvers.tuning import automatic, total_variation_weight
+from pnp_recon.solvers.convex.choice import automatic_name
+from pnp_recon.solvers.core.loop import Solver, iterate
+from pnp_recon.solvers.core.solution import Look, Solution
+from pnp_recon.solvers.core.stopping import Stopping
+from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.pnp.base import PnP
+from pnp_recon.solvers.tuning import total_variation_weight
+from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 
 Prior = Denoiser | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.
 WORDS = ("auto", "tv")
-
-ALGEBRAIC, VARIATIONAL = solvers_for("none"), solvers_for("functional")
-DENOISING = solvers_for("denoiser")
-# Solvers whose coupling γ to the data is free; the others of the family take a step size.
-COUPLED = ("pnp-hqs", "pnp-drs")
-# Steps in units of 1/L, of a range (0, 2/L).
-LANDWEBER_STEP, RED_STEP = 1.9, 1.9
 
 
 def reconstruct(
@@ -67,10 +58,11 @@ def reconstruct(
     step: float | None = None,
     gamma: float | None = None,
     denoiser_level: float | None = None,
-    denoiser_scaling: float = 1.0,
+    denoiser_scaling: float | None = None,
     relaxation: float | None = None,
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
+    require_certificate: bool = False,
     start: Tensor | None = None,
     reference: Tensor | None = None,
     callback: Callable[[Look], None] | None = None,
@@ -89,10 +81,11 @@ def reconstruct(
         fidelity: how misfit is measured, made of the same y and A; None: least squares.
         noise_level: standard deviation of the noise in y, in the units of y; estimated where it
             is None. With a `fidelity` of your own the data count as scaled to noise of level 1.
-        solver: a name from `SOLVERS`, or "auto": pnp-hqs for denoisers, `automatic_name` for
-            regularisers (pdhg for functionals of a gradient, FISTA or drs for others).
-        acceleration: "none", a name from `ACCELERATIONS`, or "auto": Anderson's where a denoiser
-            makes the iterated map averaged, none elsewhere. Safeguarded, the theorem stays.
+        solver: a name from `solvers.catalogue`, or "auto": pnp-hqs for denoisers, for regularisers
+            pdhg for functionals of a gradient, FISTA or drs for others.
+        acceleration: "none", a name from `solvers.catalogue`, or "auto": Anderson's where a
+            denoiser makes the iterated map averaged, none elsewhere. Safeguarded, the theorem
+            stays.
         strength: multiplies the weight of the prior against the data (1: tuned choice). For
             PnP-PGD, whose coupling the theorem ties to the step, it multiplies the level.
         step: step size of the solvers that take one; inside the proven range by default.
@@ -102,7 +95,9 @@ def reconstruct(
         relaxation: λ; see the solver.
         stopping: tolerance and limits.
         allow_uncertified: run outside the theorem's range, and say so in the certificate.
-        start: (B, C, H, W); default: `A.initial_guess(y)`, zero for `ALGEBRAIC` solvers.
+        require_certificate: refuse before the first step what no theorem covers, and afterwards
+            a run that broke a law of its theorem.
+        start: (B, C, H, W); default: `A.initial_guess(y)`, zero for solvers without a prior.
         reference: the true picture; adds the PSNR to the history.
         callback: called at every look with a `Look`.
 
@@ -112,7 +107,10 @@ def reconstruct(
     Raises:
         InputError: arguments that do not fit together.
         StepSizeError: parameters outside the proven range, unless allowed.
+        CertificateError: a certificate was required and cannot be given.
     """
+    entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
+    problem = Problem(A, y, noise_level, reference, start, fidelity)
     if isinstance(prior, str) and prior not in WORDS and is_unrolled(prior):
         prior = load_unrolled(prior, device=str(y.device), dtype=y.dtype)
     if isinstance(prior, LearnedReconstruction):
@@ -125,190 +123,119 @@ def reconstruct(
             step=step is not None,
             gamma=gamma is not None,
             denoiser_level=denoiser_level is not None,
-            denoiser_scaling=denoiser_scaling != 1,
+            denoiser_scaling=denoiser_scaling is not None,
             relaxation=relaxation is not None,
             stopping=stopping is not None,
             start=start is not None,
         )
+        if require_certificate:
+            raise CertificateError(
+                f"a certificate was required, but {prior.name} has none: {prior.guarantee}; take "
+                "a denoiser, or do without a certificate"
+            )
         return run_learned(prior, y, A, reference=reference, callback=callback)
-    if not strength > 0:
-        raise InputError(f"strength must be positive, found {strength}")
     if gamma is not None and not gamma > 0:
         raise InputError(f"gamma must be positive, found {gamma}")
-    if solver != "auto" and solver not in SOLVERS:
-        raise InputError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
-    with torch.no_grad():
-        if start is None:
-            # The classical iterations start from nothing: an early stop is their regularisation.
-            empty = solver in ALGEBRAIC
-            start = y.new_zeros(y.shape[0], *A.image_shape) if empty else A.initial_guess(y)
-    problem = _Problem(
-        LeastSquares(A, y) if fidelity is None else fidelity,
-        start,
-        noise_level if fidelity is None else 1.0,
-        strength,
-        allow_uncertified,
+    knobs = Knobs(
+        strength, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
     )
-    chosen = _solver(
-        problem,
-        _prior(prior, solver, problem),
-        solver,
-        _Knobs(step, gamma, relaxation, denoiser_level, denoiser_scaling),
-    )
-    wrapper = _wrapper(acceleration, chosen)
-    if wrapper is not None:
-        chosen = wrapper(chosen)
-    return iterate(chosen, stopping, reference=reference, callback=callback)
+    known = resolve(prior, entry, problem, knobs)
+    chosen = accelerated(configured(known, entry, problem, knobs), acceleration)
+    if require_certificate:
+        _require(chosen)
+    solution = iterate(chosen, stopping, reference=reference, callback=callback)
+    if require_certificate and not solution.certificate.holds:
+        raise CertificateError(f"a certificate was required: {solution.certificate.verdict}")
+    return solution
 
 
-def _wrapper(acceleration: str, solver: Solver) -> type[Wrapped] | None:
-    if acceleration == "auto":
-        plain = solver.name in DENOISING and not isinstance(solver, Wrapped)
-        return Anderson if plain and solver.check().guarantee.is_averaged else None
-    if acceleration == "none":
-        return None
-    if acceleration not in ACCELERATIONS:
-        known = ", ".join(ACCELERATIONS)
-        raise InputError(f"unknown acceleration {acceleration!r}; known: auto, none, {known}")
-    wrapper: type[Wrapped] = ACCELERATIONS[acceleration].load()
-    return wrapper
+def resolve(
+    prior: Denoiser | Regulariser | str, entry: SolverEntry | None, problem: Problem, knobs: Knobs
+) -> Denoiser | Regulariser | None:
+    """The prior as an object; None for solvers that know none."""
+    if entry is not None and "none" in entry.prior_kinds:
+        if isinstance(prior, str) and prior == "auto":
+            return None
+        raise InputError(f"solver {entry.name} has no prior; leave the prior out, or take another")
+    if not isinstance(prior, str):
+        return prior
+    functional = entry is not None and "functional" in entry.prior_kinds
+    if prior == "tv" or (prior == "auto" and functional):
+        found = total_variation(problem)
+        return replace(found, weight=knobs.strength * found.weight)
+    name = AUTO.get(problem.A.image_shape[0], AUTO[1]) if prior == "auto" else prior
+    return load_denoiser(name, device=str(problem.y.device), dtype=problem.y.dtype)
 
 
-@dataclass(frozen=True)
-class _Knobs:
-    """What the caller sets of the solver; None: the default."""
-
-    step: float | None
-    gamma: float | None
-    relaxation: float | None
-    level: float | None
-    scaling: float
-
-
-@dataclass
-class _Problem:
-    """What every family of solvers is built from."""
-
-    fidelity: Fidelity
-    start: Tensor
-    given_noise: float | None
-    strength: float
-    allow_uncertified: bool
-
-    @property
-    def noise_level(self) -> float:
-        if self.given_noise is None:
-            self.given_noise = estimate_noise_level(self.fidelity.y)
-        return self.given_noise
-
-    @property
-    def scale(self) -> float:
-        return _scale(self.fidelity)
-
-
-def total_variation(fidelity: Fidelity, noise_level: float) -> TotalVariation:
-    """The prior "tv": a weight that fits the noise, vectorial for three channels.
-
-    Args:
-        fidelity: what it is weighed against.
-        noise_level: of the data, in their units; 1 where the fidelity divides by it.
-    """
-    weight = total_variation_weight(noise_level, _scale(fidelity))
-    colour = fidelity.A.image_shape[0] == 3
+def total_variation(problem: Problem) -> TotalVariation:
+    """The prior "tv": a weight that fits the noise, vectorial for three channels."""
+    weight = total_variation_weight(problem.noise(), problem.scale)
+    colour = problem.A.image_shape[0] == 3
     return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
 
 
-def _scale(fidelity: Fidelity) -> float:
-    """√L of the fidelity, ‖A‖ for least squares; 1 where none is proven."""
-    smoothness = fidelity.lipschitz if fidelity.A.has_norm_bound else 1.0
-    return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
-
-
-def _prior(
-    prior: Denoiser | Regulariser | str, solver: str, problem: _Problem
-) -> Denoiser | Regulariser | None:
-    """The prior as an object; None for solvers that know none."""
-    if solver in ALGEBRAIC:
-        if isinstance(prior, str) and prior == "auto":
-            return None
-        raise InputError(f"solver {solver} has no prior; leave the prior out, or take another")
-    if not isinstance(prior, str):
-        return prior
-    channels = problem.start.shape[1]
-    if prior == "tv" or (prior == "auto" and solver in VARIATIONAL):
-        found = total_variation(problem.fidelity, problem.noise_level)
-        return replace(found, weight=problem.strength * found.weight)
-    name = AUTO.get(channels, AUTO[1]) if prior == "auto" else prior
-    return load_denoiser(name, device=str(problem.start.device), dtype=problem.start.dtype)
-
-
-def _solver(
-    problem: _Problem,
+def configured(
     prior: Denoiser | Regulariser | None,
-    name: str,
-    knobs: _Knobs,
+    entry: SolverEntry | None,
+    problem: Problem,
+    knobs: Knobs,
 ) -> Solver:
-    if isinstance(prior, Denoiser):
-        if name in VARIATIONAL or name in ALGEBRAIC:
-            known = ", ".join(DENOISING)
-            raise InputError(f"solver {name} takes no denoiser; a denoiser goes into {known}")
-        return _denoising(problem, prior, name, knobs)
-    if name in DENOISING:
-        raise InputError(f"solver {name} takes a denoiser; found {prior}")
-    if prior is None:
-        given = {"step_size": knobs.step, "relaxation": knobs.relaxation}
-        chosen = {key: value for key, value in given.items() if value is not None}
-        if name == "landweber":
-            chosen.setdefault("step_size", LANDWEBER_STEP / problem.scale**2)
-        try:
-            found: Solver = SOLVERS[name].load()(problem.fidelity, problem.start, **chosen)
-            return found
-        except TypeError:
-            raise InputError(f"solver {name} does not take {', '.join(chosen)}") from None
-    return _variational(problem, prior, name, knobs)
+    """The solver that was asked for, or the automatic one of the prior's kind.
+
+    Raises:
+        InputError: the solver takes other priors, or does not know a setting.
+    """
+    kind: PriorKind = "none" if prior is None else prior.kind
+    if entry is None:
+        if isinstance(prior, Regulariser):
+            entry = SOLVERS[automatic_name(problem.data_term, prior)]
+        else:
+            entry = SOLVERS[DEFAULT_SOLVERS[kind]]
+    if kind not in entry.prior_kinds:
+        wanted = " or ".join(f"a {name}" for name in entry.prior_kinds)
+        raise InputError(
+            f"solver {entry.name} takes {wanted}, found a {kind}; a {kind} goes into "
+            f"{', '.join(solvers_for(kind))}"
+        )
+    knobs.check(entry)
+    with torch.no_grad():
+        if problem.start is None:
+            # Iterations without a prior start from nothing: an early stop is their regularisation.
+            empty = problem.y.new_zeros(problem.y.shape[0], *problem.A.image_shape)
+            problem = replace(problem, start=empty if prior is None else problem.first_guess())
+    solver: Solver = entry.load().configure(problem, prior, knobs)
+    return solver
 
 
-def _denoising(problem: _Problem, denoiser: Denoiser, solver: str, knobs: _Knobs) -> Solver:
-    base = {"red": "pnp-hqs", "pnp-fista": "pnp-pgd"}.get(solver, solver)
-    choice = automatic(problem.noise_level, base, problem.scale)
-    name = choice.solver if solver == "auto" else solver
-    coupled = choice.solver in COUPLED
-    if name not in COUPLED and knobs.gamma is not None:
-        raise InputError(f"gamma belongs to {' and '.join(COUPLED)}; {name} takes step")
-    if name in COUPLED and knobs.step is not None:
-        raise InputError(f"step belongs to pnp-pgd; {name} takes gamma or strength")
-    level = knobs.level
-    if level is None:
-        low, high = denoiser.sigma_range
-        level = min(max(choice.level * (1.0 if coupled else problem.strength), low), high)
-    shared = (
-        problem.fidelity,
-        Plugged(denoiser, level, knobs.scaling),
-        choice.relaxation if knobs.relaxation is None else knobs.relaxation,
-        problem.start,
-        problem.allow_uncertified,
-    )
-    coupling = choice.coupling / problem.strength if knobs.gamma is None else knobs.gamma
-    if name in COUPLED:
-        splitting: Solver = SOLVERS[name].load()(*shared, coupling)
-        return splitting
-    if name == "red":
-        # w(I − D_s) is about w s² times the gradient of the log-density: w = 1/γ as in pnp-hqs.
-        smoothness = problem.scale**2 + 2 / coupling
-        return RED(*shared, knobs.step or RED_STEP / smoothness, 1 / coupling)
-    step = choice.coupling / problem.scale**2 if knobs.step is None else knobs.step
-    descent = PnPPGD(*shared, step)
-    return PnPFISTA(descent) if name == "pnp-fista" else descent
+def accelerated(solver: Solver, acceleration: str) -> Solver:
+    """The solver inside an acceleration; "auto": Anderson's around an averaged map of a denoiser.
+
+    Raises:
+        InputError: there is no such acceleration, or it is not for this solver.
+    """
+    if acceleration == "none":
+        return solver
+    if acceleration == "auto":
+        plain = isinstance(solver, PnP) and solver.theorem().guarantee.is_averaged
+        if not plain:
+            return solver
+        acceleration = AUTOMATIC_ACCELERATION
+    wrapper: type[Wrapped] = ACCELERATIONS.find(acceleration, "auto", "none").load()
+    return wrapper(solver)
 
 
-def _variational(problem: _Problem, prior: Regulariser, solver: str, knobs: _Knobs) -> Solver:
-    return variational_solver(
-        solver,
-        problem.fidelity,
-        prior,
-        problem.start,
-        step=knobs.step,
-        gamma=knobs.gamma,
-        relaxation=knobs.relaxation,
-        allow_uncertified=problem.allow_uncertified,
-    )
+def _require(solver: Solver) -> None:
+    """Refuses a solver that no theorem covers.
+
+    Raises:
+        CertificateError: saying what is missing.
+    """
+    try:
+        theorem = solver.theorem()
+    except StepSizeError as error:
+        raise CertificateError(f"a certificate was required: {error}") from error
+    if not theorem.holds:
+        raise CertificateError(
+            f"a certificate was required, but there is none: {theorem.why_not}; take another "
+            "prior or solver, or do without a certificate"
+        )

@@ -12,7 +12,8 @@ from torch import Tensor
 
 import pnp_recon
 from operators import kernels
-from pnp_recon.pictures.files import read_picture, to_grey
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -18,10 +18,10 @@ from torch import Tensor
 from pnp_recon.datasets import bsds500, splits
 from pnp_recon.datasets.folders import load_float
 from pnp_recon.errors import InputError
-from pnp_recon.inputs import SUFFIXES, expand_inputs
+from pnp_recon.files import SUFFIXES, expand_inputs
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.scans.slices import archive_splits, read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, Window
-from pnp_recon.training.validation import centre_crop
 
 Pictures = tuple[tuple[str, int], ...]
 

@@ -94,12 +94,9 @@ def plain_lines(found: dict[str, list[Entry]]) -> list[str]:
 
 
 def _operators() -> list[Entry]:
-    import operators
     from operators.registry import OPERATORS
 
-    return [
-        Entry(name, _summary(getattr(operators, name)), words) for name, words in OPERATORS.items()
-    ]
+    return [Entry(name, _summary(entry.load()), entry.proven) for name, entry in OPERATORS.items()]
 
 
 def _solvers() -> list[Entry]:

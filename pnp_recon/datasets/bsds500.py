@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from pnp_recon.errors import InputError
-from pnp_recon.files import shipped
-from pnp_recon.inputs import SUFFIXES
+from pnp_recon.files import SUFFIXES, shipped
 
 # The test set of Roth & Black (2009) as Zhang et al. (2017) use it: 68 pictures of BSDS500 `val`.
 BSD68: tuple[str, ...] = tuple(

@@ -19,7 +19,8 @@ from torch import Tensor
 from pnp_recon.datasets.splits import held_out, is_bsds500, training_pictures
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
-from pnp_recon.pictures.files import read_picture, to_grey
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 
 # At most this many pictures are validated on: a check of the course, not a result.
 VALIDATION_PICTURES = 12

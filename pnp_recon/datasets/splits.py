@@ -13,7 +13,7 @@ from pathlib import Path
 from pnp_recon.datasets import bsds500
 from pnp_recon.datasets.bsds500 import BSD68, Bsds500
 from pnp_recon.errors import InputError
-from pnp_recon.inputs import expand_inputs
+from pnp_recon.files import expand_inputs
 
 SPLITS = ("train", "validation", "test", "bsd68")
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pnp_recon.pictures.decoding import FormatError
+from pnp_recon.pictures.samples import FormatError
 
 
 def _encode_png(values: NDArray[Any], icc: bytes | None, quality: int) -> bytes:

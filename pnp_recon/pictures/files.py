@@ -1,4 +1,4 @@
-"""Picture files <-> float tensors (1, C, H, W) in [0, 1]. Nothing else touches picture files.
+"""Picture files <-> float tensors (1, C, H, W) in [0, 1].
 
 Read: PNG, JPEG, TIFF (integers up to 16 bit, float), WebP, BMP; recognised by content, whatever
 the name. Written: the same, by suffix, in the depth, with the alpha and the ICC profile of the
@@ -21,23 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import atomic_write, check_target
-from pnp_recon.inputs import SUFFIXES, expand_inputs
-from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear, to_grey
-from pnp_recon.pictures.decoding import FormatError, decode, sniff
+from pnp_recon.files import SUFFIXES, atomic_write, check_target
+from pnp_recon.pictures.decoding import decode, sniff
 from pnp_recon.pictures.encoding import FORMATS, Format
-
-__all__ = [
-    "SUFFIXES",
-    "Picture",
-    "check_picture_target",
-    "expand_inputs",
-    "linear_to_srgb",
-    "read_picture",
-    "srgb_to_linear",
-    "to_grey",
-    "write_picture",
-]
+from pnp_recon.pictures.samples import FormatError
 
 _EXPECTED = "PNG, JPEG, TIFF, WebP or BMP"
 

@@ -1,7 +1,7 @@
 """A sheet of sample pictures of a training run: to see what a number does not say.
 
-One row for each picture. Of a denoiser, for each noise level, the clean, the noisy and the
-denoised crop; of a reconstruction, where it starts from, the result, the truth and the error.
+Each picture has one row. A denoiser is shown by the clean, the noisy and the denoised crop for each
+noise level; a reconstruction by where it starts from, the result, the truth and the error.
 Values are clipped to [0, 1] for display only.
 """
 
@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.pictures.files import write_picture
-from pnp_recon.training.validation import centre_crop
 
 # Rows of a sheet.
 SHEET_PICTURES = 4

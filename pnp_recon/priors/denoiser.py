@@ -7,12 +7,13 @@ it is. `guarantee` is of the map x ↦ denoiser(x, sigma) at every level of its 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from pnp_recon import guarantees
+from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
@@ -47,6 +48,8 @@ class Denoiser(nn.Module):
         InputError: a tile for a function that does not tell its receptive field, or an unknown
             precision.
     """
+
+    kind: ClassVar[PriorKind] = "denoiser"
 
     def __init__(
         self,

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
 
 from operators.base import LinearOperator
 from pnp_recon import guarantees
+from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.networks.equivariant import Group, export
@@ -63,6 +64,8 @@ class LearnedReconstruction:
         card: where it comes from (model card).
         parameters: how many numbers were learned; filters that a group ties hold more.
     """
+
+    kind: ClassVar[PriorKind] = "network"
 
     network: UnrolledNetwork
     name: str

@@ -16,6 +16,7 @@ from torch import Tensor
 from operators.base import LinearOperator
 from operators.norms import round_up
 from pnp_recon import guarantees
+from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 
@@ -26,6 +27,7 @@ class Regulariser(ABC):
     Subclasses are frozen dataclasses whose fields are the parameters.
     """
 
+    kind: ClassVar[PriorKind] = "functional"
     name: ClassVar[str]
     convex: ClassVar[bool] = True
 

@@ -27,7 +27,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
 from pnp_recon.solvers import Certificate, Solution
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 _LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
 
@@ -102,7 +102,13 @@ def certificate_block(certificate: Certificate) -> dict[str, Any]:
         "proven": certificate.proven,
         "contradicted": certificate.contradicted,
         "holds": certificate.holds,
-        "theorem": certificate.theorem,
+        "theorem": certificate.theorem.statement,
+        "kind": certificate.theorem.kind,
+        "numbers": certificate.theorem.numbers(),
+        "premises": [
+            {"words": premise.words, "basis": premise.basis.value}
+            for premise in certificate.theorem.premises
+        ],
         "guarantee": _guarantee(certificate.guarantee),
         "constants": [
             {"name": item.name, "value": item.value, "how": item.how}

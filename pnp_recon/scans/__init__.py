@@ -19,6 +19,7 @@ from pnp_recon.scans.counts import (
 )
 from pnp_recon.scans.estimate import sinogram_noise_level
 from pnp_recon.scans.files import Scan, read_scan
+from pnp_recon.scans.geometry import read_geometry, write_geometry
 from pnp_recon.scans.slices import Slice, read_dicom, read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, Window, hounsfield_window
 from pnp_recon.scans.writing import check_slices_target, write_slices
@@ -39,10 +40,12 @@ __all__ = [
     "log_transform",
     "photon_counts",
     "read_dicom",
+    "read_geometry",
     "read_scan",
     "read_slice",
     "sinogram_noise_level",
     "statistical_weights",
     "to_line_integrals",
+    "write_geometry",
     "write_slices",
 ]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.errors import InputError
+from pnp_recon.files import SUFFIXES as PICTURES
 from pnp_recon.files import sha256_of
-from pnp_recon.inputs import SUFFIXES as PICTURES
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.scans.arrays import Entries, check_file, load, open_arrays, readable
@@ -135,7 +135,7 @@ def _is_dicom(file: Path) -> bool:
 
 
 def archive_splits(path: str | os.PathLike[str]) -> list[str]:
-    """Of each slice of an .npz archive the split that it belongs to; "" where none is named.
+    """The split that each slice of an .npz archive belongs to; "" where none is named.
 
     Raises:
         InputError: missing, damaged or no archive of slices.

@@ -22,13 +22,26 @@ if TYPE_CHECKING:
     from pnp_recon.solvers.convex.pdhg import PDHG
     from pnp_recon.solvers.convex.splitting import ADMM, HQS, DouglasRachford
     from pnp_recon.solvers.convex.total_variation import total_variation_solver
-    from pnp_recon.solvers.core.certificate import Certificate, Constant, Observation
+    from pnp_recon.solvers.core.certificate import Certificate, Observation
     from pnp_recon.solvers.core.fixed_point import FixedPoint
     from pnp_recon.solvers.core.laws import Laws
-    from pnp_recon.solvers.core.loop import Solver, Step, iterate
+    from pnp_recon.solvers.core.loop import Solver, State, Step, iterate
     from pnp_recon.solvers.core.solution import History, Look, Solution
     from pnp_recon.solvers.core.stopping import Status, Stopping
-    from pnp_recon.solvers.pnp.iterations import Plugged, PnPDRS, PnPHQS, PnPPGD
+    from pnp_recon.solvers.core.theorem import (
+        AveragedMap,
+        Basis,
+        Constant,
+        Contraction,
+        Krylov,
+        Premise,
+        SaddlePoint,
+        Theorem,
+        Unproven,
+    )
+    from pnp_recon.solvers.knobs import Knobs
+    from pnp_recon.solvers.pnp.iterations import PnPDRS, PnPHQS, PnPPGD
+    from pnp_recon.solvers.pnp.plugged import Plugged
     from pnp_recon.solvers.pnp.red import RED
     from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 
@@ -43,13 +56,26 @@ _NAMES = {
     "convex.pdhg": ("PDHG",),
     "convex.splitting": ("ADMM", "HQS", "DouglasRachford"),
     "convex.total_variation": ("total_variation_solver",),
-    "core.certificate": ("Certificate", "Constant", "Observation"),
+    "core.certificate": ("Certificate", "Observation"),
     "core.fixed_point": ("FixedPoint",),
     "core.laws": ("Laws",),
-    "core.loop": ("Solver", "Step", "iterate"),
+    "core.loop": ("Solver", "State", "Step", "iterate"),
     "core.solution": ("History", "Look", "Solution"),
     "core.stopping": ("Status", "Stopping"),
-    "pnp.iterations": ("Plugged", "PnPDRS", "PnPHQS", "PnPPGD"),
+    "core.theorem": (
+        "AveragedMap",
+        "Basis",
+        "Constant",
+        "Contraction",
+        "Krylov",
+        "Premise",
+        "SaddlePoint",
+        "Theorem",
+        "Unproven",
+    ),
+    "knobs": ("Knobs",),
+    "pnp.iterations": ("PnPDRS", "PnPHQS", "PnPPGD"),
+    "pnp.plugged": ("Plugged",),
     "pnp.red": ("RED",),
     "unrolled": ("refuse_settings", "run_learned"),
 }
@@ -67,14 +93,19 @@ __all__ = [
     "SIRT",
     "SOLVERS",
     "Anderson",
+    "AveragedMap",
+    "Basis",
     "Certificate",
     "Constant",
+    "Contraction",
     "DouglasRachford",
     "FixedPoint",
     "GradientDescent",
     "Halpern",
     "History",
+    "Knobs",
     "KrasnoselskiiMann",
+    "Krylov",
     "Landweber",
     "Laws",
     "Look",
@@ -85,12 +116,17 @@ __all__ = [
     "PnPFISTA",
     "PnPHQS",
     "PnPPGD",
+    "Premise",
     "ProximalGradient",
+    "SaddlePoint",
     "Solution",
     "Solver",
+    "State",
     "Status",
     "Step",
     "Stopping",
+    "Theorem",
+    "Unproven",
     "Wrapped",
     "iterate",
     "refuse_settings",

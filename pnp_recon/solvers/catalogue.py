@@ -199,6 +199,11 @@ ACCELERATIONS: Registry[AccelerationEntry] = Registry(
 )
 
 
+# What "auto" means where nothing about the problem decides.
+DEFAULT_SOLVERS: dict[PriorKind, str] = {"denoiser": "pnp-hqs"}
+AUTOMATIC_ACCELERATION = "anderson"
+
+
 def solvers_for(kind: PriorKind) -> tuple[str, ...]:
     """Names of the solvers that take priors of a kind."""
     return tuple(name for name, entry in SOLVERS.items() if kind in entry.prior_kinds)

@@ -8,8 +8,9 @@ box is optional here, since y need not come from a picture in [0, 1].
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -20,12 +21,24 @@ from operators.norms import round_up
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity, LeastSquares
+from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.convex.steps import absolute_sums
-from pnp_recon.solvers.core.certificate import Certificate, Constant
-from pnp_recon.solvers.core.laws import ROUNDING_UNITS, Laws
-from pnp_recon.solvers.core.loop import Solver, Step
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS
+from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.theorem import (
+    AveragedMap,
+    Basis,
+    Constant,
+    Krylov,
+    Premise,
+    Theorem,
+    unproven,
+)
+from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.maps import into_box
 
+# Landweber's step in units of 1/L, of a range (0, 2/L).
+STEP = 1.9
 # Row and column sums below this share of the largest one are rounding: they count as zero.
 EMPTY = 1e-12
 
@@ -52,7 +65,7 @@ def unmatched(A: LinearOperator) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Descent(Solver):
+class _Descent(Solver[State]):
     """What Landweber and SIRT share: a gradient step, then the box.
 
     Attributes:
@@ -70,11 +83,11 @@ class _Descent(Solver):
         if self.box is not None and not self.box[0] < self.box[1]:
             raise InputError(f"box is {self.box}; give (low, high) with low < high")
 
-    def init(self) -> Tensor:
-        return self._boxed(self.start)
+    def init(self) -> State:
+        return State(self._boxed(self.start))
 
-    def image(self, z: Tensor) -> Tensor:
-        return z
+    def image(self, state: State) -> Tensor:
+        return state.z
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
         """Every fixed point lies in the box; None where the box is not bounded."""
@@ -88,12 +101,12 @@ class _Descent(Solver):
             return x
         return into_box(x) if self.box == (0, 1) else x.clamp(*self.box) + (x - x)
 
-    def _certificate(
+    def _covered(
         self, name: str, solution: str, step: float, smoothness: float, constants: list[Constant]
-    ) -> Certificate:
+    ) -> Theorem:
         """z ← P(z − step·∇g(z)), ∇g Lipschitz with `smoothness` in the solver's norm."""
         if (reason := unmatched(self.fidelity.A)) is not None:
-            return Certificate("", guarantees.none(reason))
+            return unproven(reason)
         limit = 2 / smoothness
         if not 0 < step < limit:
             raise StepSizeError(
@@ -104,11 +117,15 @@ class _Descent(Solver):
         held = guarantees.gradient_step(step, smoothness)
         if self.box is not None:
             held = guarantees.compose(guarantees.firm(f"projection onto the box {self.box}"), held)
-        theorem = (
+        statement = (
             f"{name}: the iterates converge to {solution} (Krasnosel'skii–Mann; Bauschke & "
             "Combettes 2017, Thm 5.15), which exists (Frank & Wolfe 1956)"
         )
-        return Certificate(theorem, held, tuple(constants))
+        premises = (
+            Premise("A_adjoint is the transpose of A"),
+            Premise("residuals never increase", Basis.CHECKED),
+        )
+        return AveragedMap(statement, held, tuple(constants), premises)
 
 
 @dataclass(frozen=True)
@@ -118,22 +135,27 @@ class Landweber(_Descent):
     step_size: float = 1.0
     name = "landweber"
 
-    def check(self) -> Certificate:
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        step = STEP / problem.scale**2 if knobs.step is None else knobs.step
+        return cls(least_squares(problem.data_term), problem.first_guess(), step_size=step)
+
+    def theorem(self) -> Theorem:
         A = self.fidelity.A
         if unmatched(A) is None and not A.has_norm_bound:
-            reason = f"no proven bound of the norm of operator '{A.name}' is known"
-            return Certificate("", guarantees.none(reason))
+            return unproven(f"no proven bound of the norm of operator '{A.name}' is known")
         smoothness = self.fidelity.lipschitz if A.has_norm_bound else 1.0
         how = A.norm_certificate.method if A.has_norm_bound else ""
         constants = [Constant("L = ‖A‖²", smoothness, how)]
         solution = "a minimiser of ‖A x − y‖"
-        return self._certificate("Landweber", solution, self.step_size, smoothness, constants)
+        return self._covered("Landweber", solution, self.step_size, smoothness, constants)
 
-    def step(self, z: Tensor, iteration: int) -> Step:
+    def step(self, state: State, iteration: int) -> Step[State]:
+        z = state.z
         moved = self._boxed(z - self.step_size * self.fidelity.gradient(z))
-        return Step(moved, z.new_zeros(z.shape[0]))
+        return Step(State(moved), z.new_zeros(z.shape[0]))
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self, state: State | None = None) -> dict[str, float]:
         return {"step": self.step_size}
 
 
@@ -148,12 +170,17 @@ class SIRT(_Descent):
     nothing, a pixel that is not seen stays where it is.
 
     Raises:
-        InputError: from `check`, if A may have negative entries.
-        StepSizeError: from `check`, if ω lies outside (0, 2).
+        InputError: from `theorem`, if A may have negative entries.
+        StepSizeError: from `theorem`, if ω lies outside (0, 2).
     """
 
     relaxation: float = 1.0
     name = "sirt"
+
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        weight = 1.0 if knobs.relaxation is None else knobs.relaxation
+        return cls(least_squares(problem.data_term), problem.first_guess(), relaxation=weight)
 
     @cached_property
     def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,7 +210,7 @@ class SIRT(_Descent):
         # The norm's own weights are C⁻¹ rounded once.
         return round_up(peaks[0] * peaks[1] * (1 + 2 * torch.finfo(self.start.dtype).eps))
 
-    def check(self) -> Certificate:
+    def theorem(self) -> Theorem:
         A = self.fidelity.A
         if not A.nonnegative:
             raise InputError(
@@ -194,24 +221,34 @@ class SIRT(_Descent):
         how = "proven bounds of row and column sums, entries >= 0 (Schur's test)"
         constants = [Constant("L = ‖R^½ A C^½‖²", smoothness, how)]
         solution = "a minimiser of ‖R^½(A x − y)‖"
-        return self._certificate("SIRT", solution, self.relaxation, smoothness, constants)
+        return self._covered("SIRT", solution, self.relaxation, smoothness, constants)
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        A, y = self.fidelity.A, self.fidelity.y
+    def step(self, state: State, iteration: int) -> Step[State]:
+        A, y, z = self.fidelity.A, self.fidelity.y, state.z
         rows, columns, _ = self._weights
         moved = z + self.relaxation * columns * A.A_adjoint(rows * (y - A.A(z)))
-        return Step(self._boxed(moved), z.new_zeros(z.shape[0]))
+        return Step(State(self._boxed(moved)), z.new_zeros(z.shape[0]))
 
     def norm(self, z: Tensor) -> Tensor:
         """(Σ z²/C)^½, with weight 1 for pixels that are not seen."""
         return image_norms(z * self._weights[2].sqrt())
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self, state: State | None = None) -> dict[str, float]:
         return {"sirt_relaxation": self.relaxation}
 
 
-@dataclass(eq=False)
-class CGLS(Solver):
+@dataclass(frozen=True)
+class Conjugate(State):
+    """What conjugate gradients remember: the residual r, s = Aᵀr, the direction p and ‖s‖²."""
+
+    r: Tensor
+    s: Tensor
+    p: Tensor
+    gamma: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CGLS(Solver[Conjugate]):
     """Conjugate gradients on AᵀA x = Aᵀy (Hestenes & Stiefel 1952).
 
     In exact arithmetic it ends after at most rank(A) steps at the least-squares solution nearest
@@ -222,39 +259,42 @@ class CGLS(Solver):
     fidelity: LeastSquares
     start: Tensor
     name = "cgls"
-    _state: tuple[Tensor, Tensor, Tensor, Tensor] | None = field(
-        default=None, init=False, repr=False
-    )
-    _scale: Tensor | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        return cls(least_squares(problem.data_term), problem.first_guess())
 
     def __post_init__(self) -> None:
         least_squares(self.fidelity)
 
-    def check(self) -> Certificate:
-        map_ = guarantees.none("conjugate gradients iterate no map of their own")
+    def theorem(self) -> Theorem:
         if (reason := unmatched(self.fidelity.A)) is not None:
-            return Certificate("", guarantees.none(reason))
-        theorem = (
+            return unproven(reason)
+        statement = (
             "CGLS: ‖A x_k − y‖ and the distance to the nearest least-squares solution never grow, "
             "and the iterates end there (Hestenes & Stiefel 1952)"
         )
-        return Certificate(theorem, map_, covered=True)
+        law = "‖A x_k − y‖ never increases (ratio of successive)"
+        premises = (
+            Premise("A_adjoint is the transpose of A"),
+            Premise("‖A x_k − y‖ never increases", Basis.CHECKED),
+        )
+        map_ = guarantees.none("conjugate gradients iterate no map of their own")
+        return Krylov(statement, map_, premises=premises, step_law=law)
 
-    def laws(self, certificate: Certificate) -> Laws:
-        return Laws(step="‖A x_k − y‖ never increases (ratio of successive)")
+    @cached_property
+    def _scale(self) -> Tensor:
+        """‖Aᵀy‖ (B,)."""
+        return image_norms(self.fidelity.A.A_adjoint(self.fidelity.y))
 
-    def init(self) -> Tensor:
+    def init(self) -> Conjugate:
         A, y = self.fidelity.A, self.fidelity.y
         r = y - A.A(self.start)
         s = A.A_adjoint(r)
-        self._state = (r, s, s, image_dots(s, s))
-        self._scale = image_norms(A.A_adjoint(y))
-        return self.start
+        return Conjugate(self.start, r, s, s, image_dots(s, s))
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        assert self._state is not None, "init() starts a run"
-        A = self.fidelity.A
-        r, s, p, gamma = self._state
+    def step(self, state: Conjugate, iteration: int) -> Step[Conjugate]:
+        A, z, r, p, gamma = self.fidelity.A, state.z, state.r, state.p, state.gamma
         q = A.A(p)
         curvature = image_dots(q, q)
         some = curvature > 0
@@ -264,15 +304,14 @@ class CGLS(Solver):
         s = A.A_adjoint(r)
         size = image_dots(s, s)
         beta = torch.where(gamma > 0, size / torch.where(gamma > 0, gamma, 1.0), 0.0)
-        self._state = (r, s, s + per_image(beta, p) * p, size)
+        after = Conjugate(moved, r, s, s + per_image(beta, p) * p, size)
         slack = ROUNDING_UNITS * torch.finfo(z.dtype).eps * image_norms(self.fidelity.y)
         ratio = image_norms(r) / (before + slack).clamp_min(torch.finfo(z.dtype).tiny)
-        return Step(moved, z.new_zeros(z.shape[0]), size.sqrt(), ratio)
+        return Step(after, z.new_zeros(z.shape[0]), size.sqrt(), ratio)
 
-    def image(self, z: Tensor) -> Tensor:
-        return z
+    def image(self, state: Conjugate) -> Tensor:
+        return state.z
 
     def norm(self, z: Tensor) -> Tensor:
         """‖Aᵀy‖ (B,), whatever z is: residuals are gradients, and relative to it."""
-        assert self._scale is not None, "init() starts a run"
         return self._scale

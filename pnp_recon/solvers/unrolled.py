@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.pictures import metrics
 from pnp_recon.priors.unrolled import LearnedReconstruction
@@ -22,6 +21,7 @@ from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.loop import norms
 from pnp_recon.solvers.core.solution import History, Look, Solution
 from pnp_recon.solvers.core.stopping import Status
+from pnp_recon.solvers.core.theorem import unproven
 
 
 def run_learned(
@@ -78,7 +78,7 @@ def run_learned(
     return Solution(
         x.clamp(0, 1).clone(),
         status,
-        Certificate("", guarantees.none(reason)),
+        Certificate(unproven(reason)),
         history,
         f"learned-{model.network.config.scheme}",
         {

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import validation_noise
 
 # Side of the central crop of a validation picture.
@@ -59,10 +60,3 @@ def calibrate(network: nn.Module) -> None:
         tie = getattr(module, "calibrate", None)
         if tie is not None:
             tie()
-
-
-def centre_crop(picture: Tensor, size: int) -> Tensor:
-    """The central crop of at most `size` pixels a side."""
-    height, width = picture.shape[-2:]
-    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
-    return picture[..., top : top + size, left : left + size]

@@ -20,7 +20,8 @@ from pnp_recon.benchmark.methods.registry import CLASSICAL
 from pnp_recon.benchmark.methods.variational import TV, Wavelet
 from pnp_recon.errors import InputError
 from pnp_recon.models.weights import shipped_models
-from pnp_recon.pictures.files import read_picture, to_grey
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.priors.denoiser import attained_ratio
 

@@ -6,31 +6,12 @@ import json
 
 import pytest
 
-import operators
-from operators import LinearOperator
 from operators.registry import OPERATORS
 from pnp_recon.cli import listing
 from pnp_recon.cli.listing import catalogue, main
 from pnp_recon.models.weights import shipped_models
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 from support.cli import light_help
-
-
-def exported() -> set[str]:
-    """Names of the operators of the package, the abstract one left out."""
-    found = {name: getattr(operators, name) for name in operators.__all__}
-    return {
-        name
-        for name, kind in found.items()
-        if isinstance(kind, type) and issubclass(kind, LinearOperator) and kind != LinearOperator
-    }
-
-
-def test_every_operator_is_listed() -> None:
-    assert "Convolution" in exported()
-    assert exported() | {"from_deepinv"} == set(OPERATORS), (
-        "add what is new to operators/registry.py"
-    )
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -217,14 +217,3 @@ OPERATORS += [
     OperatorCase(f"ray-transform-{label}", _ray_transform(geometry, channels))
     for label, (geometry, channels) in SCANS.items()
 ]
-
-
-def iterated_prox(
-    A: LinearOperator, z: Tensor, y: Tensor, gamma: float | Tensor, **options: float
-) -> Tensor:
-    """The prox by conjugate gradients, also where the operator has a formula to compare with."""
-    closed, A.prox_closed_form = A.prox_closed_form, False
-    try:
-        return LinearOperator.prox_l2_with_error(A, z, y, gamma, **options)[0]  # type: ignore[arg-type]
-    finally:
-        A.prox_closed_form = closed

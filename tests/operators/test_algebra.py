@@ -23,6 +23,7 @@ from operators import (
     check_norm,
     to_matrix,
 )
+from operators.checks import iterated_prox
 from operators.combined import encloses
 
 F64 = torch.float64
@@ -42,49 +43,20 @@ def mask() -> Inpainting:
     return Inpainting(laws.random_mask(SHAPE))
 
 
-# ---- a law: bounds of A v hold, or no bracket made of them would ----
-
-
-def assert_encloses(A: LinearOperator) -> None:
-    matrix = to_matrix(A)
-    for transpose in (False, True):
-        shape = A.measurement_shape if transpose else A.image_shape
-        v = rand(1, *shape)
-        v[v < 0.3] = 0  # what a mask leaves behind
-        below, above = A.enclosure(v, transpose=transpose)
-        plain = (matrix.T if transpose else matrix) @ v.flatten()
-        slack = 1e-13 * plain + 1e-15  # of the matrix and the plain sums
-        if not bool(
-            ((below.flatten() <= plain + slack) & (plain - slack <= above.flatten())).all()
-        ):
-            raise AssertionError(f"{A.name} leaves its enclosure")
-        assert bool((below >= 0).all())
-        assert float((above.flatten() - plain).max()) <= 1e-10 * float(plain.max())
-    v = rand(1, *A.image_shape) + 1e-6
-    below, above = A.normal_enclosure(v)
-    plain = matrix.T @ (matrix @ v.flatten())
-    assert bool((below.flatten() <= plain * (1 + 1e-13)).all())
-    assert bool((plain * (1 - 1e-13) <= above.flatten()).all())
-    assert float((above - below).max()) < 1e-9 * float(plain.max())
+# ---- how tight bounds of A v are; that they hold is a law ----
 
 
 @pytest.mark.parametrize("case", NONNEGATIVE, ids=lambda case: case.label)
-def test_bounds_of_products_contain_them(case: laws.OperatorCase) -> None:
+def test_bounds_of_products_are_tight(case: laws.OperatorCase) -> None:
     A = case.build(F64)
     assert encloses(A)
-    assert_encloses(A)
-
-
-def test_a_false_enclosure_is_caught() -> None:
-    class Narrow(Convolution):
-        def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-            below, above = super().enclosure(v, transpose=transpose)
-            return below, above * 0.999999
-
-    broken = Narrow(laws.random_kernel((3, 5)), SHAPE)
-    for A in (broken, mask() @ broken, Stacked([mask(), broken])):
-        with pytest.raises(AssertionError, match="leaves its enclosure"):
-            assert_encloses(A)
+    for transpose in (False, True):
+        v = rand(1, *(A.measurement_shape if transpose else A.image_shape))
+        below, above = A.enclosure(v, transpose=transpose)
+        assert bool((below >= 0).all())
+        assert float((above - below).max()) <= 1e-10 * float(above.max())
+    below, above = A.normal_enclosure(rand(1, *A.image_shape) + 1e-6)
+    assert float((above - below).max()) < 1e-9 * float(above.max())
 
 
 # ---- the maps ----
@@ -180,7 +152,7 @@ def test_closed_forms_and_facts_are_handed_on() -> None:
     assert (2 * mask()).nonnegative
     assert not (2 * blur()).prox_closed_form
     closed = A.prox_l2(z, y, torch.tensor([0.5, 9.0], dtype=F64))
-    iterated = laws.iterated_prox(A, z, y, torch.tensor([0.5, 9.0], dtype=F64), tol=1e-12)
+    iterated = iterated_prox(A, z, y, torch.tensor([0.5, 9.0], dtype=F64), tol=1e-12)
     torch.testing.assert_close(closed, iterated, rtol=0, atol=1e-10)
     unmatched = blur()
     unmatched.adjoint_matched = False

@@ -22,6 +22,7 @@ from operators import (
     check_norm,
     from_deepinv,
 )
+from operators.checks import check_operator
 
 F64 = torch.float64
 every_boundary = pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -119,6 +120,8 @@ def test_physics_without_negative_entries_are_bracketed(name: str) -> None:
     }
     physics = getattr(deepinv_physics, name)(**options[name])
     A = from_deepinv(physics, shape, nonnegative=True)
+    report = check_operator(A)
+    assert report.holds, report
     attained = check_norm(A)
     assert A.norm_certificate.looseness < 1.01
     declared = from_deepinv(physics, shape, norm_bound=1.001 * attained)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.kernels import (
     KERNELS,
     disk,

@@ -22,9 +22,6 @@ from operators import (
     OperatorError,
     RayTransform,
     Scaled,
-    adjoint_mismatch,
-    check_adjoint,
-    to_matrix,
 )
 
 F64 = torch.float64
@@ -38,79 +35,7 @@ def rand(*shape: int, seed: int = 1, dtype: torch.dtype = F64) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-class WrongAdjoint(Convolution):
-    """Convolves where it should correlate."""
-
-    def _transpose_map(self, y: Tensor) -> Tensor:
-        return self._forward_map(y)
-
-
-class LossyAdjoint(Convolution):
-    """Forgets to fold one row of the border back."""
-
-    def _transpose_map(self, y: Tensor) -> Tensor:
-        x = super()._transpose_map(y).clone()
-        x[..., 0, :] *= 0.9
-        return x
-
-
-# ---- laws ----
-
-
-@every_device
-@pytest.mark.parametrize("dtype", DTYPES)
-@every_operator
-def test_adjoint_is_the_transpose(case: laws.OperatorCase, dtype: torch.dtype, device: str) -> None:
-    check_adjoint(case.build(dtype).to(device), dtype=dtype)
-
-
-@every_operator
-def test_matrix_of_the_adjoint_is_the_transposed_matrix(case: laws.OperatorCase) -> None:
-    A = case.build(F64)
-    matrix = to_matrix(A)
-    eye = torch.eye(matrix.shape[0], dtype=F64).reshape(-1, *A.measurement_shape)
-    transposed = A.A_adjoint(eye).reshape(matrix.shape)
-    assert torch.allclose(transposed, matrix, rtol=0, atol=1e-14)
-    assert A.nonnegative == bool((matrix > -1e-15).all())
-
-
-@every_operator
-def test_prox_solves_the_dense_system(case: laws.OperatorCase) -> None:
-    A = case.build(F64)
-    matrix = to_matrix(A)
-    z, y = rand(3, *A.image_shape), rand(3, *A.measurement_shape, seed=2)
-    gamma = torch.tensor([0.3, 2.0, 40.0], dtype=F64)
-    x, error = A.prox_l2_with_error(z, y, gamma, tol=1e-9, max_iter=500)
-    for i in range(3):
-        system = torch.eye(matrix.shape[1], dtype=F64) + gamma[i] * matrix.T @ matrix
-        right = z[i].flatten() + gamma[i] * matrix.T @ y[i].flatten()
-        exact = torch.linalg.solve(system, right).reshape(A.image_shape)
-        distance = float(torch.linalg.vector_norm(x[i] - exact))
-        assert distance < 2e-9
-        assert distance <= float(error[i]) + 1e-12
-
-
-@every_operator
-def test_dagger_is_the_pseudo_inverse(case: laws.OperatorCase) -> None:
-    A = case.build(F64)
-    matrix = to_matrix(A)
-    y = rand(2, *A.measurement_shape)
-    x = A.A_dagger(y, tol=1e-12, max_iter=600).flatten(1)
-    exact = y.flatten(1) @ torch.linalg.pinv(matrix, rtol=1e-12).T
-    assert torch.allclose(x, exact, rtol=1e-5, atol=1e-5)
-
-
-@every_operator
-def test_linear_differentiable_and_blind_to_the_batch(case: laws.OperatorCase) -> None:
-    A = case.build(F64)
-    x = rand(3, *A.image_shape).requires_grad_()
-    y = A.A(x)
-    assert y.shape == (3, *A.measurement_shape)
-    assert torch.allclose(y[1:2], A.A(x[1:2]), rtol=0, atol=1e-14)
-    v = rand(*y.shape, seed=4)
-    (gradient,) = torch.autograd.grad((y * v).sum(), x)
-    assert torch.allclose(gradient, A.A_adjoint(v), rtol=0, atol=1e-13)
-    assert torch.equal(A(x), y)  # no noise model
+# ---- brightness ----
 
 
 def brightness_off(A: LinearOperator) -> float:
@@ -139,20 +64,6 @@ def test_a_guess_of_another_brightness_is_caught() -> None:
             return self.A_adjoint(y)
 
     assert brightness_off(Transposed(2.0, Identity((1, 4, 5)))) > 0.5
-
-
-def test_wrong_adjoints_are_caught() -> None:
-    kernel = laws.random_kernel((3, 3))
-    for twin in (WrongAdjoint, LossyAdjoint):
-        broken = twin(kernel, (1, 64, 64), "replicate")
-        with pytest.raises(OperatorError, match="not the transpose"):
-            check_adjoint(broken)
-        with pytest.raises(OperatorError, match="not the transpose"):
-            check_adjoint(broken, dtype=torch.float32)
-    measured = adjoint_mismatch(
-        Convolution(kernel, (1, 64, 64), "replicate"), torch.Generator().manual_seed(3)
-    )
-    assert measured < 1e-15
 
 
 # ---- against independent implementations ----

@@ -14,6 +14,7 @@ from operators import (
     Boundary,
     Convolution,
 )
+from operators.checks import iterated_prox
 
 F64 = torch.float64
 DTYPES = [torch.float32, torch.float64]
@@ -111,7 +112,7 @@ def test_circular_prox_is_closed_form_and_equals_conjugate_gradients() -> None:
     x, error = A.prox_l2_with_error(z, y, 7.0)
     assert A.prox_closed_form
     assert torch.equal(error, torch.zeros(2, dtype=F64))
-    iterated = laws.iterated_prox(A, z, y, 7.0, tol=1e-11)
+    iterated = iterated_prox(A, z, y, 7.0, tol=1e-11)
     assert torch.allclose(x, iterated, rtol=0, atol=1e-10)
 
 

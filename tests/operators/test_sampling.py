@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
-import tifffile
 import torch
 from torch import Tensor
 
@@ -27,6 +24,7 @@ from operators import (
     check_norm,
     masks,
 )
+from operators.checks import iterated_prox
 
 F64 = torch.float64
 every_boundary = pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -100,7 +98,7 @@ def test_closed_forms_equal_conjugate_gradients(operator: str) -> None:
     gamma = torch.tensor([0.3, 500.0], dtype=F64)
     x, error = A.prox_l2_with_error(z, y, gamma)
     assert not bool(error.any())
-    iterated = laws.iterated_prox(A, z, y, gamma, tol=1e-12)
+    iterated = iterated_prox(A, z, y, gamma, tol=1e-12)
     torch.testing.assert_close(x, iterated, rtol=0, atol=1e-11)
     dagger = LinearOperator.A_dagger(A, y, tol=1e-12)
     torch.testing.assert_close(A.A_dagger(y), dagger, rtol=0, atol=1e-11)
@@ -188,56 +186,6 @@ def test_masks_out_of_range_are_refused(make: Any, message: str) -> None:
         make(seeded())
 
 
-@pytest.mark.parametrize("kind", ["8.png", "16.png", "rgb.png", "8.tif", "float.tif", "bool.npy"])
-def test_masks_from_files_white_is_known(tmp_path: Path, kind: str) -> None:
-    known = laws.random_mask((6, 9)).numpy()
-    path = tmp_path / kind
-    if kind == "rgb.png":
-        white = np.repeat(known[..., None].astype(np.uint8) * 255, 3, axis=-1)
-        path.write_bytes(imagecodecs.png_encode(white))
-    elif kind.endswith(".png"):
-        dtype = np.uint8 if kind == "8.png" else np.uint16
-        path.write_bytes(imagecodecs.png_encode(known.astype(dtype) * np.iinfo(dtype).max))
-    elif kind.endswith(".tif"):
-        values = known.astype(np.uint8) * 255 if kind == "8.tif" else known.astype(np.float32)
-        tifffile.imwrite(path, values)
-    else:
-        np.save(path, known)
-    mask = masks.read_mask(path)
-    assert mask.dtype == torch.bool
-    assert torch.equal(mask, torch.from_numpy(known))
-
-
-def test_numbers_in_npy_masks(tmp_path: Path) -> None:
-    known = laws.random_mask((3, 6, 9)).numpy()
-    for values in (known.astype(np.float64), known.astype(np.uint8), known.astype(np.uint8) * 255):
-        np.save(tmp_path / "m.npy", values)
-        assert torch.equal(masks.read_mask(tmp_path / "m.npy"), torch.from_numpy(known))
-
-
-def test_files_that_are_no_masks_are_refused(tmp_path: Path) -> None:
-    grey = np.array([[0, 255, 17], [34, 34, 255]], dtype=np.uint8)
-    (tmp_path / "grey.png").write_bytes(imagecodecs.png_encode(grey))
-    (tmp_path / "ones.png").write_bytes(imagecodecs.png_encode(grey // 255))
-    (tmp_path / "text.png").write_text("no picture")
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "m.jpg").touch()
-    np.save(tmp_path / "half.npy", np.array([[0, 0.5]]))
-    np.save(tmp_path / "line.npy", np.ones(4))
-    for name, message in (
-        ("grey.png", r"grey.png: is not binary: 3 of 6 pixels hold 2 other values .* \(17, 34\)"),
-        ("ones.png", "not binary: 2 of 6"),  # 1 of 255 is nearly black
-        ("text.png", "cannot be read"),
-        ("empty.png", "the mask file is empty"),
-        ("none.png", "the mask file does not exist"),
-        ("m.jpg", "mask files end in"),
-        ("half.npy", "not binary"),
-        ("line.npy", r"shape \(4,\)"),
-    ):
-        with pytest.raises(OperatorError, match=message):
-            masks.read_mask(tmp_path / name)
-
-
 # ---- downsampling ----
 
 
@@ -272,7 +220,7 @@ def test_closed_form_prox_is_exact_in_float32_for_large_gamma() -> None:
     A = Downsampling(laws.random_kernel((5, 5)), 2, (1, 16, 20))
     z, y = rand(1, 1, 16, 20), rand(1, 1, 8, 10, seed=2)
     exact = A.prox_l2(z, y, 1e5)
-    iterated = laws.iterated_prox(A, z, y, 1e5, tol=1e-9, max_iter=2000)
+    iterated = iterated_prox(A, z, y, 1e5, tol=1e-9, max_iter=2000)
     torch.testing.assert_close(exact, iterated, rtol=0, atol=1e-8)
     narrow = A.prox_l2(z.float(), y.float(), 1e5)
     assert float((narrow - exact).abs().max()) < 1e-3 * float(exact.abs().max())

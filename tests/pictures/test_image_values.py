@@ -6,24 +6,24 @@ import pytest
 import torch
 
 from pnp_recon.errors import InputError
-from pnp_recon.pictures import files as images
-from pnp_recon.pictures.files import expand_inputs, to_grey
+from pnp_recon.files import expand_inputs
+from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear, to_grey
 from support.pictures import assert_one_line
 
 
 def test_srgb_curve():
     x = torch.linspace(-0.2, 1.2, 20001, dtype=torch.float64)
-    linear = images.srgb_to_linear(x)
+    linear = srgb_to_linear(x)
     # IEC 61966-2-1 rounds its two thresholds, which leaves a step of some 1e-8.
-    torch.testing.assert_close(images.linear_to_srgb(linear), x, atol=1e-7, rtol=0)
+    torch.testing.assert_close(linear_to_srgb(linear), x, atol=1e-7, rtol=0)
     assert (linear.diff() > 0).all()
     known = torch.tensor([0.0, 0.04045, 0.5, 1.0], dtype=torch.float64)
     light = torch.tensor([0.0, 0.04045 / 12.92, 0.21404114048223255, 1.0], dtype=torch.float64)
-    torch.testing.assert_close(images.srgb_to_linear(known), light, atol=1e-12, rtol=0)
+    torch.testing.assert_close(srgb_to_linear(known), light, atol=1e-12, rtol=0)
     assert (x**2.2 - linear)[x > 0].abs().max() > 1e-3  # the twin: plain gamma is another curve
 
 
-@pytest.mark.parametrize("curve", [images.srgb_to_linear, images.linear_to_srgb])
+@pytest.mark.parametrize("curve", [srgb_to_linear, linear_to_srgb])
 def test_curves_have_finite_gradients(curve):
     x = torch.tensor([-0.1, 0.0, 0.001, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
     curve(x).sum().backward()

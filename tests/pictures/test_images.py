@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pnp_recon import files
-from pnp_recon.pictures.files import read_picture, to_grey, write_picture
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture, write_picture
 from support.pictures import GREY_PROFILE, SRGB, pillow_picture, random_picture, save, save_tiff
 
 # suffix, depth, alpha: every combination that is kept without loss

@@ -36,6 +36,7 @@ from pnp_recon.report import (
 )
 from pnp_recon.report.figure import close_up
 from pnp_recon.solvers import Certificate, Constant, History, Observation, Solution, Status
+from pnp_recon.solvers.core.theorem import AveragedMap, Basis, Premise, unproven
 
 ITERATIONS = 40
 
@@ -53,15 +54,16 @@ class Identity(LinearOperator):
 
 def certificate(kind: str) -> Certificate:
     if kind == "none":
-        return Certificate("", guarantees.none("denoiser <b>x</b> declares no constant"))
+        return Certificate(unproven("denoiser <b>x</b> declares no constant"))
     passed = Observation("the residual never increases", 0.99, 1.0)
     broken = Observation("the residual stays below its bound", 7.0, 1.0)
-    return Certificate(
+    theorem = AveragedMap(
         "PnP-DRS: the iterates converge (Krasnosel'skii–Mann)",
         guarantees.averaged(0.5, "composition"),
         (Constant("‖A‖", 1.0, "exact"), Constant("odd", math.nan, "not known")),
-        (passed, broken) if kind == "failed" else (passed,),
+        (Premise("the adjoint is the transpose"), Premise("residuals fall", Basis.CHECKED)),
     )
+    return Certificate(theorem, (passed, broken) if kind == "failed" else (passed,))
 
 
 def make_run(kind: str = "good", **changes: Any) -> Run:

@@ -37,7 +37,7 @@ from pnp_recon.solvers import (
     iterate,
 )
 from pnp_recon.solvers.acceleration.safeguard import STEP_LAW
-from pnp_recon.solvers.acceleration.wrapped import picard_rate
+from pnp_recon.solvers.core.laws import picard_rate
 
 COMBINATIONS = [(label, name) for label in ACCELERATIONS for name in PLUG_AND_PLAY]
 # The inner solve is iterative at a reflecting border.
@@ -118,7 +118,7 @@ def test_nonexpansive_maps_are_for_those_whose_theorem_asks_no_more() -> None:
     turn = rotation(2.0)
     held = guarantees.lipschitz(1.0, "a rotation")
     inner = FixedPoint(lambda z: z @ turn.T, held, torch.ones(1, 2).double(), math.sqrt(2))
-    assert not inner.check().proven
+    assert not inner.theorem().holds
     relaxed = iterate(KrasnoselskiiMann(inner, 0.5), Stopping(1e-8, 500))
     assert relaxed.certificate.holds
     assert relaxed.status is Status.CONVERGED
@@ -129,18 +129,18 @@ def test_nonexpansive_maps_are_for_those_whose_theorem_asks_no_more() -> None:
     assert not accelerated.certificate.proven
     assert "only 1-Lipschitz" in accelerated.certificate.verdict
     with pytest.raises(StepSizeError, match=r"\(0, 1/α\) = \(0, 1\)"):
-        KrasnoselskiiMann(inner, 1.0).check()
+        KrasnoselskiiMann(inner, 1.0).theorem()
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, 2.0])
 def test_relaxation_outside_its_range_is_refused(weight: float) -> None:
     with pytest.raises(StepSizeError, match="take"):
-        KrasnoselskiiMann(averaged_map(), weight).check()
+        KrasnoselskiiMann(averaged_map(), weight).theorem()
 
 
 def test_what_is_no_iteration_of_one_map_is_not_wrapped() -> None:
     with pytest.raises(InputError, match="halpern needs an iteration"):
-        Halpern(Anderson(averaged_map())).check()
+        Halpern(Anderson(averaged_map())).theorem()
     nested = KrasnoselskiiMann(KrasnoselskiiMann(averaged_map(), 1.2), 0.5)
     assert run(nested).certificate.holds
     with pytest.raises(InputError, match="memory"):

@@ -151,10 +151,12 @@ def test_cgls_ends_after_rank_many_steps_and_nothing_grows_on_the_way() -> None:
     A, fidelity, start = system()
     expected = least_squares(A, fidelity.y)
     solver = CGLS(fidelity, start)
-    z = solver.init()
+    state = solver.init()
+    z = state.z
     distances, misfits = [float((z - expected).norm())], [float((A.A(z) - fidelity.y).norm())]
     for k in range(6):
-        z = solver.step(z, k).z
+        state = solver.step(state, k).state
+        z = state.z
         distances.append(float((z - expected).norm()))
         misfits.append(float((A.A(z) - fidelity.y).norm()))
     assert distances[-1] < 1e-9
@@ -211,17 +213,17 @@ def test_what_the_theorems_exclude_is_refused() -> None:
     _, fidelity, start = system()
     for step in (0.0, -1.0, 2 / fidelity.lipschitz, math.nan):
         with pytest.raises(StepSizeError, match="outside the proven range"):
-            Landweber(fidelity, start, step_size=step).check()
+            Landweber(fidelity, start, step_size=step).theorem()
     for relaxation in (0.0, 2.0):
         with pytest.raises(StepSizeError, match="outside the proven range"):
-            SIRT(fidelity, start, relaxation=relaxation).check()
+            SIRT(fidelity, start, relaxation=relaxation).theorem()
     signed = LeastSquares(Signed(), torch.ones(1, 1, 1, 4).double())
     zero = torch.zeros(1, 1, 1, 4).double()
     with pytest.raises(InputError, match="negative"):
-        SIRT(signed, zero).check()
-    assert "no proven bound" in Landweber(signed, zero).check().verdict
+        SIRT(signed, zero).theorem()
+    assert "no proven bound" in Landweber(signed, zero).theorem().why_not
     with pytest.raises(InputError, match="another kind"):
-        Anderson(CGLS(fidelity, start)).check()
+        Anderson(CGLS(fidelity, start)).theorem()
 
 
 @pytest.mark.parametrize("name", ALGEBRAIC)
@@ -230,7 +232,7 @@ def test_an_unmatched_adjoint_means_no_guarantee(name: str) -> None:
     fidelity.lipschitz  # noqa: B018  (the bound exists before the operator is declared unmatched)
     found = solvers(fidelity, start)[name]
     A.adjoint_matched = False
-    verdict = found.check().verdict
+    verdict = found.theorem().why_not
     assert verdict == "no guarantee: A_adjoint of operator 'matrix' is not the transpose of A"
 
 
@@ -252,7 +254,7 @@ def test_smoothness_of_sirt_bounds_the_weights_that_run(dtype: torch.dtype) -> N
     rows, columns, _ = (w.double().flatten() for w in solver._weights)
     matrix = to_matrix(A)
     attained = torch.linalg.matrix_norm(rows.sqrt()[:, None] * matrix * columns.sqrt(), 2)
-    claimed = solver.check().constants[0].value
+    claimed = solver.theorem().constants[0].value
     assert float(attained) ** 2 <= claimed < 1 + 1e4 * torch.finfo(dtype).eps
     # Heavier weights have a larger bound: it is computed from them.
     heavier = SIRT(LeastSquares(A, A.A(start)), start)

@@ -26,10 +26,18 @@ from pnp_recon.fidelity import Fidelity, Huber, KullbackLeibler, LeastSquares, W
 from pnp_recon.proximal import L1, Box, Ridge
 from pnp_recon.proximal.coupling import COUPLINGS, GradientNorm, pixel_norms
 from pnp_recon.proximal.total_variation import TotalVariation
-from pnp_recon.solvers import PDHG, Solution, Status, Stopping, iterate, total_variation_solver
+from pnp_recon.solvers import (
+    PDHG,
+    Solution,
+    State,
+    Status,
+    Stopping,
+    iterate,
+    total_variation_solver,
+)
 from pnp_recon.solvers.convex.blocks import box_block, composite_block, data_block
 from pnp_recon.solvers.convex.steps import absolute_sums, balanced_steps, diagonal_steps
-from pnp_recon.solvers.convex.total_variation import dual_radius
+from pnp_recon.solvers.convex.terms import dual_radius
 from support.variational_problems import Boundless, Unmatched, total_variation_on_a_line
 
 SIZE = (2, 7, 8)
@@ -77,12 +85,12 @@ def test_gap_proves_the_solution_of_every_physics(name: str, rule: str) -> None:
     states: list[Tensor] = []
 
     class Watched(PDHG):
-        def image(self, z: Tensor) -> Tensor:
-            states[:] = [z]
-            return super().image(z)
+        def image(self, state: State) -> Tensor:
+            states[:] = [state.z]
+            return super().image(state)
 
     watched = Watched(*(getattr(solver, field) for field in solver.__dataclass_fields__))
-    first = float(solver.primal_dual_gap(solver.init()))
+    first = float(solver.primal_dual_gap(solver.init().z))
     solution = iterate(watched, Stopping(1e-10, 500, check_every=50))
     assert solution.certificate.holds, solution.certificate.lines()
     assert len(solution.certificate.observed) == 3  # monotone, below the rate, within the norms
@@ -98,13 +106,13 @@ def test_gap_bounds_the_distance_from_the_minimum_all_along() -> None:
     fidelity, expected = total_variation_on_a_line()
     solver = total_variation_solver(fidelity, 0.05, fidelity.y)
     best = float(objective(fidelity, 0.05, expected))
-    z = solver.init()
+    state = solver.init()
     for k in range(40):
-        z = solver.step(z, k).z
-        excess = float(objective(fidelity, 0.05, solver.image(z))) - best
-        assert -1e-12 <= excess <= float(solver.primal_dual_gap(z)) + 1e-12
+        state = solver.step(state, k).state
+        excess = float(objective(fidelity, 0.05, solver.image(state))) - best
+        assert -1e-12 <= excess <= float(solver.primal_dual_gap(state.z)) + 1e-12
     unboxed = total_variation_solver(fidelity, 0.05, fidelity.y, box=None)
-    assert math.isinf(float(unboxed.primal_dual_gap(unboxed.init())))
+    assert math.isinf(float(unboxed.primal_dual_gap(unboxed.init().z)))
 
 
 @pytest.mark.parametrize("kind", ["weighted", "huber", "kullback-leibler", "counts"])
@@ -154,7 +162,7 @@ def test_one_step_is_averaged_in_its_norm(rule: str, relaxation: float) -> None:
         relaxation=relaxation,
     )
     a, b = (consistent(solver, seed) for seed in (0, 1))
-    Ta, Tb = solver.step(a, 0).z, solver.step(b, 0).z
+    Ta, Tb = (solver.step(State(z), 0).z for z in (a, b))
     alpha = relaxation / 2
     left = solver.norm(Ta - Tb) ** 2
     left += (1 - alpha) / alpha * solver.norm((a - Ta) - (b - Tb)) ** 2
@@ -166,7 +174,7 @@ def test_one_step_is_averaged_in_its_norm(rule: str, relaxation: float) -> None:
 
 def consistent(solver: PDHG, seed: int) -> Tensor:
     """A random state whose v is Kᵀu."""
-    x, v, *duals = solver.split(solver.init())
+    x, v, *duals = solver.split(solver.init().z)
     duals = [0.05 * random_tensor(*u.shape, seed=seed + 10 * i) for i, u in enumerate(duals)]
     v = torch.stack(
         [block.operator.A_adjoint(u) for block, u in zip(solver.blocks, duals, strict=True)]
@@ -211,7 +219,7 @@ def test_diagonal_steps_are_proven(name: str) -> None:
     doubled = replace(solver, tau=3 * solver.tau)
     assert doubled.step_product() > 1
     with pytest.raises(StepSizeError):
-        doubled.check()
+        doubled.theorem()
 
 
 # ---- what is refused ---------------------------------------------------------------------------
@@ -228,7 +236,7 @@ def test_steps_outside_their_range(factor: float) -> None:
     assert isinstance(solver.tau, float)
     large = replace(solver, tau=factor * solver.tau)
     with pytest.raises(StepSizeError, match=r"proven range \(0, 1\)"):
-        large.check()
+        large.theorem()
     allowed = run(replace(large, allow_uncertified=True), 5)
     assert not allowed.certificate.proven
     assert allowed.certificate.verdict.startswith("no guarantee: τ Σ")
@@ -294,15 +302,15 @@ def test_terms_that_do_not_fit() -> None:
     shape = (SIZE[0], SIZE[1], SIZE[2])
     slopes = composite_block(TotalVariation(0.1), shape)
     inexact = PDHG(fidelity, (slopes,), 1.0, (0.1,), start)
-    assert "no closed form" in inexact.check().verdict
+    assert "no closed form" in inexact.theorem().why_not
     inexact = PDHG(TotalVariation(0.1), (data_block(fidelity),), 1.0, (0.1,), start)
-    assert "no closed form" in inexact.check().verdict
+    assert "no closed form" in inexact.theorem().why_not
     taus, sigma, _ = diagonal_steps(fidelity.A, 0.5, 1.0)
     ridge = PDHG(Ridge(1.0), (data_block(fidelity),), taus, (sigma,), start)
-    assert "need a box" in ridge.check().verdict
+    assert "need a box" in ridge.theorem().why_not
     signed = Convolution(-random_kernel(0), SIZE)
     wrong = PDHG(None, (data_block(LeastSquares(signed, start)),), taus, (sigma,), start)
-    assert "to be >= 0" in wrong.check().verdict
+    assert "to be >= 0" in wrong.theorem().why_not
     for options in ({"weight": 0.0}, {"balance": 0.0}, {"step_rule": "none"}):
         with pytest.raises(InputError):
             total_variation_solver(fidelity, **{"weight": 0.1, "start": start, **options})  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ from laws.solvers import (
 from operators import BOUNDARIES, Boundary, Convolution, LinearOperator
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.solvers import Status, Stopping, iterate
-from pnp_recon.solvers.core.laws import averaged_laws, observe
+from pnp_recon.solvers.core.laws import averaged_laws
+from pnp_recon.solvers.core.observing import observe
 
 # ---- the laws of averaged maps -----------------------------------------------------------------
 

@@ -102,30 +102,33 @@ def test_admm_is_douglas_rachford() -> None:
     # s = v + w follows z ← z + ρ(prox_f(2 prox_g z − z) − prox_g z), g before f.
     fidelity, g, gamma, rho = problem(), L1(0.05), 3.0, 1.4
     admm = ADMM(fidelity, g, gamma, fidelity.y, rho)
-    z, s = admm.init(), fidelity.y
+    state, s = admm.init(), fidelity.y
     for k in range(8):
         v = g.prox(s, gamma)[0]
         x = fidelity.prox(2 * v - s, gamma, start=v, tol=1e-13)[0]
         s = s + rho * (x - v)
-        z = admm.step(z, k + 10**9).z
-        torch.testing.assert_close(z.sum(1), s, rtol=0, atol=1e-11)
-        torch.testing.assert_close(admm.image(z), g.prox(s, gamma)[0], rtol=0, atol=1e-11)
-    copy = admm.step(z.clone(), 10**9).z  # a state that it has not seen, such as an accelerated one
-    torch.testing.assert_close(copy, admm.step(z, 10**9).z, rtol=0, atol=1e-10)
+        state = admm.step(state, k + 10**9).state
+        torch.testing.assert_close(state.z.sum(1), s, rtol=0, atol=1e-11)
+        torch.testing.assert_close(admm.image(state), g.prox(s, gamma)[0], rtol=0, atol=1e-11)
+    moved = admm.at(state, state.z.clone())  # a z from outside, such as an accelerated one
+    assert moved.owed is None
+    found = admm.step(moved, 10**9).z
+    torch.testing.assert_close(found, admm.step(state, 10**9).z, rtol=0, atol=1e-10)
 
 
 def test_admm_residual_is_primal_plus_dual() -> None:
     fidelity, g = problem(), L1(0.05)
     admm = ADMM(fidelity, g, 3.0, fidelity.y)
-    z = admm.init()
+    state = admm.init()
     for k in range(5):
+        z = state.z
         v, w = z.unbind(1)
         x = fidelity.prox(v - w, 3.0, start=v, tol=1e-13)[0]
-        after = admm.step(z, k + 10**9).z
+        state = admm.step(state, k + 10**9).state
+        after = state.z
         primal, dual = x - after[:, 0], after[:, 0] - v
         torch.testing.assert_close(after.sum(1) - z.sum(1), primal + dual, rtol=0, atol=1e-11)
         assert float(primal.norm() ** 2 + dual.norm() ** 2) <= float(admm.norm(z - after) ** 2) + 9
-        z = after
 
 
 # ---- FISTA -------------------------------------------------------------------------------------
@@ -152,17 +155,17 @@ def test_iterates_stay_within_the_first_distance(restart: bool) -> None:
     for seed in range(3):
         start = expected + random_tensor(*expected.shape, seed=seed)
         solver = FISTA(fidelity, L1(0.4), 0.99 / fidelity.lipschitz, start, restart=restart)
-        z = solver.init()
+        state = solver.init()
         for k in range(60):
-            z = solver.step(z, k).z
-            assert float((z - expected).norm()) <= float((start - expected).norm()) + 1e-12
+            state = solver.step(state, k).state
+            assert float((state.z - expected).norm()) <= float((start - expected).norm()) + 1e-12
 
 
 def test_fista_needs_an_exact_proximal_map() -> None:
     fidelity = problem()
     solver = variational_solver("fista", fidelity, TotalVariation(0.1), fidelity.y)
-    assert "loop of its own" in solver.check().verdict
-    assert not solver.check().proven
+    assert "loop of its own" in solver.theorem().why_not
+    assert not solver.theorem().holds
     with pytest.raises(InputError, match="> 2"):
         FISTA(fidelity, L1(0.1), 0.1, fidelity.y, a=2.0)
 
@@ -221,9 +224,9 @@ def test_facts_that_a_theorem_needs(name: str) -> None:
     unbounded = verdict(Boundless(random_kernel(0), SIZE))
     assert ("no proven bound" in unbounded) == (name not in SPLITTING)
     counts = KullbackLeibler(Convolution(random_kernel(0), SIZE), picture(1, *SIZE))
-    missing = variational_solver(name, counts, g, counts.y).check()
-    assert not missing.proven
-    assert "kullback-leibler" in missing.verdict
+    missing = variational_solver(name, counts, g, counts.y).theorem()
+    assert not missing.holds
+    assert "kullback-leibler" in missing.why_not
     assert variational_solver("auto", counts, L1(0.1), counts.y).name == "pdhg"
 
 

@@ -23,7 +23,6 @@ ORDER = (
     "pnp_recon.guarantees",
     "pnp_recon.contracts",
     "pnp_recon.files",
-    "pnp_recon.inputs",
     "pnp_recon.pictures",
     "pnp_recon.estimation",
     "pnp_recon.datasets",

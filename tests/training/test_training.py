@@ -21,6 +21,7 @@ from pnp_recon.datasets.splits import held_out
 from pnp_recon.errors import InputError
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.pictures.files import read_picture, write_picture
 from pnp_recon.pictures.sheets import sample_sheet, write_sheet
 from pnp_recon.training.denoiser.task import build_network
@@ -28,7 +29,7 @@ from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.optimisers import Optimiser, filters_of
 from pnp_recon.training.recipe import DenoiserRecipe, learning_rate_factor, random_patches
 from pnp_recon.training.trainer import Progress, read_checkpoint
-from pnp_recon.training.validation import centre_crop, refreshed, validation_psnr
+from pnp_recon.training.validation import refreshed, validation_psnr
 
 TINY = EulerConfig(width=8, hidden=8, blocks=2)
 RECIPE = DenoiserRecipe(steps=12, batch=2, patch=16, learning_rate=1e-2, warmup=3, bf16=False)

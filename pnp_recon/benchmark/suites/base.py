@@ -16,9 +16,9 @@ from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.pictures import read
 from pnp_recon.benchmark.rows import CERTIFIED, NO_GUARANTEE, Row
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.report.figure import picture_png
-from pnp_recon.training.validation import centre_crop
 
 # Side of the crops that are kept for the comparison strips.
 KEPT_SIDE = 128

@@ -12,11 +12,11 @@ from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.pictures import read_slice_values
 from pnp_recon.benchmark.suites.base import picture_of
 from pnp_recon.benchmark.suites.reconstruct import Reconstruct
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import benchmark_mask, benchmark_noise
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import benchmark_tomography, deblurring, in_window, inpainting
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, hounsfield_window
-from pnp_recon.training.validation import centre_crop
 
 KERNELS: dict[str, Callable[[], Tensor]] = {
     "motion 15 px, 30°": lambda: kernels.linear_motion(15, 30),

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from operators import ScanGeometry, fan_beam, parallel_beam, read_geometry
+from operators import ScanGeometry, fan_beam, parallel_beam
 from operators.scan_geometry import even_angles
 from pnp_recon.cli.ct.options import DEFAULT_VIEWS, Beam, CtOptions
 from pnp_recon.errors import InputError
 from pnp_recon.scans import Scan, find_scan_axis
+from pnp_recon.scans.geometry import read_geometry
 
 # Above this the two views that should mirror each other do not fit.
 POOR_FIT = 0.3

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from operators import hounsfield
-from pnp_recon import guarantees
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
@@ -29,6 +28,7 @@ from pnp_recon.files import sha256_of
 from pnp_recon.models import weights
 from pnp_recon.report import PhysicsRecord, SourceFile
 from pnp_recon.solvers import Certificate, History, Solution, Status
+from pnp_recon.solvers.core.theorem import unproven
 
 # What --denoiser auto means, where it ships; otherwise the model for grey pictures.
 MODEL = "euler_ct"
@@ -89,7 +89,7 @@ def _with_method(
     """The problem as the method wants it."""
     method = options.method
     if method == CtMethod.fbp:
-        held = Certificate("", guarantees.none(FORMULA))
+        held = Certificate(unproven(FORMULA))
         numbers = {"cutoff": options.cutoff}
         solution = Solution(start, Status.DIRECT, held, History(), method.value, numbers)
         # What was there before: the same without the filter.

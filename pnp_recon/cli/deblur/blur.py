@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from operators import kernels
-from operators.kernel_files import load_kernel
 from pnp_recon.cli.deblur import DeblurOptions
 from pnp_recon.files import sha256_of
+from pnp_recon.pictures.kernels import load_kernel
 from pnp_recon.report import KernelRecord, SourceFile
 
 # Below this the estimate of a motion is named as doubtful.
@@ -49,7 +49,8 @@ def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     """The blur that the options ask for; `x` (1, C, H, W) is the degraded picture.
 
     Raises:
-        OperatorError: parameters out of range, or a kernel file that is none.
+        OperatorError: parameters out of range.
+        InputError: a kernel file that is none.
     """
     if options.kernel_file is not None:
         return _from_file(options.kernel_file)

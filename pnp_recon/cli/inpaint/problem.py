@@ -22,6 +22,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.files import Picture
+from pnp_recon.pictures.masks import read_mask
 from pnp_recon.problems.noise import command_noise
 from pnp_recon.report import PhysicsRecord, SourceFile
 
@@ -104,7 +105,7 @@ def _find_mask(job: Job, picture: Picture, options: InpaintOptions) -> Mask:
         origin = f"{options.kind.value} drawn with seed {options.seed}"
         parameters = {"kind": options.kind.value, "seed": options.seed}
         return Mask(known[None], origin, {**parameters})
-    known = masks.read_mask(path)
+    known = read_mask(path)
     known = known if known.ndim == 3 else known[None]
     channels, height, width = known.shape
     if (height, width) != size or channels not in (1, picture.pixels.shape[1]):

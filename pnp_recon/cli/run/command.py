@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
 from pnp_recon.cli.run.options import Options
-from pnp_recon.inputs import SUFFIXES
+from pnp_recon.files import SUFFIXES
 
 if TYPE_CHECKING:
     from pnp_recon.cli.run.plan import Job

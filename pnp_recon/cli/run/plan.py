@@ -13,8 +13,7 @@ from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.options import Options, RunOptions
 from pnp_recon.cli.shell import check_writable, make_folder
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import check_target
-from pnp_recon.inputs import expand_inputs
+from pnp_recon.files import check_target, expand_inputs
 
 
 @dataclass(frozen=True)

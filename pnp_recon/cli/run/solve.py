@@ -16,9 +16,9 @@ from pnp_recon.cli.run.parts import in_parts
 from pnp_recon.cli.run.problem import Problem, Session
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError, StepSizeError
-from pnp_recon.fidelity import LeastSquares
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
+from pnp_recon.problems.problem import Problem as Measured
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.report import RegulariserRecord
@@ -43,9 +43,9 @@ def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
         return None
     if options.method == Method.tv:
         fidelity = problem.arguments.get("fidelity")
-        level = problem.noise_level if fidelity is None else 1.0
         weight = parse_positive(options.weight, "--weight")
-        found = total_variation(fidelity or LeastSquares(problem.A, problem.y), level)
+        measured = Measured(problem.A, problem.y, problem.noise_level, fidelity=fidelity)
+        found = total_variation(measured)
         return found if weight is None else replace(found, weight=weight)
     denoiser = session.denoiser(problem.A.image_shape[0], problem.model)
     if options.require_certificate:

@@ -13,22 +13,16 @@ leave uncertain in a difference is added. Each picture of a batch has its own co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.solvers.acceleration.safeguard import (
-    DEVIATION_FACTOR,
-    STEP_LAW,
-    Safeguard,
-    safeguarded,
-)
-from pnp_recon.solvers.acceleration.wrapped import Wrapped
-from pnp_recon.solvers.core.certificate import Certificate
-from pnp_recon.solvers.core.laws import Laws
+from pnp_recon.solvers.acceleration.safeguard import DEVIATION_FACTOR, Safeguard, safeguarded
+from pnp_recon.solvers.acceleration.wrapped import Around, Wrapped
 from pnp_recon.solvers.core.loop import Step
+from pnp_recon.solvers.core.theorem import Theorem
 
 # Tikhonov weight relative to ‖Δr_j‖²; from 1e-12 to 1e-3 the iterations hardly change.
 REGULARISATION = 1e-6
@@ -83,9 +77,18 @@ class _Memory:
         return torch.bmm(self.residuals, vector[:, :, None])[:, :, 0].double()
 
 
-@dataclass
-class _State:
-    """What a run remembers of its last step."""
+@dataclass(frozen=True, kw_only=True)
+class Remembering(Around):
+    """What a run remembers of its last step; the memory's buffers are used again by the next.
+
+    Attributes:
+        safeguard: what may still deviate; None before the first step, as are those below.
+        memory: the last differences.
+        residual, image: T z − z and T z, flat (B, N).
+        size: norm of the residual (B,).
+        noise: what rounding and inner solves leave open of it (B,).
+        restarts: how often the memory was emptied (B,).
+    """
 
     safeguard: Safeguard
     memory: _Memory
@@ -96,12 +99,12 @@ class _State:
     restarts: Tensor
 
 
-@dataclass(eq=False)
-class Anderson(Wrapped):
+@dataclass(frozen=True, eq=False)
+class Anderson(Wrapped[Around]):
     """Anderson acceleration of `inner` with `memory` differences.
 
     Attributes:
-        inner: a solver z ← T(z) whose `check` proves T averaged.
+        inner: a solver z ← T(z) whose theorem says that T is averaged.
         memory: differences kept; each costs two pictures of storage.
         factor: C of the safeguard.
     """
@@ -113,50 +116,57 @@ class Anderson(Wrapped):
 
     memory: int = 5
     factor: float = DEVIATION_FACTOR
-    _state: _State | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.memory < 1:
             raise InputError(f"the memory of Anderson acceleration is {self.memory}; give 1 to 20")
         if not 0 <= self.factor < float("inf"):
             raise InputError(f"factor is {self.factor}; give a finite number >= 0")
 
-    def check(self) -> Certificate:
-        return safeguarded("Anderson acceleration", self.inner_certificate(), self.factor)
+    def theorem(self) -> Theorem:
+        return safeguarded("Anderson acceleration", self.inner_theorem(), self.factor)
 
-    def laws(self, certificate: Certificate) -> Laws:
-        return Laws(step=STEP_LAW)
+    def init(self) -> Around:
+        return Around(**self.beginning())
 
-    def init(self) -> Tensor:
-        self._state = None
-        return super().init()
+    def step(self, state: Around, iteration: int) -> Step[Around]:
+        found = self.evaluate(state, iteration)
+        flat, point = found.difference.flatten(1), found.image.flatten(1)
+        held = state if isinstance(state, Remembering) else None
+        if held is None:
+            safeguard = Safeguard.begin(found.residual, self.norm, self.factor)
+            memory = _Memory(state.z, self.memory)
+            noise, restarts = found.error, torch.zeros_like(found.residual)
+            chosen = found.image
+        else:
+            grown = found.residual > GROWTH * held.size
+            restarts = held.restarts + grown
+            memory = held.memory
+            memory.forget(grown)
+            noise = found.error + torch.finfo(state.z.dtype).eps * self.norm(found.image)
+            memory.push(flat - held.residual, point - held.image, noise + held.noise)
+            correction, offered = memory.combine(flat)
+            candidate = found.image - correction.view_as(found.image)
+            chosen, safeguard = held.safeguard.choose(candidate, found.image, offered)
+        moved = Remembering(
+            z=chosen,
+            inner=found.inner,
+            pair=found.pair,
+            shown=found.image,
+            safeguard=safeguard,
+            memory=memory,
+            residual=flat,
+            image=point,
+            size=found.residual,
+            noise=noise,
+            restarts=restarts,
+        )
+        return Step(moved, found.error, found.residual, found.ratio)
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        image, error, difference, residual, ratio = self.evaluate(z, iteration)
-        flat, point = difference.flatten(1), image.flatten(1)
-        state = self._state
-        if state is None:
-            safeguard = Safeguard(residual, self.norm, self.factor)
-            memory = _Memory(z, self.memory)
-            noise, none = error, torch.zeros_like(residual)
-            self._state = _State(safeguard, memory, flat, point, residual, noise, none)
-            return Step(self.remember(image, image), error, residual, ratio)
-        grown = residual > GROWTH * state.size
-        state.restarts += grown
-        state.memory.forget(grown)
-        noise = error + torch.finfo(z.dtype).eps * self.norm(image)
-        state.memory.push(flat - state.residual, point - state.image, noise + state.noise)
-        state.residual, state.image, state.size, state.noise = flat, point, residual, noise
-        correction, offered = state.memory.combine(flat)
-        candidate = image - correction.view_as(image)
-        chosen = state.safeguard.choose(candidate, image, offered)
-        return Step(self.remember(chosen, image), error, residual, ratio)
-
-    def parameters(self) -> dict[str, float]:
+    def parameters(self, state: Around | None = None) -> dict[str, float]:
         """Counts are means over the pictures of the batch."""
-        found = {"memory": float(self.memory), **super().parameters()}
-        if self._state is not None:
-            found |= self._state.safeguard.counts()
-            found["memory_restarts"] = float(self._state.restarts.mean())
+        found = {"memory": float(self.memory), **super().parameters(state)}
+        if isinstance(state, Remembering):
+            found |= state.safeguard.counts()
+            found["memory_restarts"] = float(state.restarts.mean())
         return found

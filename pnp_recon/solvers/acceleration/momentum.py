@@ -10,42 +10,38 @@ candidate that `Safeguard` admits it leaves the theorem of T standing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from operators.conjugate_gradient import per_image
 from pnp_recon import guarantees
-from pnp_recon.solvers.acceleration.safeguard import (
-    DEVIATION_FACTOR,
-    STEP_LAW,
-    Safeguard,
-    safeguarded,
-)
-from pnp_recon.solvers.acceleration.wrapped import Wrapped
-from pnp_recon.solvers.core.certificate import Certificate
-from pnp_recon.solvers.core.laws import Laws
+from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.acceleration.safeguard import DEVIATION_FACTOR, Safeguard, safeguarded
+from pnp_recon.solvers.acceleration.wrapped import Around, Wrapped
 from pnp_recon.solvers.core.loop import Step
+from pnp_recon.solvers.core.theorem import PerturbedMap, Theorem
+from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.iterations import PnPPGD
 
 
-@dataclass
-class _State:
-    """What a run remembers: the last image, its residual, t and the safeguard."""
+@dataclass(frozen=True, kw_only=True)
+class Moving(Around):
+    """What a run remembers of its last step: T z, the norm of its residual, t, the safeguard."""
 
     safeguard: Safeguard
-    image: Tensor
     residual: Tensor
     t: Tensor
 
 
-@dataclass(eq=False)
-class Nesterov(Wrapped):
-    """Momentum around `inner`; without `guarded` the certificate says that there is none.
+@dataclass(frozen=True, eq=False)
+class Nesterov(Wrapped[Around]):
+    """Momentum around `inner`; without `guarded` the theorem says that there is none.
 
     Attributes:
-        inner: a solver z ← T(z) whose `check` proves T averaged.
+        inner: a solver z ← T(z) whose theorem says that T is averaged.
         guarded: admit momentum through the safeguard only.
         factor: C of the safeguard.
     """
@@ -55,51 +51,57 @@ class Nesterov(Wrapped):
 
     guarded: bool = True
     factor: float = DEVIATION_FACTOR
-    _state: _State | None = field(default=None, init=False, repr=False)
 
-    def check(self) -> Certificate:
-        held = self.inner_certificate()
+    def theorem(self) -> Theorem:
+        held = self.inner_theorem()
         if self.guarded:
             return safeguarded("Nesterov's momentum", held, self.factor)
         reason = "momentum without the objective of a descent method has no convergence theorem"
-        return Certificate("", guarantees.none(reason), held.constants, covered=False)
+        return PerturbedMap("", guarantees.none(reason), held.constants)
 
-    def laws(self, certificate: Certificate) -> Laws:
-        return Laws(step=STEP_LAW)
+    def init(self) -> Around:
+        return Around(**self.beginning())
 
-    def init(self) -> Tensor:
-        self._state = None
-        return super().init()
+    def step(self, state: Around, iteration: int) -> Step[Around]:
+        found = self.evaluate(state, iteration)
+        image, residual = found.image, found.residual
+        if isinstance(state, Moving):
+            assert state.shown is not None
+            t = torch.where(residual > state.residual, 1.0, state.t)
+            after = (1 + (1 + 4 * t.square()).sqrt()) / 2
+            chosen = image + per_image((t - 1) / after, image) * (image - state.shown)
+            safeguard = state.safeguard
+            if self.guarded:
+                chosen, safeguard = safeguard.choose(chosen, image, t > 1)
+        else:
+            safeguard = Safeguard.begin(residual, self.norm, self.factor)
+            chosen, after = image, torch.ones_like(residual)
+        moved = Moving(
+            z=chosen,
+            inner=found.inner,
+            pair=found.pair,
+            shown=image,
+            safeguard=safeguard,
+            residual=residual,
+            t=after,
+        )
+        return Step(moved, found.error, residual, found.ratio)
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        image, error, _, residual, ratio = self.evaluate(z, iteration)
-        state = self._state
-        if state is None:
-            safeguard = Safeguard(residual, self.norm, self.factor)
-            self._state = _State(safeguard, image, residual, torch.ones_like(residual))
-            return Step(self.remember(image, image), error, residual, ratio)
-        t = torch.where(residual > state.residual, 1.0, state.t)
-        after = (1 + (1 + 4 * t.square()).sqrt()) / 2
-        candidate = image + per_image((t - 1) / after, image) * (image - state.image)
-        state.image, state.residual, state.t = image, residual, after
-        if self.guarded:
-            candidate = state.safeguard.choose(candidate, image, t > 1)
-        return Step(self.remember(candidate, image), error, residual, ratio)
-
-    def parameters(self) -> dict[str, float]:
+    def parameters(self, state: Around | None = None) -> dict[str, float]:
         """Counts are means over the pictures of the batch."""
-        found = super().parameters()
-        if self._state is not None and self.guarded:
-            found |= self._state.safeguard.counts()
+        found = super().parameters(state)
+        if self.guarded and isinstance(state, Moving):
+            found |= state.safeguard.counts()
         return found
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class PnPFISTA(Nesterov):
     """PnP-PGD with safeguarded momentum; τ ≤ 1/L suits momentum best."""
 
     inner: PnPPGD
     name = "pnp-fista"
 
-    def __post_init__(self) -> None:
-        """Keeps its own name."""
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        return cls(PnPPGD.configure(problem, prior, knobs))

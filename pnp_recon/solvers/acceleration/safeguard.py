@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from operators.conjugate_gradient import per_image
-from pnp_recon.solvers.core.certificate import Certificate, Constant
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
+from pnp_recon.solvers.core.theorem import Constant, PerturbedMap, Theorem
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -35,61 +37,74 @@ DEVIATION_FACTOR = 1e3
 DEVIATION_EXPONENT = 1.1
 
 
+@dataclass(frozen=True)
 class Pair:
     """The last evaluation of T, and the inequality above between it and the next one.
 
-    Args:
+    Attributes:
         alpha: proven averagedness, 1 for maps that are only nonexpansive.
         norm: the norm (B,) that T is averaged in.
+        last: z, T z, T z − z and what rounding and inner solves leave open of them.
     """
 
-    def __init__(self, alpha: float, norm: Norm) -> None:
-        self.norm = norm
-        self.weight = (1 - alpha) / alpha
-        self.last: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+    alpha: float
+    norm: Norm
+    last: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
-    def ratio(self, z: Tensor, image: Tensor, error: Tensor) -> Tensor:
-        """Left over right side, roots of both, (B,); zero at the first evaluation.
+    def ratio(self, z: Tensor, image: Tensor, error: Tensor) -> tuple[Tensor, Pair]:
+        """Left over right side, roots of both, (B,), zero at the first evaluation; and the pair
+        that the next evaluation makes with this one.
 
         An evaluation is off by `error` (B,) and by rounding, a together for both points. By
         Minkowski's inequality the root of the left side is off by at most √(1 + (1−α)/α)·a.
         """
         units = ROUNDING_UNITS * torch.finfo(z.dtype).eps
         slack = error + units * torch.maximum(self.norm(z), self.norm(image))
-        last, self.last = self.last, (z, image, image - z, slack)
-        if last is None:
-            return torch.zeros_like(error)
-        moved = self.norm(image - last[1]).square()
-        turned = self.norm(self.last[2] - last[2]).square()
-        left = (moved + self.weight * turned).sqrt()
-        right = self.norm(z - last[0]) + math.sqrt(1 + self.weight) * (slack + last[3])
-        return left / right.clamp_min(torch.finfo(z.dtype).tiny)
+        turn = image - z
+        following = replace(self, last=(z, image, turn, slack))
+        if self.last is None:
+            return torch.zeros_like(error), following
+        weight = (1 - self.alpha) / self.alpha
+        moved = self.norm(image - self.last[1]).square()
+        turned = self.norm(turn - self.last[2]).square()
+        left = (moved + weight * turned).sqrt()
+        right = self.norm(z - self.last[0]) + math.sqrt(1 + weight) * (slack + self.last[3])
+        return left / right.clamp_min(torch.finfo(z.dtype).tiny), following
 
 
+@dataclass(frozen=True)
 class Safeguard:
     """Decides for each picture whether a candidate stands in for T z_k.
 
     Attributes:
+        norm: (B,), of deviations.
+        budget: C‖r_0‖ (B,).
         accepted: candidates taken so far (B,).
         refused: candidates turned down (B,).
     """
 
-    def __init__(self, first_residual: Tensor, norm: Norm, factor: float = DEVIATION_FACTOR):
-        self.norm = norm
-        self.budget = factor * first_residual
-        self.accepted = torch.zeros_like(first_residual)
-        self.refused = torch.zeros_like(first_residual)
+    norm: Norm
+    budget: Tensor
+    accepted: Tensor
+    refused: Tensor
 
-    def choose(self, candidate: Tensor, image: Tensor, offered: Tensor) -> Tensor:
-        """`candidate` where its deviation is allowed, `image` = T z_k elsewhere.
+    @classmethod
+    def begin(cls, first_residual: Tensor, norm: Norm, factor: float = DEVIATION_FACTOR) -> Self:
+        """Before the first candidate."""
+        none = torch.zeros_like(first_residual)
+        return cls(norm, factor * first_residual, none, none)
+
+    def choose(self, candidate: Tensor, image: Tensor, offered: Tensor) -> tuple[Tensor, Safeguard]:
+        """`candidate` where its deviation is allowed, `image` = T z_k elsewhere; and what is left.
 
         `offered` (B,), bool: whether there is a candidate. One that is not finite is refused.
         """
         limit = self.budget / (self.accepted + 1) ** DEVIATION_EXPONENT
         taken = offered & (self.norm(candidate - image) <= limit)
-        self.accepted += taken
-        self.refused += offered & ~taken
-        return torch.where(per_image(taken, image), candidate, image)
+        left = replace(
+            self, accepted=self.accepted + taken, refused=self.refused + (offered & ~taken)
+        )
+        return torch.where(per_image(taken, image), candidate, image), left
 
     def counts(self) -> dict[str, float]:
         """Means over the pictures of the batch."""
@@ -99,15 +114,15 @@ class Safeguard:
         }
 
 
-def safeguarded(what: str, held: Certificate, factor: float) -> Certificate:
-    """The certificate of a run whose candidates pass a `Safeguard`, from that of its map T."""
+def safeguarded(what: str, held: Theorem, factor: float) -> Theorem:
+    """The theorem of a run whose candidates pass a `Safeguard`, from that of its map T."""
     if not held.guarantee.is_averaged:
-        return Certificate(held.theorem, held.guarantee, held.constants, covered=False)
-    theorem = (
+        return PerturbedMap(held.statement, held.guarantee, held.constants, held.premises)
+    statement = (
         f"{what}, safeguarded: the run is the iteration of T with errors of a finite sum, so that "
         "it converges to a fixed point (Combettes 2001; Bauschke & Combettes 2017, Prop. 5.34); "
-        f"T and its fixed points: {held.theorem}"
+        f"T and its fixed points: {held.statement}"
     )
     how = f"the n-th candidate deviates by at most C‖r_0‖/n^{DEVIATION_EXPONENT:g}"
     constants = (*held.constants, Constant("safeguard C", factor, how))
-    return Certificate(theorem, held.guarantee, constants, covered=True)
+    return PerturbedMap(statement, held.guarantee, constants, held.premises, STEP_LAW)

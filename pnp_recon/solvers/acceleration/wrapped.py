@@ -1,4 +1,4 @@
-"""Iterations wrapped around a solver z ← T(z) whose `check` proves T nonexpansive or averaged.
+"""Iterations wrapped around a solver z ← T(z) whose theorem says T is nonexpansive or averaged.
 
 * Krasnosel'skii–Mann  z_{k+1} = z_k + λ(T z_k − z_k), 0 < λ < 1/α.
 * Halpern  z_{k+1} = z_0/(k+2) + (k+1)/(k+2)·R z_k, R = I + (T − I)/α: nonexpansive, with the fixed
@@ -11,21 +11,51 @@ step is ‖T z_k − z_k‖, and a run ends when it, plus the error with which T
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.solvers.acceleration.safeguard import STEP_LAW, Pair
-from pnp_recon.solvers.core.certificate import Certificate, Constant
-from pnp_recon.solvers.core.laws import Laws
-from pnp_recon.solvers.core.loop import Solver, Step
+from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.theorem import AnchoredMap, Constant, RelaxedMap, Theorem
 
 
-@dataclass(eq=False)
-class Wrapped(Solver):
+@dataclass(frozen=True, kw_only=True)
+class Around(State):
+    """z, and what the iteration around a solver remembers.
+
+    Attributes:
+        inner: the state that the wrapped solver's last step left.
+        pair: the last evaluation of T, where T is known to be nonexpansive.
+        shown: T z_k, whose picture is that of the state; None: z's own.
+    """
+
+    inner: State
+    pair: Pair | None
+    shown: Tensor | None = None
+
+
+A = TypeVar("A", bound=Around)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """T at z: T z, its error (B,), T z − z, the norm of that, and the ratio of `STEP_LAW`."""
+
+    image: Tensor
+    error: Tensor
+    difference: Tensor
+    residual: Tensor
+    ratio: Tensor | None
+    inner: State
+    pair: Pair | None
+
+
+@dataclass(frozen=True, eq=False)
+class Wrapped(Solver[A], Generic[A]):
     """What the iterations around an `inner` solver share.
 
     The picture of the state that a step returned is that of the last T z_k: its own residual is
@@ -39,47 +69,43 @@ class Wrapped(Solver):
     # How many plain steps one step is worth: inner tolerances, which fall like 1/k², follow.
     pace: ClassVar[int] = 1
 
-    inner: Solver
-    _pair: Pair | None = field(default=None, init=False, repr=False)
-    _last: tuple[Tensor, Tensor] | None = field(default=None, init=False, repr=False)
+    inner: Solver[Any]
 
-    def __post_init__(self) -> None:
-        self.name = f"{self.inner.name}+{self.label}"
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"{self.inner.name}+{self.label}"
 
-    def inner_certificate(self) -> Certificate:
+    def inner_theorem(self) -> Theorem:
         """What is proven about T."""
-        held = self.inner.check()
-        if held.covered is not None:
+        held = self.inner.theorem()
+        if not held.iterates_map:
             raise InputError(
                 f"{self.label} needs an iteration z ← T(z) of one map; {self.inner.name} is one of "
                 "another kind; wrap a plain one"
             )
         return held
 
-    def init(self) -> Tensor:
-        alpha = self.inner_certificate().guarantee.averagedness
-        self._pair = None if alpha is None else Pair(alpha, self.inner.norm)
-        self._last = None
-        return self.inner.init()
+    def beginning(self) -> dict[str, Any]:
+        """The fields of `Around` at the start of a run."""
+        alpha = self.inner_theorem().guarantee.averagedness
+        inner = self.inner.init()
+        pair = None if alpha is None else Pair(alpha, self.inner.norm)
+        return {"z": inner.z, "inner": inner, "pair": pair}
 
-    def evaluate(
-        self, z: Tensor, iteration: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-        """T z, its error, T z − z, the norm of that, and the ratio of `STEP_LAW`."""
-        found = self.inner.step(z, self.pace * (iteration + 1) - 1)
+    def evaluate(self, state: A, iteration: int) -> Evaluation:
+        """T at the state's z."""
+        z = state.z
+        found = self.inner.step(self.inner.at(state.inner, z), self.pace * (iteration + 1) - 1)
         difference = found.z - z
-        ratio = None if self._pair is None else self._pair.ratio(z, found.z, found.error)
-        return found.z, found.error, difference, self.norm(difference), ratio
+        ratio, pair = None, state.pair
+        if pair is not None:
+            ratio, pair = pair.ratio(z, found.z, found.error)
+        residual = self.norm(difference)
+        return Evaluation(found.z, found.error, difference, residual, ratio, found.state, pair)
 
-    def remember(self, z: Tensor, image: Tensor) -> Tensor:
-        """z, the next state, with `image` = T z_k as its picture."""
-        self._last = (z, image)
-        return z
-
-    def image(self, z: Tensor) -> Tensor:
-        if self._last is not None and self._last[0] is z:
-            return self.inner.image(self._last[1])
-        return self.inner.image(z)
+    def image(self, state: A) -> Tensor:
+        shown = state.z if state.shown is None else state.shown
+        return self.inner.image(self.inner.at(state.inner, shown))
 
     def norm(self, z: Tensor) -> Tensor:
         return self.inner.norm(z)
@@ -90,34 +116,12 @@ class Wrapped(Solver):
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return self.inner.error_tolerance(z, self.pace * (iteration + 1) - 1)
 
-    def parameters(self) -> dict[str, float]:
-        return self.inner.parameters()
+    def parameters(self, state: A | None = None) -> dict[str, float]:
+        return self.inner.parameters(None if state is None else state.inner)
 
 
-def picard_rate(averagedness: float, k: int) -> float:
-    """Proven bound of ‖z_k − S z_k‖/‖z_0 − z*‖ for z ← S(z) with an averaged S.
-
-    For S = (1−μ)I + μR, ½ ≤ μ ≤ 1 and R nonexpansive, the tight bound is
-
-        ‖z_k − S z_k‖² / (4μ²‖z_0 − z*‖²) ≤ (1 − 1/(k+1))^k / (4μ(1−μ)(k+1))   if (2μ−1)² ≤ k/(k+1),
-                                          ≤ (2μ−1)^{2k}                         otherwise
-
-    (Lieder 2018, Thm 4.9; Gu & Yang 2020 for μ = ½), attained by a rotation R of the plane. An S
-    with μ < ½ is ½-averaged as well; there μ/((1−μ)(k+1)) (Bauschke & Combettes 2017, Thm 5.15)
-    is the smaller one for large k, and the smaller one is returned.
-    """
-    mu = max(averagedness, 0.5)
-    if (2 * mu - 1) ** 2 <= k / (k + 1):
-        tight = (k / (k + 1)) ** k * mu / ((1 - mu) * (k + 1))
-    else:
-        tight = 4 * mu**2 * (2 * mu - 1) ** (2 * k)
-    if averagedness < 0.5:
-        tight = min(tight, averagedness / ((1 - averagedness) * (k + 1)))
-    return math.sqrt(tight)
-
-
-@dataclass(eq=False)
-class KrasnoselskiiMann(Wrapped):
+@dataclass(frozen=True, eq=False)
+class KrasnoselskiiMann(Wrapped[Around]):
     """z ← z + λ(T z − z), 0 < λ < 1/α: averaged with λα, with the fixed points of T.
 
     λ > 1 is over-relaxation; λ < 1 makes the iteration of a merely nonexpansive T converge.
@@ -130,8 +134,8 @@ class KrasnoselskiiMann(Wrapped):
 
     relaxation: float = 1.0
 
-    def check(self) -> Certificate:
-        held = self.inner_certificate()
+    def theorem(self) -> Theorem:
+        held = self.inner_theorem()
         weight = self.relaxation
         if not 0 < weight < math.inf:
             raise StepSizeError(f"relaxation {weight:.6g} is not a positive number; take one")
@@ -143,40 +147,45 @@ class KrasnoselskiiMann(Wrapped):
                 f"relaxation {weight:.6g} lies outside the proven range (0, 1/α) = "
                 f"(0, {1 / alpha:.6g}) of a map that is {held.guarantee}; take one inside it"
             )
-        theorem = (
+        statement = (
             f"Krasnosel'skii–Mann iteration with λ = {weight:.6g}: the iterates converge to a "
             "fixed point (Bauschke & Combettes 2017, Thm 5.15; rate: Lieder 2018, Thm 4.9); T and "
-            f"its fixed points: {held.theorem}"
+            f"its fixed points: {held.statement}"
         )
         constant = Constant(
             "relaxation λ", weight, f"covered range (0, 1/α) = (0, {1 / alpha:.6g})"
         )
-        return Certificate(
-            theorem, guarantees.relax(held.guarantee, weight), (*held.constants, constant)
-        )
+        relaxed = guarantees.relax(held.guarantee, weight)
+        constants = (*held.constants, constant)
+        return RelaxedMap(statement, relaxed, constants, held.premises, STEP_LAW, weight)
 
-    def laws(self, certificate: Certificate) -> Laws:
-        alpha = certificate.guarantee.averagedness
-        if alpha is None or alpha >= 1:
-            return Laws()
-        # ‖T z − z‖ = ‖S z − z‖/λ for S = (1−λ)I + λT.
-        return Laws(True, lambda k: picard_rate(alpha, k) / self.relaxation, "O(1/√k)", STEP_LAW)
+    def init(self) -> Around:
+        return Around(**self.beginning())
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        _, error, difference, residual, ratio = self.evaluate(z, iteration)
-        moved = z + self.relaxation * difference
-        return Step(moved, max(self.relaxation, 1.0) * error, residual, ratio)
+    def step(self, state: Around, iteration: int) -> Step[Around]:
+        found = self.evaluate(state, iteration)
+        z = state.z + self.relaxation * found.difference
+        moved = Around(z=z, inner=found.inner, pair=found.pair)
+        error = max(self.relaxation, 1.0) * found.error
+        return Step(moved, error, found.residual, found.ratio)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = super().error_tolerance(z, iteration)
         return None if found is None else max(self.relaxation, 1.0) * found
 
-    def parameters(self) -> dict[str, float]:
-        return {**self.inner.parameters(), "km_relaxation": self.relaxation}
+    def parameters(self, state: Around | None = None) -> dict[str, float]:
+        return {**super().parameters(state), "km_relaxation": self.relaxation}
 
 
-@dataclass(eq=False)
-class Halpern(Wrapped):
+@dataclass(frozen=True, kw_only=True)
+class Anchored(Around):
+    """The state of Halpern's iteration; `anchor` is z_0."""
+
+    anchor: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Halpern(Wrapped[Anchored]):
     """z_{k+1} = z_0/(k+2) + (k+1)/(k+2)·R z_k, R = I + (T − I)/α (Halpern 1967).
 
     T need only be nonexpansive (α = 1, R = T). The iterates converge to the fixed point nearest
@@ -190,36 +199,36 @@ class Halpern(Wrapped):
 
     label = "halpern"
 
-    _anchor: Tensor | None = field(default=None, init=False, repr=False)
-    _averagedness: float = field(default=1.0, init=False, repr=False)
-
-    def check(self) -> Certificate:
-        held = self.inner_certificate()
+    def theorem(self) -> Theorem:
+        held = self.inner_theorem()
         if not held.guarantee.is_nonexpansive:
-            return Certificate(held.theorem, held.guarantee, held.constants, covered=False)
-        theorem = (
+            return AnchoredMap(held.statement, held.guarantee, held.constants, held.premises)
+        statement = (
             "Halpern iteration: the iterates converge to the fixed point nearest to z_0 (Wittmann "
             "1992; Bauschke & Combettes 2017, Thm 30.1) with ‖z_k − T z_k‖ ≤ 2α‖z_0 − z*‖/(k+1) "
-            f"(Lieder 2021); T and its fixed points: {held.theorem}"
+            f"(Lieder 2021); T and its fixed points: {held.statement}"
         )
-        return Certificate(theorem, held.guarantee, held.constants, covered=True)
+        return AnchoredMap(statement, held.guarantee, held.constants, held.premises, STEP_LAW)
 
-    def laws(self, certificate: Certificate) -> Laws:
-        alpha = certificate.guarantee.averagedness or 1.0
-        return Laws(False, lambda k: 2 * alpha / (k + 1), "O(1/k)", STEP_LAW)
+    @property
+    def averagedness(self) -> float:
+        """α of T; 1 where it is only nonexpansive, or nothing is known."""
+        return self.inner_theorem().guarantee.averagedness or 1.0
 
-    def init(self) -> Tensor:
-        self._anchor = super().init()
-        self._averagedness = self.inner_certificate().guarantee.averagedness or 1.0
-        return self._anchor
+    def init(self) -> Anchored:
+        fields = self.beginning()
+        return Anchored(**fields, anchor=fields["z"])
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        assert self._anchor is not None, "init() starts a run"
-        image, error, difference, residual, ratio = self.evaluate(z, iteration)
-        alpha, weight = self._averagedness, (iteration + 1) / (iteration + 2)
-        moved = (1 - weight) * self._anchor + weight * (z + difference / alpha)
-        return Step(self.remember(moved, image), error / alpha, residual, ratio)
+    def step(self, state: Anchored, iteration: int) -> Step[Anchored]:
+        found = self.evaluate(state, iteration)
+        alpha = 1.0 if state.pair is None else state.pair.alpha
+        weight = (iteration + 1) / (iteration + 2)
+        z = (1 - weight) * state.anchor + weight * (state.z + found.difference / alpha)
+        moved = Anchored(
+            z=z, inner=found.inner, pair=found.pair, shown=found.image, anchor=state.anchor
+        )
+        return Step(moved, found.error / alpha, found.residual, found.ratio)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = super().error_tolerance(z, iteration)
-        return None if found is None else found / self._averagedness
+        return None if found is None else found / self.averagedness

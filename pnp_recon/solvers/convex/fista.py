@@ -6,7 +6,8 @@ Each step applies A once and Aᵀ once: A x is kept, and that of y is extrapolat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,23 +15,21 @@ from torch import Tensor
 from operators.conjugate_gradient import image_dots, per_image
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError
-from pnp_recon.solvers.convex.gradient import ProximalGradient
+from pnp_recon.solvers.convex.gradient import Descent, ProximalGradient
 from pnp_recon.solvers.convex.objective import at_most
-from pnp_recon.solvers.core.certificate import Certificate, Constant
-from pnp_recon.solvers.core.laws import Laws
 from pnp_recon.solvers.core.loop import Step, norms
+from pnp_recon.solvers.core.theorem import Accelerated, Constant, Theorem, unproven
 
 UPPER_BOUND = "f(x⁺) ≤ f(y) + ⟨∇f(y), x⁺ − y⟩ + L/2 ‖x⁺ − y‖² (ratio)"
 
 
-@dataclass
-class _Momentum:
-    """What a run of FISTA remembers: the last two points, their A x, and k of each picture."""
+@dataclass(frozen=True, kw_only=True)
+class Momentum(Descent):
+    """What FISTA remembers besides: the point before, A x of both, and k of each picture."""
 
-    point: Tensor
     before: Tensor
-    image: Tensor
-    image_before: Tensor
+    seen: Tensor
+    seen_before: Tensor
     count: Tensor
 
 
@@ -52,23 +51,22 @@ class FISTA(ProximalGradient):
 
     a: float = 3.0
     restart: bool = True
-    _state: list[_Momentum] = field(default_factory=list, init=False, repr=False, compare=False)
-
     name = "fista"
-    _reach = 1.0
+    _reach: ClassVar[float] = 1.0
+    _share: ClassVar[float] = 0.99
 
     def __post_init__(self) -> None:
         if not 2 < self.a < math.inf:
             raise InputError(f"a of FISTA must be a number > 2, found {self.a}")
 
-    def _certificate(self, constants: tuple[Constant, ...]) -> Certificate:
+    def _covered(self, constants: tuple[Constant, ...]) -> Theorem:
         held = guarantees.none("a map with momentum is not averaged")
         if not self.objective.exact:
             reason = (
                 f"the proximal map of '{self.regulariser.name}' is a loop of its own, whose error "  # type: ignore[union-attr]
                 "FISTA's theorem does not cover; use proximal-gradient, drs or pdhg"
             )
-            return Certificate("", guarantees.none(reason), constants)
+            return unproven(reason, constants)
         if self.objective.strong_convexity > 0:
             factor = 1 - 1 / math.sqrt(self._condition)
             words = f"objective and iterates converge linearly, factor {factor:.6g} of F − F*"
@@ -80,50 +78,51 @@ class FISTA(ProximalGradient):
                 source += "; across restarts, whose points are Fejér monotone, docs/variational.md"
             else:
                 words += ", F − F* = O(1/k²)"
-        return Certificate(f"FISTA: {words} ({source})", held, constants, covered=True)
+        premises = self.objective.premises()
+        return Accelerated(f"FISTA: {words} ({source})", held, constants, premises, UPPER_BOUND)
 
     @property
     def _condition(self) -> float:
         """κ."""
         return 1 + 1 / (self.step_size * self.objective.strong_convexity)
 
-    def laws(self, certificate: Certificate) -> Laws:
-        return Laws(step=UPPER_BOUND)
-
-    def init(self) -> Tensor:
-        self._state.clear()
-        return super().init()
-
-    def step(self, z: Tensor, iteration: int) -> Step:
-        known = self._state and self._state[0].point is z
-        state = self._state[0] if known else self._fresh(z)
-        beta = self._beta(state)
-        y = z + beta * (z - state.before)
-        slope = per_image(beta.flatten(), state.image) if isinstance(beta, Tensor) else beta
-        image = state.image + slope * (state.image - state.image_before)
+    def step(self, state: Descent, iteration: int) -> Step[Descent]:
+        z = state.z
+        held = state if isinstance(state, Momentum) else self._fresh(state)
+        beta = self._beta(held)
+        y = z + beta * (z - held.before)
+        slope = per_image(beta.flatten(), held.seen) if isinstance(beta, Tensor) else beta
+        image = held.seen + slope * (held.seen - held.seen_before)
         gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
-        x, error = self._advance(y, gradient, iteration)
+        x, error = self._advance(y, gradient, iteration, state.warm)
         after = self.fidelity.A.A(x)
-        count = state.count + 1
+        count = held.count + 1
         if self.restart:
             uphill = image_dots(y - x, x - z) > 0
             count = torch.where(uphill, torch.zeros_like(count), count)
-        self._state[:] = [_Momentum(x, z, after, state.image, count)]
-        self._kept[:] = [x]
-        residual = norms(x - y)
-        return Step(x, error, residual, self._upper_bound(y, image, gradient, x, after))
+        moved = Momentum(
+            z=x, image=after, warm=x, before=z, seen=after, seen_before=held.seen, count=count
+        )
+        ratio = self._upper_bound(y, image, gradient, x, after)
+        return Step(moved, error, norms(x - y), ratio)
 
-    def _fresh(self, z: Tensor) -> _Momentum:
+    def at(self, state: Descent, z: Tensor) -> Descent:
+        return state if z is state.z else Descent(z, warm=state.warm)
+
+    def _fresh(self, state: Descent) -> Momentum:
+        z = state.z
         image = self.fidelity.A.A(z)
         count = torch.zeros(z.shape[0], dtype=z.dtype, device=z.device)
-        return _Momentum(z, z, image, image, count)
+        return Momentum(
+            z=z, image=image, warm=state.warm, before=z, seen=image, seen_before=image, count=count
+        )
 
-    def _beta(self, state: _Momentum) -> Tensor | float:
+    def _beta(self, state: Momentum) -> Tensor | float:
         if self.objective.strong_convexity > 0:
             root = math.sqrt(self._condition)
             return (root - 1) / (root + 1)
         k = state.count
-        return per_image((k - 1).clamp_min(0) / (k + self.a), state.point)
+        return per_image((k - 1).clamp_min(0) / (k + self.a), state.z)
 
     def _upper_bound(
         self, y: Tensor, image: Tensor, gradient: Tensor, x: Tensor, after: Tensor

@@ -12,7 +12,8 @@ Each step applies A once and Aᵀ once, since A x is kept for the next gradient.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -21,11 +22,13 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser, Ridge
-from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, at_most, inner_tolerance
-from pnp_recon.solvers.core.certificate import Certificate, Constant
-from pnp_recon.solvers.core.laws import Laws, averaged_laws
-from pnp_recon.solvers.core.loop import Solver, Step, norms
+from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, at_most, smoothness
+from pnp_recon.solvers.core.inner import inner_tolerance
+from pnp_recon.solvers.core.loop import Solver, State, Step, norms
+from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
+from pnp_recon.solvers.knobs import Knobs
 
 # Names of the regularisers that make pictures, or their coefficients, sparse.
 SPARSE = ("l1", "elastic-net", "wavelet-l1")
@@ -33,7 +36,20 @@ DESCENT = "F(x⁺) + (1/τ − L/2)‖x⁺ − x‖² ≤ F(x) (ratio)"
 
 
 @dataclass(frozen=True)
-class ProximalGradient(Solver):
+class Descent(State):
+    """x, and what the next step can use again.
+
+    Attributes:
+        image: A x; None: it has to be computed.
+        warm: the last point that the proximal map of g gave, where its next loop starts.
+    """
+
+    image: Tensor | None = None
+    warm: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ProximalGradient(Solver[Descent]):
     """x ← prox_{τg}(x − τ∇f(x)).
 
     Attributes:
@@ -48,11 +64,24 @@ class ProximalGradient(Solver):
     step_size: float
     start: Tensor
     allow_uncertified: bool = False
-    # x and A x of the last step, by identity of x: for the next gradient and objective.
-    _kept: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     name = "proximal-gradient"
-    _reach = 2.0  # the step's range is (0, _reach/L)
+    _reach: ClassVar[float] = 2.0  # the step's range is (0, _reach/L)
+    _share: ClassVar[float] = 0.9  # of that range, where the caller sets no step
+
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        step = knobs.step
+        if step is None:
+            total = smoothness(problem.data_term)
+            # Without a bound `theorem` says what is missing.
+            step = 1.0 if total is None else cls._reach * cls._share / cls._total(total, prior)
+        return cls(problem.data_term, prior, step, problem.first_guess(), knobs.allow_uncertified)
+
+    @classmethod
+    def _total(cls, lipschitz: float, regulariser: Regulariser) -> float:
+        """The constant of the part that the gradient step is about."""
+        return lipschitz
 
     @property
     def objective(self) -> Objective:
@@ -63,10 +92,10 @@ class ProximalGradient(Solver):
         """L of the part that the gradient step is about."""
         return self.fidelity.lipschitz
 
-    def check(self) -> Certificate:
+    def theorem(self) -> Theorem:
         missing = self.objective.missing(smooth=True)
         if missing is not None:
-            return Certificate("", guarantees.none(missing))
+            return unproven(missing)
         limit = self._reach / self.smoothness if self.smoothness > 0 else math.inf
         constants: tuple[Constant, ...] = (
             Constant("L", self.smoothness, self.fidelity.A.norm_certificate.method),
@@ -82,19 +111,21 @@ class ProximalGradient(Solver):
             )
             if not (self.allow_uncertified and 0 < self.step_size < math.inf):
                 raise StepSizeError(f"{reason}; take a step inside it or allow an uncertified run")
-            return Certificate("", guarantees.none(reason), constants)
-        return self._certificate(constants)
+            return unproven(reason, constants)
+        return self._covered(constants)
 
-    def _certificate(self, constants: tuple[Constant, ...]) -> Certificate:
+    def _covered(self, constants: tuple[Constant, ...]) -> Theorem:
         held = self._guarantee()
         words = "the iterates converge to a minimiser of f + g"
         if held.is_contraction:
             words = f"the iterates converge linearly, factor {held.lipschitz:.6g}, to the minimiser"
-        return Certificate(
+        return map_theorem(
             f"{self.name}: {words}{self.objective.existence()} (Krasnosel'skii–Mann; Bauschke & "
             "Combettes 2017, Cor. 28.9)",
             held,
             constants,
+            self.objective.premises(),
+            DESCENT if self.objective.exact else "",
         )
 
     def _guarantee(self) -> Guarantee:
@@ -103,35 +134,36 @@ class ProximalGradient(Solver):
             return descent
         return guarantees.compose(self.regulariser.guarantee_of(self.step_size), descent)
 
-    def laws(self, certificate: Certificate) -> Laws:
-        laws = contracting_laws(certificate.guarantee)
-        return replace(laws, step=DESCENT) if self.objective.exact else laws
-
-    def init(self) -> Tensor:
-        self._kept.clear()
+    def first(self) -> Tensor:
+        """The start, inside the box that g confines pictures to."""
         box = self.objective.box
         return self.start if box is None else box.prox(self.start, 1.0)[0]
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        image = self._image_of(z)
+    def init(self) -> Descent:
+        return Descent(self.first())
+
+    def at(self, state: Descent, z: Tensor) -> Descent:
+        return state if z is state.z else replace(state, z=z, image=None)
+
+    def step(self, state: Descent, iteration: int) -> Step[Descent]:
+        z = state.z
+        image = self.fidelity.A.A(z) if state.image is None else state.image
         gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
-        x, error = self._advance(z, gradient, iteration)
+        x, error = self._advance(z, gradient, iteration, state.warm)
         after = self.fidelity.A.A(x)
-        self._kept[:] = [x, after]
-        return Step(x, error, ratio=self._descent(z, image, x, after))
+        ratio = self._descent(z, image, x, after)
+        return Step(Descent(x, after, x), error, ratio=ratio)
 
-    def _image_of(self, z: Tensor) -> Tensor:
-        known = self._kept and self._kept[0] is z
-        return self._kept[1] if known else self.fidelity.A.A(z)
-
-    def _advance(self, x: Tensor, gradient: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
-        """The next point and a bound (B,) of its error."""
+    def _advance(
+        self, x: Tensor, gradient: Tensor, iteration: int, warm: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The next point and a bound (B,) of its error; `warm` is where a loop starts."""
         forward = x - self.step_size * gradient
         if self.regulariser is None:
             return forward, torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
         tol = inner_tolerance(x, iteration, GAP_FLOOR)
-        warm = self._kept[0] if self._kept else x
-        return self.regulariser.prox(forward, self.step_size, tol=tol, start=warm)
+        start = x if warm is None else warm
+        return self.regulariser.prox(forward, self.step_size, tol=tol, start=start)
 
     def _descent(self, x: Tensor, image: Tensor, after: Tensor, moved: Tensor) -> Tensor | None:
         """Both sides of `DESCENT`; None where the proximal map is inexact."""
@@ -143,8 +175,8 @@ class ProximalGradient(Solver):
         gain = (1 / self.step_size - self.smoothness / 2) * norms(after - x).square()
         return at_most(new + gain, old + objective.rounding(x, image, old + new))
 
-    def image(self, z: Tensor) -> Tensor:
-        return z
+    def image(self, state: Descent) -> Tensor:
+        return state.z
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
         return self.objective.radius(z)
@@ -152,7 +184,7 @@ class ProximalGradient(Solver):
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return None if self.objective.exact else inner_tolerance(z, iteration, GAP_FLOOR)
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self, state: Descent | None = None) -> dict[str, float]:
         return {"step": self.step_size}
 
 
@@ -161,6 +193,10 @@ class GradientDescent(ProximalGradient):
     """x ← x − τ∇(f + g)(x), g = m/2 ‖·‖² or nothing; τ in (0, 2/(L + m))."""
 
     name = "gradient-descent"
+
+    @classmethod
+    def _total(cls, lipschitz: float, regulariser: Regulariser) -> float:
+        return lipschitz + regulariser.strong_convexity
 
     def __post_init__(self) -> None:
         if not (self.regulariser is None or isinstance(self.regulariser, Ridge)):
@@ -183,7 +219,9 @@ class GradientDescent(ProximalGradient):
         constant = min(1.0, max(map(abs, ends)) * (1 + 1e-12))
         return replace(held, lipschitz=constant)
 
-    def _advance(self, x: Tensor, gradient: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
+    def _advance(
+        self, x: Tensor, gradient: Tensor, iteration: int, warm: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         m = self.objective.strong_convexity
         error = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
         return x - self.step_size * (gradient + m * x), error
@@ -202,15 +240,3 @@ class ISTA(ProximalGradient):
                 f"ista takes a regulariser that makes sparse ({', '.join(SPARSE)}), found "
                 f"{found!r}; use proximal-gradient, which takes any"
             )
-
-
-def contracting_laws(guarantee: Guarantee) -> Laws:
-    """Those of an averaged map, and of a contraction where it is one.
-
-    With constant q < 1, ‖z_{k+1} − z_k‖ ≤ (1 + q)‖z_k − z*‖ ≤ (1 + q) q^k ‖z₀ − z*‖ (Banach).
-    """
-    laws, q = averaged_laws(guarantee.averagedness), guarantee.lipschitz
-    slow = laws.rate
-    if q is None or q >= 1 or slow is None:
-        return laws
-    return replace(laws, rate=lambda k: min(slow(k), (1 + q) * q**k), rate_words="linear")

@@ -12,7 +12,7 @@ from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquar
 from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
-from pnp_recon.solvers.pnp.iterations import INNER_FLOOR_UNITS, INNER_TOLERANCE
+from pnp_recon.solvers.core.theorem import Basis, Premise
 
 # What a duality gap can prove in float64, where its rounding hides the square of the error. Under
 # it lie, for pictures in [0, 1], the bounds of total variation with step·weight up to about one.
@@ -114,6 +114,15 @@ class Objective:
         bound = torch.stack(found).amin(0) * rounded
         return bound if bool(torch.isfinite(bound).all()) else None
 
+    def premises(self) -> tuple[Premise, ...]:
+        """What theorems about f + g rest on, besides their constants."""
+        held = Basis.PROVEN if self.fidelity.A.adjoint_matched else Basis.DECLARED
+        return (
+            Premise("A_adjoint is the transpose of A", held),
+            Premise("f and g are convex; the proximal map of g is firmly nonexpansive"),
+            Premise("every step keeps the law that the theorem implies", Basis.CHECKED),
+        )
+
     # ---- accuracy ---------------------------------------------------------------------------
 
     def rounding(self, x: Tensor, image: Tensor, value: Tensor) -> Tensor:
@@ -129,14 +138,10 @@ class Objective:
         return shift * (2 * value.abs()).sqrt() + 0.5 * shift.square() + u * value.abs()
 
 
-def inner_tolerance(z: Tensor, iteration: int, floor: float = 0.0) -> float:
-    """Absolute tolerance of an inner solve: falls like 1/k², hence is summable, down to a floor.
-
-    The floor is that of rounding, or `floor` (relative to ‖z‖) if that is higher.
-    """
-    least = max(floor, INNER_FLOOR_UNITS * torch.finfo(z.dtype).eps)
-    size = math.sqrt(z[0].numel()) / 2  # a typical norm of a picture, no synchronisation
-    return max(INNER_TOLERANCE / (iteration + 1) ** 2, least) * size
+def smoothness(fidelity: Fidelity) -> float | None:
+    """L of the gradient of f, where a bound between 0 and infinity is proven."""
+    found = fidelity.lipschitz if fidelity.A.has_norm_bound else math.inf
+    return found if 0 < found < math.inf else None
 
 
 def at_most(left: Tensor, right: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ Every step also measures 2⟨KΔx, Δu⟩, which a bound of the norms that is no
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -23,16 +24,27 @@ from operators.norms import round_up
 from pnp_recon import guarantees
 from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
+from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Box, Regulariser
+from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers.convex.blocks import Block, Steps
 from pnp_recon.solvers.convex.steps import absolute_sums
-from pnp_recon.solvers.core.certificate import Certificate, Constant
-from pnp_recon.solvers.core.laws import ROUNDING_UNITS, Laws
-from pnp_recon.solvers.core.loop import Solver, Step
+from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS
+from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.theorem import (
+    Basis,
+    Constant,
+    Premise,
+    SaddlePoint,
+    Theorem,
+    unproven,
+)
+from pnp_recon.solvers.knobs import Knobs
 
 
 @dataclass(frozen=True)
-class PDHG(Solver):
+class PDHG(Solver[State]):
     """z = (x, v, u₁, u₂, …) flattened to (B, n); see the module.
 
     Attributes:
@@ -56,12 +68,29 @@ class PDHG(Solver):
     picture: Box | None = None
     name = "pdhg"
 
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        """Total variation in balance with the data; other functionals as they come."""
+        weight = RELAXATION if knobs.relaxation is None else knobs.relaxation
+        if isinstance(prior, TotalVariation):
+            terms = total_variation_terms(
+                problem.data_term,
+                prior.weight,
+                problem.first_guess(),
+                coupling=prior.coupling,
+                box=prior.box,
+            )
+        else:
+            terms = plain_terms(problem.data_term, prior)
+        steps = (terms.primal, terms.blocks, terms.tau, terms.sigmas)
+        return cls(*steps, problem.first_guess(), weight, knobs.allow_uncertified)
+
     # ---- what is proven ---------------------------------------------------------------------
 
-    def check(self) -> Certificate:
+    def theorem(self) -> Theorem:
         reason = self._missing()
         if reason is not None:
-            return Certificate("", guarantees.none(reason))
+            return unproven(reason)
         product = self._product
         constants = [
             Constant("τ", _largest(self.tau), "largest primal step"),
@@ -89,16 +118,22 @@ class PDHG(Solver):
         if reason is not None:
             if not self.allow_uncertified:
                 raise StepSizeError(f"{reason}; take smaller steps or allow an uncertified run")
-            return Certificate("", guarantees.none(reason), tuple(constants))
+            return unproven(reason, tuple(constants))
         source = (
             "proximal point method in the norm M of the step sizes (He & Yuan 2012, Lemma 2.1 and "
             "3.1), relaxed by ρ (Bauschke & Combettes 2017, Prop. 4.40)"
         )
-        return Certificate(
+        return SaddlePoint(
             "PDHG: the iterates converge to a saddle point (Chambolle & Pock 2011, Thm 1; Condat "
             f"2013, Thm 3.3){self._existence()}; the gap of their means falls like O(1/k)",
             guarantees.averaged(self.relaxation / 2, source),
             tuple(constants),
+            (
+                Premise("every adjoint is the transpose of its operator", Basis.PROVEN),
+                Premise("g and the Fᵢ are convex, with exact proximal maps"),
+                Premise("2⟨KΔx, Δu⟩ stays within what the norms allow", Basis.CHECKED),
+            ),
+            "2⟨KΔx, Δu⟩ within what the norms allow (ratio)",
         )
 
     def _missing(self) -> str | None:
@@ -166,15 +201,16 @@ class PDHG(Solver):
 
     # ---- the iteration ----------------------------------------------------------------------
 
-    def init(self) -> Tensor:
+    def init(self) -> State:
         x = self.start
         if isinstance(self.primal, Box):
             x = self.primal.prox(x, 1.0)[0]
         sizes = (math.prod(block.operator.measurement_shape) for block in self.blocks)
         batch, pixels = x.shape[0], x[0].numel()
-        return torch.cat([x.flatten(1), x.new_zeros(batch, pixels + sum(sizes))], 1)
+        return State(torch.cat([x.flatten(1), x.new_zeros(batch, pixels + sum(sizes))], 1))
 
-    def step(self, z: Tensor, iteration: int) -> Step:
+    def step(self, state: State, iteration: int) -> Step[State]:
+        z = state.z
         x, v, *duals = self.split(z)
         point = x - self.tau * v
         if self.primal is not None:
@@ -198,11 +234,7 @@ class PDHG(Solver):
         slack = 2 * ROUNDING_UNITS * torch.finfo(z.dtype).eps * size
         limit = math.sqrt(self._product) * plain + slack
         ratio = mixed.abs() / limit.clamp_min(torch.finfo(z.dtype).tiny)
-        return Step(result, z.new_zeros(z.shape[0]), residual, ratio)
-
-    def laws(self, certificate: Certificate) -> Laws:
-        words = "2⟨KΔx, Δu⟩ within what the norms allow (ratio)"
-        return replace(super().laws(certificate), step=words)
+        return Step(State(result), z.new_zeros(z.shape[0]), residual, ratio)
 
     def split(self, z: Tensor) -> list[Tensor]:
         """x, v = Σ Kᵢᵀuᵢ, and the dual variables uᵢ, in their own shapes."""
@@ -211,8 +243,8 @@ class PDHG(Solver):
         parts = z.split([math.prod(shape) for shape in shapes], 1)
         return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
 
-    def image(self, z: Tensor) -> Tensor:
-        x = self.split(z)[0]
+    def image(self, state: State) -> Tensor:
+        x = self.split(state.z)[0]
         # Over-relaxation may leave the constraint by little.
         box = self.primal if isinstance(self.primal, Box) else self.picture
         return x if box is None else box.prox(x, 1.0)[0]
@@ -262,7 +294,7 @@ class PDHG(Solver):
         Fᵢ*(uᵢ') = ⟨pᵢ, uᵢ'⟩ − Fᵢ(pᵢ) with pᵢ = (uᵢ + σᵢKᵢx − uᵢ')/σᵢ (Fenchel–Young). Finite
         where `primal` is a box and the Fᵢ are finite; inf where it is anything else.
         """
-        x, duals = self.image(z), self.split(z)[2:]
+        x, duals = self.image(State(z)), self.split(z)[2:]
         if not isinstance(self.primal, Box):
             return torch.full((x.shape[0],), math.inf, dtype=z.dtype, device=z.device)
         gap, back = torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x)
@@ -278,7 +310,7 @@ class PDHG(Solver):
         corner = torch.maximum(-self.primal.low * back, -self.primal.high * back)
         return gap + corner.flatten(1).sum(1)
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self, state: State | None = None) -> dict[str, float]:
         sigmas = {f"sigma_{i}": _largest(s) for i, s in enumerate(self.sigmas, 1)}
         return {"tau": _largest(self.tau), **sigmas, "relaxation": self.relaxation}
 

@@ -15,7 +15,8 @@ call is handed to the loop (Eckstein & Bertsekas 1992, Thm 8; Combettes 2004, Th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,13 +24,13 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
+from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
-from pnp_recon.solvers.convex.gradient import contracting_laws
-from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, inner_tolerance
-from pnp_recon.solvers.core.certificate import Certificate, Constant
-from pnp_recon.solvers.core.laws import Laws
-from pnp_recon.solvers.core.loop import Solver, Step, norms
-from pnp_recon.solvers.pnp.iterations import LAST
+from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, smoothness
+from pnp_recon.solvers.core.inner import LAST, inner_tolerance
+from pnp_recon.solvers.core.loop import Solver, State, Step, norms
+from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
+from pnp_recon.solvers.knobs import Knobs
 
 REFLECTIONS = (
     "2 prox − I is 1-Lipschitz, so is the composition of two, and its relaxation by ρ/2 is "
@@ -38,7 +39,18 @@ REFLECTIONS = (
 
 
 @dataclass(frozen=True)
-class _Splitting(Solver):
+class Split(State):
+    """z, and the last results of the proximal maps of f and g, where the next loops start."""
+
+    data: Tensor | None = None
+    prior: Tensor | None = None
+
+
+T = TypeVar("T", bound=Split)
+
+
+@dataclass(frozen=True)
+class _Splitting(Solver[T]):
     """What the three share.
 
     Attributes:
@@ -55,17 +67,30 @@ class _Splitting(Solver):
     start: Tensor
     relaxation: float = 1.0
     allow_uncertified: bool = False
-    # The last results of the proximal maps of f and g, where the next inner loops start.
-    _warm: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    # γL where the caller sets no γ: the smaller one suits a proximal map that is a loop.
+    _wide: ClassVar[float] = 10.0
+    _narrow: ClassVar[float] = 1.0
+
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        gamma, total = knobs.gamma, smoothness(problem.data_term)
+        if gamma is None:
+            factor = cls._wide if prior.exact else cls._narrow
+            gamma = 1.0 if total is None else factor / total
+        weight = 1.0 if knobs.relaxation is None else knobs.relaxation
+        return cls(
+            problem.data_term, prior, gamma, problem.first_guess(), weight, knobs.allow_uncertified
+        )
 
     @property
     def objective(self) -> Objective:
         return Objective(self.fidelity, self.regulariser)
 
-    def check(self) -> Certificate:
+    def theorem(self) -> Theorem:
         missing = self.objective.missing(smooth=False)
         if missing is not None:
-            return Certificate("", guarantees.none(missing))
+            return unproven(missing)
         constants = (
             Constant("coupling γ", self.gamma, f"any γ > 0 is covered; {self._how()}"),
             Constant("relaxation ρ", self.relaxation, "covered range (0, 2)"),
@@ -78,16 +103,17 @@ class _Splitting(Solver):
         if reason is not None:
             if not (self.allow_uncertified and 0 < self.gamma < math.inf):
                 raise StepSizeError(f"{reason}; take one inside it or allow an uncertified run")
-            return Certificate("", guarantees.none(reason), constants)
-        return self._certificate(constants)
+            return unproven(reason, constants)
+        return self._covered(constants)
 
-    def _certificate(self, constants: tuple[Constant, ...]) -> Certificate:
-        return Certificate(
+    def _covered(self, constants: tuple[Constant, ...]) -> Theorem:
+        return map_theorem(
             f"{self.name}: the iterates converge, and the pictures to a minimiser of f + g"
             f"{self.objective.existence()} (Eckstein & Bertsekas 1992, Thm 8; Bauschke & Combettes "
             "2017, Thm 26.11)",
             guarantees.averaged(self.relaxation / 2, REFLECTIONS),
             constants,
+            self.objective.premises(),
         )
 
     def _how(self) -> str:
@@ -99,27 +125,20 @@ class _Splitting(Solver):
     def _exact(self) -> bool:
         return self.fidelity.exact_prox and self.objective.exact
 
-    def laws(self, certificate: Certificate) -> Laws:
-        return contracting_laws(certificate.guarantee)
-
-    def init(self) -> Tensor:
-        self._warm.clear()
+    def first(self) -> Tensor:
+        """The start, inside the box that g confines pictures to."""
         box = self.objective.box
         return self.start if box is None else box.prox(self.start, 1.0)[0]
 
-    def _data(self, z: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
-        """prox_{γf}(z) and a bound (B,) of its error."""
-        start, tol = self._warm.get("f", z), inner_tolerance(z, iteration)
-        x, error = self.fidelity.prox(z, self.gamma, start=start, tol=tol)
-        self._warm["f"] = x
-        return x, error
+    def _data(self, z: Tensor, iteration: int, warm: Tensor | None) -> tuple[Tensor, Tensor]:
+        """prox_{γf}(z) and a bound (B,) of its error; `warm` is where a loop starts."""
+        start, tol = z if warm is None else warm, inner_tolerance(z, iteration)
+        return self.fidelity.prox(z, self.gamma, start=start, tol=tol)
 
-    def _prior(self, z: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
-        """prox_{γg}(z) and a bound (B,) of its error."""
-        start, tol = self._warm.get("g"), inner_tolerance(z, iteration, GAP_FLOOR)
-        v, error = self.regulariser.prox(z, self.gamma, tol=tol, start=start)
-        self._warm["g"] = v
-        return v, error
+    def _prior(self, z: Tensor, iteration: int, warm: Tensor | None) -> tuple[Tensor, Tensor]:
+        """prox_{γg}(z) and a bound (B,) of its error; `warm` is where a loop starts."""
+        tol = inner_tolerance(z, iteration, GAP_FLOOR)
+        return self.regulariser.prox(z, self.gamma, tol=tol, start=warm)
 
     def _tolerance(self, z: Tensor, iteration: int) -> float | None:
         """Of the inner solves of one step together; None where both are closed forms."""
@@ -129,34 +148,41 @@ class _Splitting(Solver):
         prior = 0.0 if self.objective.exact else inner_tolerance(z, iteration, GAP_FLOOR)
         return data + prior
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self, state: T | None = None) -> dict[str, float]:
         return {"gamma": self.gamma, "relaxation": self.relaxation}
 
 
 @dataclass(frozen=True)
-class HQS(_Splitting):
+class HQS(_Splitting[Split]):
     """v ← prox_{γg}(prox_{γf}(v)), relaxed by ρ; the limit minimises envelope(f) + g."""
 
     name = "hqs"
+    # HQS replaces f by its Moreau envelope, which is near f for small γL.
+    _wide: ClassVar[float] = 1.0
 
-    def _certificate(self, constants: tuple[Constant, ...]) -> Certificate:
+    def _covered(self, constants: tuple[Constant, ...]) -> Theorem:
         proximal = guarantees.firm("proximal map of a convex function (Moreau 1965)")
         held = guarantees.compose(self.regulariser.guarantee_of(self.gamma), proximal)
         if self.relaxation != 1:
             held = guarantees.relax(held, self.relaxation)
-        return Certificate(
+        return map_theorem(
             "hqs: the iterates converge to a minimiser of g + the Moreau envelope of f"
             f"{self.objective.existence()}, not of f + g (proximal gradient on the envelope; "
             "Bauschke & Combettes 2017, Thm 5.15 and Prop. 12.30)",
             held,
             constants,
+            self.objective.premises(),
         )
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        x, first = self._data(z, iteration)
-        v, second = self._prior(x, iteration)
+    def init(self) -> Split:
+        return Split(self.first())
+
+    def step(self, state: Split, iteration: int) -> Step[Split]:
+        z = state.z
+        x, first = self._data(z, iteration, state.data)
+        v, second = self._prior(x, iteration, state.prior)
         fresh = v if self.relaxation == 1 else torch.lerp(z, v, self.relaxation)
-        return Step(fresh, self.relaxation * (first + second))
+        return Step(Split(fresh, x, v), self.relaxation * (first + second))
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = self._tolerance(z, iteration)
@@ -165,17 +191,17 @@ class HQS(_Splitting):
     def distance_bound(self, z: Tensor) -> Tensor | None:
         return self.objective.radius(z)
 
-    def image(self, z: Tensor) -> Tensor:
+    def image(self, state: Split) -> Tensor:
         box = self.objective.box  # which over-relaxation may leave
-        return z if box is None else box.prox(z, 1.0)[0]
+        return state.z if box is None else box.prox(state.z, 1.0)[0]
 
 
-class _Reflected(_Splitting):
+class _Reflected(_Splitting[T]):
     """What Douglas–Rachford and ADMM share: the distance of the start from a fixed point."""
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
         """At z* = x* ± γ∇f(x*) with ‖∇f(x*)‖² ≤ 2L f(x*) ≤ 2L F(x₀) (Nesterov 2004, Thm 2.1.5)."""
-        start = _Splitting.init(self)
+        start = self.first()
         if self.objective.missing(smooth=True) is not None:
             return None
         radius = self.objective.radius(start)
@@ -190,29 +216,41 @@ class _Reflected(_Splitting):
 
 
 @dataclass(frozen=True)
-class DouglasRachford(_Reflected):
+class DouglasRachford(_Reflected[Split]):
     """z ← z + ρ(prox_{γg}(2x − z) − x), x = prox_{γf}(z); the picture is prox_{γg}(2x − z)."""
 
     name = "drs"
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        x, first = self._data(z, iteration)
-        v, second = self._prior(2 * x - z, iteration)
+    def init(self) -> Split:
+        return Split(self.first())
+
+    def step(self, state: Split, iteration: int) -> Step[Split]:
+        z = state.z
+        x, first = self._data(z, iteration, state.data)
+        v, second = self._prior(2 * x - z, iteration, state.prior)
         # v − x moves by at most the error of x: prox(w + 2e) − prox(w) − e is half the
         # difference of two values of the 1-Lipschitz 2 prox − I.
-        return Step(z + self.relaxation * (v - x), self.relaxation * (first + second))
+        moved = Split(z + self.relaxation * (v - x), x, v)
+        return Step(moved, self.relaxation * (first + second))
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = self._tolerance(z, iteration)
         return None if found is None else self.relaxation * found
 
-    def image(self, z: Tensor) -> Tensor:
-        x = self._data(z, LAST)[0]
-        return self._prior(2 * x - z, LAST)[0]
+    def image(self, state: Split) -> Tensor:
+        x = self._data(state.z, LAST, state.data)[0]
+        return self._prior(2 * x - state.z, LAST, state.prior)[0]
 
 
 @dataclass(frozen=True)
-class ADMM(_Reflected):
+class Multipliers(Split):
+    """The state of ADMM; `owed` is the error bound (B,) of its v, None for a z from outside."""
+
+    owed: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ADMM(_Reflected[Multipliers]):
     """The alternating direction method of multipliers, scaled; z = (v, w), (B, 2, C, H, W).
 
     The norm of the laws is ‖v + w‖. A step moves s = v + w by ρ(x − v), and x − v is the primal
@@ -220,32 +258,31 @@ class ADMM(_Reflected):
     squares of the two add up to at most the square of its norm in the step after.
     """
 
-    # Error bound (B,) of the v that is in the state.
-    _owed: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
     name = "admm"
 
-    def init(self) -> Tensor:
-        s = super().init()
-        v, self._owed[:] = self._split(s, 0)
-        self._warm["state"] = torch.stack((v, s - v), 1)
-        return self._warm["state"]
+    def init(self) -> Multipliers:
+        return self._split(self.first(), 0, None, None)
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        v, w = z.unbind(1)
-        if self._warm.get("state") is not z:  # changed from outside: T is a function of v + w
-            v, self._owed[:] = self._split(v + w, iteration)
-            w = z.sum(1) - v
-        x, error = self._data(v - w, iteration)
+    def at(self, state: Multipliers, z: Tensor) -> Multipliers:
+        return state if z is state.z else replace(state, z=z, owed=None)
+
+    def step(self, state: Multipliers, iteration: int) -> Step[Multipliers]:
+        if state.owed is None:  # changed from outside: T is a function of v + w
+            state = self._split(state.z.sum(1), iteration, state.data, state.prior)
+        assert state.owed is not None
+        v, w = state.z.unbind(1)
+        x, error = self._data(v - w, iteration, state.data)
         s = w + v + self.relaxation * (x - v)
         # s⁺ − s = ρ(x − v): with v off by e, x − v moves by at most e, as in `DouglasRachford`.
-        error = self.relaxation * (error + self._owed[0])
-        v, self._owed[:] = self._split(s, iteration + 1)
-        self._warm["state"] = torch.stack((v, s - v), 1)
-        return Step(self._warm["state"], error)
+        error = self.relaxation * (error + state.owed)
+        return Step(self._split(s, iteration + 1, x, state.prior), error)
 
-    def _split(self, s: Tensor, iteration: int) -> tuple[Tensor, list[Tensor]]:
-        v, error = self._prior(s, iteration)
-        return v, [error]
+    def _split(
+        self, s: Tensor, iteration: int, data: Tensor | None, prior: Tensor | None
+    ) -> Multipliers:
+        """The state of s: v = prox_{γg}(s) and w = s − v."""
+        v, error = self._prior(s, iteration, prior)
+        return Multipliers(torch.stack((v, s - v), 1), data, v, error)
 
     def norm(self, z: Tensor) -> Tensor:
         return norms(z.sum(1))
@@ -254,8 +291,8 @@ class ADMM(_Reflected):
         found = self._tolerance(z[:, 0], iteration)
         return None if found is None else self.relaxation * found
 
-    def image(self, z: Tensor) -> Tensor:
-        return z[:, 0]
+    def image(self, state: Multipliers) -> Tensor:
+        return state.z[:, 0]
 
     def _lift(self, start: Tensor) -> Tensor:
         return torch.stack((start, torch.zeros_like(start)), 1)

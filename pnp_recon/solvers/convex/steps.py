@@ -1,6 +1,6 @@
 """Step sizes of PDHG: how the budget τ Σ σᵢ‖Kᵢ‖² < 1 is spent.
 
-Every choice inside it converges; these numbers only make it fast. The proof is `PDHG.check`.
+Every choice inside it converges; these numbers only make it fast. The proof is `PDHG.theorem`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""What was proven before a run, and what the run then showed.
+"""A theorem, and what the run then showed.
 
-A `Certificate` names the theorem, the guarantee of the iterated map and every constant with how
-it was proven. Observations are laws that the theorem implies and the run checked; one broken
-observation contradicts the certificate, and then the proof was applied to something else than
-what ran.
+Observations are laws that the theorem implies and the run checked; one broken observation
+contradicts the certificate, and then the proof was applied to something else than what ran.
 """
 
 from __future__ import annotations
@@ -11,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pnp_recon.guarantees import Guarantee
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A number that the theorem rests on, and how it is known to be an upper bound."""
-
-    name: str
-    value: float
-    how: str
+from pnp_recon.solvers.core.theorem import Constant, Theorem
 
 
 @dataclass(frozen=True)
@@ -41,27 +31,29 @@ class Observation:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Theorem, guarantee, constants; and after the run, observations.
+    """What is known of a run: its theorem, and after the run, observations.
 
     Attributes:
-        theorem: what follows, and from which theorem, in words.
-        guarantee: of the iterated map T; `guarantee.holds` is False where nothing is proven.
-        constants: each with how it was proven.
+        theorem: that the solver named before its first step.
         observed: filled in by the run.
-        covered: does the theorem apply? None: it does where the iterated map is averaged. A
-            theorem that needs less, or something else, says so itself.
     """
 
-    theorem: str
-    guarantee: Guarantee
-    constants: tuple[Constant, ...] = ()
+    theorem: Theorem
     observed: tuple[Observation, ...] = ()
-    covered: bool | None = None
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What is proven of the iterated map."""
+        return self.theorem.guarantee
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        return self.theorem.constants
 
     @property
     def proven(self) -> bool:
         """Does a convergence theorem cover the run?"""
-        return self.guarantee.is_averaged if self.covered is None else self.covered
+        return self.theorem.holds
 
     @property
     def contradicted(self) -> bool:
@@ -79,12 +71,8 @@ class Certificate:
             broken = "; ".join(str(item) for item in self.observed if not item.passed)
             return f"CERTIFICATE FAILED: {broken}"
         if not self.proven:
-            return (
-                str(self.guarantee)
-                if not self.guarantee.holds
-                else (f"no guarantee: the iterated map is only {self.guarantee}")
-            )
-        return f"certified: {self.theorem}"
+            return self.theorem.why_not
+        return f"certified: {self.theorem.statement}"
 
     def with_observations(self, observed: tuple[Observation, ...]) -> Certificate:
         return replace(self, observed=observed)
@@ -92,8 +80,9 @@ class Certificate:
     def lines(self) -> list[str]:
         """The block that commands print: proven, by which theorem, with what, then observed."""
         out = [self.verdict]
-        if (self.guarantee.holds or not self.proven) and str(self.guarantee) != self.verdict:
-            out.append(f"  iterated map: {self.guarantee}")
+        held = self.guarantee
+        if (held.holds or not self.proven) and str(held) != self.verdict:
+            out.append(f"  iterated map: {held}")
         out += [f"  {item.name} = {item.value:.6g}  [{item.how}]" for item in self.constants]
         out += [f"  observed: {item}" for item in self.observed]
         return out

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.solvers.core.certificate import Certificate
-from pnp_recon.solvers.core.loop import Solver, Step
+from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.theorem import AveragedMap, Basis, Premise
 
 
 @dataclass(frozen=True)
-class FixedPoint(Solver):
+class FixedPoint(Solver[State]):
     """The iteration of a map that has a fixed point.
 
     Attributes:
@@ -30,21 +30,26 @@ class FixedPoint(Solver):
     distance: float | None = None
     name = "fixed-point"
 
-    def check(self) -> Certificate:
-        theorem = (
+    def theorem(self) -> AveragedMap:
+        statement = (
             "the iterates converge to a fixed point, if T has one (Krasnosel'skii–Mann; Bauschke & "
             "Combettes 2017, Thm 5.15)"
         )
-        return Certificate(theorem, self.guarantee)
+        premises = (
+            Premise("T is averaged, as its guarantee says", Basis.DECLARED),
+            Premise("T has a fixed point", Basis.DECLARED),
+        )
+        return AveragedMap(statement, self.guarantee, premises=premises)
 
-    def init(self) -> Tensor:
-        return self.start
+    def init(self) -> State:
+        return State(self.start)
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        return Step(self.function(z), z.new_zeros(z.shape[0]))
+    def step(self, state: State, iteration: int) -> Step[State]:
+        z = self.function(state.z)
+        return Step(State(z), z.new_zeros(z.shape[0]))
 
-    def image(self, z: Tensor) -> Tensor:
-        return z
+    def image(self, state: State) -> Tensor:
+        return state.z
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
         if self.distance is None or z is not self.start:

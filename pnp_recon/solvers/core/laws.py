@@ -1,12 +1,7 @@
-"""What a theorem implies for every run, and the check that the run obeyed it.
+"""What a theorem implies for every run: laws that the loop can check, and their rates.
 
 For an α-averaged T with fixed point z*, ‖z_{k+1}−z_k‖ never increases and
 (k+1)·‖z_{k+1}−z_k‖² ≤ α/(1−α)·‖z₀−z*‖² (Bauschke & Combettes 2017, Thm 5.15 and its proof).
-A step with ‖z_{k+1} − T z_k‖ ≤ e_k can raise ‖z_{k+1}−z_k‖ by at most e_k + e_{k+1}. With
-E = Σe, c = (1−α)/α and ρ_k = ‖T z_k − z_k‖, summing ‖z_{k+1}−z*‖² ≤ (‖T z_k − z*‖ + e_k)² gives
-c·Σρ² ≤ (‖z₀−z*‖ + 2E)²; as ρ_k ≤ ρ_j + 2E for j ≤ k, the second law becomes
-‖z_{k+1}−z_k‖ ≤ (‖z₀−z*‖ + 2E)/(c(k+1))^½ + 3E.
-
 Iterations of another kind (accelerated ones, conjugate gradients) bring laws of their own: a rate,
 and an inequality of each step whose two sides the solver measures (`Step.ratio`).
 """
@@ -14,13 +9,8 @@ and an inequality of each step whose two sides the solver measures (`Step.ratio`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from torch import Tensor
-
-from pnp_recon.solvers.core.certificate import Observation
-from pnp_recon.solvers.core.solution import History
 
 # Rounding of one evaluation of T in units of the machine epsilon, relative to ‖z‖.
 ROUNDING_UNITS = 32.0
@@ -43,70 +33,43 @@ class Laws:
     step: str = ""
 
 
-def averaged_laws(alpha: float | None) -> Laws:
-    """Laws of z ← T(z) with an α-averaged T; none where α is unknown or 1."""
+def averaged_laws(alpha: float | None, step: str = "") -> Laws:
+    """Laws of z ← T(z) with an α-averaged T; no rate where α is unknown or 1."""
     if alpha is None or alpha >= 1:
-        return Laws()
+        return Laws(step=step)
     factor = math.sqrt(alpha / (1 - alpha))
-    return Laws(True, lambda k: factor / math.sqrt(k + 1), "O(1/√k)")
+    return Laws(True, lambda k: factor / math.sqrt(k + 1), "O(1/√k)", step)
 
 
-def observe(
-    history: History,
-    laws: Laws,
-    reach: Tensor | None,
-    precision: float,
-    tolerances: Sequence[float] = (),
-) -> tuple[Observation, ...]:
-    """The laws on the worst picture of the batch; fills `history.bounds`.
+def contracting_laws(alpha: float | None, q: float | None, step: str = "") -> Laws:
+    """Those of an averaged map, and of a contraction where the constant q is below 1.
 
-    Where steps are inexact (`tolerances`, one for each) one more law holds the theorem's premise:
-    an inner solve that ran into its own limit has errors that nobody proved summable. Limits are
-    ratios: 1 plus what rounding and the measured inner errors allow.
-
-    Args:
-        reach: proven bound (B,) on ‖z₀−z*‖, or None.
-        precision: machine epsilon of the run.
+    ‖z_{k+1} − z_k‖ ≤ (1 + q)‖z_k − z*‖ ≤ (1 + q) q^k ‖z₀ − z*‖ (Banach).
     """
-    if not history.residuals:
-        return ()
-    growth, rate = 0.0, 0.0
-    distances = None
-    if laws.rate is not None and reach is not None:
-        distances = reach.double().tolist()
-    pictures = len(history.residuals[0])
-    before, total = [0.0] * pictures, [0.0] * pictures
-    for k, residual in enumerate(history.residuals):
-        slack = [
-            error + ROUNDING_UNITS * precision * norm
-            for error, norm in zip(history.errors[k], history.norms[k], strict=True)
-        ]
-        for i, value in enumerate(residual):
-            if k:
-                allowed = history.residuals[k - 1][i] + slack[i] + before[i]
-                growth = max(growth, value / max(allowed, 1e-300))
-            total[i] += slack[i]
-        before = slack
-        if distances is not None and laws.rate is not None:
-            factor = laws.rate(k)
-            history.bounds.append([factor * distance for distance in distances])
-            for i, value in enumerate(residual):
-                allowed = history.bounds[k][i] + (3 + 2 * factor) * total[i]
-                rate = max(rate, value / max(allowed, 1e-300))
-    found = []
-    if laws.monotone:
-        found.append(
-            Observation("‖z_{k+1}−z_k‖ never increases (ratio of successive)", growth, 1.0)
-        )
-    if distances is not None:
-        words = f"residual below its {laws.rate_words} bound (ratio)"
-        found.append(Observation(words, rate, 1.0))
-    if laws.step and history.ratios:
-        found.append(Observation(laws.step, max(map(max, history.ratios)), 1.0))
-    if tolerances:
-        inner = 0.0
-        for tolerance, errors, sizes in zip(tolerances, history.errors, history.norms, strict=True):
-            for error, norm in zip(errors, sizes, strict=True):
-                inner = max(inner, error / (tolerance + ROUNDING_UNITS * precision * norm))
-        found.append(Observation("inner error below its tolerance (ratio)", inner, 1.0))
-    return tuple(found)
+    laws = averaged_laws(alpha, step)
+    slow = laws.rate
+    if q is None or q >= 1 or slow is None:
+        return laws
+    return Laws(laws.monotone, lambda k: min(slow(k), (1 + q) * q**k), "linear", step)
+
+
+def picard_rate(averagedness: float, k: int) -> float:
+    """Proven bound of ‖z_k − S z_k‖/‖z_0 − z*‖ for z ← S(z) with an averaged S.
+
+    For S = (1−μ)I + μR, ½ ≤ μ ≤ 1 and R nonexpansive, the tight bound is
+
+        ‖z_k − S z_k‖² / (4μ²‖z_0 − z*‖²) ≤ (1 − 1/(k+1))^k / (4μ(1−μ)(k+1))   if (2μ−1)² ≤ k/(k+1),
+                                          ≤ (2μ−1)^{2k}                         otherwise
+
+    (Lieder 2018, Thm 4.9; Gu & Yang 2020 for μ = ½), attained by a rotation R of the plane. An S
+    with μ < ½ is ½-averaged as well; there μ/((1−μ)(k+1)) (Bauschke & Combettes 2017, Thm 5.15)
+    is the smaller one for large k, and the smaller one is returned.
+    """
+    mu = max(averagedness, 0.5)
+    if (2 * mu - 1) ** 2 <= k / (k + 1):
+        tight = (k / (k + 1)) ** k * mu / ((1 - mu) * (k + 1))
+    else:
+        tight = 4 * mu**2 * (2 * mu - 1) ** (2 * k)
+    if averagedness < 0.5:
+        tight = min(tight, averagedness / ((1 - averagedness) * (k + 1)))
+    return math.sqrt(tight)

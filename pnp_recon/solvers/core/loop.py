@@ -1,8 +1,9 @@
 """The one loop: z ← T(z), with the laws of its theorem checked on what ran.
 
-A solver says what a step is (`step`), what is proven about it (`check`, called before the first
-iteration), which laws follow (`laws`) and which picture belongs to z (`image`). The loop knows
-nothing of denoisers or operators.
+A solver says which theorem covers it (`theorem`, asked before the first iteration), where it starts
+(`init`), what a step is (`step`) and which picture belongs to a state (`image`). All that a run
+remembers is in its state: a solver has none, and one solver can run twice. The loop knows nothing
+of denoisers or operators.
 """
 
 from __future__ import annotations
@@ -11,64 +12,96 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.certificate import Certificate
-from pnp_recon.solvers.core.laws import Laws, averaged_laws, observe
+from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.solution import History, Look, Solution
 from pnp_recon.solvers.core.stopping import Status, Stopping
+from pnp_recon.solvers.core.theorem import Theorem
+from pnp_recon.solvers.knobs import Knobs
 
 
 @dataclass(frozen=True)
-class Step:
+class State:
+    """Where a run is. What else a method remembers (warm starts, momentum) a subclass adds.
+
+    Attributes:
+        z: what the theorem is about (B, ...): a picture, or whatever the method keeps.
+    """
+
+    z: Tensor
+
+
+S = TypeVar("S", bound=State)
+
+
+@dataclass(frozen=True)
+class Step(Generic[S]):
     """One iteration.
 
     Attributes:
-        z: the next iterate.
-        error: proven bound (B,) on its distance to what exact arithmetic would give.
+        state: the next one.
+        error: proven bound (B,) on the distance of its z to what exact arithmetic would give.
         residual: (B,), what tends to zero at a solution; None: ‖z_{k+1} − z_k‖.
         ratio: (B,), left over right side of an inequality that the theorem implies for this step,
             rounding allowed for; `Laws.step` names it. Or None.
     """
 
-    z: Tensor
+    state: S
     error: Tensor
     residual: Tensor | None = None
     ratio: Tensor | None = None
 
+    @property
+    def z(self) -> Tensor:
+        return self.state.z
 
-class Solver(ABC):
-    """An iteration; mostly z ← T(z) for a map T that `check` proves something about.
 
-    The state z is (B, ...): a picture, or whatever the method keeps. `init` starts a run anew,
-    whatever a solver remembers besides z.
-    """
+class Solver(ABC, Generic[S]):
+    """An iteration; mostly z ← T(z) for a map T that a theorem is about."""
 
     name: str
 
-    @abstractmethod
-    def check(self) -> Certificate:
-        """What is proven about T; raises where parameters leave the theorem's range."""
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        """The solver of a problem with a prior: what the knobs leave open is automatic.
+
+        Args:
+            problem: with a start.
+            prior: of a kind that the catalogue's entry names; None for solvers without.
+            knobs: what the caller has set.
+
+        Raises:
+            InputError: what does not fit together.
+        """
+        raise NotImplementedError(f"{cls.__name__} is not made from a problem")
 
     @abstractmethod
-    def init(self) -> Tensor:
-        """The start z₀ (B, C, H, W)."""
+    def theorem(self) -> Theorem:
+        """What covers the run; raises StepSizeError where parameters leave its range."""
 
     @abstractmethod
-    def step(self, z: Tensor, iteration: int) -> Step:
-        """One application of T."""
+    def init(self) -> S:
+        """The start of a run."""
 
     @abstractmethod
-    def image(self, z: Tensor) -> Tensor:
-        """The picture (B, C, H, W) that belongs to z."""
+    def step(self, state: S, iteration: int) -> Step[S]:
+        """One iteration. The state that it is given is spent: its buffers may be used again."""
 
-    def laws(self, certificate: Certificate) -> Laws:
-        """What the certificate implies for the run; asked only where it is proven."""
-        return averaged_laws(certificate.guarantee.averagedness)
+    @abstractmethod
+    def image(self, state: S) -> Tensor:
+        """The picture (B, C, H, W) that belongs to a state, which it leaves as it is."""
+
+    def at(self, state: S, z: Tensor) -> S:
+        """The state moved to z from outside, as accelerations do."""
+        return state if z is state.z else replace(state, z=z)
 
     def norm(self, z: Tensor) -> Tensor:
         """The norm (B,) that the theorem is about."""
@@ -82,13 +115,13 @@ class Solver(ABC):
         """What the error of a step may be for errors to stay summable; None: steps are exact."""
         return None
 
-    def parameters(self) -> dict[str, float]:
-        """The solver's numbers, for the report."""
+    def parameters(self, state: S | None = None) -> dict[str, float]:
+        """The solver's numbers, for the report; with a state, also what the run counted."""
         return {}
 
 
 def iterate(
-    solver: Solver,
+    solver: Solver[Any],
     stopping: Stopping | None = None,
     *,
     reference: Tensor | None = None,
@@ -100,30 +133,35 @@ def iterate(
     `solution.certificate.contradicted` true.
     """
     stopping = stopping or Stopping()
-    certificate = solver.check()
+    certificate = Certificate(solver.theorem())
     begin = time.perf_counter()
     run = _Run(History(), [])
     status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
     with torch.inference_mode():
-        z = solver.init()
-        last_finite, reach = z, solver.distance_bound(z)
+        state = solver.init()
+        last_finite, reach = state, solver.distance_bound(state.z)
+        start = state.z
         try:
             for iteration in range(1, stopping.max_iter + 1):
-                result = solver.step(z, iteration - 1)
-                residual = solver.norm(result.z - z) if result.residual is None else result.residual
-                row = (residual, solver.norm(z), result.error)
+                before = state.z
+                result = solver.step(state, iteration - 1)
+                state = result.state
+                residual = result.residual
+                if residual is None:
+                    residual = solver.norm(state.z - before)
+                row = (residual, solver.norm(before), result.error)
                 run.pending.append(row if result.ratio is None else (*row, result.ratio))
-                z = result.z
                 if iteration % stopping.check_every and iteration < stopping.max_iter:
                     continue
                 if not run.look(iteration, time.perf_counter() - begin):
                     status = Status.NON_FINITE
                     break
-                last_finite = z
+                last_finite = state
                 relative = max(run.history.relative(-1))
-                psnr = run.measure(solver.image(z), reference) if reference is not None else None
+                image = partial(solver.image, state)
+                psnr = run.measure(image(), reference) if reference is not None else None
                 if callback is not None:
-                    callback(Look(iteration, relative, psnr, partial(solver.image, z)))
+                    callback(Look(iteration, relative, psnr, image))
                 if relative <= stopping.tol:
                     status = Status.CONVERGED
                     break
@@ -134,16 +172,17 @@ def iterate(
             status = Status.INTERRUPTED
             done = run.history.iterations + len(run.pending)
             if run.pending and run.look(done, time.perf_counter() - begin):
-                last_finite = z
-        image = solver.image(last_finite).clone()
+                last_finite = state
+        picture = solver.image(last_finite).clone()
     if certificate.proven:
-        precision = torch.finfo(z.dtype).eps
-        found = [solver.error_tolerance(z, k) for k in range(run.history.iterations)]
+        precision = torch.finfo(start.dtype).eps
+        found = [solver.error_tolerance(start, k) for k in range(run.history.iterations)]
         tolerances = [tolerance for tolerance in found if tolerance is not None]
-        laws = solver.laws(certificate)
+        laws = certificate.theorem.laws()
         observed = observe(run.history, laws, reach, precision, tolerances)
         certificate = certificate.with_observations(observed)
-    return Solution(image, status, certificate, run.history, solver.name, solver.parameters())
+    parameters = solver.parameters(state)
+    return Solution(picture, status, certificate, run.history, solver.name, parameters)
 
 
 @dataclass

@@ -16,39 +16,54 @@ and need not minimise anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import Any, Self
 
 from pnp_recon import guarantees
-from pnp_recon.solvers.core.certificate import Certificate, Constant
+from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.loop import Step
-from pnp_recon.solvers.pnp.iterations import BOX, CONVERGENCE, _PnP
+from pnp_recon.solvers.core.theorem import AveragedMap, Constant, Theorem, unproven
+from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, PnP, Warm
+from pnp_recon.solvers.pnp.iterations import PnPHQS
 from pnp_recon.solvers.pnp.maps import into_box
+from pnp_recon.solvers.tuning import automatic
+
+# Of the range (0, 2/(L + 2w)) of a denoiser that is only nonexpansive, in units of its inverse.
+STEP = 1.9
 
 
 @dataclass(frozen=True)
-class RED(_PnP):
+class RED(PnP):
     """x ← P(x − τ(∇f(x) + w(x − N_λ(x)))); `weight` is w > 0, `step_size` τ ∈ (0, 2/(L + 2αw)).
 
     Raises:
-        StepSizeError: from `check`, where a parameter lies outside its range, unless allowed.
+        StepSizeError: from `theorem`, where a parameter lies outside its range, unless allowed.
     """
 
     step_size: float = 1.0
     weight: float = 1.0
     name = "red"
 
-    def check(self) -> Certificate:
-        if (missing := self._no_theorem()) is not None:
+    @classmethod
+    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        """w(I − D_s) is about w s² times the gradient of the log-density: w = 1/γ as in HQS."""
+        choice = automatic(problem.noise(), PnPHQS.name, problem.scale)
+        coupling = choice.coupling / knobs.strength
+        step = STEP / (problem.scale**2 + 2 / coupling) if knobs.step is None else knobs.step
+        shared = cls._shared(problem, prior, knobs, choice)
+        return cls(**shared, step_size=step, weight=1 / coupling)
+
+    def theorem(self) -> Theorem:
+        if (missing := self.missing()) is not None:
             return missing
         if not 0 < self.weight < float("inf"):
             reason = f"weight {self.weight:.6g} is not a positive number"
-            self._refuse(f"{reason}; take a positive one")
-            return Certificate("", guarantees.none(reason), (self.denoiser.constant(),))
+            self.refuse(f"{reason}; take a positive one")
+            return unproven(reason, (self.denoiser.constant(),))
         denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
         if denoiser.averagedness is None:
             reason = str(denoiser).removeprefix("no guarantee: ")
-            return Certificate("", guarantees.none(reason), (self.denoiser.constant(),))
+            return unproven(reason, (self.denoiser.constant(),))
         lipschitz = self.fidelity.lipschitz
         smoothness = lipschitz + 2 * denoiser.averagedness * self.weight
         limit = 2 / smoothness
@@ -63,18 +78,21 @@ class RED(_PnP):
                 f"step size {self.step_size:.6g} lies outside the proven range (0, 2/(L + 2αw)) = "
                 f"(0, {limit:.6g})"
             )
-            self._refuse(f"{reason}; take a step inside it or allow an uncertified run")
-            return Certificate("", guarantees.none(reason), constants)
+            self.refuse(f"{reason}; take a step inside it or allow an uncertified run")
+            return unproven(reason, constants)
         source = (
             "regularisation by denoising, τ(L + 2αw)/2 with a (L + 2αw)⁻¹-cocoercive field, in "
             "general no gradient (Reehorst & Schniter 2019; Bauschke & Combettes 2017, Prop. 4.39)"
         )
         descent = guarantees.averaged(self.step_size * smoothness / 2, source)
-        return Certificate(f"RED: {CONVERGENCE}", guarantees.compose(BOX, descent), constants)
+        held = guarantees.compose(BOX, descent)
+        return AveragedMap(f"RED: {CONVERGENCE}", held, constants, self.premises())
 
-    def step(self, z: Tensor, iteration: int) -> Step:
-        field = self.fidelity.gradient(z) + self.weight * (z - self._relaxed(z))
-        return Step(into_box(z - self.step_size * field), z.new_zeros(z.shape[0]))
+    def step(self, state: Warm, iteration: int) -> Step[Warm]:
+        z = state.z
+        field = self.fidelity.gradient(z) + self.weight * (z - self.relaxed(z))
+        return Step(Warm(into_box(z - self.step_size * field)), z.new_zeros(z.shape[0]))
 
-    def parameters(self) -> dict[str, float]:
-        return {"step": self.step_size, "weight": self.weight, **super().parameters()}
+    def parameters(self, state: Warm | None = None) -> dict[str, float]:
+        found = super().parameters(state)
+        return {"step": self.step_size, "weight": self.weight, **found}

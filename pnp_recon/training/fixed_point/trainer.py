@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from operators import kernels
 from pnp_recon.errors import InputError
+from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import validation_generator
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss
@@ -35,7 +36,6 @@ from pnp_recon.training.fixed_point.problems import (
 from pnp_recon.training.recipe import DenoiserRecipe, random_patches
 from pnp_recon.training.validation import (
     VALIDATION_SIDE,
-    centre_crop,
     refreshed,
     validation_psnr,
 )

@@ -19,9 +19,8 @@ from torch import Tensor
 
 from pnp_recon.datasets.splits import held_out
 from pnp_recon.errors import InputError
-from pnp_recon.files import sha256_of
-from pnp_recon.inputs import SUFFIXES as PICTURES
-from pnp_recon.inputs import expand_inputs
+from pnp_recon.files import SUFFIXES as PICTURES
+from pnp_recon.files import expand_inputs, sha256_of
 from pnp_recon.scans.arrays import load, open_arrays, readable
 from pnp_recon.scans.slices import read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW

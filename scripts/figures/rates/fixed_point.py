@@ -30,7 +30,7 @@ from pnp_recon.solvers import (
     Plugged,
     Solver,
 )
-from pnp_recon.solvers.acceleration.wrapped import picard_rate
+from pnp_recon.solvers.core.laws import picard_rate
 from scripts.figures.rates.case import RateCase
 
 SIDE = 16
@@ -39,23 +39,23 @@ AVERAGED = "Lieder 2018, Thm 4.9 (½-averaged maps: Gu & Yang 2020)"
 
 def trace(solver: Solver, n: int, quantity: Callable[[Tensor], float]) -> list[float]:
     """`quantity` of z_1 ... z_n. The solver is not asked for its certificate."""
-    z = solver.init()
+    state = solver.init()
     found = []
     for k in range(n):
-        z = solver.step(z, k).z
-        found.append(quantity(z))
+        state = solver.step(state, k).state
+        found.append(quantity(state.z))
     return found
 
 
 def residuals(solver: Solver, n: int) -> list[float]:
     """‖T z_k − z_k‖ for k = 1 ... n, as the solver measures it."""
-    z = solver.init()
+    state = solver.init()
     found = []
     for k in range(n + 1):
-        step = solver.step(z, k)
-        moved = solver.norm(step.z - z) if step.residual is None else step.residual
+        step = solver.step(state, k)
+        moved = solver.norm(step.z - state.z) if step.residual is None else step.residual
         found.append(float(moved))
-        z = step.z
+        state = step.state
     return found[1:]
 
 
@@ -165,7 +165,7 @@ def plugged(name: str, factor: float = 1.0) -> RateCase:
         solver = SOLVERS[name].load()(**shared, step_size=1.0)
     else:
         solver = SOLVERS[name].load()(**shared, gamma=1.0)
-    alpha = solver.check().guarantee.averagedness
+    alpha = solver.theorem().guarantee.averagedness
     assert alpha is not None
     if name == "red":
         solver = RED(**shared, step_size=0.5 * factor, weight=1.0)

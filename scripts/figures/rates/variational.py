@@ -60,20 +60,20 @@ class Diagonal(LinearOperator):
 
 def trace(solver: Solver, n: int, quantity: Callable[[Tensor], float]) -> list[float]:
     """`quantity` of z_1 ... z_n. The solver is not asked for its certificate."""
-    z, found = solver.init(), []
+    state, found = solver.init(), []
     for k in range(n):
-        z = solver.step(z, k).z
-        found.append(quantity(z))
+        state = solver.step(state, k).state
+        found.append(quantity(state.z))
     return found
 
 
 def changes(solver: Solver, n: int) -> list[float]:
     """‖z_{k+1} − z_k‖ in the solver's norm, k = 1 ... n."""
-    z, found = solver.init(), []
+    state, found = solver.init(), []
     for k in range(n + 1):
-        after = solver.step(z, k).z
-        found.append(float(solver.norm(after - z)))
-        z = after
+        after = solver.step(state, k).state
+        found.append(float(solver.norm(after.z - state.z)))
+        state = after
     return found[1:]
 
 
@@ -242,7 +242,7 @@ def pdhg(factor: float = 1.0) -> RateCase:
     solver = PDHG(None, blocks, tau, sigmas, start)
     parts = (solution, torch.zeros_like(y), data, slopes)  # Σ Kᵀu = 0
     fixed = torch.cat([part.flatten(1) for part in parts], 1)
-    distance = float(solver.norm(solver.init() - fixed))
+    distance = float(solver.norm(solver.init().z - fixed))
     run = PDHG(None, blocks, tau, tuple(factor * sigma for sigma in sigmas), start)
     return RateCase(
         "pdhg",

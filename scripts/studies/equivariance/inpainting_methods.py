@@ -22,7 +22,8 @@ from pnp_recon import reconstruct
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.files import shipped
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
-from pnp_recon.pictures.files import read_picture, to_grey
+from pnp_recon.pictures.colour import to_grey
+from pnp_recon.pictures.files import read_picture
 from pnp_recon.proximal import L1, TotalVariation
 from pnp_recon.solvers import PDHG, Stopping, iterate
 from pnp_recon.solvers.convex.blocks import Block

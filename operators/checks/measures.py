@@ -1,7 +1,4 @@
-"""Public tests that an operator keeps its word: matched transpose, true norm bound.
-
-They are what the project's own tests run on every operator; run them on yours.
-"""
+"""Measurements of an operator: its mismatch, its matrix, its norm, its prox by iteration."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from operators.base import LinearOperator, OperatorError
+from operators.base import LinearOperator
+from operators.errors import OperatorError
 
 ADJOINT_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 LARGEST_MATRIX = 25_000_000  # entries: 200 MB in float64
@@ -111,6 +109,17 @@ def check_norm(A: LinearOperator, tol: float | None = None) -> float:
             f"{attained:.12g}"
         )
     return attained
+
+
+def iterated_prox(
+    A: LinearOperator, z: Tensor, y: Tensor, gamma: float | Tensor, **options: float
+) -> Tensor:
+    """The prox by conjugate gradients, also where the operator has a formula to compare with."""
+    closed, A.prox_closed_form = A.prox_closed_form, False
+    try:
+        return LinearOperator.prox_l2_with_error(A, z, y, gamma, **options)[0]  # type: ignore[arg-type]
+    finally:
+        A.prox_closed_form = closed
 
 
 def _norm(t: Tensor) -> float:

@@ -6,29 +6,30 @@ import json
 from pathlib import Path
 from typing import Any
 
-from operators.base import OperatorError
+from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry
+from pnp_recon.errors import InputError
 
 
 def read_geometry(path: str | Path) -> ScanGeometry:
     """Read a geometry from a JSON file or (.yaml, .yml) a YAML file; see `from_dict` for its keys.
 
     Raises:
-        OperatorError: if the file cannot be read or says something that is not understood.
+        InputError: if the file cannot be read or says something that is not understood.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"{path}: cannot be read as text ({error})") from error
+        raise InputError(f"{path}: cannot be read as text ({error})") from error
     try:
         values = json.loads(text) if path.suffix.lower() == ".json" else _yaml(text)
     except ValueError as error:
-        raise OperatorError(f"{path}: neither JSON nor YAML that can be read ({error})") from error
+        raise InputError(f"{path}: neither JSON nor YAML that can be read ({error})") from error
     try:
         return ScanGeometry.from_dict(values)
     except OperatorError as error:
-        raise OperatorError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def write_geometry(geometry: ScanGeometry, path: str | Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from operators.base import OperatorError
-from operators.kernel_files import load_kernel
+from pnp_recon.errors import InputError
+from pnp_recon.pictures.kernels import load_kernel
 
 WEIGHTS = np.array([[0, 1, 2], [3, 9, 4], [5, 6, 7], [0, 0, 1], [2, 0, 0]], dtype=np.float64)
 EXPECTED = torch.from_numpy(WEIGHTS / WEIGHTS.sum()).float()
@@ -97,18 +97,18 @@ def test_a_kernel_is_picked_from_several(tmp_path: Path, version: str) -> None:
         ("f[0]", "single array"),
         ("f{0}", "expected a name"),
     ]:
-        with pytest.raises(OperatorError, match=message):
+        with pytest.raises(InputError, match=message):
             load_kernel(path, key)
 
 
 def test_a_set_alone_says_how_to_pick(tmp_path: Path) -> None:
     write_v73(tmp_path / "levin.mat", {"kernels": [WEIGHTS, WEIGHTS]})
-    with pytest.raises(OperatorError, match=r"set of kernels.*key='kernels\[0\]'"):
+    with pytest.raises(InputError, match=r"set of kernels.*key='kernels\[0\]'"):
         load_kernel(tmp_path / "levin.mat")
     assert torch.allclose(load_kernel(tmp_path / "levin.mat", "[1]"), EXPECTED, atol=1e-7)
     np.save(tmp_path / "stack.npy", np.stack([np.ones((5, 3)), WEIGHTS]))
     assert torch.allclose(load_kernel(tmp_path / "stack.npy", "[1]"), EXPECTED, atol=1e-7)
-    with pytest.raises(OperatorError, match=r"key='\[0\]'"):
+    with pytest.raises(InputError, match=r"key='\[0\]'"):
         load_kernel(tmp_path / "stack.npy")
 
 
@@ -122,7 +122,7 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, kind: str, damage: str) ->
         content = write(path).read_bytes()
         cut = {"empty": b"", "truncated": content[: len(content) * 2 // 3], "text": b"no kernel\n"}
         path.write_bytes(cut[damage])
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(InputError) as caught:
         load_kernel(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
@@ -145,5 +145,5 @@ def test_arrays_that_are_no_kernels_are_refused(tmp_path: Path) -> None:
         ("negative.npy", "negative"),
         ("kernel.txt", "found .txt"),
     ]:
-        with pytest.raises(OperatorError, match=message):
+        with pytest.raises(InputError, match=message):
             load_kernel(tmp_path / name)

@@ -1,8 +1,7 @@
 """Blur kernels from files: .png, .tif/.tiff, .npy, .mat (MATLAB 5 and 7.3).
 
-Everything that a reader of files can stumble over becomes one `OperatorError` of one line. This
-module knows file formats; what makes an array a kernel is decided by `kernels.validate`.
-Pixel values are taken as linear weights: no gamma curve is undone.
+What makes an array a kernel is decided by `operators.kernels.validate`. Pixel values are taken as
+linear weights: no gamma curve is undone.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from operators.base import OperatorError
 from operators.kernels import validate
+from pnp_recon.errors import InputError
+from pnp_recon.pictures.arrays import load_npy, read_array, read_grey
 
 __all__ = ["load_kernel"]
 
@@ -38,11 +38,11 @@ def load_kernel(
     zero: `key="kernels[3]"`, or `key="[3]"` for a stack in .npy. The index runs over the first
     axis in .npy and over the last one in .mat, as each language stores stacks.
 
-    Raises `OperatorError` for a file that is missing, empty, damaged or of another kind, for an
+    Raises `InputError` for a file that is missing, empty, damaged or of another kind, for an
     ambiguous choice (the message lists the names), and for all that `kernels.validate` refuses.
     """
     readers = {suffix: partial(reader, key=key) for suffix, reader in _READERS.items()}
-    return read_file(
+    return read_array(
         path,
         "kernel",
         readers,
@@ -50,94 +50,21 @@ def load_kernel(
     )
 
 
-def read_file(
-    path: str | Path,
-    what: str,
-    readers: Mapping[str, Callable[[Path], np.ndarray]],
-    accept: Callable[[np.ndarray], Tensor],
-) -> Tensor:
-    """`accept` of the array in a file, read by the reader of its ending.
-
-    Whatever goes wrong becomes an `OperatorError` of one line that names the file; `what` says what
-    it should hold.
-    """
-    file = Path(path)
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        found = file.suffix or "no ending"
-        raise OperatorError(f"{file}: {what} files end in {', '.join(readers)}; found {found}")
-    try:
-        if not file.is_file():
-            found = "is a folder" if file.is_dir() else "does not exist"
-            raise OperatorError(f"{file}: the {what} file {found}; check the path")
-        if file.stat().st_size == 0:
-            raise OperatorError(f"{file}: the {what} file is empty; write it again")
-        array = reader(file)
-        if array.dtype == object or array.dtype.kind not in "biuf":
-            raise OperatorError(f"holds {array.dtype} values; expected real numbers")
-        return accept(array)
-    except OperatorError as error:
-        text = str(error)
-        raise OperatorError(text if text.startswith(str(file)) else f"{file}: {text}") from None
-    except Exception as error:  # the parsers raise anything, from OSError to zlib.error
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise OperatorError(
-            f"{file}: cannot be read as {file.suffix.lower()} ({reason});"
-            " the file is damaged, unreadable or of another kind"
-        ) from error
-
-
-def read_png(path: Path, key: str | None = None) -> np.ndarray:
-    """The grey values of a .png (h, w)."""
-    from imagecodecs import png_decode
-
-    return _grey(np.asarray(png_decode(path.read_bytes())), key)
-
-
-def read_tiff(path: Path, key: str | None = None) -> np.ndarray:
-    """The grey values of a .tif with one page (h, w)."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        if len(tiff.pages) != 1:
-            raise OperatorError(f"holds {len(tiff.pages)} pictures; expected one: save one page")
-        page = tiff.pages.first
-        array = page.asarray()
-        if page.axes.startswith("S") and array.ndim == 3:  # channels stored as planes
-            array = np.moveaxis(array, 0, -1)
-    return _grey(array, key)
-
-
-def _grey(array: np.ndarray, key: str | None) -> np.ndarray:
-    """One channel of a picture (h, w) or (h, w, 1..4), refused where it has more to tell."""
+def _read_picture(path: Path, key: str | None) -> np.ndarray:
     if key is not None:
-        raise OperatorError(f"a picture holds one kernel; leave out the key {key!r}")
-    if array.ndim == 2:
-        return array
-    if array.ndim != 3 or array.shape[-1] > 4:
-        raise OperatorError(f"holds an array of shape {array.shape}; expected one grey picture")
-    channels = array.shape[-1]
-    if channels in (2, 4):
-        opaque = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-        if not (array[..., -1] == opaque).all():
-            raise OperatorError("is partly transparent; expected a grey picture without alpha")
-        array = array[..., :-1]
-    if not (array == array[..., :1]).all():
-        raise OperatorError("is a colour picture; expected grey: convert it to one channel")
-    return array[..., 0]
+        raise InputError(f"a picture holds one kernel; leave out the key {key!r}")
+    return read_grey(path)
 
 
 def _read_npy(path: Path, key: str | None) -> np.ndarray:
-    array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise OperatorError("is an archive of several arrays; expected a single .npy array")
+    array = load_npy(path)
     name, index = _split(key)
     if name:
-        raise OperatorError(f"a .npy file has no names, found key {key!r}; at most an index, '[3]'")
+        raise InputError(f"a .npy file has no names, found key {key!r}; at most an index, '[3]'")
     if array.ndim == 3:
         return array[_checked(index, array.shape[0], "[{}]")]
     if index is not None:
-        raise OperatorError(f"holds no stack (shape {array.shape}); leave out the key {key!r}")
+        raise InputError(f"holds no stack (shape {array.shape}); leave out the key {key!r}")
     return array
 
 
@@ -181,7 +108,7 @@ def _pick(variables: Mapping[str, Any], key: str | None) -> np.ndarray:
     arrays = {name: value for name, value in variables.items() if _is_candidate(value)}
     listing = ", ".join(f"{name} {_describe(value)}" for name, value in arrays.items())
     if not arrays:
-        raise OperatorError("holds no numeric array; expected a two-dimensional one")
+        raise InputError("holds no numeric array; expected a two-dimensional one")
     name, index = _split(key)
     if not name:
         flat = [n for n, value in arrays.items() if value.dtype != object and value.ndim == 2]
@@ -191,22 +118,22 @@ def _pick(variables: Mapping[str, Any], key: str | None) -> np.ndarray:
         if len(choices) != 1:
             if len(arrays) == 1:
                 only = next(iter(arrays))
-                raise OperatorError(f"holds a set of kernels, {listing}; pick one: key='{only}[0]'")
-            raise OperatorError(f"holds several arrays: {listing}; name one of them as the key")
+                raise InputError(f"holds a set of kernels, {listing}; pick one: key='{only}[0]'")
+            raise InputError(f"holds several arrays: {listing}; name one of them as the key")
         name = choices[0]
     if name not in arrays:
-        raise OperatorError(f"holds no numeric array {name!r}; it holds {listing}")
+        raise InputError(f"holds no numeric array {name!r}; it holds {listing}")
     value = arrays[name]
     if value.dtype == object:
         value = value.ravel(order="F")
         value = value[_checked(index, value.size, name + "[{}]")]
         if not _is_candidate(value) or value.dtype == object:
-            raise OperatorError(f"the cell {key} holds no numeric array; choose another one")
+            raise InputError(f"the cell {key} holds no numeric array; choose another one")
         return np.asarray(value)
     if value.ndim == 3:
         return np.asarray(value[..., _checked(index, value.shape[-1], name + "[{}]")])
     if index is not None:
-        raise OperatorError(f"{name} is a single array {_describe(value)}; leave out [{index}]")
+        raise InputError(f"{name} is a single array {_describe(value)}; leave out [{index}]")
     return np.asarray(value)
 
 
@@ -224,24 +151,24 @@ def _split(key: str | None) -> tuple[str, int | None]:
         return "", None
     match = re.fullmatch(r"(\w*)(?:\[(\d+)\])?", key)
     if match is None:
-        raise OperatorError(f"key {key!r} found; expected a name, 'name[3]' or '[3]'")
+        raise InputError(f"key {key!r} found; expected a name, 'name[3]' or '[3]'")
     return match[1], None if match[2] is None else int(match[2])
 
 
 def _checked(index: int | None, count: int, pattern: str) -> int:
     if index is None:
-        raise OperatorError(
+        raise InputError(
             f"holds a set of {count} kernels; pick one: key='{pattern.format(0)}' (counted from 0)"
         )
     if index >= count:
-        raise OperatorError(f"holds {count} kernels; the index {index} is not below {count}")
+        raise InputError(f"holds {count} kernels; the index {index} is not below {count}")
     return index
 
 
 _READERS: dict[str, Callable[..., np.ndarray]] = {
-    ".png": read_png,
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
+    ".png": _read_picture,
+    ".tif": _read_picture,
+    ".tiff": _read_picture,
     ".npy": _read_npy,
     ".mat": _read_mat,
 }

@@ -1,0 +1,219 @@
+"""The theorems that cover a run: what they say, what they rest on, which laws follow.
+
+A solver says before its first step which theorem is about it (`Solver.theorem`). Commands, reports
+and tables print what a theorem says of itself and know none by name. A new kind of theorem is one
+class here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from pnp_recon import guarantees
+from pnp_recon.guarantees import Guarantee
+from pnp_recon.solvers.core.laws import Laws, averaged_laws, contracting_laws, picard_rate
+
+
+class Basis(StrEnum):
+    """How a premise is known."""
+
+    PROVEN = "proven"
+    CHECKED = "checked on this run"
+    DECLARED = "declared by the caller"
+
+
+@dataclass(frozen=True)
+class Premise:
+    """A fact that a theorem rests on, in words, and how it is known."""
+
+    words: str
+    basis: Basis = Basis.PROVEN
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number that a theorem rests on, and how it is known to be an upper bound."""
+
+    name: str
+    value: float
+    how: str
+
+
+@dataclass(frozen=True)
+class Theorem(ABC):
+    """What is proven about an iteration.
+
+    Attributes:
+        statement: what follows, and from which theorem, in words; empty where nothing is proven.
+        guarantee: of the iterated map T, where the theorem is about one.
+        constants: each with how it is known.
+        premises: each with how it is known.
+        step_law: what it means that every `Step.ratio` of the run is at most 1; or empty.
+    """
+
+    # Name in reports.
+    kind: ClassVar[str]
+    # The iteration is z ← T(z) for one map T, so that accelerations may be wrapped around it.
+    iterates_map: ClassVar[bool] = True
+
+    statement: str
+    guarantee: Guarantee
+    constants: tuple[Constant, ...] = ()
+    premises: tuple[Premise, ...] = ()
+    step_law: str = ""
+
+    @property
+    @abstractmethod
+    def holds(self) -> bool:
+        """Does it cover the run?"""
+
+    def laws(self) -> Laws:
+        """What it implies for every run; asked for only where it holds."""
+        return Laws(step=self.step_law)
+
+    def numbers(self) -> dict[str, float]:
+        """Its constants for tables: those of the map, where they are known."""
+        known = {
+            "averagedness": self.guarantee.averagedness,
+            "lipschitz": self.guarantee.lipschitz,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    @property
+    def why_not(self) -> str:
+        """One line for a run that it does not cover."""
+        if not self.guarantee.holds:
+            return str(self.guarantee)
+        return f"no guarantee: the iterated map is only {self.guarantee}"
+
+
+@dataclass(frozen=True)
+class AveragedMap(Theorem):
+    """z ← T(z) with an averaged T that has a fixed point: the iterates converge to one."""
+
+    kind = "averaged map"
+
+    @property
+    def holds(self) -> bool:
+        return self.guarantee.is_averaged
+
+    def laws(self) -> Laws:
+        return averaged_laws(self.guarantee.averagedness, self.step_law)
+
+
+@dataclass(frozen=True)
+class Contraction(AveragedMap):
+    """z ← T(z) with a constant below 1: one fixed point, reached linearly (Banach)."""
+
+    kind = "contraction"
+
+    def laws(self) -> Laws:
+        held = self.guarantee
+        return contracting_laws(held.averagedness, held.lipschitz, self.step_law)
+
+
+def map_theorem(
+    statement: str,
+    guarantee: Guarantee,
+    constants: tuple[Constant, ...],
+    premises: tuple[Premise, ...] = (),
+    step_law: str = "",
+) -> AveragedMap:
+    """`Contraction` where the map is one, else `AveragedMap`."""
+    kind = Contraction if guarantee.is_contraction else AveragedMap
+    return kind(statement, guarantee, constants, premises, step_law)
+
+
+@dataclass(frozen=True)
+class RelaxedMap(AveragedMap):
+    """z ← z + λ(T z − z), whose residual is ‖T z − z‖; the guarantee is that of the whole map."""
+
+    kind = "averaged map"
+
+    relaxation: float = 1.0
+
+    def laws(self) -> Laws:
+        alpha = self.guarantee.averagedness
+        if alpha is None or alpha >= 1:
+            return Laws()
+        # ‖T z − z‖ = ‖S z − z‖/λ for S = (1−λ)I + λT.
+        weight = self.relaxation
+        return Laws(True, lambda k: picard_rate(alpha, k) / weight, "O(1/√k)", self.step_law)
+
+
+@dataclass(frozen=True)
+class PerturbedMap(Theorem):
+    """z ← T(z) + errors with a finite sum, T averaged: safeguarded accelerations."""
+
+    kind = "averaged map with summable deviations"
+    iterates_map = False
+
+    @property
+    def holds(self) -> bool:
+        return self.guarantee.is_averaged
+
+
+@dataclass(frozen=True)
+class AnchoredMap(Theorem):
+    """Halpern's iteration of a nonexpansive map: the fixed point nearest to the start."""
+
+    kind = "anchored nonexpansive map"
+    iterates_map = False
+
+    @property
+    def holds(self) -> bool:
+        return self.guarantee.is_nonexpansive
+
+    def laws(self) -> Laws:
+        alpha = self.guarantee.averagedness or 1.0
+        return Laws(False, lambda k: 2 * alpha / (k + 1), "O(1/k)", self.step_law)
+
+
+@dataclass(frozen=True)
+class SaddlePoint(AveragedMap):
+    """A primal-dual iteration, firmly nonexpansive in the norm of its steps."""
+
+    kind = "saddle point"
+
+
+@dataclass(frozen=True)
+class Accelerated(Theorem):
+    """Momentum on an objective: it falls at a proven rate and the iterates converge."""
+
+    kind = "accelerated descent"
+    iterates_map = False
+
+    @property
+    def holds(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Krylov(Theorem):
+    """Conjugate gradients: errors never grow and end after finitely many steps."""
+
+    kind = "Krylov"
+    iterates_map = False
+
+    @property
+    def holds(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Unproven(Theorem):
+    """No theorem covers the run; the guarantee says why."""
+
+    kind = "none"
+
+    @property
+    def holds(self) -> bool:
+        return False
+
+
+def unproven(reason: str, constants: tuple[Constant, ...] = ()) -> Unproven:
+    """No theorem, for this reason."""
+    return Unproven("", guarantees.none(reason), constants)

@@ -1,0 +1,166 @@
+"""What plug-and-play iterations share: a data step, a denoiser, the box [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from pnp_recon import guarantees
+from pnp_recon.errors import StepSizeError
+from pnp_recon.fidelity import Fidelity
+from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.inner import LAST, inner_tolerance
+from pnp_recon.solvers.core.loop import Solver, State, norms
+from pnp_recon.solvers.core.theorem import Basis, Constant, Premise, Unproven, unproven
+from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.pnp.plugged import Plugged
+from pnp_recon.solvers.tuning import Choice
+
+CONVERGENCE = (
+    "the iterates converge to a fixed point (Krasnosel'skii–Mann; Bauschke & Combettes 2017, "
+    "Thm 5.15), which exists because T maps the box into itself (Brouwer)"
+)
+BOX = guarantees.firm("projection onto the box [0, 1]")
+PROX = "proximal map of a convex function (Moreau 1965)"
+
+
+@dataclass(frozen=True)
+class Warm(State):
+    """z, and the last inner solution: where the next inner solve starts.
+
+    Its error bound is recomputed from the result, so that a start can cost time, never truth.
+    """
+
+    inner: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class PnP(Solver[Warm]):
+    """An iteration with a denoiser.
+
+    Attributes:
+        fidelity: f.
+        denoiser: N, at a level.
+        relaxation: λ; see the solver.
+        start: (B, C, H, W).
+        allow_uncertified: run outside the theorem's range as well.
+    """
+
+    fidelity: Fidelity
+    denoiser: Plugged
+    relaxation: float
+    start: Tensor
+    allow_uncertified: bool = False
+
+    @classmethod
+    def _shared(
+        cls, problem: Problem, denoiser: Any, knobs: Knobs, choice: Choice, factor: float = 1.0
+    ) -> dict[str, Any]:
+        """The fields above: the knobs, or the tuned choice, its level times `factor`."""
+        level = knobs.denoiser_level
+        if level is None:
+            low, high = denoiser.sigma_range
+            level = min(max(choice.level * factor, low), high)
+        scaling = 1.0 if knobs.denoiser_scaling is None else knobs.denoiser_scaling
+        return {
+            "fidelity": problem.data_term,
+            "denoiser": Plugged(denoiser, level, scaling),
+            "relaxation": choice.relaxation if knobs.relaxation is None else knobs.relaxation,
+            "start": problem.first_guess(),
+            "allow_uncertified": knobs.allow_uncertified,
+        }
+
+    def init(self) -> Warm:
+        return Warm(self.start.clamp(0, 1))
+
+    def image(self, state: Warm) -> Tensor:
+        return state.z.clamp(0, 1)
+
+    def distance_bound(self, z: Tensor) -> Tensor | None:
+        """Every fixed point lies in the box, so no entry is further than max(z, 1 − z)."""
+        return norms(z.abs().maximum((1 - z).abs()))
+
+    def parameters(self, state: Warm | None = None) -> dict[str, float]:
+        return {
+            "denoiser_level": self.denoiser.sigma,
+            "denoiser_scaling": self.denoiser.scaling,
+            "relaxation": self.relaxation,
+        }
+
+    def relaxed(self, x: Tensor) -> Tensor:
+        """N_λ(x) = x + λ(N(x) − x)."""
+        return x + self.relaxation * (self.denoiser(x) - x)
+
+    def premises(self) -> tuple[Premise, ...]:
+        """What every theorem about these iterations rests on, besides its constants."""
+        held = self.denoiser.denoiser
+        carded = bool(held.card.get("certificate"))
+        proof = "as its model card proves for its weights" if carded else "as it declares"
+        return (
+            Premise("A_adjoint is the transpose of A", self._adjoint_basis()),
+            Premise(
+                f"denoiser {held.name} has its constant {proof}",
+                Basis.PROVEN if carded else Basis.DECLARED,
+            ),
+            Premise("every step keeps the law that the theorem implies", Basis.CHECKED),
+        )
+
+    def _adjoint_basis(self) -> Basis:
+        return Basis.PROVEN if self.fidelity.A.adjoint_matched else Basis.DECLARED
+
+    def missing(self, *, gamma: float | None = None) -> Unproven | None:
+        """What a theorem lacks, or None where it applies.
+
+        Raises:
+            StepSizeError: a coupling or relaxation that is not positive, unless allowed.
+        """
+        operator = self.fidelity.A
+        reason = None
+        if not operator.adjoint_matched:
+            reason = f"A_adjoint of operator '{operator.name}' is not the transpose of A"
+        elif gamma is None and not operator.has_norm_bound:
+            reason = f"no proven bound of the norm of operator '{operator.name}' is known"
+        elif gamma is None and math.isinf(self.fidelity.lipschitz):
+            reason = f"the gradient of the fidelity '{self.fidelity.name}' is not Lipschitz"
+        for name, value in (("relaxation", self.relaxation), ("gamma", gamma)):
+            if value is not None and not 0 < value < math.inf:
+                reason = f"{name} {value:.6g} is not a positive number"
+                self.refuse(f"{reason}; take a positive one")
+        return None if reason is None else unproven(reason, (self.denoiser.constant(),))
+
+    def refuse(self, message: str) -> None:
+        """Raises StepSizeError, unless runs outside the proven range are allowed."""
+        if not self.allow_uncertified:
+            raise StepSizeError(message)
+
+
+@dataclass(frozen=True)
+class Coupled(PnP):
+    """An iteration with the proximal map of γf, any γ > 0."""
+
+    gamma: float = 1.0
+
+    def prox(self, state: Warm, iteration: int = LAST) -> tuple[Tensor, Tensor]:
+        """prox_{γf}(z) and a proven bound (B,) on its error."""
+        start = state.z if state.inner is None else state.inner
+        tol = inner_tolerance(state.z, iteration)
+        return self.fidelity.prox(state.z, self.gamma, start=start, tol=tol)
+
+    def coupling(self) -> Constant:
+        """γ, and how its proximal map is computed."""
+        how = (
+            "closed form"
+            if self.fidelity.exact_prox
+            else "an inner iteration; each error is at most the recomputed residual, as the "
+            "objective is 1-strongly convex, and its tolerance falls like 1/k² down to rounding"
+        )
+        return Constant("coupling γ", self.gamma, f"any γ > 0 is covered; prox by {how}")
+
+    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
+        return None if self.fidelity.exact_prox else inner_tolerance(z, iteration)
+
+    def parameters(self, state: Warm | None = None) -> dict[str, float]:
+        return {"gamma": self.gamma, **super().parameters(state)}
