@@ -29,15 +29,3 @@ def _fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002  (third-party code draws from the global generator)
     torch.manual_seed(0)
-
-
-@pytest.fixture
-def tiny_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quick denoiser with a proof in the place of every shipped model."""
-    from pnp_recon import guarantees
-    from pnp_recon.models import load
-    from pnp_recon.priors.denoiser import Denoiser
-    from support.cli import smooth
-
-    tiny = Denoiser(smooth, "mean", guarantees.firm("a mean"))
-    monkeypatch.setattr(load, "load_denoiser", lambda name, **_: tiny)

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from pnp_recon.cli.shell import package_version, run_app
+from pnp_recon.proximal.catalogue import REGULARISERS
+from pnp_recon.registry import Registry
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
 
 PROGRAM = "pnp-recon"
@@ -21,8 +23,9 @@ PROGRAM = "pnp-recon"
 UNROLLED = "no guarantee: a fixed number of iterations; equivariance of its maps is measured"
 
 app = typer.Typer(
-    help="Plug-and-play image reconstruction that can be proven to converge. The work is done by "
-    "pnp-deblur, pnp-inpaint, pnp-ct and pnp-train; this command says what they can use.",
+    help="This is plug-and-play image reconstruction that can be proven to converge. The work is "
+    "done by pnp-deblur, pnp-inpaint, pnp-ct, pnp-train and pnp-bench; this command says what they "
+    "can use.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich
@@ -31,7 +34,7 @@ app = typer.Typer(
 
 
 @dataclass(frozen=True)
-class Entry:
+class Row:
     """One line: how it is called, what it is, and what is proven about it."""
 
     name: str
@@ -73,19 +76,19 @@ def list_command(
         print("\n".join(plain_lines(found)))
 
 
-def catalogue() -> dict[str, list[Entry]]:
+def catalogue() -> dict[str, list[Row]]:
     """All that there is, by kind."""
     return {
         "operators": _operators(),
-        "solvers": _solvers(),
-        "accelerations": _accelerations(),
-        "regularisers": _regularisers(),
+        "solvers": _proven(SOLVERS),
+        "accelerations": _proven(ACCELERATIONS),
+        "regularisers": _proven(REGULARISERS),
         "denoisers": _denoisers(),
         "models": _models(),
     }
 
 
-def plain_lines(found: dict[str, list[Entry]]) -> list[str]:
+def plain_lines(found: dict[str, list[Row]]) -> list[str]:
     """One line for each entry, fields parted by tabs; for pipes."""
     out = []
     for kind, entries in found.items():
@@ -93,44 +96,28 @@ def plain_lines(found: dict[str, list[Entry]]) -> list[str]:
     return out[:-1]
 
 
-def _operators() -> list[Entry]:
+def _operators() -> list[Row]:
     from operators.registry import OPERATORS
 
-    return [Entry(name, _summary(entry.load()), entry.proven) for name, entry in OPERATORS.items()]
+    return [Row(name, _summary(entry.load()), entry.proven) for name, entry in OPERATORS.items()]
 
 
-def _solvers() -> list[Entry]:
-    return [Entry(name, _summary(entry.load()), entry.theorem) for name, entry in SOLVERS.items()]
+def _proven(registry: Registry[Any]) -> list[Row]:
+    """The entries of a registry, whose `theorem` says what is proven about each."""
+    return [Row(name, _summary(entry.load()), entry.theorem) for name, entry in registry.items()]
 
 
-def _accelerations() -> list[Entry]:
-    return [
-        Entry(name, _summary(entry.load()), entry.theorem) for name, entry in ACCELERATIONS.items()
-    ]
-
-
-def _regularisers() -> list[Entry]:
-    from pnp_recon.proximal import REGULARISERS
-
-    firm = "proximal map firmly nonexpansive (Moreau 1965)"
-    none = "no guarantee: not convex"
-    return [
-        Entry(name, _summary(kind), firm if kind.convex else none)
-        for name, kind in REGULARISERS.items()
-    ]
-
-
-def _denoisers() -> list[Entry]:
+def _denoisers() -> list[Row]:
     from pnp_recon.models.load import load_denoiser, load_unrolled
     from pnp_recon.priors.denoiser import Denoiser, wrap
     from pnp_recon.priors.unrolled import LearnedReconstruction
 
     return [
-        Entry("load_denoiser(name or path)", _summary(load_denoiser), "that of the model, below"),
-        Entry("Denoiser(function, name, guarantee)", _summary(Denoiser), "as declared"),
-        Entry("wrap(function)", _summary(wrap), "no guarantee, unless one is declared"),
-        Entry("load_unrolled(name or path)", _summary(load_unrolled), UNROLLED),
-        Entry(
+        Row("load_denoiser(name or path)", _summary(load_denoiser), "that of the model, below"),
+        Row("Denoiser(function, name, guarantee)", _summary(Denoiser), "as declared"),
+        Row("wrap(function)", _summary(wrap), "no guarantee, unless one is declared"),
+        Row("load_unrolled(name or path)", _summary(load_unrolled), UNROLLED),
+        Row(
             "LearnedReconstruction(network, name, trained_on)",
             _summary(LearnedReconstruction),
             UNROLLED,
@@ -138,19 +125,19 @@ def _denoisers() -> list[Entry]:
     ]
 
 
-def _models() -> list[Entry]:
+def _models() -> list[Row]:
     from pnp_recon.models.store import find_card, shipped_models
 
     return [_model(find_card(name)) for name in shipped_models()]
 
 
-def _model(path: Path) -> Entry:
+def _model(path: Path) -> Row:
     from pnp_recon.models.load import family_of
     from pnp_recon.models.store import read_card
 
     card = read_card(path)
     family = family_of(card)
-    return Entry(card.name, family.describe(card), str(family.guarantee(card)))
+    return Row(card.name, family.describe(card), str(family.guarantee(card)))
 
 
 def _summary(thing: Any) -> str:
@@ -158,7 +145,7 @@ def _summary(thing: Any) -> str:
     return str(thing.__doc__ or "").strip().partition("\n")[0].rstrip(".")
 
 
-def _print_tables(found: dict[str, list[Entry]]) -> None:
+def _print_tables(found: dict[str, list[Row]]) -> None:
     from rich.console import Console
     from rich.table import Table
 

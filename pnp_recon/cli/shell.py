@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,14 @@ OK, DEFECT, BAD_INPUT, NOT_CONVERGED, NO_CERTIFICATE, INTERRUPTED = 0, 1, 2, 3, 
 _PARSER_ERRORS: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
+
+
+class Device(StrEnum):
+    """What --device takes, see `choose_device`."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
 
 
 def run_app(app: typer.Typer, program: str, argv: list[str] | None) -> int:

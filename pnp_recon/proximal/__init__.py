@@ -1,14 +1,31 @@
-"""Convex functionals with their proximal maps, each with its guarantee and its error bound."""
+"""Convex functionals with their proximal maps, each with its guarantee and its error bound.
 
-from pnp_recon.proximal.base import Composite, Regulariser
-from pnp_recon.proximal.coupling import COUPLINGS, Coupling, GradientNorm
-from pnp_recon.proximal.simple import L1, Box, ElasticNet, L2Ball, Ridge
-from pnp_recon.proximal.total_variation import TotalVariation
-from pnp_recon.proximal.wavelet import OrthogonalWavelets, WaveletL1
+Names are resolved when they are first used (PEP 562), so that the catalogue can be read before
+torch is loaded.
+"""
 
-REGULARISERS: dict[str, type[Regulariser]] = {
-    kind.name: kind for kind in (L1, Ridge, ElasticNet, Box, L2Ball, TotalVariation, WaveletL1)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pnp_recon.proximal.catalogue import REGULARISERS
+
+if TYPE_CHECKING:
+    from pnp_recon.proximal.base import Composite, Regulariser
+    from pnp_recon.proximal.coupling import COUPLINGS, Coupling, GradientNorm
+    from pnp_recon.proximal.simple import L1, Box, ElasticNet, L2Ball, Ridge
+    from pnp_recon.proximal.total_variation import TotalVariation
+    from pnp_recon.proximal.wavelet import OrthogonalWavelets, WaveletL1
+
+_NAMES = {
+    "base": ("Composite", "Regulariser"),
+    "coupling": ("COUPLINGS", "Coupling", "GradientNorm"),
+    "simple": ("L1", "Box", "ElasticNet", "L2Ball", "Ridge"),
+    "total_variation": ("TotalVariation",),
+    "wavelet": ("OrthogonalWavelets", "WaveletL1"),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [
     "COUPLINGS",
@@ -26,3 +43,9 @@ __all__ = [
     "TotalVariation",
     "WaveletL1",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -17,18 +17,11 @@ from pnp_recon.benchmark.suites.problems import Tomography
 from pnp_recon.models.store import shipped_models
 from support.benchmark import bench, error, folder_of_pictures, own_file, table
 from support.benchmark_rows import plan
-from support.cli import light_help
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return folder_of_pictures(tmp_path / "pictures")
-
-
-def test_help_loads_nothing_heavy() -> None:
-    words = light_help("pnp_recon.cli.bench", {"torch", "numpy", "rich", "matplotlib", "deepinv"})
-    for command in ("run", "tune", "report", "compare", "list"):
-        assert command in words
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,12 +93,12 @@ def test_counts_of_two_slices(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_many_slices_are_solved_in_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pnp_recon.cli.ct import problem as ct_problem
+    from pnp_recon.cli.ct import case as ct_case
 
     source = save_lines(tmp_path / "a.npz", 3)
     results = {}
     for at_once in (2, 8):
-        monkeypatch.setattr(ct_problem, "AT_ONCE", {"cpu": at_once, "cuda": at_once})
+        monkeypatch.setattr(ct_case, "AT_ONCE", {"cpu": at_once, "cuda": at_once})
         target = tmp_path / f"{at_once}.npy"
         table = tmp_path / f"{at_once}.csv"
         args = (source, "--max-iter", 8, "--no-picture", "--save-residuals", table)

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from pnp_recon.cli.ct import main
-from support.cli import light_help, only_line
+from support.cli import only_line
 from support.ct_files import lines, save_archive, save_lines, save_yaml
 
 pytestmark = pytest.mark.usefixtures("tiny_denoiser")
@@ -173,8 +173,3 @@ def test_values_outside_the_window_are_said(
     args = ["--simulate", "--index", "0", *FBP, "--window", "-1024,300", "-q"]
     assert main([str(source), *args]) == 0
     assert "lies outside the window" in capsys.readouterr().err
-
-
-def test_help_loads_nothing_heavy() -> None:
-    out = light_help("pnp_recon.cli.ct", {"torch", "numpy", "odl", "astra", "matplotlib", "PIL"})
-    assert "--geometry" in out

@@ -11,11 +11,12 @@ import tifffile
 import torch
 from PIL import Image
 
-from pnp_recon.cli.inpaint import MaskKind, main
-from pnp_recon.cli.inpaint.problem import draw_mask
+from pnp_recon.cli.inpaint import main
+from pnp_recon.cli.inpaint.case import draw_mask
+from pnp_recon.cli.inpaint.options import MaskKind
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.report import validate_report
-from support.cli import light_help, only_line
+from support.cli import only_line
 
 pytestmark = pytest.mark.usefixtures("tiny_denoiser")
 
@@ -268,10 +269,3 @@ def test_bad_options(
     assert main(["a.png", *args]) == 2
     assert words in only_line("pnp-inpaint", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_help_loads_nothing_heavy() -> None:
-    out = light_help(
-        "pnp_recon.cli.inpaint", {"torch", "numpy", "deepinv", "matplotlib", "skimage", "PIL"}
-    )
-    assert "white is known" in " ".join(out.split())

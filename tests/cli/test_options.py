@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
 
+from pnp_recon.cli.app import make_app
+from pnp_recon.cli.run.checks import given, refuse
 from pnp_recon.cli.run.options import (
+    PRIOR_KINDS,
     Acceleration,
-    Device,
     Method,
     RunOptions,
     SolverName,
-    make_app,
 )
-from pnp_recon.cli.shell import run_app
+from pnp_recon.cli.shell import Device, run_app
 from pnp_recon.errors import InputError
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 
@@ -77,3 +79,37 @@ def test_options_that_do_not_fit_the_method(changes: dict[str, object], words: s
 def test_options_that_fit_pass() -> None:
     RunOptions(["a.png"], method=Method.tv, weight="0.1").check()
     RunOptions(["a.png"], strength="2", acceleration=Acceleration("anderson")).check()
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_solver_goes_with_its_priors_and_its_settings_only(name: str) -> None:
+    """What goes together is what the catalogue says, for every solver that there is."""
+    entry, solver = SOLVERS[name], SolverName(name)
+    for method in Method:
+        kinds = {"none", PRIOR_KINDS[method.value]}
+        options = RunOptions(["a.png"], method=method, solver=solver)
+        with_step = RunOptions(["a.png"], method=method, solver=solver, step=0.5)
+        if not kinds & set(entry.prior_kinds):
+            with pytest.raises(InputError, match=f"--solver {name} does not go with --method"):
+                options.check()
+            continue
+        options.check()
+        if "step" in entry.takes:
+            with_step.check()
+            continue
+        with pytest.raises(InputError, match=f"--step does not go with the solver {name}"):
+            with_step.check()
+
+
+def test_what_counts_as_given() -> None:
+    plain = RunOptions(["a.png"])
+    assert given(plain, "step", "seed", "quiet", "tol") == []
+    assert given(replace(plain, step=0.0, quiet=True), "step", "seed", "quiet") == [
+        "--step",
+        "--quiet",
+    ]
+    assert given(replace(plain, residuals=Path("r.csv")), "residuals") == ["--save-residuals"]
+    with pytest.raises(InputError, match="--quiet does not go with this"):
+        refuse(["--quiet", "--step"], "this")
+    refuse(["--quiet"], "this", when=False)
+    refuse([], "this")

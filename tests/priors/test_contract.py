@@ -20,7 +20,8 @@ from support.unrolled import random_network
 
 def regularisers() -> list[Regulariser]:
     numbers = {"ElasticNet": (0.1, 0.2), "Box": (), "L2Ball": (2.0,)}
-    return [kind(*numbers.get(kind.__name__, (0.3,))) for kind in REGULARISERS.values()]
+    kinds = [entry.load() for entry in REGULARISERS.values()]
+    return [kind(*numbers.get(kind.__name__, (0.3,))) for kind in kinds]
 
 
 def priors() -> list[Prior]:

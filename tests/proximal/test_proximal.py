@@ -36,6 +36,8 @@ from pnp_recon.proximal import (
     L2Ball,
     Regulariser,
     Ridge,
+    TotalVariation,
+    WaveletL1,
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
@@ -58,10 +60,13 @@ def _one_thread() -> Iterator[None]:
 
 
 def test_everything_registered_is_tested() -> None:
-    assert {type(case.build()) for case in CASES} >= set(REGULARISERS.values())
-    for name, kind in REGULARISERS.items():
+    tested = {type(case.build()) for case in CASES}
+    for name, entry in REGULARISERS.items():
+        kind = entry.load()
+        assert kind in tested
         assert kind.name == name
         assert dataclasses.is_dataclass(kind)
+        assert kind.convex == ("firmly nonexpansive" in entry.theorem)
 
 
 # ---- laws --------------------------------------------------------------------------------------
@@ -263,11 +268,11 @@ def test_projections_land_inside(dtype: torch.dtype) -> None:
         lambda: Box(1.0, 0.0),
         lambda: Box(math.nan, 1.0),
         lambda: L2Ball(-0.1),
-        lambda: REGULARISERS["total-variation"](-1.0),  # type: ignore[call-arg]
-        lambda: REGULARISERS["total-variation"](1.0, "colour"),  # type: ignore[call-arg]
-        lambda: REGULARISERS["total-variation"](1.0, box=(1.0, 0.0)),  # type: ignore[call-arg]
-        lambda: REGULARISERS["total-variation"](1.0, max_iter=0),  # type: ignore[call-arg]
-        lambda: REGULARISERS["wavelet-l1"](-1.0),  # type: ignore[call-arg]
+        lambda: TotalVariation(-1.0),
+        lambda: TotalVariation(1.0, "colour"),  # type: ignore[arg-type]
+        lambda: TotalVariation(1.0, box=(1.0, 0.0)),
+        lambda: TotalVariation(1.0, max_iter=0),
+        lambda: WaveletL1(-1.0),
     ],
 )
 def test_bad_parameters_are_refused(build: object) -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import torch
+import typer
+
+from pnp_recon.cli.catalogue import COMMANDS
+from pnp_recon.priors.denoiser import Denoiser
+
+Load = Callable[[Denoiser], None]
 
 
 def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -22,14 +29,18 @@ def only_line(program: str, text: str) -> str:
     return lines[0]
 
 
-def light_help(module: str, heavy: set[str]) -> str:
-    """What --help of a command prints, in a process of its own that must load nothing `heavy`."""
+def app_of(name: str) -> typer.Typer:
+    """The typer application behind a command of the catalogue."""
+    found: typer.Typer = sys.modules[COMMANDS[name].load().__module__].app
+    return found
+
+
+def light(statement: str, heavy: set[str]) -> str:
+    """What `statement` prints, in a process of its own that must load nothing `heavy`."""
     code = (
-        "import sys\n"
-        f"from {module} import main\n"
-        "code = main(['--help'])\n"
+        f"import sys\n{statement}\n"
         f"heavy = {heavy!r} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else code)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -14,13 +14,12 @@ import typer
 from pnp_recon.benchmark.choice import Choice
 from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.cli.bench.options import comma_list, noise_levels, number_of, settings_of
-from pnp_recon.cli.run.options import Device
-from pnp_recon.cli.shell import run_app
+from pnp_recon.cli.shell import Device, run_app
 
 PROGRAM = "pnp-bench"
 
 app = typer.Typer(
-    help="Benchmark denoisers: by what they denoise, by what they do inside a certified "
+    help="Compare denoisers by what they denoise, by what they do inside a certified "
     "reconstruction, and by whether the iteration converges at all.",
     no_args_is_help=True,
     add_completion=False,
@@ -31,59 +30,82 @@ app = typer.Typer(
 *_FIRST, _LAST = SUITES
 Suite = Annotated[
     str | None,
-    typer.Argument(metavar="SUITE", help=f"{', '.join(_FIRST)} or {_LAST}."),
+    typer.Argument(metavar="SUITE", help=f"The suite is {', '.join(_FIRST)} or {_LAST}."),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(help="BSDS500, any other folder of pictures, or CT slices.", show_default=False),
+    typer.Option(
+        help="Take these pictures: BSDS500, any other folder of pictures, or CT slices.",
+        show_default=False,
+    ),
 ]
 Methods = Annotated[
     str | None,
     typer.Option(
-        help="Names, paths of model cards, module:function, file.py:Class; also shipped, "
-        "classical, all. See `pnp-bench list`.",
+        help="Compare these methods: names, paths of model cards, module:function or "
+        "file.py:Class; also shipped, classical and all. `pnp-bench list` shows the names.",
         show_default="the suite's",
     ),
 ]
 Noise = Annotated[
     str | None,
-    typer.Option(help="Levels σ·255 (ct: percent of the maximum).", show_default="the suite's"),
+    typer.Option(
+        help="Add noise of these levels σ·255; for ct in percent of the maximum.",
+        show_default="the suite's",
+    ),
 ]
 Images = Annotated[
     str | None,
-    typer.Option(help="How many pictures, evenly spaced, or all.", show_default="the suite's"),
+    typer.Option(help="Take so many pictures, evenly spaced, or all.", show_default="the suite's"),
 ]
 Split = Annotated[
     str | None,
-    typer.Option(help="bsd68, test or val of BSDS500.", show_default="bsd68; else all pictures"),
+    typer.Option(
+        help="Take this part of BSDS500: bsd68, test or val.",
+        show_default="bsd68; else all pictures",
+    ),
 ]
 Grey = Annotated[
     bool | None,
-    typer.Option("--grey/--colour", help="Kind of pictures.", show_default="the suite's"),
+    typer.Option(
+        "--grey/--colour", help="Take grey or colour pictures.", show_default="the suite's"
+    ),
 ]
 Crop = Annotated[
     str | None,
-    typer.Option(help="Side of the central crop, or none.", show_default="the suite's"),
+    typer.Option(
+        help="Cut out the central square with this side; none takes whole pictures.",
+        show_default="the suite's",
+    ),
 ]
 Problems = Annotated[
     str | None,
-    typer.Option(help="Beginnings of the names of problems.", show_default="all of the suite"),
+    typer.Option(
+        help="Take the problems whose names begin like this.", show_default="all of the suite"
+    ),
 ]
 Setting = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the suite, such as tol=1e-5."),
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Set a number of the suite, such as tol=1e-5."
+    ),
 ]
 Tuned = Annotated[
     Path | None,
-    typer.Option(help="Parameters found by `pnp-bench tune`.", show_default="the shipped ones"),
+    typer.Option(
+        help="Take the parameters that `pnp-bench tune` has found.", show_default="the shipped ones"
+    ),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Run so many processes.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Of each process.", show_default="cores / jobs")
+    int | None,
+    typer.Option(min=1, help="Use so many threads in each process.", show_default="cores / jobs"),
 ]
-DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where an error comes from.")]
+DeviceOption = Annotated[
+    Device, typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print the traceback of an error.")]
 
 
 @app.command()
@@ -96,7 +118,9 @@ def run(
     split: Split = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder.", show_default="benchmarks/out/SUITE"),
+        typer.Option(
+            "--output", "-o", help="Write into this folder.", show_default="benchmarks/out/SUITE"
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder.")
@@ -107,23 +131,27 @@ def run(
     jobs: Jobs = 1,
     dask: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Dask scheduler to send the cells to."),
+        typer.Option(metavar="ADDRESS", help="Send the cells to this Dask scheduler."),
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="8 pictures, central 160² crops, and only fast methods."),
+        typer.Option("--quick", help="Take 8 pictures, central 160² crops, and only fast methods."),
     ] = False,
     grey: Grey = None,
     crop: Crop = None,
     problems: Problems = None,
     settings: Setting = None,
     tuned: Tuned = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
-    repeats: Annotated[int, typer.Option(min=1, help="Times each cell; the median counts.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Draw the noise from this seed.")] = 0,
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, help="Run each cell so many times; the median of the seconds counts."),
+    ] = 1,
     keep: Annotated[
         str,
         typer.Option(
-            metavar="N|NAMES", help="Pictures whose crops the report shows: the first N, or names."
+            metavar="N|NAMES",
+            help="The report shows crops of these pictures: the first N, or names.",
         ),
     ] = "2",
     threads: Threads = None,
@@ -131,7 +159,7 @@ def run(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run a suite: every method on every problem of every picture, one row each.
+    """Run a suite: every method on every problem of every picture gives one row.
 
     The folder holds manifest.json, results.csv and what the report shows. A run that was stopped or
     killed goes on with `pnp-bench run --resume -o FOLDER` and ends with the same table.
@@ -171,11 +199,13 @@ def tune(
     noise: Noise = None,
     images: Images = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder; a search in it goes on.")
+        Path, typer.Option("--output", "-o", help="Write into this folder; a search in it goes on.")
     ] = Path("benchmarks/out/tuning"),
     into: Annotated[
         Path | None,
-        typer.Option(help="Table to add the best to.", show_default="tuned.json in the folder"),
+        typer.Option(
+            help="Add the best parameters to this table.", show_default="tuned.json in the folder"
+        ),
     ] = None,
     grey: Grey = None,
     crop: Crop = None,
@@ -189,7 +219,7 @@ def tune(
 ) -> None:
     """Search the parameters of methods on pictures that no table is made of.
 
-    Of BSDS500 these are the 32 pictures of val that are not in BSD68. Every candidate is recorded
+    In BSDS500 these are the 32 pictures of val that are not in BSD68. Every candidate is recorded
     in search.csv; `pnp-bench run --tuned FOLDER/tuned.json` takes the best.
     """
     choice = Choice(
@@ -215,11 +245,16 @@ def tune(
 @app.command()
 def report(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Of finished runs, or not.")
+        list[Path],
+        typer.Argument(
+            metavar="DIR...", help="Report on the runs in these folders, finished or not."
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder.", show_default="report in the first DIR"),
+        typer.Option(
+            "--output", "-o", help="Write into this folder.", show_default="report in the first DIR"
+        ),
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -232,15 +267,22 @@ def report(
 
 @app.command()
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="DIR1")],
-    after: Annotated[Path | None, typer.Argument(metavar="DIR2", show_default=False)] = None,
-    methods: Annotated[
-        str | None, typer.Option(help="Two methods A,B of DIR1, instead of a second run.")
+    before: Annotated[Path, typer.Argument(metavar="DIR1", help="Compare the run in this folder.")],
+    after: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR2", help="Compare it with the run in this folder.", show_default=False
+        ),
     ] = None,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="For a page.")] = False,
+    methods: Annotated[
+        str | None, typer.Option(help="Compare two methods A,B of DIR1 instead of two runs.")
+    ] = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a table in Markdown, for a page.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say what moved between two runs, or two methods, with a paired test over the pictures."""
+    """Say what moved between two runs or two methods, with a paired test over the pictures."""
     from pnp_recon.benchmark.compare_text import lines, markdown
     from pnp_recon.cli.bench.session import comparison
 
@@ -253,7 +295,7 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show suites and methods: what is proven about each, and which cannot run here, and why."""
+    """Show suites and methods, what is proven about each, which cannot run here, and why."""
     from pnp_recon.cli.bench.session import print_catalogue
 
     print_catalogue(as_json)

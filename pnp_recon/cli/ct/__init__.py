@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pnp_recon.cli.app import make_app
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.options import make_app
+from pnp_recon.cli.run.plan import Job, Names
 from pnp_recon.cli.shell import run_app
 
 if TYPE_CHECKING:
-    from pnp_recon.cli.run.plan import Job
-    from pnp_recon.cli.run.problem import Problem, Session
+    from pnp_recon.cli.run.case import Case
+    from pnp_recon.cli.run.session import Session
 
-HELP = """Reconstruct slices from X-ray projections, with a certificate: which theorem proves that \
+HELP = """Reconstruct slices from X-ray projections. A certificate says which theorem proves that \
 the iteration converges, with which numbers, and what the run then showed.
 
 pnp-ct scan.h5 writes scan_reconstructed.npy (float32, in 1/mm or HU) and a picture of it, \
@@ -28,23 +29,23 @@ one result, its picture the middle slice.
 pnp-ct slice.dcm --simulate --views 60 projects a clean slice, adds noise, reconstructs, and \
 compares.
 
-Exit codes: 0 converged, or stopped where sirt, cgls and landweber are meant to; 2 bad input; 3 \
-stopped before it converged (limit or Ctrl-C), the result is written; 4 a required certificate \
-could not be given, nothing is written; 130 Ctrl-C before there was a result. Several files: the \
-worst of them, in the order 0, 3, 4, 2."""
+Exit codes: 0 the iteration converged, or sirt, cgls or landweber stopped where they are meant \
+to; 2 the input is bad; 3 the iteration stopped before it converged (limit or Ctrl-C), the result \
+is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C came \
+before there was a result. For several files it is the worst of them, in the order 0, 3, 4, 2."""
 
-# Of folders and globs; pictures are slices to simulate from, and are named one by one.
+# Taken from folders and globs; pictures are slices to simulate from, and are named one by one.
 SCANS = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff", ".dcm", ".ima")
 RESULTS = (".npy", ".tif", ".tiff", ".png")
 
 
-def _prepare(job: Job, session: Session[CtOptions]) -> Problem:
-    from pnp_recon.cli.ct.problem import make_problem  # loads torch
+def _prepare(job: Job, session: Session[CtOptions]) -> Case:
+    from pnp_recon.cli.ct.case import make_case  # loads torch
 
-    return make_problem(job, session)
+    return make_case(job, session)
 
 
-COMMAND = Command("pnp-ct", "_reconstructed", _prepare, SCANS, RESULTS, ".npy")
+COMMAND = Command("pnp-ct", Names("_reconstructed", SCANS, RESULTS, ".npy"), _prepare)
 
 
 def _run(options: CtOptions) -> int:

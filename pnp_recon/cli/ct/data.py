@@ -15,7 +15,7 @@ from torch import Tensor
 from operators import RayTransform, attenuation
 from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
-from pnp_recon.cli.run.problem import Session
+from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.files import SUFFIXES as PICTURES
 from pnp_recon.problems.noise import command_noise

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.ct.checks import check_numbers, check_pairs
+from pnp_recon.cli.run.checks import flag_of, given, refuse
 from pnp_recon.cli.run.options import RunOptions, output_option
 from pnp_recon.errors import InputError
+from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
 
 DEFAULT_VIEWS, DEFAULT_NOISE = 60, 0.01
 
@@ -25,10 +26,6 @@ class CtMethod(StrEnum):
     fbp = "fbp"
     sirt = "sirt"
     cgls = "cgls"
-
-    @property
-    def has_prior(self) -> bool:
-        return self in (CtMethod.pnp, CtMethod.tv)
 
 
 class Beam(StrEnum):
@@ -70,8 +67,8 @@ class ScanKind(StrEnum):
 
 MethodOption = Annotated[CtMethod, typer.Option(
     "--method",
-    help="pnp: a denoiser is the prior. tv: total variation is. fbp: filtered back-projection. "
-    "sirt, cgls: least squares without a prior, stopped early.",
+    help="The prior is a denoiser (pnp) or total variation (tv). fbp is filtered back-projection. "
+    "sirt and cgls solve least squares without a prior and stop early.",
 )]  # fmt: skip
 
 
@@ -82,67 +79,78 @@ class CtOptions(RunOptions):
     # fmt: off
     inputs: Annotated[list[str], typer.Argument(
         metavar="SCAN...",
-        help="Sinograms or scans (.npy, .npz, .h5, .mat, .tif); with --simulate slices (DICOM, "
-        ".npz archive, picture).",
+        help="Give sinograms or scans (.npy, .npz, .h5, .mat, .tif), or with --simulate slices "
+        "(DICOM, .npz archive, picture).",
     )]
     output: Annotated[str | None, output_option("NAME_reconstructed.npy")] = None
     # More methods than the shared option has.
     method: MethodOption = CtMethod.pnp  # type: ignore[assignment]
     geometry: Annotated[Path | None, typer.Option(
         "--geometry", metavar="FILE",
-        help="The scan in a YAML or JSON file: kind, angles, detector_count, ...",
+        help="The scan is described in a YAML or JSON file: kind, angles, detector_count and so "
+        "on.",
     )] = None
     beam: Annotated[Beam | None, typer.Option(
-        "--beam", help="Without --geometry: the kind of beam (default parallel).",
+        "--beam", help="The beam is of this kind, where there is no --geometry (default parallel).",
     )] = None
     views: Annotated[int | None, typer.Option(
         "--views", min=1,
-        help="Number of views, evenly over --span (default: the angles in the file; 60 with "
-        "--simulate).",
+        help="The scan has so many views, evenly spaced over --span. By default the angles in the "
+        "file are taken, and 60 views with --simulate.",
     )] = None
     span: Annotated[float | None, typer.Option(
-        "--span", metavar="DEG", help="Range of the angles (default 180, fan beams 360).",
+        "--span", metavar="DEG",
+        help="The angles cover this range (default 180, for fan beams 360).",
     )] = None
     detector_mm: Annotated[float | None, typer.Option(
         "--detector-mm",
-        help="Distance of detector pixels in mm. Where it is not known, lengths are in detector "
-        "pixels.",
+        help="Detector pixels have this distance in mm. Where it is not known, lengths are in "
+        "detector pixels.",
     )] = None
     pixel_mm: Annotated[float | None, typer.Option(
-        "--pixel-mm", help="Side of a pixel of the slice in mm (default: as the detector sees it).",
+        "--pixel-mm",
+        help="A pixel of the slice has this side in mm. By default it is as the detector sees it.",
     )] = None
     size: Annotated[int | None, typer.Option(
-        "--size", min=8, metavar="N", help="The slice has N×N pixels (default: detector pixels).",
+        "--size", min=8, metavar="N",
+        help="The slice has N×N pixels. By default N is the number of detector pixels.",
     )] = None
     axis: Annotated[str | None, typer.Option(
         "--axis", metavar="auto|center|PIXEL",
-        help="Where the rotation axis is seen: a detector pixel counted from 0, the detector's "
-        "center, or found from opposite views (default for parallel counts over half a turn).",
+        help="The rotation axis is seen in this detector pixel, counted from 0, or in the "
+        "detector's center; auto finds it from opposite views, which is the default for parallel "
+        "counts over half a turn.",
     )] = None
     source_radius: Annotated[float | None, typer.Option(
-        "--source-radius", help="Fan beams: from the source to the rotation axis, mm.",
+        "--source-radius",
+        help="The source of a fan beam has this distance from the rotation axis in mm.",
     )] = None
     detector_radius: Annotated[float | None, typer.Option(
-        "--detector-radius", help="Fan beams: from the rotation axis to the detector, mm.",
+        "--detector-radius",
+        help="The detector of a fan beam has this distance from the rotation axis in mm.",
     )] = None
     filter: Annotated[Filter, typer.Option(
-        "--filter", help="Window of filtered back-projection.",
+        "--filter", help="Filtered back-projection uses this window.",
     )] = Filter.hann
     cutoff: Annotated[float, typer.Option(
-        "--cutoff", help="Where it ends, as a part of the Nyquist frequency.",
+        "--cutoff",
+        help="The window ends at this part of the Nyquist frequency.",
     )] = 1.0
     slices: Annotated[str, typer.Option(
-        "--slice", metavar="all|I|I:J", help="Which slices of the scan, from 0, J excluded.",
+        "--slice", metavar="all|I|I:J",
+        help="Reconstruct these slices of the scan, counted from 0, J excluded.",
     )] = "all"
     key: Annotated[str | None, typer.Option(
-        "--key", help="Name of the array in a file of several.",
+        "--key", help="The array has this name, in a file that holds several.",
     )] = None
     order: Annotated[str | None, typer.Option(
-        "--order", help="Order of its axes: s slices, a angles, d detectors, such as asd.",
+        "--order",
+        help="The array's axes have this order (s slices, a angles, d detectors), such as asd.",
     )] = None
     kind: Annotated[ScanKind | None, typer.Option(
-        "--kind", help="What its values are (default: counts where there are flat fields, "
-        "otherwise line integrals).",
+        "--kind",
+        help="The array's values are of this kind. By default they are counts where there are "
+        "flat fields, otherwise line integrals.",
     )] = None
     incident: Annotated[float | None, typer.Option(
         "--incident", metavar="N",
@@ -150,43 +158,54 @@ class CtOptions(RunOptions):
     )] = None
     weighted: Annotated[bool | None, typer.Option(
         "--weighted/--unweighted",
-        help="Trust rays by the photons that were counted (default where counts are known).",
+        help="Trust rays by the photons that were counted. This is the default where counts are "
+        "known.",
     )] = None
     simulate: Annotated[bool, typer.Option(
-        "--simulate", help="SCAN is a clean slice: project it, add noise, and compare.",
+        "--simulate",
+        help="SCAN is a clean slice. Project it, add noise, then reconstruct it and compare.",
     )] = False
     index: Annotated[int | None, typer.Option(
-        "--index", min=0, help="--simulate: which slice of an archive.",
+        "--index", min=0, help="With --simulate: take this slice of an archive, counted from 0.",
     )] = None
     noise: Annotated[float | None, typer.Option(
-        "--noise", help="--simulate: Gaussian, as a part of the sinogram's maximum "
-        "(default 0.01).",
+        "--noise",
+        help="With --simulate: add Gaussian noise of this level, as a part of the sinogram's "
+        "maximum (default 0.01).",
     )] = None
     photons: Annotated[float | None, typer.Option(
-        "--photons", metavar="N", help="--simulate: photon noise, N photons enter each ray.",
+        "--photons", metavar="N",
+        help="With --simulate: add photon noise, where N photons enter each ray.",
     )] = None
     sigma: Annotated[str | None, typer.Option(
         "--sigma", metavar="auto|S",
-        help="Standard deviation of the noise in the line integrals, such as 0.02. Default: auto "
-        "(estimated).",
+        help="The noise in the line integrals has this standard deviation, such as 0.02. By "
+        "default it is estimated (auto).",
     )] = None
     reference: Annotated[Path | None, typer.Option(
         "--reference", metavar="GT",
-        help="The true slices (.npy, .npz, .tif, ...) in the unit of the result.",
+        help="Compare the result with these true slices (.npy, .npz, .tif and so on), in the unit "
+        "of the result.",
     )] = None
     window: Annotated[str | None, typer.Option(
         "--window", metavar="LOW,HIGH",
-        help="Range of values, in the unit of the result: 0 and 1 for the denoiser, black and "
-        "white in pictures. Default: -1024,1500 HU; found for scans in 1/mm.",
+        help="These two values, in the unit of the result, are 0 and 1 for the denoiser, black "
+        "and white in pictures. The default is -1024,1500 HU; for scans in 1/mm they are found.",
     )] = None
     unit: Annotated[Unit, typer.Option(
-        "--unit", help="Of the result: Hounsfield units or 1/mm (default: hu with --simulate, "
-        "mu otherwise).",
+        "--unit",
+        help="The result is in Hounsfield units (hu) or in 1/mm (mu). By default it is in hu with "
+        "--simulate, otherwise in mu.",
     )] = Unit.auto
     no_picture: Annotated[bool, typer.Option(
         "--no-picture", help="Write no .png beside a .npy or .tif.",
     )] = False
     # fmt: on
+
+    @property
+    def named_solver(self) -> str | None:
+        """Some methods are solvers without a prior."""
+        return self.method.value if self.method.value in SOLVERS else super().named_solver
 
     @property
     def in_hounsfield(self) -> bool:
@@ -222,13 +241,54 @@ class CtOptions(RunOptions):
 
     def check(self) -> None:
         super().check()
-        check_numbers(self)
-        check_pairs(self)
+        self._check_numbers()
+        self._check_scan()
+        self._check_weights()
         _ = self.window_limits, self.axis_pixel
         if self.geometry is not None and not self.geometry.is_file():
             raise InputError(
                 f"--geometry is {self.geometry}, which is no file; expected YAML or JSON"
             )
+
+    def _check_numbers(self) -> None:
+        """Numbers that are not finite, or not above zero."""
+        lengths = ("span", "detector_mm", "pixel_mm", "source_radius")
+        for name in (*lengths, "incident", "photons", "noise", "cutoff"):
+            value = getattr(self, name)
+            if value is None or 0 < value < math.inf or (name, value) == ("noise", 0):
+                continue
+            raise InputError(f"{flag_of(self, name)} is {value}; expected a finite number above 0")
+        if self.cutoff > 1:
+            raise InputError(f"--cutoff is {self.cutoff}; expected at most 1")
+
+    def _check_scan(self) -> None:
+        """Geometry, files and simulation, which exclude each other."""
+        radii = ("source_radius", "detector_radius")
+        lengths = ("span", "detector_mm", "pixel_mm")
+        refuse(
+            given(self, "beam", "views", *lengths, *radii),
+            "--geometry, which says all",
+            self.geometry is not None,
+        )
+        if self.beam is None or not self.beam.is_fan:
+            refuse(given(self, *radii), "a parallel beam; add --beam fan-flat or fan-curved")
+        elif len(given(self, *radii)) < len(radii):
+            raise InputError(f"--beam {self.beam} needs --source-radius and --detector-radius (mm)")
+        of_files = ("key", "order", "kind", "incident", "size", "sigma", "slices")
+        refuse(given(self, *of_files), "--simulate", self.simulate)
+        refuse(
+            given(self, "index", "noise", "photons"),
+            "a measured scan; add --simulate",
+            not self.simulate,
+        )
+        refuse(given(self, "noise"), "--photons, give one", self.photons is not None)
+
+    def _check_weights(self) -> None:
+        """Rays are weighed in the misfit of methods with a prior only."""
+        weighted = given(self, "weighted")
+        refuse(weighted, f"--method {self.method.value}", self.prior_kind == "none")
+        refuse(weighted, "--model", self.model is not None)
+        refuse(weighted, f"--solver {self.solver.value}", self.named_solver in solvers_for("none"))
 
 
 def _number(text: str) -> float:

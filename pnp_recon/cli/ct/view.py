@@ -160,7 +160,7 @@ def picture_target(job: Job, options: CtOptions, count: int) -> Path | None:
 def writer(
     view: View, picture: Path | None, options: CtOptions
 ) -> Callable[[Path, Tensor], list[str]]:
-    """`Problem.write`: slices in their unit, and the picture of the middle one."""
+    """`Case.write`: slices in their unit, and the picture of the middle one."""
 
     def write(path: Path, image: Tensor) -> list[str]:
         values = view.values(image)

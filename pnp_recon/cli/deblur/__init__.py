@@ -1,31 +1,29 @@
 """`pnp-deblur`: deblurs photographs and says what is proven about the result.
 
-Exit codes: 0 all went well; 2 bad input; 3 stopped before it converged (iteration or time limit,
-Ctrl-C, divergence), the picture is written all the same; 4 a required certificate could not be
-given, nothing is written; 130 Ctrl-C before there was anything to write. For several files it is
-the worst of them, in the order 0, 3, 4, 2.
-"""
+Exit codes: 0 all went well; 2 bad input; 3 stopped before it converged (iteration or time \
+limit,
+Ctrl-C, divergence), the picture is written all the same; 4 a required certificate could \
+not be
+given, nothing is written; 130 Ctrl-C before there was anything to write. For several \
+files it is
+the worst of them, in the order 0, 3, 4, 2."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from pnp_recon.cli.app import make_app
+from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.options import RunOptions, make_app, output_option
+from pnp_recon.cli.run.plan import Job, Names
 from pnp_recon.cli.shell import run_app
-from pnp_recon.errors import InputError
 
 if TYPE_CHECKING:
-    from pnp_recon.cli.run.plan import Job
-    from pnp_recon.cli.run.problem import Problem, Session
+    from pnp_recon.cli.run.case import Case
+    from pnp_recon.cli.run.session import Session
 
-HELP = """Deblur photographs, with a certificate: which theorem proves that the iteration \
+HELP = """Deblur photographs. A certificate says which theorem proves that the iteration \
 converges, with which numbers, and what the run then showed.
 
 pnp-deblur photo.jpg --kernel motion writes photo_deblurred.jpg. --kernel \
@@ -33,105 +31,19 @@ motion assumes a uniform, straight camera motion: the whole picture is blurred a
 one line, at constant speed. Moving objects, camera rotation and defocus are something else. \
 Without --length and --angle both are estimated from the picture and printed with a confidence.
 
-Exit codes: 0 converged; 2 bad input; 3 stopped before it converged (limit or Ctrl-C), the picture \
-is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C before \
-there was a picture. Several files: the worst of them, in the order 0, 3, 4, 2."""
-
-KERNELS = ("motion", "trajectory", "gaussian", "disk", "uniform")
-# What of --length, --angle and --kernel-size a kernel can use.
-_USES = {
-    "motion": {"--length", "--angle", "--kernel-size"},
-    "trajectory": {"--kernel-size"},
-    "gaussian": {"--length", "--kernel-size"},
-    "disk": {"--length", "--kernel-size"},
-    "uniform": {"--kernel-size"},
-}
+Exit codes: 0 the iteration converged; 2 the input is bad; 3 the iteration stopped before it \
+converged (limit or Ctrl-C), the picture is written; 4 a required certificate could not be given, \
+nothing is written; 130 Ctrl-C came before there was a picture. For several files it is the worst \
+of them, in the order 0, 3, 4, 2."""
 
 
-class Boundary(StrEnum):
-    valid = "valid"
-    circular = "circular"
-    replicate = "replicate"
-    reflect = "reflect"
-    constant = "constant"
+def _prepare(job: Job, session: Session[DeblurOptions]) -> Case:
+    from pnp_recon.cli.deblur.case import make_case  # loads torch
+
+    return make_case(job, session)
 
 
-@dataclass(frozen=True)
-class DeblurOptions(RunOptions):
-    """The options of `pnp-deblur`."""
-
-    # fmt: off
-    output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
-    kernel: Annotated[str, typer.Option(
-        "--kernel", metavar="NAME|FILE",
-        help="motion, trajectory, gaussian, disk, uniform, or a file (.png, .tif, .npy, .mat).",
-    )] = "motion"
-    length: Annotated[float | None, typer.Option(
-        "--length",
-        help="Motion: length in pixels. Gaussian: standard deviation (default 2). "
-        "Disk: radius (default 4).",
-    )] = None
-    angle: Annotated[float | None, typer.Option(
-        "--angle", help="Motion: degrees, counter-clockwise, 0 is horizontal.",
-    )] = None
-    kernel_size: Annotated[int | None, typer.Option(
-        "--kernel-size", help="Side of the kernel, odd, in pixels.",
-    )] = None
-    boundary: Annotated[Boundary, typer.Option(
-        "--boundary",
-        help="What lies beyond the border. valid: unknown, and restored with the picture; right "
-        "for photographs, no ringing from the opposite side.",
-    )] = Boundary.valid
-    linear_light: Annotated[bool, typer.Option(
-        "--linear-light",
-        help="Undo the sRGB curve first: a camera blurs light, not stored values.",
-    )] = False
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="IN is clean: blur it and add noise first, then compare. With --boundary valid the "
-        "result lacks the border that the simulated camera did not see. Motion without --length "
-        "and --angle is 15 pixels at 30 degrees.",
-    )] = False
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S|S/255",
-        help="Noise level, such as 0.03 or 7.65/255. Default: auto (estimated); 2.55/255 with "
-        "--simulate.",
-    )] = None
-    # fmt: on
-
-    @property
-    def kernel_file(self) -> Path | None:
-        return None if self.kernel in KERNELS else Path(self.kernel)
-
-    def companions(self, source: Path) -> tuple[Path, ...]:
-        return () if self.kernel_file is None else (self.kernel_file,)
-
-    def check(self) -> None:
-        super().check()
-        if self.kernel_file is not None and not self.kernel_file.exists():
-            raise InputError(
-                f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
-                "kernel file"
-            )
-        given = {
-            "--length": self.length,
-            "--angle": self.angle,
-            "--kernel-size": self.kernel_size,
-        }
-        used = _USES.get(self.kernel, set())
-        for option, value in given.items():
-            if value is not None and option not in used:
-                fits = f"it takes {', '.join(sorted(used))}" if used else "a file is complete"
-                raise InputError(f"{option} does not go with --kernel {self.kernel}: {fits}")
-
-
-def _prepare(job: Job, session: Session[DeblurOptions]) -> Problem:
-    from pnp_recon.cli.deblur.problem import make_problem  # loads torch
-
-    return make_problem(job, session)
-
-
-COMMAND = Command("pnp-deblur", "_deblurred", _prepare)
+COMMAND = Command("pnp-deblur", Names("_deblurred"), _prepare)
 
 
 def _run(options: DeblurOptions) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from operators import kernels
-from pnp_recon.cli.deblur import DeblurOptions
+from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.kernels import load_kernel
 from pnp_recon.report import KernelRecord, SourceFile

@@ -5,24 +5,20 @@ Exit codes as in `pnp-deblur`: 0, 2, 3, 4 and 130.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING
 
-import typer
-
+from pnp_recon.cli.app import make_app
+from pnp_recon.cli.inpaint.options import InpaintOptions
 from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.options import RunOptions, make_app, output_option
+from pnp_recon.cli.run.plan import Job, Names
 from pnp_recon.cli.shell import run_app
-from pnp_recon.errors import InputError
 
 if TYPE_CHECKING:
-    from pnp_recon.cli.run.plan import Job
-    from pnp_recon.cli.run.problem import Problem, Session
+    from pnp_recon.cli.run.case import Case
+    from pnp_recon.cli.run.session import Session
 
-HELP = """Fill in missing pixels, with a certificate: which theorem proves that the iteration \
+HELP = """Fill in missing pixels. A certificate says which theorem proves that the iteration \
 converges, with which numbers, and what the run then showed.
 
 pnp-inpaint photo.png --mask mask.png writes photo_inpainted.png. The mask has the picture's size; \
@@ -30,100 +26,19 @@ white is known, black is missing, nothing else may occur. What the picture holds
 is never read. Known pixels are taken to be right (--sigma 0) and stay close to what they were; \
 for a noisy picture give --sigma, and they are denoised as well.
 
-Exit codes: 0 converged; 2 bad input; 3 stopped before it converged (limit or Ctrl-C), the picture \
-is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C before \
-there was a picture. Several files: the worst of them, in the order 0, 3, 4, 2."""
-
-DEFAULT_MISSING = 0.5
-
-
-class MaskKind(StrEnum):
-    pixels = "pixels"
-    blocks = "blocks"
-    strokes = "strokes"
+Exit codes: 0 the iteration converged; 2 the input is bad; 3 the iteration stopped before it \
+converged (limit or Ctrl-C), the picture is written; 4 a required certificate could not be given, \
+nothing is written; 130 Ctrl-C came before there was a picture. For several files it is the worst \
+of them, in the order 0, 3, 4, 2."""
 
 
-@dataclass(frozen=True)
-class InpaintOptions(RunOptions):
-    """The options of `pnp-inpaint`."""
+def _prepare(job: Job, session: Session[InpaintOptions]) -> Case:
+    from pnp_recon.cli.inpaint.case import make_case  # loads torch
 
-    # fmt: off
-    output: Annotated[str | None, output_option("NAME_inpainted.EXT")] = None
-    mask: Annotated[Path | None, typer.Option(
-        "--mask", metavar="MASK",
-        help="Picture of the same size: white is known, black is missing. For several pictures "
-        "also a folder with the same names.",
-    )] = None
-    missing: Annotated[float | None, typer.Option(
-        "--missing", help="--simulate: share of missing pixels, between 0 and 1 (default 0.5).",
-    )] = None
-    mask_kind: Annotated[MaskKind | None, typer.Option(
-        "--mask-kind", help="--simulate: what is missing (default pixels).",
-    )] = None
-    keep_known: Annotated[bool, typer.Option(
-        "--keep-known",
-        help="Put the known pixels back into the result, exactly as they were. What is then "
-        "written is no longer the picture that the certificate is about.",
-    )] = False
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="IN is clean: remove pixels (--mask, or --missing and --mask-kind), add the noise of "
-        "--sigma, restore, and compare.",
-    )] = False
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S|S/255",
-        help="Noise level of the known pixels, such as 0.03 or 7.65/255; auto estimates it. "
-        "Default: 0.",
-    )] = None
-    # fmt: on
-
-    default_level: ClassVar[float | None] = 0.0
-    default_simulated_level: ClassVar[float] = 0.0
-
-    @property
-    def missing_share(self) -> float:
-        return DEFAULT_MISSING if self.missing is None else self.missing
-
-    @property
-    def kind(self) -> MaskKind:
-        return MaskKind.pixels if self.mask_kind is None else self.mask_kind
-
-    def mask_file(self, source: Path) -> Path | None:
-        """The mask of one picture."""
-        if self.mask is None:
-            return None
-        return self.mask / source.name if self.mask.is_dir() else self.mask
-
-    def companions(self, source: Path) -> tuple[Path, ...]:
-        mask = self.mask_file(source)
-        return () if mask is None else (mask,)
-
-    def check(self) -> None:
-        super().check()
-        drawn = {"--missing": self.missing, "--mask-kind": self.mask_kind}
-        given = [option for option, value in drawn.items() if value is not None]
-        if self.mask is None and not self.simulate:
-            raise InputError(
-                "which pixels are missing is not said; give --mask MASK (white is known), or "
-                "--simulate to remove some from a clean picture"
-            )
-        if self.mask is not None and given:
-            raise InputError(f"{given[0]} does not go with --mask, which says all; give one")
-        if self.mask is not None and not self.mask.exists():
-            raise InputError(f"--mask is {self.mask}, which does not exist; expected a picture")
-        if not 0 < self.missing_share < 1:
-            raise InputError(
-                f"--missing is {self.missing_share}; expected a share strictly between 0 and 1"
-            )
+    return make_case(job, session)
 
 
-def _prepare(job: Job, session: Session[InpaintOptions]) -> Problem:
-    from pnp_recon.cli.inpaint.problem import make_problem  # loads torch
-
-    return make_problem(job, session)
-
-
-COMMAND = Command("pnp-inpaint", "_inpainted", _prepare)
+COMMAND = Command("pnp-inpaint", Names("_inpainted"), _prepare)
 
 
 def _run(options: InpaintOptions) -> int:

@@ -39,7 +39,7 @@ def run_batch(command: Command[Options], options: Options) -> int:
     code = OK
     try:
         options.check()
-        jobs = plan_jobs(command, options)
+        jobs = plan_jobs(command.names, options)
         code = _run_jobs(command, jobs, options, records)
     except PnPReconError as error:
         if not options.as_json:
@@ -56,7 +56,7 @@ def _run_jobs(
     command: Command[Options], jobs: list[Job], options: Options, records: list[dict[str, Any]]
 ) -> int:
     from pnp_recon.cli.run.job import run_job  # loads torch
-    from pnp_recon.cli.run.problem import Session
+    from pnp_recon.cli.run.session import Session
     from pnp_recon.solvers import Status
 
     program = command.program

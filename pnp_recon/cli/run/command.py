@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
 from pnp_recon.cli.run.options import Options
-from pnp_recon.files import SUFFIXES
+from pnp_recon.cli.run.plan import Job, Names
 
 if TYPE_CHECKING:
-    from pnp_recon.cli.run.plan import Job
-    from pnp_recon.cli.run.problem import Problem, Session
+    from pnp_recon.cli.run.case import Case
+    from pnp_recon.cli.run.session import Session
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,10 @@ class Command(Generic[Options]):
 
     Attributes:
         program: its name.
-        mark: put behind the stem of an input to name its result ("_deblurred").
-        prepare: reads a job's files and turns them into a problem y = A x + noise.
-        input_suffixes: what counts as an input in folders and globs.
-        output_suffixes: what can be written.
-        output_suffix: of a result without --output; None: that of the input.
+        names: what its inputs and results are called.
+        prepare: reads a job's files and turns them into the case y = A x + noise.
     """
 
     program: str
-    mark: str
-    prepare: Callable[[Job, Session[Options]], Problem]
-    input_suffixes: tuple[str, ...] = SUFFIXES
-    output_suffixes: tuple[str, ...] = SUFFIXES
-    output_suffix: str | None = None
+    names: Names
+    prepare: Callable[[Job, Session[Options]], Case]

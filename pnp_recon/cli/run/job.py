@@ -1,4 +1,4 @@
-"""One input of a command: files -> problem -> solver -> result and report.
+"""One input of a command: files -> case -> solver -> result and report.
 
 Imported after parsing: it loads torch.
 """
@@ -11,18 +11,17 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from pnp_recon import guarantees
+from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.live import LiveLine
-from pnp_recon.cli.run.model import model_warnings
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.plan import Job, check_places
-from pnp_recon.cli.run.problem import Problem, Session
-from pnp_recon.cli.run.solve import Prior, choose_prior, prior_record, solve
-from pnp_recon.errors import CertificateError
+from pnp_recon.cli.run.session import Session
+from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, solve
+from pnp_recon.contracts import PriorRecord
 from pnp_recon.files import atomic_write
 from pnp_recon.pictures.metrics import psnr, ssim
-from pnp_recon.priors.denoiser import Denoiser
-from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.report import (
     Quality,
     Run,
@@ -34,6 +33,9 @@ from pnp_recon.solvers import Look, Solution
 
 # The PSNR is recorded where the iteration has grown by this factor: a picture costs a solve.
 TRACK_GROWTH = 1.25
+NO_PRIOR = PriorRecord(
+    "none", "none", guarantees.none("no prior: an early stop is the only regularisation")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,28 +63,24 @@ def run_job(
             its report cannot be written.
     """
     options, begin = session.options, time.perf_counter()
-    check_places(command, job, options)
+    check_places(command.names, job, options)
     if job.report is not None:
         check_report_target(job.report, options.overwrite)
     live.stage("looking at the measurement")
-    problem = command.prepare(job, session)
-    for line in (*problem.lines, f"noise: {problem.noise_in_words}"):
+    case = command.prepare(job, session)
+    for line in (*case.lines, f"noise: {case.noise_in_words}"):
         say(line)
-    prior = choose_prior(problem, session)
-    if isinstance(prior, LearnedReconstruction):
-        say(f"model: {prior.name}, trained for {prior.trained_on}")
+    warnings = (*case.warnings, *model_warnings(case, session))
+    prior = choose_prior(case, session)
+    model = session.learned()
+    if model is not None:
+        say(f"model: {model.name}, trained for {model.trained_on}")
     prepared = time.perf_counter()
     live.stage("starting")
-    solution, track = _solve(problem, prior, options, live)
+    solution, track = _solve(case, prior, options, live)
     solved = time.perf_counter()
-    if options.require_certificate and not solution.certificate.holds:
-        raise CertificateError(
-            f"{job.source}: a certificate was required: {solution.certificate.verdict}; nothing "
-            "was written"
-        )
-    run = replace(_as_run(job, problem, prior, solution, session), psnr_track=track)
-    warnings = (*problem.warnings, *model_warnings(problem, session))
-    notes = (*warnings, *problem.write(job.target, solution.image))
+    run = replace(_as_run(job, case, prior, solution, session), psnr_track=track)
+    notes = (*warnings, *case.write(job.target, solution.image))
     timings = {
         "prepare": prepared - begin,
         "reconstruct": solved - prepared,
@@ -98,46 +96,47 @@ def run_job(
 
 
 def _solve(
-    problem: Problem, prior: Prior, options: Options, live: LiveLine
+    case: Case, prior: Prior, options: Options, live: LiveLine
 ) -> tuple[Solution, tuple[tuple[int, float], ...]]:
     """The run, and the PSNR along it where there is a reference and somebody to see it."""
     wanted = live.visible or options.report is not None or options.residuals is not None
-    truth = problem.reference if wanted else None
+    truth = case.reference if wanted else None
     track: list[tuple[int, float]] = []
 
     def look(seen: Look) -> None:
         if truth is not None and (not track or seen.iteration >= TRACK_GROWTH * track[-1][0]):
-            track.append((seen.iteration, float(psnr(problem.show(seen.image()), truth))))
+            track.append((seen.iteration, float(psnr(case.show(seen.image()), truth))))
         live.update(seen.iteration, seen.residual, track[-1][1] if track else None)
 
-    return solve(problem, prior, options, look), tuple(track)
+    return solve(case, prior, options, look), tuple(track)
 
 
 def _as_run(
     job: Job,
-    problem: Problem,
+    case: Case,
     prior: Prior,
     solution: Solution,
     session: Session[Options],
 ) -> Run:
-    degraded = problem.degraded.clamp(0, 1)
-    restored = problem.show(solution.image).clamp(0, 1)
-    truth = problem.reference
+    degraded = case.degraded.clamp(0, 1)
+    restored = case.show(solution.image).clamp(0, 1)
+    truth = case.reference
+    known = NO_PRIOR if prior is None else prior.record()
     return Run(
         solution=solution,
-        operator=problem.A,
-        denoiser=prior_record(prior),
+        operator=case.A,
+        denoiser=known,
         degraded=degraded.cpu(),
         restored=restored.cpu(),
         reference=None if truth is None else truth.cpu(),
-        boundary=problem.boundary,
-        kernel=problem.kernel,
-        physics=problem.physics,
-        noise_level=problem.noise_level,
-        noise_origin=problem.noise_origin,
-        noise_words=problem.noise_words,
-        denoiser_sha256=_sha256(prior),
-        files=problem.files,
+        boundary=case.boundary,
+        kernel=case.kernel,
+        physics=case.physics,
+        noise_level=case.noise_level,
+        noise_origin=case.noise_origin,
+        noise_words=case.noise_words,
+        denoiser_sha256=known.sha256,
+        files=case.files,
         output=job.target,
         before=_quality(degraded, truth),
         after=_quality(restored, truth),
@@ -145,15 +144,8 @@ def _as_run(
         device=session.device,
         dtype=session.dtype,
         simulated=session.options.simulate,
-        linear_light=problem.linear_light,
+        linear_light=case.linear_light,
     )
-
-
-def _sha256(prior: Prior) -> str | None:
-    """Of the weights, where the prior has any."""
-    if isinstance(prior, Denoiser | LearnedReconstruction):
-        return prior.card.get("sha256")
-    return None
 
 
 def _quality(picture: Tensor, truth: Tensor | None) -> Quality | None:

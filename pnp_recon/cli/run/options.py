@@ -1,4 +1,4 @@
-"""The options of a reconstruction command: the shared flags, their checks, and how they are parsed.
+"""The options of a reconstruction command: the shared flags and their checks.
 
 A command's options are a frozen dataclass derived from `RunOptions`. Each field is one flag: its
 annotation says what it is called and what it means, its default is the flag's default. A derived
@@ -9,24 +9,40 @@ Imports no torch: `--help` and a wrong option are answered at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import typer
 
-from pnp_recon.cli.run.model import check_model_options
-from pnp_recon.cli.shell import package_version, parse_level, parse_positive
+from pnp_recon.cli.run.checks import given, refuse
+from pnp_recon.cli.shell import Device, parse_level, parse_positive
+from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
-from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
+from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS, solvers_for, solvers_with
 
 
 class Method(StrEnum):
     pnp = "pnp"
     tv = "tv"
+
+
+# The kind of prior of a method; a method that is not here has none.
+PRIOR_KINDS: dict[str, PriorKind] = {"pnp": "denoiser", "tv": "functional"}
+
+# What is set of an iteration and its prior: fields of `RunOptions`.
+ITERATION = (
+    "denoiser",
+    "solver",
+    "acceleration",
+    "strength",
+    "weight",
+    "step",
+    "max_iter",
+    "tol",
+    "time_limit",
+)
 
 
 # The choices come from the catalogue, which type checkers do not run.
@@ -42,12 +58,6 @@ else:
     Acceleration = ACCELERATIONS.enum("Acceleration", "auto", "none")
 
 
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 class Precision(StrEnum):
     float32 = "float32"
     float64 = "float64"
@@ -57,86 +67,108 @@ def output_option(default: str) -> Any:
     """--output, where `default` says how the result is called without it."""
     return typer.Option(
         "-o", "--output", metavar="OUT",
-        help=f"File, or folder (for several inputs). Default: {default} beside IN.",
+    help="Write into this file, or for several inputs into this folder. The default is "
+        f"{default} beside IN.",
     )  # fmt: skip
 
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="IN...", help="Picture files, folders, or globs in quotes."),
+    typer.Argument(metavar="IN...", help="Give picture files, folders, or globs in quotes."),
 ]
-Simulate = Annotated[bool, typer.Option("--simulate", help="IN is clean: degrade it first.")]
+Simulate = Annotated[
+    bool,
+    typer.Option("--simulate", help="IN is clean. Degrade it first, then restore it and compare."),
+]
 Seed = Annotated[int, typer.Option(
-    "--seed", min=0, help="Of whatever is drawn at random.",
+    "--seed", min=0, help="Draw all random numbers from this seed.",
 )]  # fmt: skip
 Sigma = Annotated[str | None, typer.Option(
     "--sigma", metavar="auto|S|S/255",
-    help="Noise level, such as 0.03 or 7.65/255. Default: auto (estimated).",
+    help="The noise has this standard deviation, such as 0.03 or 7.65/255. By default it is "
+    "estimated (auto).",
 )]  # fmt: skip
 Reference = Annotated[Path | None, typer.Option(
     "--reference", metavar="GT",
-    help="The true picture (for several pictures: a folder with the same names).",
+    help="Compare the result with this true picture. For several pictures give a folder with the "
+    "same names.",
 )]  # fmt: skip
 MethodOption = Annotated[Method, typer.Option(
-    "--method", help="pnp: a denoiser is the prior. tv: total variation is.",
+    "--method", help="The prior is a denoiser (pnp) or total variation (tv).",
 )]  # fmt: skip
 DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",
-    help="A shipped model, a model file, or auto (by grey or colour).",
+    help="The denoiser is a shipped model or a model file; auto takes the one for grey or colour.",
 )]  # fmt: skip
 ModelOption = Annotated[str | None, typer.Option(
     "--model", metavar="NAME|PATH",
-    help="A trained reconstruction network instead of solver and denoiser; nothing is proven "
-    "about it. pnp-recon list shows what each is for.",
+    help="Reconstruct with a trained network instead of solver and denoiser. Nothing is proven "
+    "about it. pnp-recon list shows what each network is for.",
 )]  # fmt: skip
-Solver = Annotated[SolverName, typer.Option("--solver", help="The iteration.")]
+Solver = Annotated[SolverName, typer.Option(
+    "--solver", metavar="NAME",
+    help=f"Run this iteration: {', '.join(SolverName)}; auto takes the one that fits the prior.",
+)]  # fmt: skip
 AccelerationOption = Annotated[Acceleration, typer.Option(
     "--acceleration",
-    help="Of the iteration, safeguarded: the guarantee stays. auto: Anderson's for denoisers.",
+    help="Accelerate the iteration. A safeguard keeps the guarantee. auto takes Anderson's "
+    "acceleration for denoisers.",
 )]  # fmt: skip
 Strength = Annotated[str, typer.Option(
-    "--strength", metavar="auto|F", help="Above 1 smoother, below 1 sharper.",
+    "--strength", metavar="auto|F",
+    help="Above 1 the result is smoother, below 1 it is sharper.",
 )]  # fmt: skip
 Weight = Annotated[str, typer.Option(
-    "--weight", metavar="auto|F", help="Weight of total variation.",
+    "--weight", metavar="auto|F",
+    help="Total variation has this weight; auto takes one that fits the noise.",
 )]  # fmt: skip
-StepSize = Annotated[float | None, typer.Option("--step", help="Step size of pnp-pgd.")]
-MaxIter = Annotated[int | None, typer.Option("--max-iter", min=1, help="Iteration limit.")]
+StepSize = Annotated[float | None, typer.Option(
+    "--step",
+    help=f"Take steps of this size. These solvers have one: {', '.join(solvers_with('step'))}.",
+)]  # fmt: skip
+MaxIter = Annotated[
+    int | None, typer.Option("--max-iter", min=1, help="Stop after so many iterations.")
+]
 Tolerance = Annotated[float | None, typer.Option(
-    "--tol", help="Stop at this relative residual (default 1e-5).",
+    "--tol", help="Stop when the relative residual is this small. The default is 1e-5.",
 )]  # fmt: skip
 TimeLimit = Annotated[float | None, typer.Option(
     "--time-limit", help="Stop after so many seconds.",
 )]  # fmt: skip
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute.")]
-PrecisionOption = Annotated[Precision, typer.Option("--dtype", help="Precision.")]
+DeviceOption = Annotated[
+    Device,
+    typer.Option("--device", help="Compute on this device; auto takes a GPU if there is one."),
+]
+PrecisionOption = Annotated[Precision, typer.Option("--dtype", help="Compute in this precision.")]
 RequireCertificate = Annotated[bool, typer.Option(
     "--require-certificate",
-    help="Write nothing and exit 4 unless convergence is proven and the run agrees.",
+    help="Write nothing and end with exit code 4, unless convergence is proven and the run agrees "
+    "with the proof.",
 )]  # fmt: skip
 AllowUncertified = Annotated[bool, typer.Option(
     "--allow-uncertified",
-    help="Run outside the proven range too, and say that there is no guarantee.",
+    help="Run outside the proven range as well, and say that there is no guarantee.",
 )]  # fmt: skip
 Report = Annotated[Path | None, typer.Option(
     "--report", metavar="DIR",
-    help="Write report.html, report.json, residuals.csv and figure.png there.",
+    help="Write report.html, report.json, residuals.csv and figure.png into this folder.",
 )]  # fmt: skip
 SaveResiduals = Annotated[Path | None, typer.Option(
-    "--save-residuals", metavar="CSV", help="Write the residuals.",
+    "--save-residuals", metavar="CSV", help="Write the residuals of all iterations into this file.",
 )]  # fmt: skip
 Overwrite = Annotated[bool, typer.Option(
     "--overwrite", help="Replace existing results. The input itself is never replaced.",
 )]  # fmt: skip
 AsJson = Annotated[bool, typer.Option(
     "--json",
-    help="Print one JSON object (a list for a folder, a glob or several names) and nothing else.",
+    help="Print nothing but one JSON object; for a folder, a glob or several names, print a list "
+    "of them.",
 )]  # fmt: skip
 Quiet = Annotated[bool, typer.Option(
-    "--quiet", "-q", help="One line for each picture, no live line.",
+    "--quiet", "-q", help="Print one line for each picture, and no live line.",
 )]  # fmt: skip
 Verbose = Annotated[bool, typer.Option(
-    "-v", "--verbose", help="More details, and tracebacks of errors.",
+    "-v", "--verbose", help="Print more details, and the tracebacks of errors.",
 )]  # fmt: skip
 
 
@@ -145,7 +177,7 @@ class RunOptions:
     """What the user asked for; None means that a default or an estimate takes its place."""
 
     inputs: Inputs
-    output: Annotated[str | None, output_option("NAME.EXT, marked,")] = None
+    output: Annotated[str | None, output_option("NAME.EXT with a mark")] = None
     simulate: Simulate = False
     seed: Seed = 0
     sigma: Sigma = None
@@ -190,6 +222,16 @@ class RunOptions:
         level = None if self.sigma is None else parse_level(self.sigma)
         return self.default_simulated_level if level is None else level
 
+    @property
+    def prior_kind(self) -> PriorKind:
+        """The kind of prior that --method asks for."""
+        return PRIOR_KINDS.get(self.method.value, "none")
+
+    @property
+    def named_solver(self) -> str | None:
+        """The solver that the user named; None: it is left to the command."""
+        return None if self.solver == SolverName.auto else self.solver.value
+
     def companions(self, source: Path) -> tuple[Path, ...]:
         """Files that are read beside this input (kernel, mask), which are never overwritten."""
         return ()
@@ -202,20 +244,11 @@ class RunOptions:
         """
         if self.sigma is not None:
             parse_level(self.sigma)
-        check_model_options(self)
+        self._check_model()
         parse_positive(self.strength, "--strength")
-        weight = parse_positive(self.weight, "--weight")
-        is_tv = self.method == Method.tv
-        if weight is not None and not is_tv:
-            raise InputError(
-                "--weight is the weight of total variation; add --method tv, or give --strength"
-            )
-        for option, value in (("--denoiser", self.denoiser), ("--strength", self.strength)):
-            if is_tv and value != "auto":
-                raise InputError(
-                    f"{option} does not go with --method tv, which has no denoiser; leave it out, "
-                    "or give --weight"
-                )
+        parse_positive(self.weight, "--weight")
+        self._check_method()
+        self._check_solver()
         if self.simulate and self.reference is not None:
             raise InputError(
                 "--simulate takes the input itself as the reference; leave out --reference"
@@ -225,61 +258,48 @@ class RunOptions:
                 "--require-certificate and --allow-uncertified contradict each other; give one"
             )
 
+    def _check_model(self) -> None:
+        method = [f"{flag} {self.method.value}" for flag in given(self, "method")]
+        refuse(
+            [*method, *given(self, *ITERATION)],
+            "--model, a network that reconstructs by itself in a fixed number of learned "
+            "iterations; leave one of them out",
+            self.model is not None,
+        )
+
+    def _check_method(self) -> None:
+        """What belongs to a prior of another kind."""
+        method, kind = f"--method {self.method.value}", self.prior_kind
+        refuse(
+            given(self, "weight"),
+            f"{method}: it is the weight of total variation; add --method tv, or give --strength",
+            kind != "functional",
+        )
+        refuse(
+            given(self, "denoiser", "strength"),
+            f"{method}, which has no denoiser; leave it out",
+            kind != "denoiser",
+        )
+        refuse(given(self, "solver"), method, kind == "none")
+
+    def _check_solver(self) -> None:
+        """A solver that was named, against the prior and the settings that it takes."""
+        name = self.named_solver
+        if name is None:
+            return
+        entry, kind = SOLVERS[name], self.prior_kind
+        takers = ", ".join(solvers_for(kind))
+        fits = kind in entry.prior_kinds or "none" in entry.prior_kinds
+        refuse(
+            [f"--solver {name}"],
+            f"--method {self.method.value}; it goes with {takers}",
+            not fits,
+        )
+        refuse(
+            given(self, "step"),
+            f"the solver {name}; these take a step: {', '.join(solvers_with('step'))}",
+            "step" not in entry.takes,
+        )
+
 
 Options = TypeVar("Options", bound=RunOptions)
-
-
-def make_app(
-    program: str, words: str, options: type[Options], run: Callable[[Options], int]
-) -> typer.Typer:
-    """A command line whose flags are the fields of `options`, which are then given to `run`.
-
-    Args:
-        program: its name.
-        words: the text of `--help`.
-        options: the dataclass; the command's own flags are listed before the shared ones.
-        run: returns the exit code.
-    """
-    # Plain help: typer's rich help imports a Markdown parser and a syntax highlighter, 0.3 s.
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-    def print_version(wanted: bool) -> None:
-        if wanted:
-            typer.echo(f"{program} {package_version()}")
-            raise typer.Exit
-
-    version = Annotated[bool, typer.Option(
-        "--version", callback=print_version, is_eager=True, help="Print the version.",
-    )]  # fmt: skip
-
-    def call(**values: Any) -> int:
-        del values["version"]
-        return run(options(**values))
-
-    hints = get_type_hints(options, include_extras=True)
-    parameters = [
-        Parameter(
-            field.name,
-            Parameter.KEYWORD_ONLY,
-            default=Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in _in_order(options)
-    ]
-    parameters.append(
-        Parameter("version", Parameter.KEYWORD_ONLY, default=False, annotation=version)
-    )
-    # Typer reads a function's signature; this one is made from the fields.
-    call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command(help=words, context_settings={"help_option_names": ["-h", "--help"]})(call)
-    return app
-
-
-def _in_order(options: type[RunOptions]) -> list[Any]:
-    """Input and output, then the command's own fields, then the shared ones."""
-    shared = [field.name for field in fields(RunOptions)]
-    first = shared[:2]
-    named = {field.name: field for field in fields(options)}
-    own = [name for name in named if name not in shared]
-    return [named[name] for name in (*first, *own, *shared[2:])]

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pnp_recon.cli.run.problem import Problem
+from pnp_recon.cli.run.case import Case
 from pnp_recon.solvers import Certificate, History, Look, Observation, Solution, Status
 
 # The worst comes last.
@@ -28,9 +28,9 @@ _SEVERITY = (
 
 
 def in_parts(
-    parts: Sequence[Problem],
+    parts: Sequence[Case],
     look: Callable[[Look], None],
-    solve: Callable[[Problem, Callable[[Look], None]], Solution],
+    solve: Callable[[Case, Callable[[Look], None]], Solution],
 ) -> Solution:
     """Solves each part and joins the solutions; each has a `start` among its arguments.
 

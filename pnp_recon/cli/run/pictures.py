@@ -63,7 +63,7 @@ def source_file(role: str, picture: Picture) -> SourceFile:
 def writer(
     like: Picture, show: Callable[[Tensor], Tensor], overwrite: bool
 ) -> Callable[[Path, Tensor], list[str]]:
-    """`Problem.write` for pictures: the shown picture with the depth, alpha and profile of `like`.
+    """`Case.write` for pictures: the shown picture with the depth, alpha and profile of `like`.
 
     Where the result lacks a border, alpha loses it too.
     """

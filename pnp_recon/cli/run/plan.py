@@ -9,11 +9,27 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.options import Options, RunOptions
+from pnp_recon.cli.run.options import RunOptions
 from pnp_recon.cli.shell import check_writable, make_folder
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import check_target, expand_inputs
+from pnp_recon.files import SUFFIXES, check_target, expand_inputs
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a command takes for an input, and how it calls the result.
+
+    Attributes:
+        mark: put behind the stem of an input to name its result ("_deblurred").
+        inputs: the suffixes that count as an input in folders and globs.
+        outputs: the suffixes that can be written.
+        output: the suffix of a result without --output; None: that of the input.
+    """
+
+    mark: str
+    inputs: tuple[str, ...] = SUFFIXES
+    outputs: tuple[str, ...] = SUFFIXES
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ def _is_pattern(entry: str) -> bool:
     return Path(entry).is_dir() or any(mark in entry for mark in "*?[")
 
 
-def plan_jobs(command: Command[Options], options: Options) -> list[Job]:
+def plan_jobs(names: Names, options: RunOptions) -> list[Job]:
     """The jobs, with folders for results created and checked.
 
     In folders and globs, results of an earlier run (`x_deblurred.png` beside `x.png`) and files
@@ -52,26 +68,26 @@ def plan_jobs(command: Command[Options], options: Options) -> list[Job]:
         InputError, OutputError: an input matches nothing, or a result has no place.
     """
     batch = is_batch(options)
-    sources = expand_inputs(options.inputs, command.input_suffixes)
+    sources = expand_inputs(options.inputs, names.inputs)
     if batch:
         named = {Path(entry) for entry in options.inputs}
-        passed = {_beside(command, source) for source in sources}
+        passed = {_beside(names, source) for source in sources}
         passed.update(path for source in sources for path in options.companions(source))
         sources = [path for path in sources if path not in passed or path in named]
     folder = _folder_for_results(options, batch)
     if folder is None and options.output is not None:
         targets = [Path(options.output)]
     elif folder is None:
-        targets = [_beside(command, source) for source in sources]
+        targets = [_beside(names, source) for source in sources]
     else:
         make_folder(folder)
-        targets = [folder / _beside(command, source).name for source in sources]
+        targets = [folder / _beside(names, source).name for source in sources]
     twice = [path for path, count in Counter(targets).items() if count > 1]
     if twice:
         raise InputError(
             f"several inputs would be written to {twice[0]}; give them in separate calls"
         )
-    names = _distinct_names(sources)
+    stems = _distinct_names(sources)
     beside = [path for source in sources for path in options.companions(source)]
     others = tuple(dict.fromkeys([*sources, *beside]))
     return [
@@ -83,22 +99,21 @@ def plan_jobs(command: Command[Options], options: Options) -> list[Job]:
             _with_name(options.residuals, name if batch else None),
             others,
         )
-        for source, target, name in zip(sources, targets, names, strict=True)
+        for source, target, name in zip(sources, targets, stems, strict=True)
     ]
 
 
-def check_places(command: Command[Options], job: Job, options: Options) -> None:
+def check_places(names: Names, job: Job, options: RunOptions) -> None:
     """Refuses a job whose results cannot be written, before its run.
 
     Raises:
         OutputError: with the reason.
     """
     suffix = job.target.suffix.lower()
-    if suffix not in command.output_suffixes:
+    if suffix not in names.outputs:
         found = f"ends in {suffix!r}" if suffix else "has no suffix"
         raise OutputError(
-            f"cannot write {job.target}: it {found}; expected one of "
-            f"{', '.join(command.output_suffixes)}"
+            f"cannot write {job.target}: it {found}; expected one of {', '.join(names.outputs)}"
         )
     inputs = [job.source, *job.other_inputs]
     if job.reference is not None:
@@ -116,9 +131,9 @@ def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
-def _beside(command: Command[Options], source: Path) -> Path:
-    suffix = source.suffix if command.output_suffix is None else command.output_suffix
-    return source.with_name(f"{source.stem}{command.mark}{suffix}")
+def _beside(names: Names, source: Path) -> Path:
+    suffix = source.suffix if names.output is None else names.output
+    return source.with_name(f"{source.stem}{names.mark}{suffix}")
 
 
 def _folder_for_results(options: RunOptions, batch: bool) -> Path | None:

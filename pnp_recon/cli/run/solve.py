@@ -1,4 +1,4 @@
-"""From a problem and the options to a solution: the one place where a command calls a solver.
+"""From a case and the options to a solution: the one place where a command calls a solver.
 
 Imported after parsing: it loads torch.
 """
@@ -9,111 +9,101 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pnp_recon import guarantees
-from pnp_recon.cli.run.model import chosen_model
-from pnp_recon.cli.run.options import Method, Options, RunOptions, SolverName
+from pnp_recon.cli.run.case import Case
+from pnp_recon.cli.run.options import Options, RunOptions, SolverName
 from pnp_recon.cli.run.parts import in_parts
-from pnp_recon.cli.run.problem import Problem, Session
+from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
-from pnp_recon.errors import CertificateError, StepSizeError
+from pnp_recon.errors import CertificateError
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
-from pnp_recon.problems.problem import Problem as Measured
+from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct, total_variation
-from pnp_recon.report import RegulariserRecord
 from pnp_recon.solvers import Look, Solution, Stopping
 from pnp_recon.solvers.catalogue import solvers_for
 
 Prior = Denoiser | Regulariser | LearnedReconstruction | None
 
 
-def choose_prior(problem: Problem, session: Session[Options]) -> Prior:
-    """What --method, --solver, --denoiser and --model ask for; None: no prior at all.
-
-    Raises:
-        CertificateError: one is required, and the network rules it out before the run.
-        InputError: the network of --model is for another measurement.
-    """
+def choose_prior(case: Case, session: Session[Options]) -> Prior:
+    """What --method, --solver, --denoiser and --model ask for; None: no prior at all."""
     options = session.options
-    model = chosen_model(problem, session)
+    model = session.learned()
     if model is not None:
         return model
-    if problem.solve is not None or _solver(problem, options) in solvers_for("none"):
+    if case.solve is not None or _solver(case, options) in solvers_for("none"):
         return None
-    if options.method == Method.tv:
-        fidelity = problem.arguments.get("fidelity")
+    if options.prior_kind == "functional":
         weight = parse_positive(options.weight, "--weight")
-        measured = Measured(problem.A, problem.y, problem.noise_level, fidelity=fidelity)
-        found = total_variation(measured)
+        fidelity = case.arguments.get("fidelity")
+        found = total_variation(Problem(case.A, case.y, case.noise_level, fidelity=fidelity))
         return found if weight is None else replace(found, weight=weight)
-    denoiser = session.denoiser(problem.A.image_shape[0], problem.model)
-    if options.require_certificate:
-        _require_before(denoiser, _solver(problem, options))
-    return denoiser
+    return session.denoiser(case.A.image_shape[0], case.model)
 
 
-def _require_before(denoiser: Denoiser, solver: str) -> None:
-    """What can be known of a certificate before the run."""
-    held = denoiser.guarantee
-    needs_slack = solver != "pnp-drs"
-    if held.is_averaged if needs_slack else held.is_nonexpansive:
-        return
-    need = "averaged (α < 1)" if needs_slack else "1-Lipschitz"
-    raise CertificateError(
-        f"a certificate was required, but denoiser {denoiser.name} is not proven to be {need}: "
-        f"{held}; choose another denoiser, or leave out --require-certificate"
-    )
+def model_warnings(case: Case, session: Session[Options]) -> tuple[str, ...]:
+    """What the case has that the network of --model was not trained for.
+
+    Raises:
+        InputError: the network is for another measurement.
+    """
+    model = session.learned()
+    return () if model is None else model.check(case.A, **case.facts)
 
 
 def solve(
-    problem: Problem,
+    case: Case,
     prior: Prior,
     options: RunOptions,
     look: Callable[[Look], None],
 ) -> Solution:
-    """Runs the problem's own method, or `reconstruct`."""
-    if problem.solve is not None:
-        return problem.solve()
-    if problem.parts:
-        return in_parts(problem.parts, look, lambda part, see: solve(part, prior, options, see))
-    if isinstance(prior, LearnedReconstruction):
-        return reconstruct(problem.y, problem.A, prior, callback=look)
+    """Runs the case's own method, or `reconstruct`.
+
+    Raises:
+        CertificateError: one is required, and cannot be given, or the run contradicts it.
+    """
+    required = options.require_certificate
+    if case.solve is not None:
+        return _by_formula(case.solve, required)
+    if case.parts:
+        return in_parts(case.parts, look, lambda part, see: solve(part, prior, options, see))
+    return reconstruct(
+        case.y,
+        case.A,
+        "auto" if prior is None else prior,
+        require_certificate=required,
+        callback=look,
+        **({} if options.model is not None else _settings(case, options)),
+    )
+
+
+def _settings(case: Case, options: RunOptions) -> dict[str, Any]:
+    """What the options and the case set of an iteration; a network of --model has none."""
     limits = {"tol": options.tol, "max_iter": options.max_iter, "time_limit": options.time_limit}
     given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
-    given = {**problem.limits, **given}
-    try:
-        return reconstruct(
-            problem.y,
-            problem.A,
-            "auto" if prior is None else prior,
-            strength=parse_positive(options.strength, "--strength") or 1.0,
-            acceleration=options.acceleration.value,
-            noise_level=problem.noise_level,
-            solver=_solver(problem, options),
-            step=options.step,
-            stopping=Stopping(**given) if given else None,
-            allow_uncertified=options.allow_uncertified,
-            callback=look,
-            **problem.arguments,
-        )
-    except StepSizeError as error:
-        if options.require_certificate:
-            raise CertificateError(f"a certificate was required: {error}") from error
-        raise
+    given = {**case.limits, **given}
+    return {
+        "strength": parse_positive(options.strength, "--strength") or 1.0,
+        "acceleration": options.acceleration.value,
+        "noise_level": case.noise_level,
+        "solver": _solver(case, options),
+        "step": options.step,
+        "stopping": Stopping(**given) if given else None,
+        "allow_uncertified": options.allow_uncertified,
+        **case.arguments,
+    }
 
 
-def _solver(problem: Problem, options: RunOptions) -> str:
-    is_open = options.solver == SolverName.auto and options.method != Method.tv
-    return problem.solver or "auto" if is_open else options.solver.value
+def _by_formula(formula: Callable[[], Solution], required: bool) -> Solution:
+    """No theorem can be asked before a formula is evaluated; its solution says what it has."""
+    solution = formula()
+    if required and not solution.certificate.holds:
+        raise CertificateError(f"a certificate was required: {solution.certificate.verdict}")
+    return solution
 
 
-def prior_record(prior: Prior) -> Denoiser | RegulariserRecord | LearnedReconstruction:
-    """The prior as reports describe it."""
-    if isinstance(prior, Denoiser | LearnedReconstruction):
-        return prior
-    if prior is None:
-        nothing = guarantees.none("no prior: an early stop is the only regularisation")
-        return RegulariserRecord("none", nothing)
-    numbers = {k: v for k, v in vars(prior).items() if isinstance(v, int | float)}
-    return RegulariserRecord(prior.name, prior.guarantee, numbers)
+def _solver(case: Case, options: RunOptions) -> str:
+    """The solver by name; where the user names none, the case's is for denoisers."""
+    is_open = options.solver == SolverName.auto and options.prior_kind != "functional"
+    return case.solver or "auto" if is_open else options.solver.value

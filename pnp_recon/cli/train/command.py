@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pnp_recon.cli.run.options import Device
+from pnp_recon.cli.shell import Device
 from pnp_recon.cli.train.flags import asked, given
 from pnp_recon.cli.train.settings import settings_of
 from pnp_recon.training.task import Task

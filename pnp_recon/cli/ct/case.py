@@ -1,4 +1,4 @@
-"""`pnp-ct`: from line integrals to the problem A u = y + noise for u in [0, 1].
+"""`pnp-ct`: from line integrals to the case A u = y + noise for u in [0, 1].
 
 The unknown u is the attenuation in a window: x = low + (high − low) u. The operator, its norm and
 whatever is proven stay the same; data and noise are divided by the window's width.
@@ -20,27 +20,29 @@ from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
 from pnp_recon.cli.ct.view import View, choose_view, outside, picture_target, writer
+from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.plan import Job
-from pnp_recon.cli.run.problem import Problem, Session
+from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
 from pnp_recon.models import load, store
 from pnp_recon.report import PhysicsRecord, SourceFile
 from pnp_recon.solvers import Certificate, History, Solution, Status
+from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
 
 # What --denoiser auto means, where it ships; otherwise the model for grey pictures.
 MODEL = "euler_ct"
 # Early stops of the methods without a prior: they fit the noise if they go on.
-EARLY = {"sirt": 100, "cgls": 15, "landweber": 200}
+EARLY, EARLY_OTHERS = {"sirt": 100, "cgls": 15, "landweber": 200}, 100
 # Slices at a time: more of them are no faster, and their memory grows.
 AT_ONCE = {"cpu": 2, "cuda": 16}
 
 FORMULA = "filtered back-projection is a formula, not an iteration; it has no convergence to prove"
 
 
-def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
+def make_case(job: Job, session: Session[CtOptions]) -> Case:
     """Line integrals, operator and window; in a simulation also the noise."""
     options = session.options
     if options.simulate:
@@ -59,7 +61,7 @@ def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
     start = window.to_unit(direct)
     truth = None if found.truth is None else window.to_unit(found.truth)
     share = found.noise / float(y.abs().max().clamp_min(1e-30))
-    problem = Problem(
+    case = Case(
         y=window.measurements(A, y),
         A=A,
         noise_level=window.noise_level(found.noise),
@@ -80,13 +82,13 @@ def make_problem(job: Job, session: Session[CtOptions]) -> Problem:
         },
         model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
     )
-    return _with_method(problem, found, start, view, options)
+    return _with_method(case, found, start, view, options)
 
 
 def _with_method(
-    problem: Problem, found: Measurement, start: Tensor, view: View, options: CtOptions
-) -> Problem:
-    """The problem as the method wants it."""
+    case: Case, found: Measurement, start: Tensor, view: View, options: CtOptions
+) -> Case:
+    """The case as the method wants it."""
     method = options.method
     if method == CtMethod.fbp:
         held = Certificate(unproven(FORMULA))
@@ -95,38 +97,32 @@ def _with_method(
         # What was there before: the same without the filter.
         plain = _smeared(found)
         return replace(
-            problem,
+            case,
             degraded=_middle(view.window.to_unit(plain)),
             solve=lambda: solution,
         )
-    classical = _classical(options)
-    if classical is not None:
+    classical = options.named_solver
+    if classical in solvers_for("none"):
         # They start from nothing: their early stop is the regularisation.
         nothing = view.window.to_unit(torch.zeros_like(start))
         return replace(
-            problem,
+            case,
             solver=classical,
             arguments={"start": nothing},
-            limits={"max_iter": EARLY[classical], "early": True},
+            limits={"max_iter": EARLY.get(classical, EARLY_OTHERS), "early": True},
         )
     weighted = found.weights is not None if options.weighted is None else options.weighted
     if not weighted or options.model is not None:
-        return _in_parts(replace(problem, arguments={"start": start.clamp(0, 1)}), None)
+        return _in_parts(replace(case, arguments={"start": start.clamp(0, 1)}), None)
     if found.weights is None:
         raise InputError(
             "--weighted needs counts; the scan holds line integrals, leave it out, or say --kind "
             "counts or --incident N"
         )
     scaled = view.window.weights(found.weights)
-    words = f"{problem.noise_words}; each ray weighs as its photons say"
-    problem = replace(problem, arguments={"start": start.clamp(0, 1)}, noise_words=words)
-    return _in_parts(problem, scaled)
-
-
-def _classical(options: CtOptions) -> str | None:
-    """The method without a prior that --method or --solver names."""
-    chosen = options.solver.value if options.method.has_prior else options.method.value
-    return chosen if chosen in EARLY else None
+    words = f"{case.noise_words}; each ray weighs as its photons say"
+    case = replace(case, arguments={"start": start.clamp(0, 1)}, noise_words=words)
+    return _in_parts(case, scaled)
 
 
 def _fbp(found: Measurement, options: CtOptions) -> Tensor:
@@ -217,21 +213,19 @@ def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecor
     )
 
 
-def _in_parts(problem: Problem, scaled: Tensor | None) -> Problem:
+def _in_parts(case: Case, scaled: Tensor | None) -> Case:
     """Weights as a fidelity, and a stack of slices in parts of a few."""
 
     def arguments(part: slice) -> dict[str, Any]:
-        out = {"start": problem.arguments["start"][part]}
+        out = {"start": case.arguments["start"][part]}
         if scaled is not None:
-            out["fidelity"] = WeightedLeastSquares(problem.A, problem.y[part], scaled[part])
+            out["fidelity"] = WeightedLeastSquares(case.A, case.y[part], scaled[part])
         return out
 
-    count, step = len(problem.y), AT_ONCE[problem.y.device.type]
+    count, step = len(case.y), AT_ONCE[case.y.device.type]
     if count <= step:
-        return replace(problem, arguments=arguments(slice(None)))
+        return replace(case, arguments=arguments(slice(None)))
     places = [slice(first, first + step) for first in range(0, count, step)]
-    parts = tuple(
-        replace(problem, y=problem.y[place], arguments=arguments(place)) for place in places
-    )
+    parts = tuple(replace(case, y=case.y[place], arguments=arguments(place)) for place in places)
     # A prior for all is chosen by the first of them.
-    return replace(problem, parts=parts, arguments=parts[0].arguments)
+    return replace(case, parts=parts, arguments=parts[0].arguments)

@@ -1,4 +1,4 @@
-"""`pnp-inpaint`: from a picture and a mask to the problem y = A x + noise.
+"""`pnp-inpaint`: from a picture and a mask to the case y = A x + noise.
 
 Imported after parsing: it loads torch.
 """
@@ -14,10 +14,11 @@ from torch.nn import functional
 
 from operators import masks
 from operators.sampling import Inpainting
-from pnp_recon.cli.inpaint import InpaintOptions, MaskKind
+from pnp_recon.cli.inpaint.options import InpaintOptions, MaskKind
+from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, writer
 from pnp_recon.cli.run.plan import Job
-from pnp_recon.cli.run.problem import Problem, Session
+from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.files import sha256_of
@@ -49,7 +50,7 @@ class Mask:
         return 1 - float(self.known.double().mean())
 
 
-def make_problem(job: Job, session: Session[InpaintOptions]) -> Problem:
+def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
     """Mask, operator and noise level; in a simulation also the degraded picture."""
     options = session.options
     picture = read_input(job.source)
@@ -79,7 +80,7 @@ def make_problem(job: Job, session: Session[InpaintOptions]) -> Problem:
         files.append(source_file("reference", reference))
     if mask.file is not None:
         files.append(mask.file)
-    return Problem(
+    return Case(
         y=y,
         A=A,
         noise_level=level,

@@ -1,4 +1,4 @@
-"""What a command hands to the shared run, and what the files of one call share.
+"""What a command hands to the shared run: y = A x + noise, and how its solution is shown.
 
 Imported after parsing: it loads torch.
 """
@@ -8,60 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.cli.run.options import Options, Precision
-from pnp_recon.cli.shell import choose_device
-from pnp_recon.models import load
-from pnp_recon.priors.denoiser import Denoiser
-from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
 from pnp_recon.solvers import Solution
 
 
-@dataclass
-class Session(Generic[Options]):
-    """Options, device, precision, and networks once loaded."""
-
-    options: Options
-    device: torch.device = field(init=False)
-    dtype: torch.dtype = field(init=False)
-    denoisers: dict[str, Denoiser] = field(default_factory=dict)
-    _learned: LearnedReconstruction | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self.device = choose_device(self.options.device)
-        is_double = self.options.dtype == Precision.float64
-        self.dtype = torch.float64 if is_double else torch.float32
-
-    def denoiser(self, channels: int, model: str | None = None) -> Denoiser:
-        """The denoiser that --denoiser names; `model` is what auto means, None: by channels."""
-        name = self.options.denoiser
-        if name == "auto":
-            name = load.AUTO[channels] if model is None else model
-        if name not in self.denoisers:
-            self.denoisers[name] = load.load_denoiser(
-                name, device=str(self.device), dtype=self.dtype
-            )
-        return self.denoisers[name]
-
-    def learned(self) -> LearnedReconstruction | None:
-        """The reconstruction network that --model names, if it names one."""
-        name = self.options.model
-        if self._learned is None and name is not None:
-            self._learned = load.load_unrolled(name, device=str(self.device), dtype=self.dtype)
-        return self._learned
-
-    def tensor(self, values: Tensor) -> Tensor:
-        return values.to(self.device, self.dtype)
-
-
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Case:
     """y = A x + noise, and how its solution is shown, judged, written and described.
 
     What is shown is a picture (1, C, H, W) in [0, 1] (it is clipped); reports, PSNR and SSIM are
@@ -89,7 +46,7 @@ class Problem:
         facts: keyword arguments of `LearnedReconstruction.check`: what a network may have been
             trained for besides A.
         limits: what --tol, --max-iter and --time-limit mean where they are not given.
-        parts: the same problem in several, y and arguments split along the batch; they are solved
+        parts: the same case in several, y and arguments split along the batch; they are solved
             one after the other.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
     """
@@ -115,7 +72,7 @@ class Problem:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
-    parts: tuple[Problem, ...] = ()
+    parts: tuple[Case, ...] = ()
     solve: Callable[[], Solution] | None = None
 
     @property

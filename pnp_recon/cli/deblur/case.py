@@ -1,4 +1,4 @@
-"""`pnp-deblur`: from a picture file to the problem y = A x + noise.
+"""`pnp-deblur`: from a picture file to the case y = A x + noise.
 
 Imported after parsing: it loads torch.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from operators.convolution import Convolution
-from pnp_recon.cli.deblur import DeblurOptions
 from pnp_recon.cli.deblur.blur import Blur, find_blur
+from pnp_recon.cli.deblur.options import DeblurOptions
+from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, source_file, writer
 from pnp_recon.cli.run.plan import Job
-from pnp_recon.cli.run.problem import Problem, Session
+from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
@@ -20,7 +21,7 @@ from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.noise import command_noise
 
 
-def make_problem(job: Job, session: Session[DeblurOptions]) -> Problem:
+def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     """Kernel, operator and noise level; in a simulation also the degraded picture."""
     options = session.options
     picture = read_input(job.source)
@@ -61,7 +62,7 @@ def make_problem(job: Job, session: Session[DeblurOptions]) -> Problem:
         files.append(source_file("reference", reference))
     if blur.file is not None:
         files.append(blur.file)
-    return Problem(
+    return Case(
         y=y,
         A=A,
         noise_level=level,

@@ -1,0 +1,102 @@
+"""The options of `pnp-deblur` and what they mean. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.errors import InputError
+
+KERNELS = ("motion", "trajectory", "gaussian", "disk", "uniform")
+# What of --length, --angle and --kernel-size a kernel can use.
+_USES = {
+    "motion": {"--length", "--angle", "--kernel-size"},
+    "trajectory": {"--kernel-size"},
+    "gaussian": {"--length", "--kernel-size"},
+    "disk": {"--length", "--kernel-size"},
+    "uniform": {"--kernel-size"},
+}
+
+
+class Boundary(StrEnum):
+    valid = "valid"
+    circular = "circular"
+    replicate = "replicate"
+    reflect = "reflect"
+    constant = "constant"
+
+
+@dataclass(frozen=True)
+class DeblurOptions(RunOptions):
+    """The options of `pnp-deblur`."""
+
+    # fmt: off
+    output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
+    kernel: Annotated[str, typer.Option(
+        "--kernel", metavar="NAME|FILE",
+        help="The blur is motion, trajectory, gaussian, disk or uniform, or is read from a file "
+        "(.png, .tif, .npy, .mat).",
+    )] = "motion"
+    length: Annotated[float | None, typer.Option(
+        "--length",
+        help="A motion has this length, a Gaussian this standard deviation (default 2), a disk "
+        "this radius (default 4), in pixels.",
+    )] = None
+    angle: Annotated[float | None, typer.Option(
+        "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal.",
+    )] = None
+    kernel_size: Annotated[int | None, typer.Option(
+        "--kernel-size", help="The kernel has this side in pixels, an odd number.",
+    )] = None
+    boundary: Annotated[Boundary, typer.Option(
+        "--boundary",
+        help="Choose what is taken to lie beyond the border. With valid it is unknown and is "
+        "restored with the picture; this is right for photographs, and nothing rings in from the "
+        "opposite side.",
+    )] = Boundary.valid
+    linear_light: Annotated[bool, typer.Option(
+        "--linear-light",
+        help="Undo the sRGB curve first, because a camera blurs light and not stored values.",
+    )] = False
+    simulate: Annotated[bool, typer.Option(
+        "--simulate",
+        help="IN is clean. Blur it and add noise first, then restore it and compare. With "
+        "--boundary valid the result lacks the border that the simulated camera did not see. A "
+        "motion without --length and --angle is 15 pixels long, at 30 degrees.",
+    )] = False
+    sigma: Annotated[str | None, typer.Option(
+        "--sigma", metavar="auto|S|S/255",
+        help="The noise has this standard deviation, such as 0.03 or 7.65/255. By default it is "
+        "estimated (auto); with --simulate it is 2.55/255.",
+    )] = None
+    # fmt: on
+
+    @property
+    def kernel_file(self) -> Path | None:
+        return None if self.kernel in KERNELS else Path(self.kernel)
+
+    def companions(self, source: Path) -> tuple[Path, ...]:
+        return () if self.kernel_file is None else (self.kernel_file,)
+
+    def check(self) -> None:
+        super().check()
+        if self.kernel_file is not None and not self.kernel_file.exists():
+            raise InputError(
+                f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
+                "kernel file"
+            )
+        given = {
+            "--length": self.length,
+            "--angle": self.angle,
+            "--kernel-size": self.kernel_size,
+        }
+        used = _USES.get(self.kernel, set())
+        for option, value in given.items():
+            if value is not None and option not in used:
+                fits = f"it takes {', '.join(sorted(used))}" if used else "a file is complete"
+                raise InputError(f"{option} does not go with --kernel {self.kernel}: {fits}")

@@ -1,0 +1,44 @@
+"""What all commands share: levels and numbers as they are typed, versions, missing inputs."""
+
+from __future__ import annotations
+
+import pytest
+
+from pnp_recon.cli.catalogue import COMMANDS
+from pnp_recon.cli.deblur import main
+from pnp_recon.cli.shell import parse_level, parse_positive
+from pnp_recon.errors import InputError
+from support.cli import only_line
+
+
+def test_no_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "pnp-deblur --help" in only_line("pnp-deblur", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["pnp-deblur", "pnp-inpaint", "pnp-ct", "pnp-recon"])
+def test_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert COMMANDS[name].load()(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"{name} 0.")
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("0.03", 0.03), ("7.65/255", 0.03), (" AUTO ", None), ("0", 0.0), ("1", 1.0), ("255/255", 1)],
+)
+def test_levels(text: str, level: float | None) -> None:
+    assert parse_level(text) == (None if level is None else pytest.approx(level))
+
+
+@pytest.mark.parametrize("text", ["", "x", "1/0", "-0.1", "7.65", "nan", "inf", "1/2/3", "300/255"])
+def test_bad_levels(text: str) -> None:
+    with pytest.raises(InputError, match="--sigma"):
+        parse_level(text)
+
+
+def test_positive() -> None:
+    assert parse_positive("auto", "--strength") is None
+    assert parse_positive("2.5", "--strength") == 2.5
+    for text in ("0", "-1", "nan", "inf", "x"):
+        with pytest.raises(InputError, match="--strength"):
+            parse_positive(text, "--strength")
