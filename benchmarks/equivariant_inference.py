@@ -17,9 +17,10 @@ from collections.abc import Callable
 import torch
 
 from operators import RayTransform, parallel_beam
+from pnp_recon.networks.configs import EulerConfig, UnrolledConfig
 from pnp_recon.networks.equivariant import export
-from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.euler import EulerNet
+from pnp_recon.networks.unrolled import UnrolledNetwork
 
 SIDE = 256
 Variant = Callable[[], object]

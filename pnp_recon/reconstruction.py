@@ -31,7 +31,7 @@ from pnp_recon.solvers.catalogue import (
     SolverEntry,
     solvers_for,
 )
-from pnp_recon.solvers.convex.choice import automatic_name
+from pnp_recon.solvers.choice import automatic_name, check_settings
 from pnp_recon.solvers.core.loop import Solver, iterate
 from pnp_recon.solvers.core.solution import Look, Solution
 from pnp_recon.solvers.core.stopping import Stopping
@@ -205,7 +205,7 @@ def configured(
             f"solver {entry.name} takes {wanted}, found a {kind}; a {kind} goes into "
             f"{', '.join(solvers_for(kind))}"
         )
-    knobs.check(entry)
+    check_settings(knobs, entry)
     with torch.no_grad():
         if problem.start is None:
             # Iterations without a prior start from nothing: an early stop is their regularisation.

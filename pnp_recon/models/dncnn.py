@@ -11,7 +11,8 @@ from pnp_recon import guarantees
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.models.card import Card
 from pnp_recon.models.family import Certified, Check, DenoiserFamily, levels_255
-from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN, DnCNNConfig
+from pnp_recon.networks.configs import DnCNNConfig
+from pnp_recon.networks.dncnn import NO_GUARANTEE, DnCNN
 from pnp_recon.priors.attack import attained_ratio
 
 # Side of the attacked picture.

@@ -28,8 +28,9 @@ from pnp_recon.models.family import (
 from pnp_recon.models.precision import FIELD as DEVIATION
 from pnp_recon.models.precision import bf16_deviation
 from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.tied_blocks import learned_filters
 from pnp_recon.priors.attack import attained_ratio
 

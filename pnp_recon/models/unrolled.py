@@ -18,7 +18,8 @@ from pnp_recon.errors import InputError, WeightsError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.models.card import Card, load_weights
 from pnp_recon.models.family import Certified, Check, Family, Options
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.priors.unrolled import LearnedReconstruction, count_parameters
 from pnp_recon.priors.unrolled_domain import TrainedOn
 

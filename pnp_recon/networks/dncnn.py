@@ -6,21 +6,14 @@ deepinv's, without batch normalisation; what is here says how to build it and wh
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
 
+from pnp_recon.networks.configs import DnCNNConfig
+
 NO_GUARANTEE = "DnCNN is trained without a constraint: no Lipschitz constant of it is proven"
-
-
-@dataclass(frozen=True)
-class DnCNNConfig:
-    """What builds a `DnCNN`; stored in the model card."""
-
-    channels: int = 1
-    depth: int = 17
-    width: int = 64
 
 
 class DnCNN(nn.Module):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import cast
 
 import torch
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting, padding_average
 from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.equivariant.checks import (
     QUARTERS,
     EquivarianceReport,
@@ -36,24 +37,6 @@ from pnp_recon.networks.tied_blocks import Ties, tie_block
 
 # Mid-grey goes to zero, so that the zero padding of the convolutions is no dark frame.
 SHIFT = 0.5
-
-
-@dataclass(frozen=True)
-class EulerConfig:
-    """What builds an `EulerNet`; stored in the model card.
-
-    `group` is C1 (none), C2, C4, D1, D2 or D4: what the network commutes with. Other groups than
-    C1 need the lifting "unshuffle", and `width` and `hidden` multiples of the group's order.
-    """
-
-    channels: int = 1
-    width: int = 64
-    hidden: int = 64
-    blocks: int = 8
-    kernel_size: int = 3
-    activation: str = "clip"
-    lifting: str = "haar"
-    group: str = "C1"
 
 
 class EulerNet(nn.Module):

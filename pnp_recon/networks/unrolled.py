@@ -11,7 +11,7 @@ why the whole network is *not* equivariant where the operator is not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from operators.base import LinearOperator
 from pnp_recon.errors import InputError
+from pnp_recon.networks.configs import UnrolledConfig
 from pnp_recon.networks.equivariant import (
     EquivarianceReport,
     Equivariant,
@@ -30,59 +31,6 @@ from pnp_recon.networks.equivariant import (
     regulars_of_width,
     scalars,
 )
-
-SCHEMES = ("proximal-gradient", "primal-dual")
-STARTS = ("guess", "zero")
-GRADIENTS = ("adjoint", "filtered")
-
-
-@dataclass(frozen=True)
-class UnrolledConfig:
-    """What builds an `UnrolledNetwork`; stored in the model card.
-
-    Attributes:
-        scheme: "proximal-gradient" or "primal-dual".
-        group: "C1" (ordinary), "C4", "D4", "C8", ...; its order must divide `width`.
-        channels: of the picture.
-        width: channels of the hidden layers, |G| for each regular field.
-        depth: iterations.
-        memory: scalar channels handed from one iteration to the next.
-        kernel_size: odd.
-        shared: one proximal map for all iterations instead of one each.
-        start: "guess" (`A.initial_guess(y)`: filtered back-projection for a ray transform) or
-            "zero".
-        gradient: "adjoint", Aᵀ(Ax − y)/‖A‖² with the proven bound of ‖A‖, or "filtered", the
-            residual through `A.filtered_adjoint`: for a ray transform about its inverse.
-        steps: "learned" step sizes, one an iteration, or "fixed" at 1/‖A‖².
-        filters: see `GroupConv`; None: all filters there are, or harmonic ones for C8, D8, ...
-    """
-
-    scheme: str = "proximal-gradient"
-    group: str = "C4"
-    channels: int = 1
-    width: int = 96
-    depth: int = 8
-    memory: int = 5
-    kernel_size: int = 3
-    shared: bool = False
-    start: str = "guess"
-    gradient: str = "adjoint"
-    steps: str = "learned"
-    filters: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("channels", "width", "depth"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if self.memory < 0:
-            raise ValueError(f"memory is {self.memory}; expected at least 0")
-        known = {"scheme": SCHEMES, "start": STARTS, "gradient": GRADIENTS}
-        for name, values in (known | {"steps": ("learned", "fixed")}).items():
-            if getattr(self, name) not in values:
-                raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}"
-                )
-        regulars_of_width(Group.named(self.group), self.width)
 
 
 class Update(Equivariant, nn.Module):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from pnp_recon.registry import Entry, Registry
 
-_HERE = "pnp_recon.proximal"
 _MOREAU = "proximal map firmly nonexpansive (Moreau 1965)"
 
 
@@ -28,12 +27,12 @@ class RegulariserEntry(Entry):
 REGULARISERS: Registry[RegulariserEntry] = Registry(
     "regulariser",
     [
-        RegulariserEntry("l1", f"{_HERE}.simple:L1"),
-        RegulariserEntry("ridge", f"{_HERE}.simple:Ridge"),
-        RegulariserEntry("elastic-net", f"{_HERE}.simple:ElasticNet"),
-        RegulariserEntry("box", f"{_HERE}.simple:Box"),
-        RegulariserEntry("l2-ball", f"{_HERE}.simple:L2Ball"),
-        RegulariserEntry("total-variation", f"{_HERE}.total_variation:TotalVariation"),
-        RegulariserEntry("wavelet-l1", f"{_HERE}.wavelet:WaveletL1"),
+        RegulariserEntry("l1", "pnp_recon.proximal.simple:L1"),
+        RegulariserEntry("ridge", "pnp_recon.proximal.simple:Ridge"),
+        RegulariserEntry("elastic-net", "pnp_recon.proximal.simple:ElasticNet"),
+        RegulariserEntry("box", "pnp_recon.proximal.simple:Box"),
+        RegulariserEntry("l2-ball", "pnp_recon.proximal.simple:L2Ball"),
+        RegulariserEntry("total-variation", "pnp_recon.proximal.total_variation:TotalVariation"),
+        RegulariserEntry("wavelet-l1", "pnp_recon.proximal.wavelet:WaveletL1"),
     ],
 )

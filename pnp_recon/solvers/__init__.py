@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pnp_recon.solvers.acceleration.anderson import Anderson
     from pnp_recon.solvers.acceleration.momentum import Nesterov, PnPFISTA
     from pnp_recon.solvers.acceleration.wrapped import Halpern, KrasnoselskiiMann, Wrapped
+    from pnp_recon.solvers.choice import variational_solver
     from pnp_recon.solvers.classical import CGLS, SIRT, Landweber
-    from pnp_recon.solvers.convex.choice import variational_solver
     from pnp_recon.solvers.convex.fista import FISTA
     from pnp_recon.solvers.convex.gradient import ISTA, GradientDescent, ProximalGradient
     from pnp_recon.solvers.convex.pdhg import PDHG
@@ -50,7 +50,7 @@ _NAMES = {
     "acceleration.momentum": ("Nesterov", "PnPFISTA"),
     "acceleration.wrapped": ("Halpern", "KrasnoselskiiMann", "Wrapped"),
     "classical": ("CGLS", "SIRT", "Landweber"),
-    "convex.choice": ("variational_solver",),
+    "choice": ("variational_solver",),
     "convex.fista": ("FISTA",),
     "convex.gradient": ("ISTA", "GradientDescent", "ProximalGradient"),
     "convex.pdhg": ("PDHG",),

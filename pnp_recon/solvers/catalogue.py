@@ -11,11 +11,6 @@ from dataclasses import dataclass
 from pnp_recon.contracts import PriorKind
 from pnp_recon.registry import Entry, Registry
 
-_PNP = "pnp_recon.solvers.pnp"
-_CONVEX = "pnp_recon.solvers.convex"
-_CLASSICAL = "pnp_recon.solvers.classical"
-_ACCELERATION = "pnp_recon.solvers.acceleration"
-
 # What is set of a denoiser, whatever the iteration.
 DENOISER_KNOBS = ("relaxation", "denoiser_level", "denoiser_scaling")
 WORDS = ("auto",)
@@ -48,7 +43,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
     [
         SolverEntry(
             "pnp-pgd",
-            f"{_PNP}.iterations:PnPPGD",
+            "pnp_recon.solvers.pnp.iterations:PnPPGD",
             ("step", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for 0 < τ < 2/L and an averaged denoiser; the iterates converge "
@@ -56,7 +51,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "pnp-hqs",
-            f"{_PNP}.iterations:PnPHQS",
+            "pnp_recon.solvers.pnp.iterations:PnPHQS",
             ("gamma", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for any γ > 0 and an averaged denoiser; the iterates converge "
@@ -64,7 +59,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "pnp-drs",
-            f"{_PNP}.iterations:PnPDRS",
+            "pnp_recon.solvers.pnp.iterations:PnPDRS",
             ("gamma", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for any γ > 0, 0 < λ < 1 and a 1-Lipschitz denoiser; the iterates "
@@ -72,7 +67,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "red",
-            f"{_PNP}.red:RED",
+            "pnp_recon.solvers.pnp.red:RED",
             ("step", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for 0 < τ < 2/(L + 2αw) and an α-averaged denoiser; the iterates converge "
@@ -80,7 +75,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "pnp-fista",
-            f"{_ACCELERATION}.momentum:PnPFISTA",
+            "pnp_recon.solvers.acceleration.momentum:PnPFISTA",
             ("step", *DENOISER_KNOBS),
             ("denoiser",),
             "momentum within a safeguard: pnp-pgd with errors of a finite sum, which "
@@ -88,7 +83,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "gradient-descent",
-            f"{_CONVEX}.gradient:GradientDescent",
+            "pnp_recon.solvers.convex.gradient:GradientDescent",
             ("step",),
             ("functional",),
             "averaged for 0 < τ < 2/(L + m); the iterates converge to a minimiser "
@@ -96,7 +91,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "proximal-gradient",
-            f"{_CONVEX}.gradient:ProximalGradient",
+            "pnp_recon.solvers.convex.gradient:ProximalGradient",
             ("step",),
             ("functional",),
             "averaged for 0 < τ < 2/L; the iterates converge to a minimiser "
@@ -104,14 +99,14 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "ista",
-            f"{_CONVEX}.gradient:ISTA",
+            "pnp_recon.solvers.convex.gradient:ISTA",
             ("step",),
             ("functional",),
             "proximal-gradient with a regulariser that makes sparse; the same theorem",
         ),
         SolverEntry(
             "fista",
-            f"{_CONVEX}.fista:FISTA",
+            "pnp_recon.solvers.convex.fista:FISTA",
             ("step",),
             ("functional",),
             "0 < τ < 1/L; objective above its minimum by O(1/k²), iterates converge "
@@ -119,14 +114,14 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "hqs",
-            f"{_CONVEX}.splitting:HQS",
+            "pnp_recon.solvers.convex.splitting:HQS",
             ("gamma", "relaxation"),
             ("functional",),
             "averaged for any γ > 0; converges to a minimiser of the Moreau envelope of f plus g",
         ),
         SolverEntry(
             "drs",
-            f"{_CONVEX}.splitting:DouglasRachford",
+            "pnp_recon.solvers.convex.splitting:DouglasRachford",
             ("gamma", "relaxation"),
             ("functional",),
             "averaged for any γ > 0, 0 < ρ < 2; converges to a minimiser (Lions & Mercier 1979; "
@@ -134,7 +129,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "admm",
-            f"{_CONVEX}.splitting:ADMM",
+            "pnp_recon.solvers.convex.splitting:ADMM",
             ("gamma", "relaxation"),
             ("functional",),
             "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas "
@@ -142,7 +137,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "pdhg",
-            f"{_CONVEX}.pdhg:PDHG",
+            "pnp_recon.solvers.convex.pdhg:PDHG",
             ("relaxation",),
             ("functional",),
             "τ Σ σᵢ‖Kᵢ‖² < 1 from proven bounds; converges to a saddle point (Chambolle & Pock "
@@ -150,14 +145,14 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "landweber",
-            f"{_CLASSICAL}:Landweber",
+            "pnp_recon.solvers.classical:Landweber",
             ("step",),
             ("none",),
             "averaged for 0 < τ < 2/‖A‖²; converges to a least-squares solution",
         ),
         SolverEntry(
             "sirt",
-            f"{_CLASSICAL}:SIRT",
+            "pnp_recon.solvers.classical:SIRT",
             ("relaxation",),
             ("none",),
             "averaged in the norm of its weights, entries of A ≥ 0; converges to a weighted "
@@ -165,7 +160,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "cgls",
-            f"{_CLASSICAL}:CGLS",
+            "pnp_recon.solvers.classical:CGLS",
             (),
             ("none",),
             "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",
@@ -184,17 +179,21 @@ ACCELERATIONS: Registry[AccelerationEntry] = Registry(
     [
         AccelerationEntry(
             "km",
-            f"{_ACCELERATION}.wrapped:KrasnoselskiiMann",
+            "pnp_recon.solvers.acceleration.wrapped:KrasnoselskiiMann",
             "averaged for 0 < λ < 1/α; converges, with the tight rate (Lieder 2018)",
         ),
         AccelerationEntry(
             "halpern",
-            f"{_ACCELERATION}.wrapped:Halpern",
+            "pnp_recon.solvers.acceleration.wrapped:Halpern",
             "any 1-Lipschitz map; converges to the fixed point nearest to the start, residual "
             "O(1/k), tight (Lieder 2021)",
         ),
-        AccelerationEntry("anderson", f"{_ACCELERATION}.anderson:Anderson", _SAFEGUARD),
-        AccelerationEntry("nesterov", f"{_ACCELERATION}.momentum:Nesterov", _SAFEGUARD),
+        AccelerationEntry(
+            "anderson", "pnp_recon.solvers.acceleration.anderson:Anderson", _SAFEGUARD
+        ),
+        AccelerationEntry(
+            "nesterov", "pnp_recon.solvers.acceleration.momentum:Nesterov", _SAFEGUARD
+        ),
     ],
 )
 

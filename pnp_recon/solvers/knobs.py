@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from pnp_recon.errors import InputError
-from pnp_recon.solvers.catalogue import SolverEntry, solvers_with
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,3 @@ class Knobs:
     def __post_init__(self) -> None:
         if not self.strength > 0:
             raise InputError(f"strength must be positive, found {self.strength}")
-
-    def check(self, entry: SolverEntry) -> None:
-        """Refuses what a solver does not know.
-
-        Raises:
-            InputError: naming the solvers that take the setting, and what this one takes.
-        """
-        every = {"strength", "allow_uncertified"}
-        for field in fields(self):
-            name = field.name
-            if name in every or name in entry.takes or getattr(self, name) is None:
-                continue
-            takes = f"takes {', '.join(entry.takes)}" if entry.takes else "takes no such setting"
-            raise InputError(
-                f"{name} belongs to {', '.join(solvers_with(name))}; {entry.name} {takes}"
-            )

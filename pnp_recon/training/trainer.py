@@ -1,6 +1,6 @@
 """Training of any network: optimiser, schedule, weight average, log, exact resume.
 
-What is learned is said by subclasses (`training_denoiser`, `training_unrolled`). Light on imports
+What is learned is said by subclasses, one in each task's folder. Light on imports
 (torch alone), so that it runs on a bare machine; knows nothing of picture files or of command
 lines. A run is a folder: the checkpoint (`checkpoint.pt`, replaced atomically) and
 the log (`log.csv`). A killed run goes on from its checkpoint with the same random numbers, hence,
@@ -85,6 +85,9 @@ class Trainer:
     def sheet(self) -> Tensor | None:
         """Samples to look at, (1, C, H, W) in [0, 1]; None where there is nothing to show."""
         return None
+
+    def save_memory(self) -> None:
+        """Takes more time and less memory from now on, for the same weights, where it can."""
 
     @property
     def checkpoint(self) -> Path:

@@ -17,8 +17,8 @@ import torch
 from pnp_recon.datasets.folders import load_training_data
 from pnp_recon.files import atomic_write
 from pnp_recon.models.load import load_network
+from pnp_recon.training.denoiser.recipe import VALIDATION_LEVELS
 from pnp_recon.training.fixed_point.trainer import restoration_psnr
-from pnp_recon.training.recipe import VALIDATION_LEVELS
 from pnp_recon.training.validation import validation_psnr
 from scripts.protocol import RESULTS
 

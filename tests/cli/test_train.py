@@ -283,7 +283,7 @@ def test_a_run_needs_data_or_a_run_to_resume(tmp_path, capsys):
 def test_resuming_with_other_options_is_refused_by_name(pictures, whole_run, capsys):
     before = weights_of(whole_run)
     assert start(pictures, whole_run, "--patch", "24", "--seed", "1") == 2
-    assert "patch 16 (now 24), seed 0 (now 1)" in one_line(capsys)
+    assert "seed 0 (now 1), patch 16 (now 24)" in one_line(capsys)
     assert main(["denoiser", "-o", str(whole_run), "--colour"]) == 2
     assert "channels 1 (now 3)" in one_line(capsys)
     assert weights_of(whole_run) == before

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
 import signal
-from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pnp_recon.cli.train import denoiser, main
 from pnp_recon.cli.train import display as train_display
-from pnp_recon.cli.train.unrolled import default_name, unrolled
+from pnp_recon.cli.train import main
 from pnp_recon.models.load import load_unrolled
-from pnp_recon.networks.euler import EulerConfig
-from pnp_recon.networks.unrolled import UnrolledConfig
 from pnp_recon.pictures.files import read_picture
-from pnp_recon.training.recipe import DenoiserRecipe
 from pnp_recon.training.trainer import read_checkpoint
 from pnp_recon.training.unrolled.task import SimulatedScans
-from pnp_recon.training.unrolled.trainer import UnrolledRecipe, UnrolledTrainer
+from pnp_recon.training.unrolled.trainer import UnrolledTrainer
 from support.killed import killed_training
 from support.slices import SIDE, save_archive
 
@@ -229,48 +222,6 @@ def test_a_run_goes_on_with_its_own_options_slices_and_command(slices, whole_run
     assert start(tmp_path / "slices.npz", whole_run) == 2
     assert "are not those that the run began with (another sha256)" in one_line(capsys)
     assert weights_of(whole_run) == before
-
-
-def stated(command: Callable[..., None]) -> dict[str, str]:
-    """What the help says about the default of each option."""
-    parameters = inspect.signature(command, eval_str=True).parameters
-    return {key: p.annotation.__metadata__[0].show_default for key, p in parameters.items()}
-
-
-def test_help_states_the_defaults_of_the_configuration():
-    """They are written out there, as torch is not imported for the help."""
-    said = stated(unrolled) | {"steps": stated(unrolled)["step_sizes"]}
-    # Scans have a filtered gradient, the configuration is for every operator.
-    assert disagreeing(said, UnrolledConfig) == ["channels", "filters", "gradient"]
-    assert said["gradient"] == "filtered"
-    assert disagreeing(stated(unrolled), UnrolledRecipe) == ["ema", "optimiser", "warmup"]
-    assert disagreeing(stated(unrolled), SimulatedScans) == ["count"]
-    assert default_name(None) == default_name(UnrolledConfig().group) == MODEL
-    # The channels are grey's, the others are said in words or cannot be chosen.
-    assert disagreeing(stated(denoiser), EulerConfig) == ["channels", "lifting"]
-    levels = ["sigma_max", "sigma_min"]
-    assert disagreeing(stated(denoiser), DenoiserRecipe) == ["ema", *levels, "warmup"]
-    assert [stated(denoiser)[key] for key in levels] == ["50/255", "1/255"]
-
-
-def disagreeing(said: dict[str, str], part: type) -> list[str]:
-    """Fields whose default the help does not state, or states otherwise."""
-    found = []
-    for field in fields(part):
-        words, value = said.get(field.name), field.default
-        if isinstance(value, bool):
-            value = field.name if value else f"no_{field.name}"
-            words = words and words.replace("-", "_")
-        if words is None or (str(value) != words and not is_number(value, words)):
-            found.append(field.name)
-    return sorted(found)
-
-
-def is_number(value: object, words: str) -> bool:
-    try:
-        return isinstance(value, int | float) and float(words) == value
-    except ValueError:
-        return False
 
 
 def test_new_runs_pull_filtered(whole_run):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
 from pnp_recon.networks.blocks import EulerBlock
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
 
 Map = Callable[[Tensor], Tensor]

@@ -17,13 +17,14 @@ from pnp_recon.errors import InputError
 from pnp_recon.models.export import export
 from pnp_recon.models.load import load_denoiser, load_network
 from pnp_recon.models.verify import verify
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.equivariant import Group
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.pictures.files import write_picture
-from pnp_recon.training.denoiser.task import build_network
+from pnp_recon.training.denoiser.network import build_network
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
-from pnp_recon.training.recipe import DenoiserRecipe
 from pnp_recon.training.runs import read_run
 from support.euler_groups import EXACT, TINY, turning_error
 

@@ -19,7 +19,7 @@ from pnp_recon.models.load import load_network
 from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
 from pnp_recon.priors.attack import attained_ratio
 from pnp_recon.solvers import Stopping
-from pnp_recon.training.recipe import BlindRecipe, DenoiserRecipe
+from pnp_recon.training.denoiser.recipe import BlindRecipe, DenoiserRecipe
 from support.cli import only_line
 
 TINY = DnCNNConfig(channels=1, depth=3, width=4)

@@ -35,7 +35,8 @@ from pnp_recon.models.load import load_network
 from pnp_recon.models.store import find_card, read_card, shipped_models
 from pnp_recon.networks.activations import ACTIVATIONS
 from pnp_recon.networks.blocks import EulerBlock
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
 from pnp_recon.priors.attack import attained_ratio
 
@@ -160,7 +161,8 @@ import sys
 for name in ("deepinv", "torchvision", "odl", "matplotlib", "skimage", "scipy"):
     sys.modules[name] = None
 import torch
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 net = EulerNet(EulerConfig(width=8, hidden=6, blocks=1, activation="spline")).train()
 levels = torch.tensor([0.1, 0.05])
 net(torch.rand(2, 1, 8, 8), levels).square().sum().backward()

@@ -12,7 +12,8 @@ from torch import Tensor
 from operators import Identity, Inpainting, LinearOperator, RayTransform, parallel_beam
 from pnp_recon import Stopping, reconstruct
 from pnp_recon.errors import InputError
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from support.unrolled import (
     GREY,
     OPERATORS,

@@ -16,7 +16,7 @@ from pnp_recon.datasets.folders import TrainingData
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training.recipe import DenoiserRecipe
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.validation import refreshed
 from scripts.studies.research import report as research_report
 from scripts.studies.research.activations import Balls, Overlapping

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from laws.networks import picture
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.equivariant import Group, turn
-from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training.denoiser.task import build_network
+from pnp_recon.networks.euler import EulerNet
+from pnp_recon.training.denoiser.network import build_network
 
 TINY = EulerConfig(width=8, hidden=16, blocks=2, lifting="unshuffle", group="D4")
 # Largest error that float64 rounding may make.

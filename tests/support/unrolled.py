@@ -20,7 +20,8 @@ from operators import (
     from_deepinv,
     parallel_beam,
 )
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.priors.unrolled_domain import TrainedOn
 

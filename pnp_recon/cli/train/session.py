@@ -14,32 +14,32 @@ import typer
 
 from pnp_recon.cli.shell import INTERRUPTED, choose_device
 from pnp_recon.cli.train.display import Interruption, TrainingDisplay
-from pnp_recon.training.runs import RunSettings, check_export, export_run, start_or_resume
-from pnp_recon.training.unrolled.trainer import UnrolledTrainer
+from pnp_recon.training.runs import check_export, export_run, start_or_resume
+from pnp_recon.training.task import Task
 
 
 def train(
     folder: Path,
-    settings: RunSettings,
+    settings: Task,
     *,
     device: str,
     every: int,
     export: Path | None,
     tensorboard: bool,
     quiet: bool,
-    checkpointing: bool = False,
+    save_memory: bool = False,
 ) -> None:
     """Trains to the end and exports, or raises `typer.Exit` where it was stopped.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         settings: stored ones, or those of a new run.
         device: "auto", "cpu" or "cuda".
         every: steps between validations.
         export: folder for the model, None for the run's own.
         tensorboard: write its events.
         quiet: errors only.
-        checkpointing: have the network recompute its features instead of keeping them.
+        save_memory: take more time and less memory.
     """
     device = str(choose_device(device))
     out = export or folder
@@ -47,8 +47,8 @@ def train(
         check_export(out, settings.name)  # now, not after hours
     torch.set_num_threads(settings.threads)
     trainer, settings = start_or_resume(folder, settings, device)
-    if isinstance(trainer, UnrolledTrainer):
-        trainer.network.checkpointing = checkpointing
+    if save_memory:
+        trainer.save_memory()
     if not quiet:
         start = f"resumes at step {trainer.step}" if trainer.step else "starts"
         typer.echo(
@@ -80,8 +80,10 @@ def say_exported(card: Path, quiet: bool) -> None:
 
 
 def _what(card: dict[str, Any]) -> str:
-    averagedness = card.get("certificate", {}).get("averagedness")
-    if averagedness is not None:
-        return f"averaged, α ≤ {averagedness:.6f}"
+    if "certificate" in card:
+        averagedness = card["certificate"]["averagedness"]
+        return (
+            str(card["guarantee"]) if averagedness is None else f"averaged, α ≤ {averagedness:.6f}"
+        )
     network = card["network"]
     return f"{network['scheme']} over {network['group']}, {card['parameters']} parameters"

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.recipe import DenoiserRecipe, check_size, random_patches
+from pnp_recon.training.denoiser.patches import check_size, random_patches
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.trainer import Trainer
 from pnp_recon.training.validation import refreshed, validation_psnr
 

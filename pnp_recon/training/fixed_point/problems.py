@@ -2,7 +2,8 @@
 
 Circular blur and missing pixels only: their proximal maps have closed forms, so that an iteration
 costs little more than the denoiser. One kind, one noise level and one coupling a batch, since the
-network takes one level the fastest; kernels and masks are each picture's own.
+network takes one level the fastest; kernels and masks are each picture's own. The iterations are
+the solvers' own maps (`solvers.pnp.maps`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -18,24 +20,72 @@ from operators import kernels
 from operators.masks import random_pixels
 from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import running_noise
+from pnp_recon.solvers.pnp.maps import Denoise, Prox, drs, hqs
 from pnp_recon.solvers.tuning import automatic
+from pnp_recon.training.fixed_point.recipe import LARGEST_KERNEL
 
 Network = Callable[[Tensor, float], Tensor]
 
 # What is drawn. Lengths and deviations in pixels, noise levels as σ·255 and uniform in log.
 MOTION_LENGTH = (5.0, 25.0)
 GAUSSIAN_STD = (1.0, 2.2)
-TRAJECTORY_SIDE = (15, 31)
+TRAJECTORY_SIDE = (15, LARGEST_KERNEL)
 BLUR_NOISE = (2.0, 15.0)
 MISSING = (0.3, 0.85)
 # Half of the inpainting problems have exact data, as the benchmark has them.
 INPAINTING_NOISE, EXACT_SHARE = (0.5, 5.0), 0.5
 # The denoiser's level is drawn around the default rule, up to this factor on either side.
 STRENGTH = 1.4
-# Largest side of a kernel, hence smallest side of a picture.
-LARGEST_KERNEL = 31
 # Variance of the gradient of photographs, for the Wiener filter that iterations start from.
 GRADIENT_VARIANCE = 0.007
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """A certified iteration.
+
+    Attributes:
+        solver: whose tuned choice is taken.
+        step: (prox, denoise, z, λ) to the next z and a bound of its error.
+        lifted: whether the picture of z is prox(z), and not z itself.
+    """
+
+    solver: str
+    step: Callable[[Prox, Denoise, Tensor, float], tuple[Tensor, Tensor]]
+    lifted: bool
+
+
+def _hqs(prox: Prox, denoise: Denoise, z: Tensor, relaxation: float) -> tuple[Tensor, Tensor]:
+    """The tuned splitting is not relaxed."""
+    return hqs(prox, denoise, z)
+
+
+HQS = Iteration("pnp-hqs", _hqs, lifted=False)
+DRS = Iteration("pnp-drs", drs, lifted=True)
+
+
+class Data(Protocol):
+    """A data fidelity whose proximal map has a closed form.
+
+    Attributes:
+        iteration: the one that is good for such data.
+        rounds: its steps for each one that a blur takes.
+        y: what is measured, (B, C, H, W).
+    """
+
+    iteration: ClassVar[Iteration]
+    rounds: ClassVar[int]
+
+    @property
+    def y(self) -> Tensor: ...
+
+    def prox(self, z: Tensor, gamma: float) -> Tensor:
+        """prox_{γf}(z)."""
+        ...
+
+    def start(self, noise_level: float) -> Tensor:
+        """A first guess in [0, 1]."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +96,9 @@ class Blurred:
         transfer: transforms of the kernels, (B or 1, 1, H, W // 2 + 1).
         y: (B, C, H, W).
     """
+
+    iteration: ClassVar[Iteration] = HQS
+    rounds: ClassVar[int] = 1
 
     transfer: Tensor
     y: Tensor
@@ -79,6 +132,9 @@ class Masked:
         y: (B, C, H, W), 0 where it is not.
     """
 
+    iteration: ClassVar[Iteration] = DRS
+    rounds: ClassVar[int] = 2
+
     mask: Tensor
     y: Tensor
 
@@ -105,17 +161,15 @@ class Problem:
     """Measurements with the certified iteration that restores them.
 
     Attributes:
-        name: of its kind.
-        data: the fidelity.
-        noise_level: of the data, [0, 1] scale.
-        solver: pnp-hqs or pnp-drs, see `solvers.pnp`.
+        name: what kind of problem it is.
+        data: the fidelity, which says what iteration it takes.
+        noise_level: standard deviation of the noise in the data, [0, 1] scale.
         level, coupling, relaxation: the denoiser's level, γ and λ.
     """
 
     name: str
-    data: Blurred | Masked
+    data: Data
     noise_level: float
-    solver: str
     level: float
     coupling: float
     relaxation: float
@@ -126,27 +180,29 @@ class Problem:
 
     def step(self, network: Network, z: Tensor) -> Tensor:
         """T(z): one step of the iteration, differentiable in z and in the network's weights."""
-        x = self.data.prox(z, self.coupling)
-        if self.solver == "pnp-drs":
-            reflected = network(2 * x - z, self.level).to(z.dtype).clamp(0, 1)
-            return z + self.relaxation * (reflected - z)
-        return network(x, self.level).to(z.dtype).clamp(0, 1)
+
+        def prox(z: Tensor) -> tuple[Tensor, Tensor]:
+            return self.data.prox(z, self.coupling), z.new_zeros(len(z))
+
+        def denoise(x: Tensor) -> Tensor:
+            return network(x, self.level).to(z.dtype)
+
+        return self.data.iteration.step(prox, denoise, z, self.relaxation)[0]
 
     def image(self, z: Tensor) -> Tensor:
         """The picture that belongs to an iterate."""
-        return self.data.prox(z, self.coupling) if self.solver == "pnp-drs" else z
+        return self.data.prox(z, self.coupling) if self.data.iteration.lifted else z
 
 
-def posed(name: str, data: Blurred | Masked, noise_level: float, strength: float = 1.0) -> Problem:
+def posed(name: str, data: Data, noise_level: float, strength: float = 1.0) -> Problem:
     """The problem with the default choice of level and coupling, the level times `strength`.
 
     Blur is solved by half-quadratic splitting, missing pixels by Douglas–Rachford splitting, as
-    in the benchmark; γ follows the level as in `defaults.coupling`.
+    in the benchmark; γ follows the level as in `solvers.tuning.coupling`.
     """
-    solver = "pnp-hqs" if isinstance(data, Blurred) else "pnp-drs"
-    choice = automatic(noise_level, solver)
+    choice = automatic(noise_level, data.iteration.solver)
     level, coupling = strength * choice.level, strength**2 * choice.coupling
-    return Problem(name, data, noise_level, solver, level, coupling, choice.relaxation)
+    return Problem(name, data, noise_level, level, coupling, choice.relaxation)
 
 
 def blurred(

@@ -1,108 +1,77 @@
-"""Runs that train a denoiser on at the fixed point (`pnp-train fixed-point`)."""
+"""The task of `pnp-train fixed-point`: a certified denoiser is trained on. Loads no torch."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.denoiser.task import DenoiserRun
-from pnp_recon.training.fixed_point.trainer import (
-    FixedPointRecipe,
-    FixedPointTrainer,
-    restoration_psnr,
+from pnp_recon.training.denoiser.pictures import DATA
+from pnp_recon.training.denoiser.task import DenoiserTask
+from pnp_recon.training.fixed_point.beginning import (
+    FirstWeights,
+    absolute,
+    first_network,
+    first_weights,
+    stem,
 )
-from pnp_recon.training.runs import read_run
-from pnp_recon.training.trainer import read_checkpoint
+from pnp_recon.training.fixed_point.recipe import FixedPointRecipe
+from pnp_recon.training.task import HIDDEN, Flag, Given
 
+if TYPE_CHECKING:
+    from torch import nn
 
-@dataclass(frozen=True)
-class FirstWeights:
-    """The weights at the first step.
-
-    Attributes:
-        model: name or card of a denoiser, or the checkpoint of a run that trains one.
-        sha256: of its weights.
-    """
-
-    model: str = ""
-    sha256: str = ""
-
-    def described(self) -> dict[str, Any]:
-        """For the card: the model's name, not where it lay."""
-        path = Path(self.model)
-        name = path.parent.name if path.suffix == ".pt" else path.stem
-        return {**asdict(self), "model": name}
-
-    @torch.no_grad()
-    def apply(self, network: nn.Module) -> None:
-        """Sets the weights of a network that has not been trained.
-
-        Raises:
-            InputError: the model is gone, has changed, or is of another configuration.
-        """
-        _, sha256, state = first_weights(self.model)
-        if sha256 != self.sha256:
-            raise InputError(f"{self.model} is no longer the model that the run began with")
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise InputError(f"{self.model} is of another network than the run") from error
-
-
-def first_weights(model: str) -> tuple[dict[str, Any], str, dict[str, Tensor]]:
-    """Configuration of the network, SHA-256 and weights of a denoiser.
-
-    Args:
-        model: a shipped model's name, the path of a card, or a checkpoint.pt beside its run.json,
-            whose averaged weights are taken.
-
-    Raises:
-        InputError: a missing or damaged file, or no certified denoiser.
-    """
-    if model.endswith(".pt"):
-        path = Path(model)
-        average = read_checkpoint(path)["average"]
-        settings = read_run(path.parent)
-        if not isinstance(settings, DenoiserRun):
-            raise InputError(f"{model} is of a pnp-train {settings.kind} run, not of a denoiser")
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return asdict(settings.network), sha256, average
-    from pnp_recon.models.load import load_trained
-
-    network, card = load_trained(model, "denoiser")
-    if card.certificate["averagedness"] is None:
-        raise InputError(f"{model} has no certificate; expected a denoiser that has one")
-    return dict(card.config), card.sha256, network.state_dict()
+    from pnp_recon.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixedPointRun(DenoiserRun):
-    """A run that trains a certified denoiser on, at the fixed point. See `DenoiserRun`.
+class FixedPointTask(DenoiserTask):
+    """A certified denoiser that is trained on, at the fixed point. See `DenoiserTask`.
 
     Attributes:
         beginning: what training starts from.
     """
 
     kind: ClassVar[str] = "fixed-point"
-    parts: ClassVar[Mapping[str, type]] = {
-        **DenoiserRun.parts,
-        "recipe": FixedPointRecipe,
-        "beginning": FirstWeights,
+    flags: ClassVar[Mapping[str, Flag]] = {
+        **DenoiserTask.flags,
+        "data": DATA,
+        "name": Flag(default="INIT_fixed_point"),
+        "network": HIDDEN,  # it is that of the model which training begins with
+        "recipe.optimiser": HIDDEN,
+        "beginning.model": Flag(names=("--init",)),
+        "beginning.sha256": Flag(asked=False, said="init (SHA-256)"),
     }
 
     recipe: FixedPointRecipe
     beginning: FirstWeights
 
-    def trainer(
-        self, network: nn.Module, data: Any, folder: Path, device: str
-    ) -> FixedPointTrainer:
+    @classmethod
+    def completed(cls, given: Given) -> Given:
+        """With the network of the model which training begins with, and its hash."""
+        model = given.get("beginning", {}).get("model")
+        if model is None:
+            return given
+        sha256, _ = first_weights(model)
+        network = first_network(model, (DenoiserTask.kind, cls.kind))
+        beginning = {"model": absolute(model), "sha256": sha256}
+        return {**given, "network": network, "beginning": beginning}
+
+    @classmethod
+    def defaults(cls, given: Given) -> Given:
+        model = given.get("beginning", {}).get("model")
+        if model is None:
+            raise InputError(
+                "nothing to train on from; give --init NAME|CARD|CHECKPOINT to start a run, or the "
+                "folder of a run with -o to resume it"
+            )
+        return {"name": f"{stem(model)}_fixed_point", "hold_out": None}
+
+    def trainer(self, network: nn.Module, data: Any, folder: Path, device: str) -> Trainer:
+        from pnp_recon.training.fixed_point.trainer import FixedPointTrainer
+
         if not (folder / "checkpoint.pt").exists():
             self.beginning.apply(network)
         return FixedPointTrainer(
@@ -111,6 +80,8 @@ class FixedPointRun(DenoiserRun):
 
     def details(self, network: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
         """Beside what a denoiser's card says: where it began, and PSNR at the fixed point."""
+        from pnp_recon.training.fixed_point.trainer import restoration_psnr
+
         details = super().details(network, state)
         details["began_with"] = self.beginning.described()
         try:

@@ -1,8 +1,8 @@
 """Training of a denoiser at the fixed point of the certified iteration that it runs in.
 
-Every step has two parts: plain denoising, as in `training_denoiser`, so that it stays as good; and
-one batch of inverse problems (`training_problems`), solved to the fixed point, whose mean squared
-error is differentiated implicitly (`training_equilibrium`). The Lipschitz constant is built into
+Every step has two parts: plain denoising, as in `denoiser.trainer`, so that it stays as good; and
+one batch of inverse problems (`problems`), solved to the fixed point, whose mean squared
+error is differentiated implicitly (`equilibrium`). The Lipschitz constant is built into
 the network and does not notice.
 """
 
@@ -11,84 +11,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from operators import kernels
-from pnp_recon.errors import InputError
 from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import validation_generator
+from pnp_recon.training.denoiser.patches import random_patches
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss
-from pnp_recon.training.fixed_point.problems import (
-    LARGEST_KERNEL,
-    Masked,
-    Problem,
-    blurred,
-    draw,
-    masked,
-    posed,
-)
-from pnp_recon.training.recipe import DenoiserRecipe, random_patches
-from pnp_recon.training.validation import (
-    VALIDATION_SIDE,
-    refreshed,
-    validation_psnr,
-)
+from pnp_recon.training.fixed_point.problems import Problem, blurred, draw, masked, posed
+from pnp_recon.training.fixed_point.recipe import FixedPointRecipe
+from pnp_recon.training.validation import VALIDATION_SIDE, refreshed, validation_psnr
 
 # As `FixedPointRecipe.iterations`, in the validation.
 VALIDATION_ITERATIONS = 30
 # The first guess is never taken for better than this mean squared error (60 dB).
 LEAST_ERROR = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedPointRecipe(DenoiserRecipe):
-    """How a denoiser is trained on from weights that denoise already.
-
-    Attributes:
-        iterations: steps to the fixed point of a blur; twice as many with missing pixels.
-        terms: steps of the solve for the implicit gradient, see `training_equilibrium`.
-        weight: of the problems' loss, in [0, 1]; the rest is the weight of plain denoising.
-        inpainting: share of problems with missing pixels, in [0, 1]; the rest is blur.
-
-    Raises:
-        InputError: a value outside its range.
-    """
-
-    steps: int = 3000
-    batch: int = 4
-    patch: int = 96
-    learning_rate: float = 5e-4
-    warmup: int = 100
-    ema: float = 0.998
-    iterations: int = 16
-    terms: int = 8
-    weight: float = 0.5
-    inpainting: float = 0.25
-
-    loss: ClassVar[str] = (
-        "mean squared error at the fixed point over that of a linear first guess, and mean squared "
-        "error of plain denoising weighted by the expected error"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.patch < LARGEST_KERNEL:
-            raise InputError(
-                f"patch is {self.patch}; expected at least {LARGEST_KERNEL}, the largest blur"
-            )
-        if self.iterations < 1 or self.terms < 0:
-            raise InputError(
-                f"iterations {self.iterations}, terms {self.terms}; expected at least 1 and 0"
-            )
-        for name in ("weight", "inpainting"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name):g}; expected 0 to 1")
 
 
 class FixedPointTrainer(DenoiserTrainer):
@@ -191,9 +133,9 @@ VALIDATION_PROBLEMS: dict[str, Callable[[Tensor, torch.Generator], Problem]] = {
 
 
 def solved(network: nn.Module, problem: Problem, start: Tensor, iterations: int) -> Tensor:
-    """The fixed point, nearly; missing pixels are filled in at half the pace of deblurring."""
-    rounds = 2 * iterations if isinstance(problem.data, Masked) else iterations
-    return fixed_point(lambda z: problem.step(network, z), start, rounds)
+    """The fixed point, nearly."""
+    steps = problem.data.rounds * iterations
+    return fixed_point(lambda z: problem.step(network, z), start, steps)
 
 
 def restored(network: nn.Module, problem: Problem) -> Tensor:

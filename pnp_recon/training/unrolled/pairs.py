@@ -48,9 +48,9 @@ def simulated_scans(
 
     Args:
         slices_hu: (n, 1, H, W) in HU, float32 or float64, on the CPU.
-        geometry: of every scan.
+        geometry: that of every scan.
         incident: photons that enter each ray, > 0.
-        seed: of the noise, >= 0.
+        seed: the noise follows from it, >= 0.
         indices: number of each slice in its data set, n different ones; default 0, 1, 2, …
 
     Returns:

@@ -86,7 +86,7 @@ def load_slices(
             or pictures, whose [0, 1] is the window −1024 … 1500 HU.
         size: side in pixels that the slices are averaged to.
         count: slices to train on; default: all that there are.
-        seed: of the subset.
+        seed: the subset follows from it.
         tick: called with the slices read so far and their total.
 
     Raises:

@@ -17,19 +17,8 @@ from operators.base import LinearOperator
 from pnp_recon.errors import InputError
 from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.pictures.metrics import psnr
-from pnp_recon.training.recipe import Recipe
 from pnp_recon.training.trainer import Trainer
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnrolledRecipe(Recipe):
-    """How an unrolled network is trained; see `Recipe`."""
-
-    steps: int = 2000
-    batch: int = 1
-    learning_rate: float = 2e-3
-    warmup: int = 50
-    ema: float = 0.99
+from pnp_recon.training.unrolled.recipe import UnrolledRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +81,10 @@ class UnrolledTrainer(Trainer):
         # What the network starts from has a loss of 1.
         self.scale = float(F.mse_loss(first, training.pictures.to(first)))
         super().__init__(network, recipe, folder, device)
+
+    def save_memory(self) -> None:
+        """Features are recomputed instead of kept."""
+        self.network.checkpointing = True
 
     def objective(self) -> Tensor:
         """Mean squared error over that of the network's starting pictures."""

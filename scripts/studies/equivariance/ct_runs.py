@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from operators import RayTransform
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.training.unrolled.trainer import Pairs, UnrolledRecipe, UnrolledTrainer
 from scripts.protocol import Rows

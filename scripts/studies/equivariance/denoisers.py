@@ -20,9 +20,10 @@ from pnp_recon.datasets.splits import bsd68, test_pictures
 from pnp_recon.networks.equivariant import check_equivariance
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.priors.denoiser import Denoiser
-from pnp_recon.problems.noise import noisy
+from pnp_recon.problems.noise import noisy, table_noise
+from pnp_recon.problems.simulate import deblurring
 from pnp_recon.solvers import Stopping
-from scripts.protocol import LEVELS, Rows, blurred, crop, environment
+from scripts.protocol import LEVELS, Rows, crop, environment
 
 MODELS = ("euler_grey", "euler_grey_eq")
 DENOISING = (5.0, 15.0, 25.0)
@@ -63,13 +64,13 @@ def deblur(rows: Rows, name: str, model: Denoiser, data: Path) -> None:
     kernel = kernels.linear_motion(15, 30)
     for index, path in enumerate(test_pictures(data)[::20]):
         x = crop(path, 256, True)
-        A = Convolution(kernel, (1, 256, 256), "circular")
         turned = Convolution(torch.rot90(kernel, 1, (-2, -1)), (1, 256, 256), "circular")
         for noise in LEVELS:
             key = {"task": "deblur", "model": name, "picture": path.name, "noise": noise}
             if rows.has(**key):
                 continue
-            y = blurred(A, x, noise, index)
+            problem = deblurring(x, kernel, noise / 255, table_noise(noise, index))
+            A, y = problem.A, problem.y
             stopping = Stopping(tol=1e-5, max_iter=500)
             upright = reconstruct(y, A, model, noise_level=noise / 255, stopping=stopping)
             around = torch.rot90(y, 1, (-2, -1))

@@ -28,7 +28,8 @@ from pnp_recon.proximal import L1, TotalVariation
 from pnp_recon.solvers import PDHG, Stopping, iterate
 from pnp_recon.solvers.convex.blocks import Block
 from pnp_recon.solvers.convex.steps import balanced_steps
-from pnp_recon.training.unrolled.trainer import Pairs, UnrolledRecipe, UnrolledTrainer
+from pnp_recon.training.unrolled.recipe import UnrolledRecipe
+from pnp_recon.training.unrolled.trainer import Pairs, UnrolledTrainer
 
 SIZE = 64
 WEIGHT, PROX_WEIGHT = 0.01, 0.1

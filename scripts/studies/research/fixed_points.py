@@ -62,7 +62,7 @@ def levels_of(name: str) -> tuple[float, ...]:
 
 def problem(data: Blurred, noise: float, level: float, c: float) -> Problem:
     gamma = coupling(c, level / 255, noise / 255)
-    return Problem("blur", data, noise / 255, "pnp-hqs", level / 255, gamma, 1.0)
+    return Problem("blur", data, noise / 255, level / 255, gamma, 1.0)
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.networks.blocks import EulerBlock
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import EulerNet
 
 
 class Dilated(EulerBlock):

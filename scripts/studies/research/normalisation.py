@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
-from pnp_recon.networks.euler import EulerConfig, EulerNet
+from pnp_recon.networks.euler import EulerNet
 
 
 class Columns(EulerBlock):

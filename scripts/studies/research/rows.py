@@ -21,7 +21,7 @@ from torch import nn
 
 from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.files import atomic_write
-from pnp_recon.training.recipe import DenoiserRecipe
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.trainer import Progress, read_checkpoint
 from pnp_recon.training.validation import refreshed, validation_psnr
 from scripts.protocol import RESULTS, ROOT

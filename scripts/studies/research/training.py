@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.datasets.folders import TrainingData
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
-from pnp_recon.training.recipe import DenoiserRecipe
 
 LOSSES = ("squares", "log", "absolute")
 

@@ -18,7 +18,7 @@ from torch import nn
 from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
 from pnp_recon.networks.blocks import STEP_LIMIT
 from pnp_recon.networks.euler import EulerConfig, EulerNet
-from pnp_recon.training.recipe import DenoiserRecipe
+from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from scripts.studies.research.activations import Balls, Overlapping
 from scripts.studies.research.kernels import Factored, every_second_dilated
 from scripts.studies.research.normalisation import (

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.networks.blocks import SIGMA_CENTRE, EulerBlock
-from pnp_recon.networks.euler import SHIFT, EulerConfig, EulerNet
+from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.euler import SHIFT, EulerNet
 from pnp_recon.networks.lifting import Haar
 
 

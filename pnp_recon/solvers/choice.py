@@ -1,13 +1,16 @@
-"""Which convex solver suits f and g, and one of them by its name."""
+"""Which solver suits a problem and a prior, and which settings it takes."""
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from torch import Tensor
 
+from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Composite, Regulariser
-from pnp_recon.solvers.catalogue import SOLVERS
+from pnp_recon.solvers.catalogue import SOLVERS, SolverEntry, solvers_with
 from pnp_recon.solvers.convex.objective import Objective
 from pnp_recon.solvers.core.loop import Solver
 from pnp_recon.solvers.knobs import Knobs
@@ -41,7 +44,7 @@ def variational_solver(
     knobs = Knobs(
         step=step, gamma=gamma, relaxation=relaxation, allow_uncertified=allow_uncertified
     )
-    knobs.check(entry)
+    check_settings(knobs, entry)
     solver: Solver = entry.load().configure(
         Problem(fidelity.A, fidelity.y, start=start, fidelity=fidelity), regulariser, knobs
     )
@@ -55,3 +58,21 @@ def automatic_name(fidelity: Fidelity, regulariser: Regulariser) -> str:
         return "pdhg"
     missing = Objective(fidelity, regulariser).missing(smooth=True)
     return "fista" if missing is None and regulariser.exact else "drs"
+
+
+# What every run has, whatever its solver.
+EVERY = ("strength", "allow_uncertified")
+
+
+def check_settings(knobs: Knobs, entry: SolverEntry) -> None:
+    """Refuses what a solver does not know.
+
+    Raises:
+        InputError: naming the solvers that take the setting, and what this one takes.
+    """
+    for field in fields(knobs):
+        name = field.name
+        if name in EVERY or name in entry.takes or getattr(knobs, name) is None:
+            continue
+        takes = f"takes {', '.join(entry.takes)}" if entry.takes else "takes no such setting"
+        raise InputError(f"{name} belongs to {', '.join(solvers_with(name))}; {entry.name} {takes}")

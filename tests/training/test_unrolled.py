@@ -12,24 +12,19 @@ import torch
 
 from operators import parallel_beam
 from pnp_recon.errors import InputError
-from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
+from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.pictures.sheets import scan_sheet
 from pnp_recon.training.trainer import Progress
 from pnp_recon.training.unrolled.pairs import simulated_scans
-from pnp_recon.training.unrolled.task import SimulatedScans, UnrolledRun
-from pnp_recon.training.unrolled.trainer import Pairs, UnrolledRecipe, UnrolledTrainer
+from pnp_recon.training.unrolled.recipe import UnrolledRecipe
+from pnp_recon.training.unrolled.scans import SimulatedScans
+from pnp_recon.training.unrolled.task import UnrolledTask
+from pnp_recon.training.unrolled.trainer import Pairs, UnrolledTrainer
 from support.slices import SIDE, save_archive, slices
 
 TINY = UnrolledConfig(group="C4", width=8, depth=2, memory=1, gradient="filtered")
 RECIPE = UnrolledRecipe(steps=10, warmup=3, learning_rate=1e-2, bf16=False)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 SCANS = parallel_beam(12, SIDE, pixel_mm=256 / SIDE)
@@ -178,7 +173,7 @@ def test_no_pairs_are_refused(tmp_path):
 
 
 def test_a_run_measures_with_the_same_noise_each_time_it_is_begun(tmp_path):
-    run = UnrolledRun(
+    run = UnrolledTask(
         name="tiny",
         network=TINY,
         recipe=RECIPE,

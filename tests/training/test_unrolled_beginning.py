@@ -14,7 +14,7 @@ from pnp_recon.models.export import export
 from pnp_recon.models.load import load_trained
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
 from pnp_recon.training.runs import run_file, start_or_resume
-from pnp_recon.training.unrolled.task import Beginning, SimulatedScans, UnrolledRun
+from pnp_recon.training.unrolled.task import Beginning, SimulatedScans, UnrolledTask
 from pnp_recon.training.unrolled.trainer import UnrolledRecipe
 from support.slices import save_archive
 
@@ -29,12 +29,12 @@ def model(tmp_path: Path) -> str:
     return str(export(UnrolledNetwork(TINY), tmp_path / "models", "first", scan, {}))
 
 
-def run(tmp_path: Path, beginning: Beginning, config: UnrolledConfig = TINY) -> UnrolledRun:
+def run(tmp_path: Path, beginning: Beginning, config: UnrolledConfig = TINY) -> UnrolledTask:
     data = tmp_path / "slices.npz"
     if not data.exists():
         save_archive(data)
     recipe = UnrolledRecipe(steps=3, warmup=1, bf16=False)
-    return UnrolledRun(
+    return UnrolledTask(
         name="tiny",
         network=config,
         recipe=recipe,

@@ -1,0 +1,60 @@
+"""`pnp-train check`: is what a model's card says true? Loads no torch before it is called."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pnp_recon.cli.train.command import Quiet, Verbose
+
+
+def check(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="NAME|PATH", help="A shipped model, or the path of a model card."),
+    ],
+    attack_steps: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Attack with this many gradient steps from each start; 0: do not."
+        ),
+    ] = 30,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Recompute a model's certificate from its weights, compare with the card, attack it.
+
+    A reconstruction network has no certificate: its parameters are counted and the equivariance of
+    its maps is measured; nor has DnCNN, which is counted and attacked. Ends with 4 if the card
+    claims anything else than what the weights give.
+    """
+    from pnp_recon.errors import CertificateError
+    from pnp_recon.models.verify import verify
+
+    result = verify(model, attack_steps)
+    if not quiet:
+        if result.rows:
+            _print_table(result)
+        else:
+            typer.echo("\n".join([f"{result.name}:", *(f"  {line}" for line in result.lines)]))
+    if result.problems:
+        raise CertificateError(
+            f"the card of {result.name} does not hold: {'; '.join(result.problems)}"
+        )
+
+
+def _print_table(result: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{result.name}: certificate recomputed in float64")
+    table.add_column("constant")
+    for title in ("card", "proven", "attained", "looseness"):
+        table.add_column(title, justify="right")
+    table.add_column("agrees")
+    for row in result.rows:
+        loose = "" if row.looseness is None else f"{row.looseness:.4f}"
+        numbers = ["" if v is None else f"{v:.7f}" for v in (row.card, row.proven, row.attained)]
+        table.add_row(row.what, *numbers, loose, "NO" if row.problem else "yes")
+    Console().print(table)
