@@ -116,9 +116,7 @@ class WaveletL1(Regulariser):
             total = total - coefficients[..., :height, :width].flatten(1).sum(1)
         return self.weight * total
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         """Tᵀ soft(T x), since T is orthogonal (Combettes & Pesquet 2011, Table 10.1 (xi))."""
         coefficients = self.transform.forward(x)
         shrunk = soft_threshold(coefficients, checked_step(step) * self.weight)

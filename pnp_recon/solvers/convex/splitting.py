@@ -40,10 +40,10 @@ REFLECTIONS = (
 
 @dataclass(frozen=True)
 class Split(State):
-    """z, and the last results of the proximal maps of f and g, where the next loops start."""
+    """z, the last result of the proximal map of f, and the memory of that of g."""
 
     data: Tensor | None = None
-    prior: Tensor | None = None
+    prior: Any = None
 
 
 T = TypeVar("T", bound=Split)
@@ -135,10 +135,10 @@ class _Splitting(Solver[T]):
         start, tol = z if warm is None else warm, inner_tolerance(z, iteration)
         return self.fidelity.prox(z, self.gamma, start=start, tol=tol)
 
-    def _prior(self, z: Tensor, iteration: int, warm: Tensor | None) -> tuple[Tensor, Tensor]:
-        """prox_{γg}(z) and a bound (B,) of its error; `warm` is where a loop starts."""
+    def _prior(self, z: Tensor, iteration: int, memory: Any) -> tuple[Tensor, Tensor, Any]:
+        """prox_{γg}(z), a bound (B,) of its error, and where its loop ended."""
         tol = inner_tolerance(z, iteration, GAP_FLOOR)
-        return self.regulariser.prox(z, self.gamma, tol=tol, start=warm)
+        return self.regulariser.prox_from(z, self.gamma, tol=tol, memory=memory)
 
     def _tolerance(self, z: Tensor, iteration: int) -> float | None:
         """Of the inner solves of one step together; None where both are closed forms."""
@@ -180,9 +180,9 @@ class HQS(_Splitting[Split]):
     def step(self, state: Split, iteration: int) -> Step[Split]:
         z = state.z
         x, first = self._data(z, iteration, state.data)
-        v, second = self._prior(x, iteration, state.prior)
+        v, second, memory = self._prior(x, iteration, state.prior)
         fresh = v if self.relaxation == 1 else torch.lerp(z, v, self.relaxation)
-        return Step(Split(fresh, x, v), self.relaxation * (first + second))
+        return Step(Split(fresh, x, memory), self.relaxation * (first + second))
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = self._tolerance(z, iteration)
@@ -227,10 +227,10 @@ class DouglasRachford(_Reflected[Split]):
     def step(self, state: Split, iteration: int) -> Step[Split]:
         z = state.z
         x, first = self._data(z, iteration, state.data)
-        v, second = self._prior(2 * x - z, iteration, state.prior)
+        v, second, memory = self._prior(2 * x - z, iteration, state.prior)
         # v − x moves by at most the error of x: prox(w + 2e) − prox(w) − e is half the
         # difference of two values of the 1-Lipschitz 2 prox − I.
-        moved = Split(z + self.relaxation * (v - x), x, v)
+        moved = Split(z + self.relaxation * (v - x), x, memory)
         return Step(moved, self.relaxation * (first + second))
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
@@ -277,12 +277,10 @@ class ADMM(_Reflected[Multipliers]):
         error = self.relaxation * (error + state.owed)
         return Step(self._split(s, iteration + 1, x, state.prior), error)
 
-    def _split(
-        self, s: Tensor, iteration: int, data: Tensor | None, prior: Tensor | None
-    ) -> Multipliers:
+    def _split(self, s: Tensor, iteration: int, data: Tensor | None, memory: Any) -> Multipliers:
         """The state of s: v = prox_{γg}(s) and w = s − v."""
-        v, error = self._prior(s, iteration, prior)
-        return Multipliers(torch.stack((v, s - v), 1), data, v, error)
+        v, error, memory = self._prior(s, iteration, memory)
+        return Multipliers(torch.stack((v, s - v), 1), data, memory, error)
 
     def norm(self, z: Tensor) -> Tensor:
         return norms(z.sum(1))
