@@ -15,8 +15,9 @@ from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import L1, Ridge, TotalVariation
-from pnp_recon.reconstruction import configured, reconstruct
+from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS, PnPDRS, Solver, Stopping, iterate
+from pnp_recon.solvers.choice import configured
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.base import Warm
 
