@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from pnp_recon.errors import InputError
 from pnp_recon.training.denoiser.patches import check_size, random_patches
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
+from pnp_recon.training.families import refreshed
 from pnp_recon.training.trainer import Trainer
-from pnp_recon.training.validation import refreshed, validation_psnr
+from pnp_recon.training.validation import validation_psnr
 
 
 class DenoiserTrainer(Trainer):

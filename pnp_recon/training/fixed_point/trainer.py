@@ -22,10 +22,11 @@ from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import validation_generator
 from pnp_recon.training.denoiser.patches import random_patches
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
+from pnp_recon.training.families import refreshed
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss
 from pnp_recon.training.fixed_point.problems import Problem, blurred, draw, masked, posed
 from pnp_recon.training.fixed_point.recipe import FixedPointRecipe
-from pnp_recon.training.validation import VALIDATION_SIDE, refreshed, validation_psnr
+from pnp_recon.training.validation import VALIDATION_SIDE, validation_psnr
 
 # As `FixedPointRecipe.iterations`, in the validation.
 VALIDATION_ITERATIONS = 30

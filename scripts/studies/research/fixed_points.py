@@ -25,10 +25,10 @@ from pnp_recon.datasets.folders import load_training_data
 from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import validation_generator
 from pnp_recon.solvers.tuning import coupling
+from pnp_recon.training.families import refreshed
 from pnp_recon.training.fixed_point.problems import Blurred, Problem, blurred
 from pnp_recon.training.fixed_point.trainer import restored
 from pnp_recon.training.trainer import read_checkpoint
-from pnp_recon.training.validation import refreshed
 from scripts.protocol import RESULTS
 from scripts.studies.research.rows import HELD_OUT, record, revision
 from scripts.studies.research.trials import TRIALS
