@@ -36,10 +36,10 @@ class Derived(EulerNet):
 def test_a_family_serves_its_networks_variants_of_them_and_those_inside_others(build) -> None:
     network = build()
     blocks = [module for module in network.modules() if isinstance(module, EulerBlock)]
-    assert [numbers is block.weight for (numbers, _), block in zip(matrices(network), blocks)] == [
-        True,
-        True,
-    ]
+    found = matrices(network)
+    assert len(found) == len(blocks) == 2
+    for (numbers, _), block in zip(found, blocks, strict=True):
+        assert numbers is block.weight
     with torch.no_grad():
         for block in blocks:
             block.weight.mul_(3)
@@ -49,9 +49,8 @@ def test_a_family_serves_its_networks_variants_of_them_and_those_inside_others(b
         assert 0.8 * bound < float(new.norm) < 1.03 * bound
         assert float(old.norm) < 0.5 * bound  # the original is left alone
     calibrate(network)
-    assert all(
-        float(block.norm) == pytest.approx(conv_norm_bound(block.weight)) for block in blocks
-    )
+    for block in blocks:
+        assert float(block.norm) == pytest.approx(conv_norm_bound(block.weight))
 
 
 def test_a_network_without_a_family_is_left_alone() -> None:

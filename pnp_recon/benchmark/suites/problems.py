@@ -13,7 +13,8 @@ from pnp_recon.benchmark.pictures import read_slice_values
 from pnp_recon.benchmark.suites.base import picture_of
 from pnp_recon.benchmark.suites.reconstruct import Reconstruct
 from pnp_recon.pictures.crops import centre_crop
-from pnp_recon.problems.noise import benchmark_mask, benchmark_noise
+from pnp_recon.problems.masks import benchmark_mask
+from pnp_recon.problems.noise import benchmark_noise
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import benchmark_tomography, deblurring, in_window, inpainting
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, hounsfield_window

@@ -21,6 +21,7 @@ from pnp_recon.datasets.splits import held_out
 from pnp_recon.errors import InputError
 from pnp_recon.files import SUFFIXES as PICTURES
 from pnp_recon.files import expand_inputs, sha256_of
+from pnp_recon.problems.noise import seeded
 from pnp_recon.scans.arrays import load, open_arrays, readable
 from pnp_recon.scans.slices import read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW
@@ -100,7 +101,7 @@ def load_slices(
             f"{count} slices are to be trained on; {source} holds {len(train)} for training, "
             f"expected 1 to {len(train)}"
         )
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(train), generator=seeded(seed))
     chosen = sorted(train[i] for i in order[:count].tolist())
     few = min(VALIDATION_SLICES, len(validation))
     shown = [validation[i] for i in held_out(len(validation), few)]
