@@ -174,7 +174,7 @@ def test_executors_that_disagree_would_be_noticed(
     real = runner.run_cell
     monkeypatch.setattr(
         runner, "run_cell", lambda plan, cell: real(plan, cell.__class__(
-            cell.suite, cell.problem, cell.picture, cell.index + 1, cell.method)))  # fmt: skip
+            cell.suite, cell.degradation, cell.picture, cell.index + 1, cell.method)))  # fmt: skip
     out = tmp_path / "other"
     assert start(data, out, "--methods", METHODS, "--noise", "25") == 0
     assert table(out) != table(serial)
