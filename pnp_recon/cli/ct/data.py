@@ -17,7 +17,7 @@ from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.files import SUFFIXES as PICTURES
+from pnp_recon.files import PICTURE_SUFFIXES
 from pnp_recon.problems.noise import command_counts, command_noise
 from pnp_recon.problems.simulate import photon_tomography, tomography
 from pnp_recon.report import SourceFile
@@ -103,7 +103,7 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
 def measured(source: Path, reference: Path | None, options: CtOptions) -> Measurement:
     """The chosen slices of a scan, corrected, with the axis found."""
     suffix = source.suffix.lower()
-    if suffix in (".dcm", ".ima") or (suffix in PICTURES and suffix not in TIFF):
+    if suffix in (".dcm", ".ima") or (suffix in PICTURE_SUFFIXES and suffix not in TIFF):
         raise InputError(f"{source} is a picture, not a sinogram; add --simulate to project it")
     kind: Kind | None = "counts" if options.incident is not None else None
     if options.kind is not None:

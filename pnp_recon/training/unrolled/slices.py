@@ -19,8 +19,7 @@ from torch import Tensor
 
 from pnp_recon.datasets.splits import held_out
 from pnp_recon.errors import InputError
-from pnp_recon.files import SUFFIXES as PICTURES
-from pnp_recon.files import expand_inputs, sha256_of
+from pnp_recon.files import PICTURE_SUFFIXES, expand_inputs, sha256_of
 from pnp_recon.problems.noise import seeded
 from pnp_recon.scans.arrays import load, open_arrays, readable
 from pnp_recon.scans.slices import read_slice
@@ -28,7 +27,7 @@ from pnp_recon.scans.window import HOUNSFIELD_WINDOW
 from pnp_recon.training.unrolled.pairs import pooled
 
 DICOM = (".dcm", ".ima")
-SUFFIXES = (*DICOM, ".npy", *PICTURES)
+SUFFIXES = (*DICOM, ".npy", *PICTURE_SUFFIXES)
 
 # At most so many slices are validated on, and without splits a tenth of the patients: a check of
 # the course, not a result.
