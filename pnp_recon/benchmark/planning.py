@@ -96,7 +96,7 @@ def make_plan(choice: Choice) -> Plan:
         pictures=pictures,
         channels=channels,
         crop=crop or None,
-        problems=suite.problems(choice.noise, choice.problems),
+        degradations=suite.degradations(choice.noise, choice.problems),
         methods=tuple(methods),
         seed=choice.seed,
         repeats=choice.repeats,

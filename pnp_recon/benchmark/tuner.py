@@ -68,7 +68,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
         tried = candidates(plan.suite, method, plan.channels)
         if len(tried) < 2:
             continue
-        for noise in sorted({problem.noise for problem in plan.problems}):
+        for noise in sorted({one.noise for one in plan.degradations}):
             scores = []
             for point in tried:
                 found = list(_rows(plan, name, method, noise, point, record))
@@ -107,7 +107,7 @@ def _rows(
     trial = replace(
         plan,
         methods=(entry,),
-        problems=tuple(problem for problem in plan.problems if problem.noise == noise),
+        degradations=tuple(one for one in plan.degradations if one.noise == noise),
         tuned=tuned.merged(
             plan.tuned,
             {plan.suite: {method.name: {str(plan.channels): levels}}},
