@@ -68,7 +68,7 @@ class FixedPointTrainer(DenoiserTrainer):
         )
 
     def _served(self, problem: Problem) -> Problem:
-        """With the nearest level that the denoiser is trained for."""
+        """The problem with the nearest level that the denoiser is trained for."""
         level = min(max(problem.level, self.recipe.sigma_min), self.recipe.sigma_max)
         return replace(problem, level=level)
 
@@ -124,7 +124,7 @@ def _inpainting(clean: Tensor, generator: torch.Generator) -> Problem:
     return posed("inpainting", masked(clean, [0.5], 0.0, generator), 0.0)
 
 
-# Of the benchmark: motion 15 px, 30° at σ·255 = 7.65; Gaussian 1.6 px at 2.55; half the pixels.
+# From the benchmark: motion 15 px, 30° at σ·255 = 7.65; Gaussian 1.6 px at 2.55; half the pixels.
 VALIDATION_PROBLEMS: dict[str, Callable[[Tensor, torch.Generator], Problem]] = {
     "motion": _motion,
     "gaussian": _gaussian,
