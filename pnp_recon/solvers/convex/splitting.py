@@ -247,7 +247,8 @@ class DouglasRachford(_Reflected[Split]):
 
 @dataclass(frozen=True)
 class Multipliers(Split):
-    """The state of ADMM; `owed` is the error bound (B,) of its v, None for a z from outside."""
+    """The state of ADMM; `owed` is the error bound (B,) of its v, None where v is not yet
+    prox_{γg}(v + w): at the start, and for a z from outside."""
 
     owed: Tensor | None = None
 
@@ -264,13 +265,14 @@ class ADMM(_Reflected[Multipliers]):
     name = "admm"
 
     def init(self) -> Multipliers:
-        return self._split(self.first(), 0, None, None)
+        # The first step finds v again, to the tolerance that belongs to it.
+        return Multipliers(self._split(self.first(), 0, None, None).z)
 
     def at(self, state: Multipliers, z: Tensor) -> Multipliers:
         return state if z is state.z else replace(state, z=z, owed=None)
 
     def step(self, state: Multipliers, iteration: int) -> Step[Multipliers]:
-        if state.owed is None:  # changed from outside: T is a function of v + w
+        if state.owed is None:  # T is a function of v + w
             state = self._split(state.z.sum(1), iteration, state.data, state.prior)
         assert state.owed is not None
         v, w = state.z.unbind(1)

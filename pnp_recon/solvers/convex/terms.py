@@ -93,7 +93,7 @@ def total_variation_terms(
     blocks: tuple[Block, ...] = (data_block(fidelity), slopes)
     primal = None if box is None else Box(*box)
     if step_rule == "norms":
-        bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0  # `check` says so
+        bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0  # `theorem` says so
         sigmas = balanced_steps((bound, steepest), (DATA_SHARE, 1 - DATA_SHARE), tau)
         return Terms(primal, blocks, tau, sigmas)
     if step_rule != "diagonal":
