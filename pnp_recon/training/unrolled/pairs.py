@@ -1,6 +1,6 @@
 """From CT slices to the pairs of a simulated scan and a picture that a network trains on.
 
-Which slices are read, and which are kept for the validation, is decided in `training_slices`.
+Which slices are read, and which are kept for the validation, is decided in `slices`.
 """
 
 from __future__ import annotations
