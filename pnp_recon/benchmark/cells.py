@@ -35,8 +35,8 @@ class Cell:
     Attributes:
         suite, degradation, method: what is measured.
         picture: its name in the data, which says where it lies.
-        index: of the picture in its whole split; the noise follows from it, whatever part of the
-            split is run.
+        index: the picture's place in its whole split; the noise follows from it, whatever part
+            of the split is run.
     """
 
     suite: str
@@ -86,10 +86,10 @@ class Plan:
         crop: side of the central crop in pixels; None: whole pictures.
         degradations: in the order of the tables; files call them problems.
         methods: names or entries, as given to `methods.load_method`.
-        seed: of the noise.
+        seed: draws the noise.
         repeats: how often each cell is timed; the median counts.
         kept: pictures of which crops are kept for the report's comparison strips.
-        threads: of torch in each process.
+        threads: torch's, in each process.
         device: "cpu" or "cuda".
         settings: the suite's own, such as the tolerance of its iterations.
         tuned: parameters of the methods, see `tuned`; part of the plan, so that a run that is
@@ -127,7 +127,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Plan:
-        """From plain values, as `to_dict` gives them and JSON keeps them.
+        """Made from plain values, as `to_dict` gives them and JSON keeps them.
 
         Raises:
             InputError: a field is missing, unknown or of another kind.

@@ -45,7 +45,7 @@ class Picture:
         bit_depth: 8, 16, or 32 (float).
         mode: how the file stores its samples, in the reader's words ("RGB", "P", "RGB;16", ...).
         source: the file.
-        sha256: of the file's bytes, hexadecimal.
+        sha256: the hash of the file's bytes, hexadecimal.
     """
 
     pixels: Float[Tensor, "1 C H W"]

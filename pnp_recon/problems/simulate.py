@@ -52,7 +52,7 @@ def tomography(x: Tensor, geometry: ScanGeometry, share: float, draw: Draw) -> P
 
     Args:
         x: attenuation in 1/mm, (B, 1, H, W).
-        geometry: of the scan.
+        geometry: how the scan was made.
         share: standard deviation of the noise as a share of the largest line integral.
         draw: the rule of the noise.
     """

@@ -38,7 +38,7 @@ class KernelRecord:
         name: "motion", "gaussian", ... or the name of the file.
         origin: "given", "estimated" or "file".
         parameters: numbers that it was made from (length, angle, size, seed ...).
-        confidence: of the estimate, in [0, 1]; None where nothing was estimated.
+        confidence: how sure the estimate is, in [0, 1]; None where nothing was estimated.
         method: how it was estimated, with the citation.
     """
 

@@ -36,7 +36,7 @@ class Slice:
         pixel_mm: side of a pixel in mm, or None where the file does not say.
         source: the file.
         name: file name, with the index where the file holds several.
-        sha256: of the file's bytes, hexadecimal.
+        sha256: the hash of the file's bytes, hexadecimal.
     """
 
     values: Float[Tensor, "1 1 H W"]

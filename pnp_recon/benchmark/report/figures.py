@@ -177,7 +177,7 @@ def _room(place: Axes, values: list[float]) -> None:
 
 
 def _keys(looks: dict[str, Style], partly: bool) -> list[Any]:
-    """Of the two families, and of the hollow points where there are any."""
+    """Keys of the two families, and of the hollow points where there are any."""
     from matplotlib.lines import Line2D
 
     words = {True: "certified", False: "no guarantee"}

@@ -107,7 +107,7 @@ def _figure(name: str, title: str, lines: list[_Line]) -> Drawn:
 
 
 def _wrapped(line: _Line) -> list[_Line]:
-    """In as few lines as hold it, of about equal length."""
+    """The text in as few lines as hold it, of about equal length."""
     caption, crops = line
     count = -(-len(crops) // _WIDEST)
     length = -(-len(crops) // count)

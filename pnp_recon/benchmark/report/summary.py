@@ -39,7 +39,7 @@ class Setting:
     """What rows have to share in order to stand in one table.
 
     Attributes:
-        suite, split, channels, crop, seed: of the plan.
+        suite, split, channels, crop, seed: settings of the plan.
         data: the folder, where the split alone does not say which pictures are meant.
         settings: the suite's own, as JSON.
     """
@@ -55,7 +55,7 @@ class Setting:
     @classmethod
     def of(cls, results: Results) -> Setting:
         plan = results.plan
-        # Those of BSDS500 are the same pictures wherever they lie.
+        # Pictures of BSDS500 are the same pictures wherever they lie.
         named = plan.split in ("bsd68", "test", "val") and plan.suite != "ct"
         data = "" if named else plan.data
         settings = json.dumps(dict(plan.settings), sort_keys=True, default=str)
@@ -253,7 +253,7 @@ def groups(results: Sequence[Results]) -> list[Group]:
 
 
 def spread(values: Iterable[float | None]) -> Spread:
-    """Of the numbers among them that exist and are finite."""
+    """Mean and deviation of the numbers among them that exist and are finite."""
     found = _finite(values)
     mean = statistics.fmean(found) if found else None
     return Spread(mean, statistics.stdev(found) if len(found) > 1 else None, len(found))

@@ -17,7 +17,7 @@ from pnp_recon.solvers.catalogue import solvers_for, solvers_with
 
 _HOME = "pnp_recon.benchmark.suites"
 
-# Of what a denoiser runs in: solvers whose coupling γ is free, which is what the suites tune.
+# What a denoiser runs in: solvers whose coupling γ is free, which is what the suites tune.
 SOLVERS = tuple(name for name in solvers_for("denoiser") if name in solvers_with("gamma"))
 
 

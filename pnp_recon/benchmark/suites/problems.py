@@ -28,7 +28,7 @@ KERNELS: dict[str, Callable[[], Tensor]] = {
 }
 MISSING = {"50 % missing": 0.5, "80 % missing": 0.8}
 VIEWS = {"60 views": 60}
-# Of the Hann window of the filtered back-projection that is the start in tomography.
+# Cut-off of the Hann window of the filtered back-projection that is the start in tomography.
 CUTOFF = 0.75
 
 

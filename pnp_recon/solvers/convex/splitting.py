@@ -141,7 +141,7 @@ class _Splitting(Solver[T]):
         return self.regulariser.prox_from(z, self.gamma, tol=tol, memory=memory)
 
     def _tolerance(self, z: Tensor, iteration: int) -> float | None:
-        """Of the inner solves of one step together; None where both are closed forms."""
+        """The tolerance of the inner solves of one step; None where both are closed forms."""
         if self._exact:
             return None
         data = 0.0 if self.fidelity.exact_prox else inner_tolerance(z, iteration)
@@ -200,7 +200,10 @@ class _Reflected(_Splitting[T]):
     """What Douglas–Rachford and ADMM share: the distance of the start from a fixed point."""
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
-        """At z* = x* ± γ∇f(x*) with ‖∇f(x*)‖² ≤ 2L f(x*) ≤ 2L F(x₀) (Nesterov 2004, Thm 2.1.5)."""
+        """See `Solver`; z* = x* ± γ∇f(x*).
+
+        ‖∇f(x*)‖² ≤ 2L f(x*) ≤ 2L F(x₀) (Nesterov 2004, Thm 2.1.5).
+        """
         start = self.first()
         if self.objective.missing(smooth=True) is not None:
             return None

@@ -70,7 +70,7 @@ def total_variation_terms(
         fidelity: f.
         weight: > 0, in the units of f: doubling f asks for twice the weight.
         start: x₀ (B, C, H, W).
-        coupling: of the channels, see `TotalVariation`.
+        coupling: how channels are coupled, see `TotalVariation`.
         box: (low, high) or None.
         balance: multiplies τ and divides the σᵢ; for tuning.
         step_rule: "norms": one step for each block; "diagonal": one for each pixel and datum, for

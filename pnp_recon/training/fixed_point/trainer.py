@@ -69,7 +69,7 @@ class FixedPointTrainer(DenoiserTrainer):
         )
 
     def _served(self, exercise: Exercise) -> Exercise:
-        """With the nearest level that the denoiser is trained for."""
+        """The exercise with the nearest level that the denoiser is trained for."""
         level = min(max(exercise.level, self.recipe.sigma_min), self.recipe.sigma_max)
         return replace(exercise, level=level)
 
@@ -125,7 +125,7 @@ def _inpainting(clean: Tensor, generator: torch.Generator) -> Exercise:
     return posed("inpainting", masked(clean, [0.5], 0.0, generator), 0.0)
 
 
-# Of the benchmark: motion 15 px, 30° at σ·255 = 7.65; Gaussian 1.6 px at 2.55; half the pixels.
+# From the benchmark: motion 15 px, 30° at σ·255 = 7.65; Gaussian 1.6 px at 2.55; half the pixels.
 VALIDATION_EXERCISES: dict[str, Callable[[Tensor, torch.Generator], Exercise]] = {
     "motion": _motion,
     "gaussian": _gaussian,

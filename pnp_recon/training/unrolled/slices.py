@@ -1,7 +1,7 @@
 """Which CT slices are trained on, and which are kept for the validation; they are read here.
 
 Slices of one patient resemble each other, so the validation takes whole patients where it is known
-whose the slices are. What becomes of the slices is in `training_pairs`.
+whose the slices are. What becomes of the slices is in `pairs`.
 """
 
 from __future__ import annotations
