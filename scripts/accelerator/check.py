@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -117,13 +118,13 @@ def perform(section: Section, session: Session, found: Found, seconds: float) ->
 
 
 def commit() -> str | None:
-    """The commit of the checkout, where it says one."""
-    head = Path(__file__).resolve().parents[2] / ".git" / "HEAD"
-    if not head.is_file():
-        return os.environ.get("PNP_RECON_COMMIT")
-    text = head.read_text().strip()
-    reference = head.parent / text.removeprefix("ref: ")
-    return reference.read_text().strip() if reference.is_file() else text
+    """The commit of the checkout; None where git does not tell."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
 
 
 def chosen(names: str) -> tuple[Section, ...]:

@@ -1,4 +1,4 @@
-"""The commands with `--device`, and a denoiser as a CUDA graph, which may spoil what comes after."""
+"""The commands with `--device`, and a denoiser as a CUDA graph, which may spoil what follows."""
 
 from __future__ import annotations
 

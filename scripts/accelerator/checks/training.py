@@ -6,6 +6,7 @@ import copy
 import statistics
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -87,7 +88,7 @@ class Case:
         start = time.perf_counter()
         whole.run(nothing, self.recipe.steps, lambda *_: ticks.append(time.perf_counter()))
         self.session.sync()
-        gaps = [1e3 * (b - a) for a, b in zip(ticks, ticks[1:], strict=False)]
+        gaps = [1e3 * (b - a) for a, b in pairwise(ticks)]
         row: Found = {
             "seconds": time.perf_counter() - start,
             "loss": whole.loss,
