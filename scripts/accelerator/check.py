@@ -91,7 +91,8 @@ def run(sections: Sequence[Section], session: Session, limit: float, out: Path) 
     for number, section in enumerate(sections):
         left = limit - (time.perf_counter() - begin)
         seconds = left * section.share / sum(item.share for item in sections[number:])
-        found = record["sections"][section.name] = {}
+        found: Found = {}
+        record["sections"][section.name] = found
         started = time.perf_counter()
         perform(section, session, found, seconds)
         found["budget_s"], found["seconds"] = max(0.0, seconds), time.perf_counter() - started

@@ -15,6 +15,7 @@ from pnp_recon import Denoiser, Solution, load_denoiser
 from pnp_recon.files import shipped
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
+from pnp_recon.priors.denoiser import Precision
 from pnp_recon.problems.noise import noisy
 from scripts.accelerator.checks.session import Found, Mode
 
@@ -39,7 +40,7 @@ def model(
     tile: Any = "auto",
 ) -> Denoiser:
     """A shipped model; its weights are loaded once."""
-    bits = "bfloat16" if mode == "bf16" else "float32"
+    bits: Precision = "bfloat16" if mode == "bf16" else "float32"
     return load_denoiser(name, device=device, dtype=dtype, precision=bits, tile=tile)
 
 

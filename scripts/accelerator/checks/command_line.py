@@ -6,8 +6,11 @@ import contextlib
 import io
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,9 +46,7 @@ def measure(session: Session, out: Found, budget: Budget) -> None:
         }
         for key, line in list(lines.items())[: session.size(1, 3)]:
             module = key.split()[0].removeprefix("pnp-")
-            session.attempt(
-                out, key, lambda module=module, line=line: command(module, [*line, *common]), budget
-            )
+            session.attempt(out, key, partial(command, module, [*line, *common]), budget)
     session.attempt(out, "cuda graph of the denoiser", lambda: graph(session), budget)
 
 
@@ -73,7 +74,7 @@ def graph(session: Session) -> Found | str:
         ("level on the device", torch.full((1,), 15 / 255, device=session.device)),
         ("level a float", 15 / 255),
     ):
-        run = net if isinstance(level, float) else net.function
+        run: Callable[..., Any] = net if isinstance(level, float) else net.function
         try:
             with torch.inference_mode(), precision("f32"):
                 stream = torch.cuda.Stream()
@@ -88,7 +89,7 @@ def graph(session: Session) -> Found | str:
                 replay = session.timed(captured.replay, 20, 2)
                 found[label] = {
                     "replay": replay,
-                    "eager": session.timed(lambda run=run, level=level: run(x, level), 20, 2),
+                    "eager": session.timed(partial(run, x, level), 20, 2),
                     "diff": difference(y, run(x, level))["max"],
                 }
         except Late:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -18,12 +20,12 @@ Attack = tuple[str, Mode, float, str]
 def measure(session: Session, out: Found, budget: Budget) -> None:
     agree, own = out.setdefault("agreement", {}), budget.part(0.5)
     for name in session.size(("euler_colour", "euler_grey", "dncnn_grey"), MODELS):
-        session.attempt(agree, name, lambda name=name: agreement(session, name), own)
+        session.attempt(agree, name, partial(agreement, session, name), own)
     attacks = out.setdefault("attacks", {})
     for case in planned(session):
         name, mode, scale, kind = case
         key = f"{name} {mode} scale={scale:g} {kind}"
-        session.attempt(attacks, key, lambda case=case: attack(session, *case), budget)
+        session.attempt(attacks, key, partial(attack, session, *case), budget)
 
 
 @torch.no_grad()

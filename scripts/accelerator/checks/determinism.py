@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from functools import partial
 
 import torch
 
@@ -26,7 +27,7 @@ def measure(session: Session, out: Found, budget: Budget) -> None:
         session.attempt(
             out,
             f"{kind} {prior} {mode}",
-            lambda kind=kind, prior=prior, mode=mode: repeated(session, kind, prior, mode),
+            partial(repeated, session, kind, prior, mode),
             budget,
         )
 

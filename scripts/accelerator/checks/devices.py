@@ -6,6 +6,7 @@ An error is what is measured here: whether it says what to do.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -67,10 +68,10 @@ def mixtures(session: Session) -> dict[str, Callable[[], object]]:
 
     runs: dict[str, Callable[[], object]] = {}
     for kind in session.size(KINDS[:1], KINDS):
-        runs[f"{kind}: all on device"] = lambda k=kind: run(k)  # type: ignore[misc]
-        runs[f"{kind}: operator on cpu"] = lambda k=kind: run(k, operator="cpu")  # type: ignore[misc]
-        runs[f"{kind}: measurements on cpu"] = lambda k=kind: run(k, data="cpu")  # type: ignore[misc]
-        runs[f"{kind}: float64 on device"] = lambda k=kind: run(k, dtype=torch.float64)  # type: ignore[misc]
+        runs[f"{kind}: all on device"] = partial(run, kind)
+        runs[f"{kind}: operator on cpu"] = partial(run, kind, operator="cpu")
+        runs[f"{kind}: measurements on cpu"] = partial(run, kind, data="cpu")
+        runs[f"{kind}: float64 on device"] = partial(run, kind, dtype=torch.float64)
     return runs | {
         "denoiser on cpu": lambda: run(blur, denoiser="cpu"),
         "denoiser by name, operator moved by .to()": moved,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import torch
 
@@ -24,7 +25,7 @@ KINDS = (
 def measure(session: Session, out: Found, budget: Budget) -> None:
     kinds = session.size(("conv circular motion9", "down2", "gradient"), KINDS)
     for kind in kinds:
-        session.attempt(out, kind, lambda kind=kind: compared(session, kind), budget)
+        session.attempt(out, kind, partial(compared, session, kind), budget)
     rows = {key: out[key] for key in kinds if isinstance(out[key], dict)}
     out["tolerance_broken"] = [key for key, row in rows.items() if row.get("broken")]
     out["errors"] = [key for key, row in rows.items() if "error" in row]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from pnp_recon import Stopping, reconstruct
@@ -27,7 +28,7 @@ def measure(session: Session, out: Found, budget: Budget) -> None:
     grid = out.setdefault("matrix", {})
     for case in dict.fromkeys(planned(session)):
         key = " | ".join(part for part in case if part)
-        session.attempt(grid, key, lambda case=case: compared(session, case), budget)
+        session.attempt(grid, key, partial(compared, session, case), budget)
     out["matrix_to_look_at"] = [key for key, row in grid.items() if to_look_at(row)]
 
 
@@ -68,7 +69,7 @@ def user_defaults(session: Session, out: Found, budget: Budget) -> None:
         # Every run has the same share of what is left; those that converge leave theirs.
         limit = max(0.05, 0.8 * budget.left / (len(cases) - number))
         key = " ".join(case)
-        session.attempt(out, key, lambda case=case, limit=limit: run(*case, limit), budget)
+        session.attempt(out, key, partial(run, *case, limit), budget)
 
 
 def planned(session: Session) -> list[Case]:
@@ -111,7 +112,8 @@ def _regulariser(solver: str) -> str:
 
 def solve(session: Session, case: Case, device: str) -> Solution:
     kind, name, solver, acceleration, extra = case
-    x = picture(*session.size((16, 24), (72, 96)), batch=2)
+    height, width = session.size((16, 24), (72, 96))
+    x = picture(height, width, batch=2)
     A, y = operator_of(kind, tuple(x.shape[1:]), device), measured(kind, x).to(device)
     fidelity: Fidelity | None = None
     if extra == "huber":

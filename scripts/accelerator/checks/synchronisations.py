@@ -6,6 +6,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ def measure(session: Session, out: Found, budget: Budget) -> None:
             name = prior if prior == "tv" else "hqs"
             key = f"{kind} {acceleration} {name}"
             session.attempt(
-                out, key, lambda run=run: counted(run, out["denoiser_alone"]["host_ms"]), budget
+                out, key, partial(counted, run, out["denoiser_alone"]["host_ms"]), budget
             )
 
 
@@ -125,7 +126,7 @@ def waits(run: Run) -> Found:
             finally:
                 torch.cuda.set_sync_debug_mode("default")
             tables.append(Counter(where))
-    return {"sync_lines_per_iteration": per_iteration(*tables, run.more - run.less)}
+    return {"sync_lines_per_iteration": per_iteration(tables[0], tables[1], run.more - run.less)}
 
 
 def calling_line() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ def measure(session: Session, out: Found, budget: Budget) -> None:
         if expected > within.left:
             table[key] = SKIPPED
             return
-        got = session.attempt(table, key, lambda: timed(session, name, sizes[size], mode), within)
+        got = session.attempt(table, key, partial(timed, session, name, sizes[size], mode), within)
         if got:
             rate[name, mode] = got["ms"] / _pixels(sizes[size])
 
@@ -68,7 +69,7 @@ def measure(session: Session, out: Found, budget: Budget) -> None:
         session.attempt(
             tiles,
             f"tile {tile}",
-            lambda tile=tile: timed(session, "euler_colour", big, "f32", tile),
+            partial(timed, session, "euler_colour", big, "f32", tile),
             budget,
         )
 
@@ -119,7 +120,7 @@ def deblurring(session: Session, out: Found, budget: Budget) -> None:
         session.attempt(
             out,
             f"{kind} {mode}",
-            lambda kind=kind, mode=mode, limit=limit: run(kind, mode, limit),
+            partial(run, kind, mode, limit),
             budget,
         )
 
@@ -147,7 +148,7 @@ def layouts(session: Session, out: Found, budget: Budget) -> None:
             session.attempt(
                 out,
                 f"{mode} {str(layout).removeprefix('torch.')}",
-                lambda mode=mode, layout=layout: run(mode, layout),
+                partial(run, mode, layout),
                 budget,
             )
 

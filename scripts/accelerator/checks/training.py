@@ -8,11 +8,13 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from pnp_recon.networks.configs import EulerConfig, UnrolledConfig
+from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.training.denoiser.network import build_network
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
@@ -113,8 +115,10 @@ class Case:
 
 
 def fixed_point(session: Session, folder: Path) -> Found:
-    sizes = {"patch": 32, "iterations": 2, "terms": 1} if session.tiny else {"patch": 64}
-    recipe = FixedPointRecipe(steps=4, batch=2, warmup=2, **sizes)
+    patch, iterations, terms = session.size((32, 2, 1), (64, 6, 4))
+    recipe = FixedPointRecipe(
+        steps=4, batch=2, patch=patch, warmup=2, iterations=iterations, terms=terms
+    )
     network, held = build_network(config(session, "C1"), 0), pictures(session)
     trainer = FixedPointTrainer(network, recipe, held, held, folder, session.device)
     return stepped(session, trainer)
@@ -154,7 +158,6 @@ def agreement(a: Trainer, b: Trainer) -> tuple[bool, float]:
 
 def certified(trainer: DenoiserTrainer) -> float | None:
     """The averagedness that is proven of the weights, on the device."""
-    network = copy.deepcopy(trainer.average).eval()
+    network = cast(EulerNet, copy.deepcopy(trainer.average).eval())
     network.certify()
-    found: float | None = network.check().averagedness
-    return found
+    return network.check().averagedness
