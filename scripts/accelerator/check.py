@@ -60,9 +60,9 @@ SECTIONS = (
     Section("determinism", 8),
     Section("denoisers", 20),
     Section("reconstruct", 30),
-    Section("operators", 6),
+    Section("operators", 8),
     Section("devices", 5),
-    Section("synchronisations", 18),
+    Section("synchronisations", 16),
     Section("command_line", 14),
 )
 
