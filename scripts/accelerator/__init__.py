@@ -1,0 +1,1 @@
+"""What runs on an accelerator: checks of the package there, and training."""
