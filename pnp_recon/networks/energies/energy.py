@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
@@ -26,25 +25,19 @@ class Energy(nn.Module, ABC):
     config: GradientStepConfig | RidgeConfig
 
     @abstractmethod
-    def value(self, x: Float[Tensor, "B C H W"], sigma: Tensor | float) -> Float[Tensor, " B"]:
-        """R_σ(x) of every picture."""
+    def value(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """R_σ(x) of every picture, (B,)."""
 
     @abstractmethod
-    def value_and_gradient(
-        self, x: Float[Tensor, "B C H W"], sigma: Tensor | float
-    ) -> tuple[Float[Tensor, " B"], Float[Tensor, "B C H W"]]:
-        """R_σ(x) of every picture and ∇R_σ(x); ordinary tensor operations, no autograd."""
+    def value_and_gradient(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+        """R_σ(x), (B,), and ∇R_σ(x), (B, C, H, W); ordinary tensor operations, no autograd."""
 
     @abstractmethod
-    def denoise(
-        self, x: Float[Tensor, "B C H W"], sigma: Tensor | float
-    ) -> Float[Tensor, "B C H W"]:
-        """The denoiser that the energy was trained as."""
+    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """The denoiser that the energy was trained as, (B, C, H, W) to (B, C, H, W)."""
 
-    def gradient(
-        self, x: Float[Tensor, "B C H W"], sigma: Tensor | float
-    ) -> Float[Tensor, "B C H W"]:
-        """∇R_σ(x)."""
+    def gradient(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """∇R_σ(x), (B, C, H, W)."""
         return self.value_and_gradient(x, sigma)[1]
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
