@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pnp_recon.networks.energies.conjugate import solve
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
 from pnp_recon.networks.energies.ridge import RidgeNet
 from scripts.accelerator.data import Patches
@@ -69,22 +70,12 @@ class ProximalLoss:
         loss = root_error(leaf - clean, sigma)
         (b,) = torch.autograd.grad(loss, leaf)
         with torch.no_grad():
-            v = self._solve(energy.hessian(x, fixed, still), b)
+            bend = energy.hessian(x, fixed, still)
+        v = solve(lambda u: u + bend(u), b, self.cg)
         gradient = energy.gradient_with(x, w, pot)
         with torch.no_grad():
             self.residual.copy_((x - noisy + gradient).norm() / (x - noisy).norm())
         return -(v * gradient).sum(), loss.detach()
-
-    def _solve(self, hessian: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
-        v, r, p = torch.zeros_like(b), b, b
-        size = r.square().sum((1, 2, 3), keepdim=True)
-        for _ in range(self.cg):
-            hp = p + hessian(p)
-            step = size / ((p * hp).sum((1, 2, 3), keepdim=True) + 1e-20) * (size > 0)
-            v, r = v + step * p, r - step * hp
-            new = r.square().sum((1, 2, 3), keepdim=True)
-            p, size = r + new / (size + 1e-20) * p, new
-        return v
 
 
 class CriticalLoss:

@@ -196,7 +196,8 @@ def loop(
         loss, now = stepper.mean_loss(), time.time()
         if not math.isfinite(loss) or (progress > 0.05 and loss > REWIND * lowest):
             optimiser.load(good)
-            factor, lowest, rewinds = 0.6 * factor, math.inf, rewinds + 1
+            # The lowest loss stays: else the next one, however high, would count as good.
+            factor, rewinds = 0.6 * factor, rewinds + 1
             log(s.name, f"step {steps} loss {loss:.4f}: rewound, rate factor {factor:.3f}")
         elif loss < 1.05 * lowest:
             lowest = min(lowest, loss)

@@ -145,6 +145,28 @@ def test_ridge_denoisers_are_proximal_maps(group: int) -> None:
     assert bool((heights[0] < heights[1]).all())
 
 
+@pytest.mark.parametrize("group", [1, 3])
+def test_proximal_maps_are_differentiated_at_their_points(
+    group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    energy = ridge_net(group, group)
+    monkeypatch.setattr(ridge, "TOLERANCE", 1e-11)
+    monkeypatch.setattr(ridge, "ITERATIONS", 5000)
+    x, d, e = pictures(group, (7, 8)), *(noise(pictures(group, (7, 8)), seed) for seed in (1, 2))
+    h = 1e-6
+    measured = float(((energy(x + h * d, LEVELS) - energy(x - h * d, LEVELS)) * e).sum() / (2 * h))
+
+    def stated() -> float:
+        (found,) = torch.autograd.grad((energy(leaf, LEVELS) * e).sum(), leaf)
+        return float((found * d).sum())
+
+    leaf = x.requires_grad_()
+    assert stated() == pytest.approx(measured, rel=1e-3)
+    # The twin: without conjugate gradients it is another number.
+    monkeypatch.setattr(ridge, "CG_ITERATIONS", 1)
+    assert stated() != pytest.approx(measured, rel=1e-3)
+
+
 def test_a_proximal_point_does_not_depend_on_its_batch() -> None:
     energy, x = ridge_net(), pictures(1, (13, 18))
     alone = [energy(x[i : i + 1], LEVELS[i]) for i in range(2)]

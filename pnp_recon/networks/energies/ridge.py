@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from pnp_recon.networks.configs import RidgeConfig
 from pnp_recon.networks.energies.borders import extend, extend_transposed
+from pnp_recon.networks.energies.conjugate import solve
 from pnp_recon.networks.energies.energy import Energy, as_levels
 from pnp_recon.networks.energies.potentials import (
     Pointwise,
@@ -45,6 +46,8 @@ NO_GUARANTEE = (
 NU_MAX = 0.98
 # The proximal map stops at ‖x − y + ∇R(x)‖ ≤ TOLERANCE ‖x − y‖, or after so many iterations.
 TOLERANCE, ITERATIONS = 1e-3, 300
+# Steps of conjugate gradients in the derivative of the proximal map.
+CG_ITERATIONS = 50
 # The transfer function of W is bounded on a grid of so many frequencies in each direction.
 FREQUENCIES = 32
 
@@ -110,9 +113,19 @@ class RidgeNet(Energy):
         return pot.of(self.potential, radius).sum((1, 2, 3)), g
 
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """argmin_z ½‖z − x‖² + R_σ(z), to a relative residual of `TOLERANCE`."""
-        pot = self.potentials(as_levels(x, sigma))
-        return self.prox(x, self.normalised_filters(), pot, ITERATIONS, TOLERANCE)
+        """argmin_z ½‖z − x‖² + R_σ(z), to a relative residual of `TOLERANCE`.
+
+        Its derivative is that of z + ∇R(z) = x: the inverse of I + ∇²R(z), by conjugate gradients.
+        """
+        pot, w = self.potentials(as_levels(x, sigma)), self.normalised_filters()
+        with torch.no_grad():
+            z = self.prox(x, w, pot, ITERATIONS, TOLERANCE)
+            bend = self.hessian(z, w, pot)
+        moved = x - self.gradient_with(z, w, pot)
+        if not moved.requires_grad:
+            return z
+        moved.register_hook(lambda g: solve(lambda u: u + bend(u), g, CG_ITERATIONS))
+        return z + (moved - moved.detach())
 
     def multiplications(self) -> float:
         """The multiplications of W for each pixel; its transpose takes as many."""
