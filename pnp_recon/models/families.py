@@ -29,6 +29,8 @@ FAMILIES: Registry[FamilyEntry] = Registry(
     [
         FamilyEntry("EulerNet", "pnp_recon.models.euler:FAMILY", "denoiser", certified=True),
         FamilyEntry("DnCNN", "pnp_recon.models.dncnn:FAMILY", "denoiser"),
+        FamilyEntry("GradientStepNet", "pnp_recon.models.energies:GRADIENT_STEP", "denoiser"),
+        FamilyEntry("RidgeNet", "pnp_recon.models.energies:RIDGE", "denoiser"),
         FamilyEntry("UnrolledNetwork", "pnp_recon.models.unrolled:FAMILY", "network"),
     ],
 )

@@ -49,6 +49,69 @@ class DnCNNConfig:
 
 
 @dataclass(frozen=True)
+class GradientStepConfig:
+    """What builds a `GradientStepNet`; stored in the model card.
+
+    The network sees (sigma_ref / sigma)^power times the picture, and its answer is scaled back.
+    """
+
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    widths: Annotated[tuple[int, ...], "Each scale has this many channels, finest first."] = (
+        40,
+        80,
+        128,
+    )
+    down: Annotated[tuple[int, ...], "Each scale has this many blocks on the way down."] = (2, 2, 2)
+    up: Annotated[tuple[int, ...], "Each scale but the last has this many blocks upwards."] = (1, 1)
+    embedding: Annotated[int, "The noise level is described by this many numbers."] = 32
+    sigma_ref: Annotated[float, "At this noise level the picture is not rescaled."] = 0.1
+    power: Annotated[float, "The rescaling has this exponent."] = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "down", "up"):  # a card holds lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.down) != len(self.widths) or len(self.up) != len(self.widths) - 1:
+            raise ValueError(
+                f"widths, down and up are {self.widths}, {self.down}, {self.up}; expected as many "
+                "numbers of blocks down as widths, and one less up"
+            )
+        if min(self.channels, self.embedding, *self.widths) < 1 or min(*self.down, *self.up, 0) < 0:
+            raise ValueError(f"channels, widths and embedding are at least 1; found {self}")
+        if self.sigma_ref <= 0:
+            raise ValueError(f"sigma_ref is {self.sigma_ref}; expected above 0")
+
+
+@dataclass(frozen=True)
+class RidgeConfig:
+    """What builds a `RidgeNet`; stored in the model card."""
+
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    widths: Annotated[tuple[int, ...], "The filters' three convolutions have these widths."] = (
+        4,
+        8,
+        64,
+    )
+    size: Annotated[int, "Each convolution is this many pixels wide, an odd number."] = 5
+    group: Annotated[int, "A potential acts on the norm of this many channels."] = 1
+    knots: Annotated[int, "The slope of a potential changes at this many places."] = 12
+    levels: Annotated[int, "Potentials are interpolated between this many noise levels."] = 7
+    mu_max: Annotated[float, "No potential has a larger second derivative."] = 16.0
+    sigma_min: Annotated[float, "Below this noise level the potentials keep their form."] = (
+        0.5 / 255
+    )
+    sigma_max: Annotated[float, "Above this noise level the potentials keep their form."] = 60 / 255
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # a card holds a list
+        if len(self.widths) != 3 or self.size < 1 or self.size % 2 == 0:
+            raise ValueError(f"expected three widths and an odd size; found {self}")
+        if min(self.channels, self.group, *self.widths) < 1 or self.widths[-1] % self.group:
+            raise ValueError(f"expected a last width that is a multiple of group; found {self}")
+        if self.knots < 1 or self.levels < 2 or not 0 < self.sigma_min < self.sigma_max:
+            raise ValueError(f"expected knots, two levels and 0 < sigma_min < sigma_max: {self}")
+
+
+@dataclass(frozen=True)
 class UnrolledConfig:
     """What builds an `UnrolledNetwork`; stored in the model card.
 

@@ -23,7 +23,10 @@ from pnp_recon.models.family import Family
 from pnp_recon.models.load import family_of, load, load_prior, load_trained
 from pnp_recon.models.store import find_card, is_shipped, read_card, shipped_models
 from pnp_recon.models.verify import verify
+from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
 from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
+from pnp_recon.networks.energies.gradient_step import GradientStepNet
+from pnp_recon.networks.energies.ridge import RidgeNet
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.solvers import Stopping
 from support.unrolled import TRAINED_ON
@@ -39,6 +42,10 @@ def tiny(family: str) -> tuple[nn.Module, object]:
         return EulerNet(EulerConfig(width=4, hidden=4, blocks=1)), LEVELS
     if family == "DnCNN":
         return DnCNN(DnCNNConfig(depth=3, width=4)), LEVELS
+    if family == "GradientStepNet":
+        return GradientStepNet(GradientStepConfig(widths=(4, 6), down=(1, 1), up=(1,))), LEVELS
+    if family == "RidgeNet":
+        return RidgeNet(RidgeConfig(widths=(2, 2, 4), size=3)), LEVELS
     return unrolled_network(), TRAINED_ON
 
 
@@ -122,7 +129,7 @@ def test_muon_takes_the_filters_of_every_block(group: str) -> None:
         assert torch.equal(block.weight, numbers if ties is None else ties(numbers))
 
 
-@pytest.mark.parametrize("name", ["DnCNN", "UnrolledNetwork"])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "EulerNet"])
 def test_other_networks_have_nothing_for_muon(name: str) -> None:
     family: Family = FAMILIES[name].load()
     assert family.matrices(tiny(name)[0]) == []

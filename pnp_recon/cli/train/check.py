@@ -29,8 +29,8 @@ def check(
     """Recompute a model's certificate from its weights, compare with the card, attack it.
 
     A reconstruction network has no certificate: its parameters are counted and the equivariance of
-    its maps is measured; nor has DnCNN, which is counted and attacked. Ends with 4 if the card
-    claims anything else than what the weights give.
+    its maps is measured; nor have DnCNN and learned energies, which are counted and attacked. Ends
+    with 4 if the card claims anything else than what the weights give.
     """
     from pnp_recon.errors import CertificateError
     from pnp_recon.models.verify import verify

@@ -1,0 +1,83 @@
+"""Learned energies as models: denoisers whose cards say what is known of them, without a theorem.
+
+`verify` compares the gradient with differences of the energy, so that the two are of one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+
+from pnp_recon.models.card import Card
+from pnp_recon.models.family import Check
+from pnp_recon.models.unproven import ATTACK_LEVEL, UnprovenFamily
+from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
+from pnp_recon.networks.energies import gradient_step, ridge
+from pnp_recon.networks.energies.energy import Energy
+
+Network = TypeVar("Network", bound=Energy)
+
+# Sides of the picture at which gradient and energy are compared, and the step between energies.
+SIDES = (17, 21)
+STEP = 1e-5
+# Largest relative difference; rounding and the curvature of the energy stay far below.
+AGREEMENT = 1e-6
+
+
+class EnergyFamily(UnprovenFamily[Network]):
+    """See `networks.energies`."""
+
+    def verify(self, card: Card, attack_steps: int) -> Check:
+        """See `UnprovenFamily`; also that the gradient is that of the energy, in float64."""
+        found = super().verify(card, attack_steps)
+        error = gradient_error(self.load(card).double())
+        problems = list(found.problems)
+        if not error <= AGREEMENT:
+            problems.append(f"the gradient differs by {error:.1e} from differences of the energy")
+        line = f"the gradient agrees with differences of the energy to {error:.1e}"
+        return replace(found, problems=problems, lines=[*found.lines, line])
+
+
+def gradient_error(energy: Energy) -> float:
+    """How far ⟨∇R(x), d⟩ is from (R(x + hd) − R(x − hd))/2h for a random x, relatively.
+
+    The direction d is mostly the gradient's, so that the slope is not small by chance.
+
+    Args:
+        energy: in float64.
+    """
+    generator = torch.Generator().manual_seed(1)
+    shape = (1, energy.config.channels, *SIDES)
+    x = torch.rand(shape, generator=generator, dtype=torch.float64)
+    other = torch.randn(shape, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        gradient = energy.gradient(x, ATTACK_LEVEL)
+        d = gradient / gradient.norm() + other / other.norm()
+        ahead, behind = (energy.value(x + h * d, ATTACK_LEVEL) for h in (STEP, -STEP))
+        slope = (gradient * d).sum()
+        return float(((ahead - behind) / (2 * STEP) - slope).abs() / slope.abs())
+
+
+class GradientStepFamily(EnergyFamily[gradient_step.GradientStepNet]):
+    """See `networks.energies.gradient_step`."""
+
+    reason = gradient_step.NO_GUARANTEE
+
+    def build(self, config: Mapping[str, Any]) -> gradient_step.GradientStepNet:
+        return gradient_step.GradientStepNet(GradientStepConfig(**config))
+
+
+class RidgeFamily(EnergyFamily[ridge.RidgeNet]):
+    """See `networks.energies.ridge`."""
+
+    reason = ridge.NO_GUARANTEE
+
+    def build(self, config: Mapping[str, Any]) -> ridge.RidgeNet:
+        return ridge.RidgeNet(RidgeConfig(**config))
+
+
+GRADIENT_STEP = GradientStepFamily()
+RIDGE = RidgeFamily()
