@@ -18,6 +18,7 @@ from torch import Tensor
 from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
 from operators.errors import OperatorError
 from operators.norms import NormBound, collatz_wielandt
+from operators.values import are_positive, values_like
 
 if TYPE_CHECKING:
     from deepinv.physics import LinearPhysics
@@ -329,11 +330,11 @@ class LinearOperator(torch.nn.Module, ABC):
     def _checked_gamma(self, gamma: float | Tensor, like: Tensor) -> Tensor:
         """γ as a tensor that multiplies images: one number, or one per image."""
         self._check(like, self.image_shape, "image")
-        step = torch.as_tensor(gamma, dtype=like.dtype, device=like.device).flatten()
+        step = values_like(gamma, like)
         if step.numel() not in (1, like.shape[0]):
             raise OperatorError(
                 f"gamma has {step.numel()} values; expected one, or one per image ({like.shape[0]})"
             )
-        if not bool((torch.isfinite(step) & (step > 0)).all()):
+        if not are_positive(gamma, like):
             raise OperatorError(f"gamma is {gamma}; expected finite numbers > 0")
         return per_image(step, like)

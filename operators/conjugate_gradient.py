@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from operators.values import values_like
+
 # Reading a residual makes the host wait for the device; a few iterations too many cost less.
 CHECK_EVERY = 5
 
@@ -43,7 +45,7 @@ def conjugate_gradient(
     needs the true one computes it from the result. `precondition` is symmetric positive definite
     and close to the inverse of `apply`: it saves iterations and does not move the solution.
     """
-    threshold = torch.as_tensor(tol, dtype=b.dtype, device=b.device) ** 2
+    threshold = values_like(tol, b) ** 2
     x = x0
     r = b - apply(x)
     q = r if precondition is None else precondition(r)

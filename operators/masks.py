@@ -52,7 +52,7 @@ def blocks(shape: Sequence[int], count: int, side: int, generator: torch.Generat
     Args:
         shape: (H, W).
         count: number of blocks, >= 1.
-        side: of a block, in pixels; from 1 to the smaller of H and W.
+        side: how wide a block is, in pixels; from 1 to the smaller of H and W.
         generator: on the CPU.
 
     Returns:
@@ -91,7 +91,7 @@ def strokes(
         count: number of strokes, >= 1.
         width: diameter of the brush in pixels, >= 1.
         generator: on the CPU.
-        length: of a stroke in pixels, > 0; default half of the longer side.
+        length: how long a stroke is, in pixels, > 0; default half of the longer side.
 
     Returns:
         A mask (H, W).

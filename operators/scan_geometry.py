@@ -31,7 +31,7 @@ class ScanGeometry:
         kind: 'parallel' (slice by slice), 'fan_flat', 'fan_curved' (an arc around the source, as
             in clinical scanners), 'parallel_3d' (a stack of slices, the image's channel axis) or
             'cone' (flat detector, circular orbit).
-        angles: of the views, in radians, in the order of the sinogram's rows; any order.
+        angles: one for each view, in radians, in the order of the sinogram's rows; any order.
         detector_count: detector pixels of one view (columns, for a cone beam).
         detector_mm: distance between neighbouring detector pixels, on the detector itself; for
             'fan_curved' along the arc. Cone-beam pixels are square.

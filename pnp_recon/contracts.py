@@ -21,10 +21,10 @@ class PriorRecord:
 
     Attributes:
         kind: see `Prior`; "none" for runs without one.
-        name: of the prior.
+        name: what the prior is called.
         guarantee: what is proven of its map.
         parameters: its numbers (weights, levels).
-        sha256: of its weights, where it has any.
+        sha256: the hash of its weights, where it has any.
     """
 
     kind: PriorKind

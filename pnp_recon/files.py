@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from pnp_recon.errors import InputError, OutputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")  # of pictures
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -43,7 +43,7 @@ _REASONS = {
 
 
 def expand_inputs(
-    patterns: Iterable[str | os.PathLike[str]], suffixes: tuple[str, ...] = SUFFIXES
+    patterns: Iterable[str | os.PathLike[str]], suffixes: tuple[str, ...] = PICTURE_SUFFIXES
 ) -> list[Path]:
     """Files meant by file names, folders (their pictures, not those of subfolders) and globs.
 

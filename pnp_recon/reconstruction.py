@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import CertificateError, InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.models.load import load_prior
@@ -22,21 +20,12 @@ from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser, TotalVariation
-from pnp_recon.solvers.acceleration.wrapped import Wrapped
-from pnp_recon.solvers.catalogue import (
-    ACCELERATIONS,
-    AUTOMATIC_ACCELERATION,
-    DEFAULT_SOLVERS,
-    SOLVERS,
-    SolverEntry,
-    solvers_for,
-)
-from pnp_recon.solvers.choice import automatic_name, check_settings
+from pnp_recon.solvers.catalogue import SOLVERS, SolverEntry
+from pnp_recon.solvers.choice import accelerated, configured
 from pnp_recon.solvers.core.loop import Solver, iterate
 from pnp_recon.solvers.core.solution import Look, Solution
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.knobs import Knobs
-from pnp_recon.solvers.pnp.base import PnP
 from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 
@@ -142,9 +131,14 @@ def reconstruct(
         strength, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
     )
     known = resolve(prior, entry, problem, knobs)
-    chosen = accelerated(configured(known, entry, problem, knobs), acceleration)
-    if require_certificate:
-        _require(chosen)
+    try:
+        chosen = accelerated(configured(known, entry, problem, knobs), acceleration)
+        if require_certificate:
+            _require(chosen, known)
+    except StepSizeError as error:
+        if require_certificate:
+            raise CertificateError(f"a certificate was required: {error}") from error
+        raise
     solution = iterate(chosen, stopping, reference=reference, callback=callback)
     if require_certificate and not solution.certificate.holds:
         raise CertificateError(f"a certificate was required: {solution.certificate.verdict}")
@@ -177,68 +171,16 @@ def total_variation(problem: Problem) -> TotalVariation:
     return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
 
 
-def configured(
-    prior: Denoiser | Regulariser | None,
-    entry: SolverEntry | None,
-    problem: Problem,
-    knobs: Knobs,
-) -> Solver:
-    """The solver that was asked for, or the automatic one of the prior's kind.
-
-    Raises:
-        InputError: the solver takes other priors, or does not know a setting.
-    """
-    kind: PriorKind = "none" if prior is None else prior.kind
-    if entry is None:
-        if isinstance(prior, Regulariser):
-            entry = SOLVERS[automatic_name(problem.data_term, prior)]
-        else:
-            entry = SOLVERS[DEFAULT_SOLVERS[kind]]
-    if kind not in entry.prior_kinds:
-        wanted = " or ".join(f"a {name}" for name in entry.prior_kinds)
-        raise InputError(
-            f"solver {entry.name} takes {wanted}, found a {kind}; a {kind} goes into "
-            f"{', '.join(solvers_for(kind))}"
-        )
-    check_settings(knobs, entry)
-    with torch.no_grad():
-        if problem.start is None:
-            # Iterations without a prior start from nothing: an early stop is their regularisation.
-            empty = problem.y.new_zeros(problem.y.shape[0], *problem.A.image_shape)
-            problem = replace(problem, start=empty if prior is None else problem.first_guess())
-    solver: Solver = entry.load().configure(problem, prior, knobs)
-    return solver
-
-
-def accelerated(solver: Solver, acceleration: str) -> Solver:
-    """The solver inside an acceleration; "auto": Anderson's around an averaged map of a denoiser.
-
-    Raises:
-        InputError: there is no such acceleration, or it is not for this solver.
-    """
-    if acceleration == "none":
-        return solver
-    if acceleration == "auto":
-        plain = isinstance(solver, PnP) and solver.theorem().guarantee.is_averaged
-        if not plain:
-            return solver
-        acceleration = AUTOMATIC_ACCELERATION
-    wrapper: type[Wrapped] = ACCELERATIONS.find(acceleration, "auto", "none").load()
-    return wrapper(solver)
-
-
-def _require(solver: Solver) -> None:
+def _require(solver: Solver, prior: Denoiser | Regulariser | None) -> None:
     """Refuses a solver that no theorem covers.
 
     Raises:
         CertificateError: saying what is missing.
     """
-    try:
-        theorem = solver.theorem()
-    except StepSizeError as error:
-        raise CertificateError(f"a certificate was required: {error}") from error
+    theorem = solver.theorem()
     if not theorem.holds:
+        subject = "" if prior is None else f" with {prior.name}"
         raise CertificateError(
-            f"a certificate was required, but there is none: {theorem.why_not}; take another "
-            "prior or solver, or do without a certificate"
+            f"a certificate was required, but there is none{subject}: {theorem.why_not}; take "
+            "another prior or solver, or do without a certificate"
         )

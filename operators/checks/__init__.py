@@ -96,7 +96,7 @@ def check_operator(
         A: small, so that its matrix can be written out (up to 4 million entries); of a larger one
             the laws that need the matrix are not asked.
         laws: some of `LAWS`, or laws of your own; all by default.
-        seed: of the random images.
+        seed: draws the random images.
     """
     return Report(A.name, tuple(_finding(A, law, seed) for law in laws))
 

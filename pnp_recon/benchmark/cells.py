@@ -1,7 +1,7 @@
 """What a benchmark measures: cells, and the plan that lists them.
 
-A cell is one method on one problem of one picture. A `Plan` says everything that decides what comes
-out of a run; it is the manifest that lies beside the results, and a run is resumed from it.
+A cell is one method on one degradation of one picture. A `Plan` says everything that decides what
+comes out of a run; it is the manifest that lies beside the results, and a run is resumed from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pnp_recon.errors import InputError
 
 
 @dataclass(frozen=True, order=True)
-class Problem:
+class Degradation:
     """What was done to a picture.
 
     Attributes:
@@ -30,31 +30,40 @@ class Problem:
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one problem of one picture.
+    """One method on one degradation of one picture.
 
     Attributes:
-        suite, problem, method: what is measured.
+        suite, degradation, method: what is measured.
         picture: its name in the data, which says where it lies.
-        index: of the picture in its whole split; the noise follows from it, whatever part of the
-            split is run.
+        index: the picture's place in its whole split; the noise follows from it, whatever part
+            of the split is run.
     """
 
     suite: str
-    problem: Problem
+    degradation: Degradation
     picture: str
     index: int
     method: str
 
     @property
     def key(self) -> Key:
-        return (self.suite, self.problem.name, self.problem.noise, self.picture, self.method)
+        return (
+            self.suite,
+            self.degradation.name,
+            self.degradation.noise,
+            self.picture,
+            self.method,
+        )
 
     @property
     def slug(self) -> str:
         """A file name for what is kept of the cell besides its row."""
-        noise = f"{self.problem.noise:g}"
-        return slug(self.suite, self.problem.name, noise, self.picture, self.method)
+        noise = f"{self.degradation.noise:g}"
+        return slug(self.suite, self.degradation.name, noise, self.picture, self.method)
 
+
+# Fields of a plan that its file calls otherwise.
+_IN_FILES = {"degradations": "problems"}
 
 Key = tuple[str, str, float, str, str]
 
@@ -75,12 +84,12 @@ class Plan:
         pictures: (name, index in the split) of each picture.
         channels: 1 grey, 3 colour.
         crop: side of the central crop in pixels; None: whole pictures.
-        problems: in the order of the tables.
+        degradations: in the order of the tables; files call them problems.
         methods: names or entries, as given to `methods.load_method`.
-        seed: of the noise.
+        seed: draws the noise.
         repeats: how often each cell is timed; the median counts.
         kept: pictures of which crops are kept for the report's comparison strips.
-        threads: of torch in each process.
+        threads: torch's, in each process.
         device: "cpu" or "cuda".
         settings: the suite's own, such as the tolerance of its iterations.
         tuned: parameters of the methods, see `tuned`; part of the plan, so that a run that is
@@ -93,7 +102,7 @@ class Plan:
     pictures: tuple[tuple[str, int], ...]
     channels: int
     crop: int | None
-    problems: tuple[Problem, ...]
+    degradations: tuple[Degradation, ...]
     methods: tuple[str, ...]
     seed: int = 0
     repeats: int = 1
@@ -106,26 +115,27 @@ class Plan:
     def cells(self) -> Iterator[Cell]:
         """All cells, picture by picture: an unfinished run has every method on what is done."""
         for name, index in self.pictures:
-            for problem in self.problems:
+            for degradation in self.degradations:
                 for method in self.methods:
-                    yield Cell(self.suite, problem, name, index, method)
+                    yield Cell(self.suite, degradation, name, index, method)
 
     def __len__(self) -> int:
-        return len(self.pictures) * len(self.problems) * len(self.methods)
+        return len(self.pictures) * len(self.degradations) * len(self.methods)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {_IN_FILES.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Plan:
-        """From plain values, as `to_dict` gives them and JSON keeps them.
+        """Made from plain values, as `to_dict` gives them and JSON keeps them.
 
         Raises:
             InputError: a field is missing, unknown or of another kind.
         """
         values = dict(fields)
         try:
-            values["problems"] = tuple(Problem(**item) for item in values["problems"])
+            stored = values.pop(_IN_FILES["degradations"])
+            values["degradations"] = tuple(Degradation(**item) for item in stored)
             values["pictures"] = tuple((str(name), int(i)) for name, i in values["pictures"])
             for name in ("methods", "kept"):
                 values[name] = tuple(values[name])

@@ -36,12 +36,12 @@ class Moved:
 
     Attributes:
         suite, problem, noise, method: the group; of two methods, "first → second".
-        difference: of PSNR, after − before, in dB.
+        difference: PSNR after − before, in dB.
         better, worse, equal: numbers of pictures; equal within `EQUAL`.
-        p_value: of the signed-rank test, and `corrected` after Holm; None with `reason`.
+        p_value: from the signed-rank test, and `corrected` after Holm; None with `reason`.
         reason: why there is no test.
         time_ratio: median over pictures of seconds after / before.
-        changes: of certificate, status, model and parameters, in words.
+        changes: what became of certificate, status, model and parameters, in words.
     """
 
     suite: str

@@ -25,7 +25,7 @@ _HOW = (
 
 
 def lines(found: Comparison) -> list[str]:
-    """For a terminal."""
+    """The comparison as text for a terminal."""
     out = [f"{found.before} → {found.after}"]
     for group in found.groups:
         out.append(f"{group.name}: {verdict(group)}")
@@ -38,7 +38,7 @@ def lines(found: Comparison) -> list[str]:
 
 
 def markdown(found: Comparison) -> str:
-    """For a file."""
+    """The comparison as text for a file."""
     head = ("suite", "problem", "noise", "method", "pairs", "difference", "better", "worse",
             "equal", "p", "verdict", "time", "changes")  # fmt: skip
     body = tuple(tuple(_row(group)) for group in found.groups)

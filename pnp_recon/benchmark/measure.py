@@ -54,7 +54,7 @@ def _once(function: Callable[[], Value], device: str) -> tuple[Value, float]:
 
 
 class PeakMemory:
-    """By how much memory grew inside the block, at its peak.
+    """How much memory grew inside the block, at its peak.
 
     On Linux the kernel's own high-water mark is set back first (`/proc/self/clear_refs`), and what
     earlier cells freed is given back to the system, so that they do not count.

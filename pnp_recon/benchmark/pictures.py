@@ -18,7 +18,7 @@ from torch import Tensor
 from pnp_recon.datasets import bsds500, splits
 from pnp_recon.datasets.folders import load_float
 from pnp_recon.errors import InputError
-from pnp_recon.files import SUFFIXES, expand_inputs
+from pnp_recon.files import PICTURE_SUFFIXES, expand_inputs
 from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.scans.slices import archive_splits, read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, Window
@@ -34,7 +34,7 @@ _BSDS500 = {
 # Every picture of a folder that is not BSDS500, every slice of an archive without splits.
 _ALL = "all"
 
-_SLICES = (*SUFFIXES, ".dcm", ".ima")
+_SLICES = (*PICTURE_SUFFIXES, ".dcm", ".ima")
 _ARCHIVE = ".npz"
 
 
@@ -139,7 +139,7 @@ def _pictures(data: Path, split: str | None) -> tuple[str, list[str]]:
         return split, [bsds500.key_of(path) for path in paths]
     if split in _BSDS500:
         _BSDS500[split](data)  # says what BSDS500 is and what was found instead
-    return _whole(data, split, SUFFIXES)
+    return _whole(data, split, PICTURE_SUFFIXES)
 
 
 def _slices(data: Path, split: str | None) -> tuple[str, list[str]]:

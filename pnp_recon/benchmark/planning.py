@@ -34,7 +34,7 @@ def begin(choice: Choice, folder: Path, *, resume: bool, retry: bool, command: s
 
     Args:
         choice: what was asked for; without a suite the run in the folder says it all.
-        folder: of the run.
+        folder: where the run is kept.
         resume: go on with the run in the folder, if there is one.
         retry: forget its failed rows, so that their cells are run again.
         command: for the manifest of a new run.
@@ -96,7 +96,7 @@ def make_plan(choice: Choice) -> Plan:
         pictures=pictures,
         channels=channels,
         crop=crop or None,
-        problems=suite.problems(choice.noise, choice.problems),
+        degradations=suite.degradations(choice.noise, choice.problems),
         methods=tuple(methods),
         seed=choice.seed,
         repeats=choice.repeats,

@@ -32,22 +32,22 @@ class Row:
 
     Attributes:
         suite, problem, noise, picture, method: the cell; noise is σ·255.
-        split, channels, seed: of the data.
-        parameters: of the method, as tuned.
+        split, channels, seed: what data it was.
+        parameters: what the method ran with, as tuned.
         status: one of `MEASURED`, or "diverged", "expansive" or "failed".
         message: why, where it failed or diverged.
         psnr, psnr_clean_peak: in dB; peak 1, and peak = maximum of the clean picture.
         ssim, lpips: LPIPS where it is installed with its weights.
-        psnr_input: of what the method started from: noisy, blurred, filled or back-projected.
+        psnr_input: what the method started from: noisy, blurred, filled or back-projected.
         seconds: median of the repeats.
         peak_memory_mb: by how much the process grew while the method ran, in 10⁶ bytes.
-        iterations, residual: of an iteration; the last relative residual.
+        iterations, residual: how many there were, and the last relative residual.
         certificate: "certified", "no guarantee", or "contradicted".
         theorem: what covers the method or the run, or why nothing does.
         alpha, lipschitz: proven upper bounds, of the denoiser in use or of the iterated map.
         attained_lipschitz: the largest difference quotient that an attack found: a lower bound.
-        model_sha256: of the weights.
-        versions, revision, device, threads: of what ran.
+        model_sha256: the hash of the weights.
+        versions, revision, device, threads: what ran, and where.
     """
 
     suite: str

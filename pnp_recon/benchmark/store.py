@@ -89,7 +89,7 @@ class Results:
 
     @property
     def rows(self) -> list[Row]:
-        """In the order of the plan."""
+        """The rows in the order of the plan."""
         return [self._rows[cell.key] for cell in self.plan.cells() if cell.key in self._rows]
 
     def todo(self) -> list[Cell]:

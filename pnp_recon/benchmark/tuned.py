@@ -33,7 +33,7 @@ def parameters(
     Args:
         suite: "denoise", "deblur", ...
         method: asked for its name, its defaults, and which parameters are whole numbers.
-        channels: of the pictures, 1 or 3.
+        channels: those of the pictures, 1 or 3.
         noise: σ·255. Between two tuned levels parameters are interpolated linearly in log noise,
             whole numbers taken from the nearer level; outside they stay.
         table: the tuned parameters, see `read`.

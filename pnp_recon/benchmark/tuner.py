@@ -22,9 +22,9 @@ from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.tuning import SPLITTINGS
 
-# Of variational methods: in units of the automatic weight.
+# Weights of variational methods, in units of the automatic weight.
 WEIGHTS = (0.25, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
-# Of a denoiser inside an iteration: its level, σ·255, and c of γ = c (level/σ)² in units of the
+# For a denoiser inside an iteration: its level, σ·255, and c of γ = c (level/σ)² in units of the
 # solver's automatic one. The level hardly matters where the coupling is right; a coupling off by
 # a factor of 1.5 costs a tenth of a decibel or two.
 LEVELS = (3.5, 7.0, 10.0, 14.0)
@@ -54,7 +54,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
     stopped goes on: rows that are in `search.csv` are not run again.
 
     Args:
-        results: of a plan on pictures that may be tuned on; its folder keeps the record.
+        results: what a plan gave on pictures that may be tuned on; its folder keeps the record.
         report: called with method, noise, parameters and mean PSNR of each candidate.
 
     Returns:
@@ -68,7 +68,7 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
         tried = candidates(plan.suite, method, plan.channels)
         if len(tried) < 2:
             continue
-        for noise in sorted({problem.noise for problem in plan.problems}):
+        for noise in sorted({one.noise for one in plan.degradations}):
             scores = []
             for point in tried:
                 found = list(_rows(plan, name, method, noise, point, record))
@@ -107,7 +107,7 @@ def _rows(
     trial = replace(
         plan,
         methods=(entry,),
-        problems=tuple(problem for problem in plan.problems if problem.noise == noise),
+        degradations=tuple(one for one in plan.degradations if one.noise == noise),
         tuned=tuned.merged(
             plan.tuned,
             {plan.suite: {method.name: {str(plan.channels): levels}}},

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pnp_recon.cli.shell import package_version, run_app
+from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.proximal.catalogue import REGULARISERS
 from pnp_recon.registry import Registry
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
@@ -109,10 +110,15 @@ def _proven(registry: Registry[Any]) -> list[Row]:
 
 def _denoisers() -> list[Row]:
     from pnp_recon.models.load import load_denoiser, load_unrolled
+    from pnp_recon.priors.classical.base import iterated
     from pnp_recon.priors.denoiser import Denoiser, wrap
     from pnp_recon.priors.unrolled import LearnedReconstruction
 
+    classical = [
+        Row(name, entry.words, str(iterated(entry.load()))) for name, entry in CLASSICAL.items()
+    ]
     return [
+        *classical,
         Row("load_denoiser(name or path)", _summary(load_denoiser), "that of the model, below"),
         Row("Denoiser(function, name, guarantee)", _summary(Denoiser), "as declared"),
         Row("wrap(function)", _summary(wrap), "no guarantee, unless one is declared"),

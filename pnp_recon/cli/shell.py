@@ -21,6 +21,7 @@ from pnp_recon.files import write_reason
 
 if TYPE_CHECKING:
     import torch
+    from rich.console import Console
 
 OK, DEFECT, BAD_INPUT, NOT_CONVERGED, NO_CERTIFICATE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -213,3 +214,12 @@ def package_version() -> str:
 def interactive() -> bool:
     """May a live line be drawn? Only where stderr is a terminal that can."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def print_line(console: Console, text: str) -> None:
+    """Prints one line as it is, above a bar if there is one.
+
+    Rich would fold it at the width of the terminal, in the middle of a word where a word is long,
+    and 80 columns wide where there is no terminal: a path or a name could then not be found.
+    """
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

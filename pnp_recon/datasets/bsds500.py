@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from pnp_recon.errors import InputError
-from pnp_recon.files import SUFFIXES, shipped
+from pnp_recon.files import PICTURE_SUFFIXES, shipped
 
 # The test set of Roth & Black (2009) as Zhang et al. (2017) use it: 68 pictures of BSDS500 `val`.
 BSD68: tuple[str, ...] = tuple(
@@ -117,7 +117,7 @@ def flat_counts(folder: str | Path) -> tuple[int, ...]:
     counts = tuple(len(_known(root, part)) for part in PARTS)
     if not any(counts):
         return counts
-    pictures = sum(path.suffix.lower() in SUFFIXES for path in _entries(root))
+    pictures = sum(path.suffix.lower() in PICTURE_SUFFIXES for path in _entries(root))
     return counts if 2 * sum(counts) > pictures else (0,) * len(PARTS)
 
 

@@ -152,7 +152,7 @@ class _RowScaled(Combined):
         return self.parts[0].A_adjoint(self.root.to(y.dtype) * y)
 
     def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-        """That of the operator, with the factors before or after it."""
+        """The enclosure of the operator, with the factors before or after it."""
         if transpose:
             product = self.root * v
             return carried(self.parts[0], rounded(product, product, 1), transpose=True)

@@ -35,9 +35,9 @@ class Card:
     """What a model's card says.
 
     Attributes:
-        path: of the card; the weights lie beside it.
-        name: of the model.
-        sha256: of the weights.
+        path: where the card is; the weights lie beside it.
+        name: what the model is called.
+        sha256: the hash of the weights.
         family: class of the network, a name of `FAMILIES`; `config` builds it.
         kind: what the model does.
         sigma_range: trained noise levels of a denoiser, [0, 1] scale; None for a network.
@@ -84,7 +84,7 @@ def denoiser_card(path: Path, fields: Mapping[str, Any], certified: Mapping[str,
     """The card of a denoiser, checked.
 
     Args:
-        path: of the card.
+        path: where the card is.
         fields: see `read_fields`.
         certified: the families of denoisers, and whether a network of each has a certificate.
 
@@ -180,7 +180,7 @@ def load_weights(
     """The network of a card with its weights, for use: in evaluation mode, without gradients.
 
     Args:
-        card: of the model.
+        card: the model's.
         build: the network that a configuration describes.
 
     Returns:

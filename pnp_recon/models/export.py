@@ -25,8 +25,8 @@ def export(
     Args:
         network: trained; layers that have a certificate are rescaled in place.
         folder: where `<name>.safetensors` and `<name>.json` go.
-        meant_for: of a denoiser, its trained noise levels (low, high), [0, 1] scale; of a network
-            that reconstructs, the measurements (see `TrainedOn.from_dict`).
+        meant_for: for a denoiser its trained noise levels (low, high), [0, 1] scale; for a network
+            that reconstructs the measurements (see `TrainedOn.from_dict`).
         details: provenance for the card (training data, recipe, seed, validation ...).
 
     Returns:

@@ -108,7 +108,7 @@ class Family(ABC, Generic[Network]):
 
         Args:
             network: trained.
-            name: of the model.
+            name: what the model is called.
             meant_for: see `export`.
         """
 
@@ -133,7 +133,7 @@ class Family(ABC, Generic[Network]):
         """Does the card say the truth? Everything is found anew from the weights.
 
         Args:
-            card: of the model.
+            card: the model's.
             attack_steps: steps of gradient ascent from each start; 0: no attack.
 
         Raises:

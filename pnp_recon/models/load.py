@@ -36,7 +36,7 @@ def load(
     """The prior of that name, whatever it does.
 
     Args:
-        name: of a shipped model, the path of a card, or the name of a classical denoiser.
+        name: a shipped model's, the path of a card, or a classical denoiser's.
         device, dtype, precision, tile: see `load_denoiser`; the last two are for denoisers that
             are networks.
 
@@ -62,8 +62,8 @@ def load_denoiser(
     `pnp-train check` recomputes it.
 
     Args:
-        name: of a shipped model, the path of a card, or the name of a classical denoiser.
-        device, dtype: of the weights.
+        name: a shipped model's, the path of a card, or a classical denoiser's.
+        device, dtype: where the weights lie, and their precision.
         precision: "bfloat16" is faster and has no guarantee, see `Denoiser`; the card's
             `bf16_deviation` says how far it is from float32. It goes with float32 weights;
             "float32" computes in `dtype`.
@@ -97,8 +97,8 @@ def load_prior(
 
     Args:
         name: "auto" for the shipped model for so many channels, or as for `load`.
-        channels: of the pictures.
-        device, dtype: of the prior and the pictures.
+        channels: how many the pictures have.
+        device, dtype: the same for the prior and the pictures.
 
     Raises:
         WeightsError, InputError: as `load`.

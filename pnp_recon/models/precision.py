@@ -29,8 +29,8 @@ def bf16_deviation(
 ) -> dict[str, Any]:
     """Root mean square and largest difference between bfloat16 and float32, in units of 1/255.
 
-    Of the denoised central 256² pixels of a shipped picture with seeded noise, σ·255 = 5, 15 and
-    25 as far as they lie in `sigma_range`, else at its upper end.
+    Measured on the denoised central 256² pixels of a shipped picture with seeded noise, σ·255 = 5,
+    15 and 25 as far as they lie in `sigma_range`, else at its upper end.
 
     Args:
         network: called as network(x, sigma), in evaluation mode, on a CPU; not changed.

@@ -1,0 +1,1 @@
+"""Networks: layers whose norms are proven, and what is built of them."""

@@ -43,7 +43,7 @@ class EulerBlock(nn.Module):
         hidden: rows of W.
         kernel_size: odd.
         activation: a name from `ACTIVATIONS`.
-        order: of the group that will tie the parameters, 1 without one.
+        order: size of the group that will tie the parameters, 1 without one.
     """
 
     norm: Tensor

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from operators.values import values_like
 from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting, padding_average
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.configs import EulerConfig
@@ -73,7 +74,7 @@ class EulerNet(nn.Module):
                 tie_block(block, ties)
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1)
+        level = values_like(sigma, x)
         shifted = x - SHIFT
         height, width = x.shape[-2:]
         paddings = self.paddings(height, width)

@@ -44,7 +44,7 @@ class Ties:
 
     @classmethod
     def of(cls, group: Group, channels: int, hidden: int, kernel_size: int) -> Ties:
-        """For blocks of regular fields.
+        """Ties for blocks of regular fields.
 
         Raises:
             ValueError: the group does not map the pixel grid onto itself, or `channels` or

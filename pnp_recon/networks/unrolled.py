@@ -204,8 +204,8 @@ class UnrolledNetwork(nn.Module):
     ) -> EquivarianceReport:
         """`Equivariant.check_equivariance` of every learned proximal map, all rows in one report.
 
-        Of the maps alone: whether the whole network turns along depends on the operator. Maps that
-        are zero commute with everything and have no row.
+        It is about the maps alone: whether the whole network turns along depends on the operator.
+        Maps that are zero commute with everything and have no row.
         """
         reports = [
             update.check_equivariance(angles, reflections, **options)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import SUFFIXES, atomic_write, check_target
+from pnp_recon.files import PICTURE_SUFFIXES, atomic_write, check_target
 from pnp_recon.pictures.decoding import decode, sniff
 from pnp_recon.pictures.encoding import FORMATS, Format
 from pnp_recon.pictures.samples import FormatError
@@ -45,7 +45,7 @@ class Picture:
         bit_depth: 8, 16, or 32 (float).
         mode: how the file stores its samples, in the reader's words ("RGB", "P", "RGB;16", ...).
         source: the file.
-        sha256: of the file's bytes, hexadecimal.
+        sha256: the hash of the file's bytes, hexadecimal.
     """
 
     pixels: Float[Tensor, "1 C H W"]
@@ -207,7 +207,9 @@ def check_picture_target(
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         found = f"ends in {suffix!r}" if suffix else "has no suffix"
-        raise OutputError(f"cannot write {path}: it {found}; expected one of {', '.join(SUFFIXES)}")
+        raise OutputError(
+            f"cannot write {path}: it {found}; expected one of {', '.join(PICTURE_SUFFIXES)}"
+        )
     check_target(path, overwrite=overwrite, inputs=[] if like is None else [like.source])
     return FORMATS[suffix]
 

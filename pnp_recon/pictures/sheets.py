@@ -7,7 +7,7 @@ Values are clipped to [0, 1] for display only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -33,6 +33,7 @@ def sample_sheet(
     network: nn.Module,
     pictures: Sequence[Tensor],
     levels: Sequence[float],
+    noise: Callable[[int], Callable[[Tensor], Tensor]],
     device: str = "cpu",
     size: int = 96,
 ) -> Float[Tensor, "1 C H W"]:
@@ -42,12 +43,12 @@ def sample_sheet(
         network: called as network(x, sigma).
         pictures: uint8 (C, H, W), one row of the sheet each, all of the same C.
         levels: noise levels on the [0, 1] scale, three columns of the sheet each.
+        noise: the number of a picture to the noise of level 1 that is added to it.
         device: where the network is.
         size: side of a cell in pixels; smaller pictures are centred on white.
 
     Returns:
-        The sheet in [0, 1], on the CPU: (1, C, rows·(size+2) − 2, 3·levels·(size+2) − 2). The
-        noise is seeded by the picture's index, as in the validation.
+        The sheet in [0, 1], on the CPU: (1, C, rows·(size+2) − 2, 3·levels·(size+2) − 2).
 
     Raises:
         InputError: no pictures or no levels.
@@ -59,9 +60,7 @@ def sample_sheet(
         clean = centre_crop(picture, size)[None].float().to(device) / 255
         cells = []
         for level in levels:
-            generator = torch.Generator().manual_seed(index)
-            noise = torch.randn(clean.shape, generator=generator).to(device)
-            noisy = clean + level * noise
+            noisy = clean + level * noise(index)(clean)
             cells += [clean, noisy, network(noisy, level).float()]
         rows.append(_joined([_cell(cell, size) for cell in cells], 3))
     return _joined(rows, 2)

@@ -22,7 +22,7 @@ class ClassicalEntry(Entry):
     Attributes:
         words: what it is, with the source.
         needs: the library that it needs besides those of the package; "" for none.
-        kind: of the prior.
+        kind: what kind of prior it is.
     """
 
     words: str

@@ -28,7 +28,7 @@ class TrainedOn:
     Attributes:
         operator: class of the forward operator, such as "RayTransform".
         image_shape: (C, H, W).
-        geometry: of a scan; None where the operator has none.
+        geometry: how a scan was made; None where the operator has none.
         window_hu: what [0, 1] means in HU; None where pictures have no other unit.
         incident: photons that entered each ray; None where that is not the noise.
         other_geometry: what to do about another geometry or window: "refuse" or "warn".

@@ -1,37 +1,35 @@
-"""Every rule by which noise and masks are drawn, each with a name and a seed rule of its own.
+"""Every rule by which noise is drawn, each with a name and a seed rule of its own.
 
 Published tables, trained weights and pictures of a command repeat because these rules never change:
 a number that is drawn otherwise gets a rule of another name. Each rule gives a `Draw`. Numbers are
-drawn on the CPU, so that every device sees the same. What is measured lives in `simulate`; photon
-counts themselves in `scans.counts`.
+drawn on the CPU, so that every device sees the same. Masks are in `masks`, what training draws from
+a generator that goes on is in `running`, what is measured is in `simulate`.
 
     benchmark_noise, noisy   pnp-bench: picture, noise level, seed of the run
-    benchmark_mask           the same for masks
-    table_noise, table_mask  tables of scripts/: picture, noise level
+    table_noise              tables of scripts/: picture, noise level
+    table_scan_noise         the same for scans: number of the slice
     command_noise            --simulate of a command: its --seed
+    command_counts           the same for the photons of a scan
     validation_noise         checks of a training run: the picture's number
     validation_generator     the same for problems that are drawn as a whole
-    running_noise            training: whatever the run's generator gives next
     scan_generator           scans that networks train on: seed of the run, number of the slice
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from operators.masks import random_pixels
 from pnp_recon.errors import InputError
+from pnp_recon.scans.counts import photon_counts
 
-# Standard normal numbers of the shape, type and device of a tensor.
+# Numbers of the shape, type and device of a tensor: standard normal ones, or counts.
 Draw = Callable[[Tensor], Tensor]
 
-# Masks of the benchmark have the seed that noise of this level, which no picture gets, would have.
-_MASK_LEVEL = 3.0
 # Seeds of neighbouring slices; two runs share noise only where their slices are a million apart.
 _SLICES = 1_000_000
 
@@ -89,14 +87,6 @@ def noisy(
     return x + sigma * benchmark_noise(sigma, index, seed)(x)
 
 
-def benchmark_mask(size: Sequence[int], missing: float, index: int, seed: int = 0) -> Tensor:
-    """Known pixels (H, W) of picture `index`, a share `missing` of them unknown at random.
-
-    The seed is none that the picture's own noise has.
-    """
-    return random_pixels(size, missing, seeded(noise_seed(_MASK_LEVEL, index, seed)))
-
-
 # ---- tables that scripts write -------------------------------------------------------------------
 
 
@@ -110,17 +100,21 @@ def table_scan_noise(index: int) -> Draw:
     return partial(standard_normal, seed=index)
 
 
-def table_mask(size: Sequence[int], missing: float, index: int) -> Tensor:
-    """Known pixels (H, W) of picture `index`, whose number is the seed."""
-    return random_pixels(size, missing, seeded(index))
-
-
 # ---- commands ------------------------------------------------------------------------------------
 
 
 def command_noise(seed: int) -> Draw:
     """The noise of --simulate, drawn in float64: one seed gives one picture in every precision."""
     return partial(standard_normal, seed=seed, dtype=torch.float64)
+
+
+def command_counts(incident: float, seed: int) -> Draw:
+    """The photons of --simulate: line integrals to counts, where `incident` enter each ray."""
+
+    def draw(line_integrals: Tensor) -> Tensor:
+        return photon_counts(line_integrals, incident, seeded(seed))
+
+    return draw
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -134,15 +128,6 @@ def validation_noise(index: int) -> Draw:
 def validation_generator(index: int) -> torch.Generator:
     """What the problem of a validation picture is drawn from; the picture's number is the seed."""
     return seeded(index)
-
-
-def running_noise(generator: torch.Generator) -> Draw:
-    """The generator's next numbers, drawn in the type of what they are added to."""
-
-    def draw(like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
-
-    return draw
 
 
 def scan_generator(number: int, seed: int) -> torch.Generator:

@@ -13,6 +13,7 @@ from torch import Tensor
 from operators import Boundary, Convolution, Inpainting, RayTransform, ScanGeometry
 from pnp_recon.problems.noise import Draw, noisy
 from pnp_recon.problems.problem import Problem
+from pnp_recon.scans.counts import log_transform
 from pnp_recon.scans.window import Window
 
 
@@ -51,13 +52,33 @@ def tomography(x: Tensor, geometry: ScanGeometry, share: float, draw: Draw) -> P
 
     Args:
         x: attenuation in 1/mm, (B, 1, H, W).
-        geometry: of the scan.
+        geometry: how the scan was made.
         share: standard deviation of the noise as a share of the largest line integral.
         draw: the rule of the noise.
     """
     A, clean, largest = _projected(x, geometry)
     sigma = share * largest
     return Problem(A, clean + sigma * draw(clean), sigma, x)
+
+
+def photon_tomography(
+    x: Tensor, geometry: ScanGeometry, incident: float, draw: Draw
+) -> tuple[Problem, Tensor]:
+    """Line integrals of slices from counted photons.
+
+    Args:
+        x: attenuation in 1/mm, (B, 1, H, W).
+        geometry: of the scan.
+        incident: photons that enter each ray.
+        draw: the rule of the counts, line integrals to counts.
+
+    Returns:
+        the problem, whose noise level is that of a ray with the mean count, and the counts.
+    """
+    A, clean, _ = _projected(x, geometry)
+    counts = draw(clean)
+    level = float(counts.mean()) ** -0.5 if counts.any() else 1.0
+    return Problem(A, log_transform(counts, incident), level, x), counts
 
 
 def benchmark_tomography(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,9 +36,7 @@ class Regulariser(ABC):
         """g(x) for each picture, (B,); inf outside the domain."""
 
     @abstractmethod
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         """argmin_u step·g(u) + ½‖u − x‖², and a proven bound on how far the result is from it.
 
         Args:
@@ -46,8 +44,6 @@ class Regulariser(ABC):
             step: > 0.
             tol: wanted error of each picture, absolute, Euclidean. It is no error to miss it: the
                 bound says how good the result is. Closed forms pay no heed to it.
-            start: the picture that the last call returned, if the arguments have changed little
-                since; it saves work and does not move the limit.
 
         Returns:
             The point (B, C, H, W) and the bound (B,); zero for a closed form, meaning rounding.
@@ -55,6 +51,18 @@ class Regulariser(ABC):
         Raises:
             InputError: the step is not a positive number.
         """
+
+    def prox_from(
+        self, x: Tensor, step: float, *, tol: float = 0.0, memory: Any = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        """`prox`, going on where an earlier call ended: its point, its bound, and a new memory.
+
+        Args:
+            x, step, tol: as for `prox`.
+            memory: what an earlier call with little other arguments gave; None: begin afresh. It
+                saves work and does not move the limit. Closed forms have none.
+        """
+        return (*self.prox(x, step, tol=tol), None)
 
     @property
     def exact(self) -> bool:

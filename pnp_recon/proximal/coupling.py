@@ -107,9 +107,7 @@ class GradientNorm(Regulariser):
     def value(self, x: Tensor) -> Tensor:
         return self.weight * pixel_norms(x, self.coupling).flatten(1).sum(1)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         """By Moreau's identity: what the projection takes away."""
         return x - project(x, checked_step(step) * self.weight, self.coupling), no_error(x)
 

@@ -37,9 +37,7 @@ class L1(Regulariser):
     def value(self, x: Tensor) -> Tensor:
         return self.weight * x.abs().flatten(1).sum(1)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         return soft_threshold(x, checked_step(step) * self.weight), no_error(x)
 
 
@@ -60,9 +58,7 @@ class Ridge(Regulariser):
     def value(self, x: Tensor) -> Tensor:
         return 0.5 * self.weight * x.square().flatten(1).sum(1)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         return x / (1 + checked_step(step) * self.weight), no_error(x)
 
 
@@ -85,9 +81,7 @@ class ElasticNet(Regulariser):
     def value(self, x: Tensor) -> Tensor:
         return (self.l1 * x.abs() + 0.5 * self.l2 * x.square()).flatten(1).sum(1)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         step = checked_step(step)
         return soft_threshold(x, step * self.l1) / (1 + step * self.l2), no_error(x)
 
@@ -107,9 +101,7 @@ class Box(Regulariser):
     def value(self, x: Tensor) -> Tensor:
         return indicator(((x >= self.low) & (x <= self.high)).flatten(1).all(1), x)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         checked_step(step)
         # ±inf becomes NaN (x − x), so that clamping hides no divergence.
         return x.clamp(self.low, self.high) + (x - x), no_error(x)
@@ -137,9 +129,7 @@ class L2Ball(Regulariser):
         slack = 4 * torch.finfo(x.dtype).eps * (_norms(x) + _norms(center))
         return indicator(_norms(x - center) <= self.radius + slack, x)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         checked_step(step)
         center = self._center(x)
         offset = x - center

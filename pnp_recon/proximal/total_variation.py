@@ -7,7 +7,7 @@ exact point is bounded by the duality gap, which is evaluated in float64 as a su
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -50,11 +50,6 @@ class TotalVariation(Composite):
     box: tuple[float, float] | None = None
     max_iter: int = 1000
     name: ClassVar[str] = "total-variation"
-    # The last result and where its loop ended, for a call that starts there. The bound is computed
-    # from the result, so that a start can cost time, never truth.
-    _kept: list[tuple[Tensor, _Iterate]] = field(
-        default_factory=list, init=False, repr=False, compare=False
-    )
 
     def __post_init__(self) -> None:
         GradientNorm(self.weight, self.coupling)
@@ -78,10 +73,17 @@ class TotalVariation(Composite):
         total = self.outer.value(self.operator((x.shape[1], x.shape[2], x.shape[3])).A(x))
         return total if self.domain is None else total + self.domain.value(x)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
+        """See `prox_from`."""
+        return self.prox_from(x, step, tol=tol)[:2]
+
+    def prox_from(
+        self, x: Tensor, step: float, *, tol: float = 0.0, memory: _Iterate | None = None
+    ) -> tuple[Tensor, Tensor, _Iterate]:
         """argmin step·g(u) + ½‖u − x‖², and the bound on the error that the duality gap proves.
+
+        The memory is where the loop ended, its picture and its dual variable. The bound is computed
+        from the result, so that a memory can cost time, never truth.
 
         Algorithm 2 of Chambolle & Pock 2011, in float64, on the dual of Chambolle 2004. On a noisy
         photograph its primal and dual points certify an error three to five times smaller than the
@@ -90,14 +92,10 @@ class TotalVariation(Composite):
         """
         radius = checked_step(step) * self.weight
         problem = _Denoising(x.detach().double(), radius, self.coupling, self.box)
-        begin = None
-        if start is not None and self._kept and self._kept[0][0] is start:
-            begin = self._kept[0][1]
         with torch.no_grad():
-            point, error, end = problem.solve(begin, tol, self.max_iter)
+            point, error, end = problem.solve(memory, tol, self.max_iter)
         u = point.to(x.dtype)
-        self._kept[:] = [(u, end)]
-        return u, error + image_norms(point - u.double())
+        return u, error + image_norms(point - u.double()), end
 
 
 @dataclass(frozen=True)

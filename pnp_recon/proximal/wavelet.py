@@ -36,7 +36,7 @@ class OrthogonalWavelets:
 
     Mallat 1989, with the filters wrapped around the picture (periodised), which keeps an
     orthonormal filter bank orthonormal on every even length (Mallat 2009, A Wavelet Tour, §7.5.1).
-    Of an odd length the last sample is left as it is: an orthogonal map and the identity side by
+    The last sample of an odd length is left as it is: an orthogonal map and the identity side by
     side are orthogonal. It then sits between approximations and details, and takes part in the
     transform along the other axis only.
 
@@ -116,9 +116,7 @@ class WaveletL1(Regulariser):
             total = total - coefficients[..., :height, :width].flatten(1).sum(1)
         return self.weight * total
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
         """Tᵀ soft(T x), since T is orthogonal (Combettes & Pesquet 2011, Table 10.1 (xi))."""
         coefficients = self.transform.forward(x)
         shrunk = soft_threshold(coefficients, checked_step(step) * self.weight)

@@ -74,7 +74,7 @@ def build_report(run: Run) -> dict[str, Any]:
         "denoiser": {
             "name": run.denoiser.name,
             "kind": run.prior_kind,
-            "sha256": run.denoiser_sha256,
+            "sha256": run.denoiser.sha256,
             "guarantee": _guarantee(run.denoiser.guarantee),
         },
         "solver": {"name": solution.solver, "parameters": solution.parameters},

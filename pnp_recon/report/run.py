@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.guarantees import Guarantee
-from pnp_recon.priors.denoiser import Denoiser
-from pnp_recon.priors.unrolled import LearnedReconstruction
+from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.solvers import Solution
 
 
@@ -40,7 +38,7 @@ class KernelRecord:
         name: "motion", "gaussian", ... or the name of the file.
         origin: "given", "estimated" or "file".
         parameters: numbers that it was made from (length, angle, size, seed ...).
-        confidence: of the estimate, in [0, 1]; None where nothing was estimated.
+        confidence: how sure the estimate is, in [0, 1]; None where nothing was estimated.
         method: how it was estimated, with the citation.
     """
 
@@ -73,13 +71,14 @@ class PhysicsRecord:
     caption: str = ""
 
 
-@dataclass(frozen=True)
-class RegulariserRecord:
-    """The prior of a run without a network: what is proven about its proximal map."""
-
-    name: str
-    guarantee: Guarantee
-    parameters: Mapping[str, float | None] = field(default_factory=dict)
+# What a report calls a prior of each kind.
+PRIOR_WORDS: dict[PriorKind, str] = {
+    "denoiser": "denoiser",
+    "functional": "regulariser",
+    "energy": "regulariser",
+    "network": "reconstruction network",
+    "none": "regulariser",
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,7 @@ class Run:
     Attributes:
         solution: what the solver returned.
         operator: the operator A; `boundary` its border rule in words.
-        denoiser: the denoiser that ran, `denoiser_sha256` of its weights if it has any; or what
-            was in its place, a regulariser or an unrolled network.
+        denoiser: the prior of the run: a denoiser, or what was in its place.
         kernel: the blur, or None where the operator is none.
         physics: what the measurement is where it is no blur.
         noise_level: standard deviation in the units of the measurement ([0, 1] for a picture);
@@ -115,7 +113,7 @@ class Run:
 
     solution: Solution
     operator: LinearOperator
-    denoiser: Denoiser | RegulariserRecord | LearnedReconstruction
+    denoiser: PriorRecord
     degraded: Tensor
     restored: Tensor
     reference: Tensor | None = None
@@ -125,7 +123,6 @@ class Run:
     noise_level: float | None = None
     noise_origin: str = "given"
     noise_words: str | None = None
-    denoiser_sha256: str | None = None
     files: tuple[SourceFile, ...] = ()
     output: Path | None = None
     before: Quality | None = None
@@ -142,9 +139,7 @@ class Run:
     @property
     def prior_kind(self) -> str:
         """What the prior is: "denoiser", "regulariser" or "reconstruction network"."""
-        if isinstance(self.denoiser, LearnedReconstruction):
-            return "reconstruction network"
-        return "denoiser" if isinstance(self.denoiser, Denoiser) else "regulariser"
+        return PRIOR_WORDS[self.denoiser.kind]
 
 
 def noise_words(level: float, origin: str) -> str:

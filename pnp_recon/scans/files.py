@@ -52,7 +52,7 @@ class Scan:
             "intensities" (the part that is let through, 1 in air) or "line integrals" (−log of it).
         source: the file.
         key: name of the array in the file, "" where arrays have none.
-        sha256: of the file's bytes, hexadecimal.
+        sha256: the hash of the file's bytes, hexadecimal.
     """
 
     data: Float[Tensor, "slices angles detectors"]

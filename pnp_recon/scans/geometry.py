@@ -9,6 +9,7 @@ from typing import Any
 from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry
 from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write
 
 
 def read_geometry(path: str | Path) -> ScanGeometry:
@@ -33,7 +34,11 @@ def read_geometry(path: str | Path) -> ScanGeometry:
 
 
 def write_geometry(geometry: ScanGeometry, path: str | Path) -> None:
-    """Write a geometry so that `read_geometry` gives it back, digit for digit."""
+    """Write a geometry, whole or not at all, so that `read_geometry` gives it back digit for digit.
+
+    Raises:
+        OutputError: it cannot be written; the old file, if any, is untouched.
+    """
     path = Path(path)
     if path.suffix.lower() == ".json":
         text = json.dumps(geometry.to_dict(), indent=2) + "\n"
@@ -41,7 +46,7 @@ def write_geometry(geometry: ScanGeometry, path: str | Path) -> None:
         import yaml
 
         text = yaml.safe_dump(geometry.to_dict(), sort_keys=False)
-    path.write_text(text, encoding="utf-8")
+    atomic_write(path, text)
 
 
 def _yaml(text: str) -> Any:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.files import SUFFIXES as PICTURES
-from pnp_recon.files import sha256_of
+from pnp_recon.files import PICTURE_SUFFIXES, sha256_of
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.scans.arrays import Entries, check_file, load, open_arrays, readable
@@ -37,7 +36,7 @@ class Slice:
         pixel_mm: side of a pixel in mm, or None where the file does not say.
         source: the file.
         name: file name, with the index where the file holds several.
-        sha256: of the file's bytes, hexadecimal.
+        sha256: the hash of the file's bytes, hexadecimal.
     """
 
     values: Float[Tensor, "1 1 H W"]
@@ -73,10 +72,10 @@ def read_slice(
     check_file(file)
     if file.suffix.lower() in (".dcm", ".ima") or _is_dicom(file):
         return read_dicom(file)
-    if file.suffix.lower() not in PICTURES:
+    if file.suffix.lower() not in PICTURE_SUFFIXES:
         raise InputError(
             f"{file} is no slice; expected DICOM, an .npz archive or a picture "
-            f"({', '.join(PICTURES)})"
+            f"({', '.join(PICTURE_SUFFIXES)})"
         )
     picture = read_picture(file)
     return Slice(to_grey(picture.pixels), "picture", None, file, file.name, picture.sha256)

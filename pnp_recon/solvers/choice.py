@@ -2,18 +2,81 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
+import torch
 from torch import Tensor
 
+from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity
+from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Composite, Regulariser
-from pnp_recon.solvers.catalogue import SOLVERS, SolverEntry, solvers_with
+from pnp_recon.solvers.acceleration.wrapped import Wrapped
+from pnp_recon.solvers.catalogue import (
+    ACCELERATIONS,
+    AUTOMATIC_ACCELERATION,
+    DEFAULT_SOLVERS,
+    SOLVERS,
+    SolverEntry,
+    solvers_for,
+    solvers_with,
+)
 from pnp_recon.solvers.convex.objective import Objective
 from pnp_recon.solvers.core.loop import Solver
 from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.pnp.base import PnP
+
+
+def configured(
+    prior: Denoiser | Regulariser | None,
+    entry: SolverEntry | None,
+    problem: Problem,
+    knobs: Knobs,
+) -> Solver:
+    """The solver that was asked for, or the automatic one of the prior's kind.
+
+    Raises:
+        InputError: the solver takes other priors, or does not know a setting.
+    """
+    kind: PriorKind = "none" if prior is None else prior.kind
+    if entry is None:
+        if isinstance(prior, Regulariser):
+            entry = SOLVERS[automatic_name(problem.data_term, prior)]
+        else:
+            entry = SOLVERS[DEFAULT_SOLVERS[kind]]
+    if kind not in entry.prior_kinds:
+        wanted = " or ".join(f"a {name}" for name in entry.prior_kinds)
+        raise InputError(
+            f"solver {entry.name} takes {wanted}, found a {kind}; a {kind} goes into "
+            f"{', '.join(solvers_for(kind))}"
+        )
+    check_settings(knobs, entry)
+    with torch.no_grad():
+        if problem.start is None:
+            # Iterations without a prior start from nothing: an early stop is their regularisation.
+            empty = problem.y.new_zeros(problem.y.shape[0], *problem.A.image_shape)
+            problem = replace(problem, start=empty if prior is None else problem.first_guess())
+    solver: Solver = entry.load().configure(problem, prior, knobs)
+    return solver
+
+
+def accelerated(solver: Solver, acceleration: str) -> Solver:
+    """The solver inside an acceleration; "auto": Anderson's around an averaged map of a denoiser.
+
+    Raises:
+        InputError: there is no such acceleration, or it is not for this solver.
+    """
+    if acceleration == "none":
+        return solver
+    if acceleration == "auto":
+        plain = isinstance(solver, PnP) and solver.theorem().guarantee.is_averaged
+        if not plain:
+            return solver
+        acceleration = AUTOMATIC_ACCELERATION
+    wrapper: type[Wrapped] = ACCELERATIONS.find(acceleration, "auto", "none").load()
+    return wrapper(solver)
 
 
 def variational_solver(

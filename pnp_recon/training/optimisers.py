@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
-from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.equivariant.convolution import TiedFilters
+from pnp_recon.training.families import matrices
 from pnp_recon.training.recipe import Recipe
 
 # The spectral size of a step, in units of the filters' own, at the learning rate's peak.
@@ -24,7 +24,7 @@ FILTER_RATE = 0.02
 
 
 class Filters:
-    """The filters of an Euler block, of which only the direction counts, as Muon takes them.
+    """Filters of which only the direction counts, as Muon takes them.
 
     Free filters are a matrix, a view of the parameter. Filters that a group ties are made of fewer
     numbers: Muon moves a matrix of the whole filters, which goes back into the numbers afterwards.
@@ -55,21 +55,6 @@ class Filters:
         self.numbers.mul_(len(self.matrix) ** 0.5 / self.whole(self.numbers).norm())
 
 
-def filters_of(network: nn.Module) -> list[Filters]:
-    """The filters of every Euler block that are free or tied by a group."""
-    found = []
-    for block in network.modules():
-        if isinstance(block, EulerBlock):
-            held = dict(block.named_parameters())
-            if "weight" in held:
-                found.append(Filters(held["weight"], None))
-                continue
-            ties = block.parametrizations.weight[0]  # type: ignore[union-attr, index]
-            if isinstance(ties, TiedFilters):
-                found.append(Filters(held["parametrizations.weight.original"], ties))
-    return found
-
-
 class Optimiser:
     """One or two of torch's optimisers behind one face.
 
@@ -82,7 +67,8 @@ class Optimiser:
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         self.network = network
-        self.filters = filters_of(network) if recipe.optimiser == "muon" else []
+        found = matrices(network) if recipe.optimiser == "muon" else []
+        self.filters = [Filters(numbers, ties) for numbers, ties in found]
         self.parts: dict[str, torch.optim.Optimizer] = {}
         if recipe.optimiser == "muon":
             if not self.filters:
@@ -90,8 +76,8 @@ class Optimiser:
                     "optimiser muon is for the filters of Euler blocks, of which this network has "
                     "none; take adam"
                 )
-            matrices = [part.matrix for part in self.filters]
-            self.parts["muon"] = torch.optim.Muon(matrices, FILTER_RATE, weight_decay=0.0)
+            moved = [part.matrix for part in self.filters]
+            self.parts["muon"] = torch.optim.Muon(moved, FILTER_RATE, weight_decay=0.0)
         taken = {id(part.numbers) for part in self.filters}
         rest = [p for p in network.parameters() if id(p) not in taken]
         self.parts["adam"] = torch.optim.Adam(rest, recipe.learning_rate)

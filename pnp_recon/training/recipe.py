@@ -21,7 +21,7 @@ class Recipe:
     Attributes:
         steps, batch: optimiser steps; samples a step.
         optimiser: "adam", or "muon" for the filters of Euler blocks (Adam for all the rest).
-        learning_rate: of Adam, at its peak; `warmup` steps lead up to it.
+        learning_rate: Adam's, at its peak; `warmup` steps lead up to it.
         ema: decay of the weight average, which is what is exported.
         seed: everything that is drawn follows from it.
         bf16: bfloat16 autocast in the network; the weights stay float32.

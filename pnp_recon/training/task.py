@@ -100,7 +100,7 @@ class Task(ABC):
 
     @classmethod
     def of(cls, values: Given) -> Self:
-        """From plain values, as in `run.json`; what a part leaves out is its default.
+        """Made from plain values, as in `run.json`; what a part leaves out is its default.
 
         Raises:
             InputError: a value that a part refuses.
@@ -118,7 +118,7 @@ class Task(ABC):
 
     @classmethod
     def completed(cls, given: Given) -> Given:
-        """With what follows from the given fields, such as the hash of a model's weights."""
+        """Adds what follows from the given fields, such as the hash of a model's weights."""
         return given
 
     @classmethod

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write
+from pnp_recon.training.families import calibrate
 from pnp_recon.training.optimisers import Optimiser
 from pnp_recon.training.recipe import Recipe, learning_rate_factor
-from pnp_recon.training.validation import calibrate
 
 __all__ = ["Progress", "Trainer", "read_checkpoint"]
 

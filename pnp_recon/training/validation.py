@@ -5,7 +5,6 @@ The measuring protocol of results is elsewhere (whole pictures, certified weight
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 import torch
@@ -40,23 +39,3 @@ def validation_psnr(
             error = F.mse_loss(network(clean + level * noise, level).float(), clean)
             values[psnr_key(level)].append(float(-10 * torch.log10(error)))
     return {key: sum(found) / len(found) for key, found in values.items() if found}
-
-
-def refreshed(network: nn.Module, steps: int = 20) -> nn.Module:
-    """A copy whose norm estimates belong to its own weights (evaluation during training only)."""
-    network = copy.deepcopy(network)
-    with torch.no_grad():
-        for module in network.modules():
-            estimate = getattr(module, "_estimate", None)
-            if estimate is not None:
-                for _ in range(steps):
-                    estimate()
-    return network.eval()
-
-
-def calibrate(network: nn.Module) -> None:
-    """Ties every layer's norm estimate to its proven bound, where the layer can (see blocks)."""
-    for module in network.modules():
-        tie = getattr(module, "calibrate", None)
-        if tie is not None:
-            tie()

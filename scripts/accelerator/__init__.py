@@ -1,1 +1,1 @@
-"""Training of learned energies on a GPU, under a time budget; needs torch, numpy, Pillow alone."""
+"""What runs on an accelerator: checks of the package there, and training."""

@@ -21,7 +21,8 @@ from torch import Tensor
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.pictures.metrics import psnr, ssim
-from pnp_recon.problems.noise import table_mask, table_noise
+from pnp_recon.problems.masks import table_mask
+from pnp_recon.problems.noise import table_noise
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import inpainting
 from pnp_recon.proximal import TotalVariation

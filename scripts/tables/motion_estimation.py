@@ -27,6 +27,8 @@ from torch import Tensor
 from operators.kernels import disk, gaussian, linear_motion, trajectory
 from pnp_recon.datasets.splits import training_pictures, validation_pictures
 from pnp_recon.estimation.motion import MotionEstimate, estimate_motion
+from pnp_recon.problems.noise import seeded
+from pnp_recon.problems.running import running_noise
 
 Draw = Callable[[random.Random], tuple[float, float, Tensor]]
 """Draws a length (0: not a motion), an angle, and the kernel."""
@@ -94,12 +96,12 @@ def trials(
 
     `told`: the estimator is given the noise level; `quality`: stored as a JPEG file in between.
     """
-    choice, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    choice, generator = random.Random(seed), seeded(seed)
     results = []
     for path in paths:
         length, angle, kernel = draw(choice)
         blurred = blur(read(path), kernel)
-        blurred = blurred + noise / 255 * torch.randn(blurred.shape, generator=generator)
+        blurred = blurred + noise / 255 * running_noise(generator)(blurred)
         if quality is not None:
             blurred = through_jpeg(blurred, quality)
         start = time.process_time()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pnp_recon.benchmark.cells import Cell, Plan, Problem
+from pnp_recon.benchmark.cells import Cell, Degradation, Plan
 from pnp_recon.benchmark.compare import compare, compare_methods, holm, signed_rank
 from pnp_recon.benchmark.compare_text import lines, markdown
 from pnp_recon.benchmark.store import Results
@@ -108,7 +108,7 @@ def test_changes_of_status_certificate_model_and_parameters_are_named(tmp_path: 
 def test_what_only_one_run_has_and_how_the_runs_differ(tmp_path: Path) -> None:
     before = run(tmp_path / "before")
     other = plan(pictures=TWELVE[:10], methods=("tv", "dncnn"), seed=7,
-                 problems=(Problem("gaussian noise", 15.0),))  # fmt: skip
+                 degradations=(Degradation("gaussian noise", 15.0),))  # fmt: skip
     after = run(tmp_path / "after", change=lambda cell: {"revision": "fedcba9", "seconds": 0.04},
                 of=other)  # fmt: skip
     found = compare(before, after)

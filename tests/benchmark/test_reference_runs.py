@@ -83,7 +83,7 @@ def printed(column: Column, method: str) -> str:
 def test_the_table_of_denoising_in_the_readme_is_of_these_runs() -> None:
     runs = [results for results in map(Results.open, RUNS) if results.plan.suite == "denoise"]
     blocks = {
-        block.setting.channels: {column.problem.noise: column for column in block.columns}
+        block.setting.channels: {column.degradation.noise: column for column in block.columns}
         for block in summarise(runs)
         if block.setting.split == "bsd68"
     }
@@ -125,7 +125,7 @@ def test_the_table_of_deblurring_in_the_readme_is_of_the_run() -> None:
         assert {row.status for row in ours.rows} == {"converged"}
         means = ours.psnr.mean, theirs.psnr.mean
         text = f"{means[1]:.2f} → {means[0]:.2f} ({means[0] - means[1]:+.2f})"
-        made.setdefault(column.problem.name, {})[column.problem.noise] = text
+        made.setdefault(column.degradation.name, {})[column.degradation.noise] = text
     lines = (
         (ROOT / "README.md").read_text(encoding="utf-8").partition("| kernel | σ·255 = 2.55 |")[2]
     )

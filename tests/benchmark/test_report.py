@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pnp_recon.benchmark.cells import Cell, Problem
+from pnp_recon.benchmark.cells import Cell, Degradation
 from pnp_recon.benchmark.report import write_report
 from pnp_recon.benchmark.report.layout import DASH, at_least, at_most
 from pnp_recon.benchmark.report.page import page
@@ -25,7 +25,7 @@ HOSTILE = "<script>alert('x')</script>|**mine**"
 def small(folder: Path, change: Mapping[str, Mapping[str, Any]] | None = None) -> Results:
     """Two methods, two pictures, one level, with round numbers; `change` is by "method picture"."""
     of = plan(pictures=(("a.png", 0), ("b.png", 1)), methods=("dncnn", "euler"), split="all",
-              problems=(Problem(GAUSSIAN, 25.0),))  # fmt: skip
+              degradations=(Degradation(GAUSSIAN, 25.0),))  # fmt: skip
     level = {"dncnn a.png": 30.0, "dncnn b.png": 32.0, "euler a.png": 29.0, "euler b.png": 31.0}
 
     def fields(cell: Cell) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def test_stability_is_told_in_words(tmp_path: Path) -> None:
 
 def test_the_verdict_on_an_attack_is_that_of_its_rows(tmp_path: Path) -> None:
     """What is computed inexactly may attain more than 1 without being expansive."""
-    of = plan(suite="stability", methods=("tv",), problems=(Problem("attack", 25.0),))
+    of = plan(suite="stability", methods=("tv",), degradations=(Degradation("attack", 25.0),))
     for name, fields, words in (
         ("inexact", {"attained_lipschitz": 1.01}, "| attained 1.01, at most 1 proven |"),
         ("false", {"attained_lipschitz": 1.01, "status": "expansive",
@@ -231,7 +231,9 @@ def test_the_verdict_on_an_attack_is_that_of_its_rows(tmp_path: Path) -> None:
 
 
 def test_noise_of_slices_is_in_percent(tmp_path: Path) -> None:
-    of = plan(suite="ct", split="val", problems=(Problem("60 views", 1.0),), methods=("tv",))
+    of = plan(
+        suite="ct", split="val", degradations=(Degradation("60 views", 1.0),), methods=("tv",)
+    )
     run = results(tmp_path / "run", of)
     for text in (markdown([run]), page([run])):
         assert "noise 1 %" in text
@@ -239,8 +241,8 @@ def test_noise_of_slices_is_in_percent(tmp_path: Path) -> None:
 
 
 def test_reconstructions_have_a_table_for_each_level(tmp_path: Path) -> None:
-    problems = tuple(Problem(n, s) for s in (2.55, 7.65) for n in ("motion", "disk"))
-    of = plan(suite="deblur", problems=problems, methods=("tv", "dncnn"))
+    problems = tuple(Degradation(n, s) for s in (2.55, 7.65) for n in ("motion", "disk"))
+    of = plan(suite="deblur", degradations=problems, methods=("tv", "dncnn"))
 
     def fields(cell: Cell) -> dict[str, Any]:
         away = cell.method == "dncnn" and cell.index == 0

@@ -86,7 +86,9 @@ def test_the_page_escapes_what_users_name_and_loads_nothing(tmp_path: Path) -> N
 
 
 def test_the_report_writes_its_files(tmp_path: Path) -> None:
-    run = results(tmp_path / "run", plan(kept=("test/1.jpg",), problems=plan().problems[:1]))
+    run = results(
+        tmp_path / "run", plan(kept=("test/1.jpg",), degradations=plan().degradations[:1])
+    )
     keep_pictures(run, run.plan.kept, run.plan.methods[:3])  # of one method there is no crop
     paths = write_report([run, stability(tmp_path / "stable")], tmp_path / "deep" / "out")
     assert [path.name for path in paths[:2]] == ["report.md", "report.html"]
@@ -105,7 +107,7 @@ def test_the_report_writes_its_files(tmp_path: Path) -> None:
 
 
 def test_figures_take_any_name(tmp_path: Path) -> None:
-    of = plan(methods=("_hidden", r"$\frac$", "euler"), problems=plan().problems[:1])
+    of = plan(methods=("_hidden", r"$\frac$", "euler"), degradations=plan().degradations[:1])
     run = results(tmp_path / "run", of)
     for cell in of.cells():
         run.save_curve(cell, {"iteration": [1.0, 2.0], "residual": [1.0, 0.5]})

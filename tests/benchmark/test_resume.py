@@ -161,7 +161,7 @@ def test_dask_gives_the_table_of_one(data: Path, tmp_path: Path, serial: Path) -
     distributed = pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
     out = tmp_path / "dask"
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", local_directory=tmp_path
     ) as cluster:
         address = cluster.scheduler_address
         assert start(data, out, "--methods", METHODS, "--noise", "25", "--dask", address) == 0
@@ -174,7 +174,7 @@ def test_executors_that_disagree_would_be_noticed(
     real = runner.run_cell
     monkeypatch.setattr(
         runner, "run_cell", lambda plan, cell: real(plan, cell.__class__(
-            cell.suite, cell.problem, cell.picture, cell.index + 1, cell.method)))  # fmt: skip
+            cell.suite, cell.degradation, cell.picture, cell.index + 1, cell.method)))  # fmt: skip
     out = tmp_path / "other"
     assert start(data, out, "--methods", METHODS, "--noise", "25") == 0
     assert table(out) != table(serial)

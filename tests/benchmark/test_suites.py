@@ -27,7 +27,7 @@ def test_every_entry_is_a_suite_with_the_problems_that_it_names(entry: SuiteEntr
     assert callable(entry.load()().measure)
     if entry.name in MADE_OF:
         assert tuple(MADE_OF[entry.name]) == entry.names
-    assert [problem.name for problem in entry.problems(noise=[1])] == list(entry.names)
+    assert [one.name for one in entry.degradations(noise=[1])] == list(entry.names)
     assert entry.checked({}) == entry.settings
 
 

@@ -134,7 +134,7 @@ def test_ct_suite(slices: Path, tmp_path: Path) -> None:
 def test_ct_suite_scans_the_crop(slices: Path) -> None:
     pytest.importorskip("astra", reason="the extra [ct] is not installed")
     whole = plan(suite="ct", data=str(slices), split="val", pictures=(("val[0]", 0),),
-                 methods=("tv",), problems=SUITES["ct"].problems())  # fmt: skip
+                 methods=("tv",), degradations=SUITES["ct"].degradations())  # fmt: skip
     (cell,) = whole.cells()
     suite = Tomography()
     full, cropped = suite.problem(whole, cell), suite.problem(replace(whole, crop=32), cell)

@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from pnp_recon.cli.catalogue import COMMANDS
+from pnp_recon.solvers.catalogue import SOLVERS
 from support.cli import app_of, light, only_line
 from support.flags import as_text, flags
 
@@ -50,6 +51,26 @@ def test_options_are_those_that_users_know(name: str) -> None:
     known = json.loads(FLAGS.read_text(encoding="utf-8"))
     mine = {key: value for key, value in known.items() if key.split()[0] == name}
     assert as_text(flags(app_of(name), name)) == as_text(mine)
+
+
+def test_a_choice_of_solvers_that_lacks_one_is_caught() -> None:
+    def choices(names: list[str]) -> str:
+        solver = StrEnum("Solver", {name.replace("-", "_"): name for name in names})
+
+        option = typer.Option("auto", "--solver")
+
+        def run(name: solver = option) -> None:  # type: ignore[valid-type]
+            pass
+
+        run.__annotations__ = {"name": solver}
+        app = typer.Typer(add_completion=False)
+        app.command()(run)
+        return as_text(flags(app, "own"))
+
+    whole = choices(["auto", *SOLVERS])
+    assert "<every solver>" in whole
+    assert choices(["auto", *list(SOLVERS)[1:]]) != whole
+    assert choices(list(SOLVERS)) != whole
 
 
 def test_a_changed_default_a_lost_choice_and_a_new_flag_are_caught() -> None:

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from pnp_recon.cli.inpaint import main
-from pnp_recon.cli.inpaint.case import draw_mask
 from pnp_recon.cli.inpaint.options import MaskKind
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.report import validate_report
@@ -192,15 +191,6 @@ def test_mask_beside_the_pictures_is_no_input(tmp_path: Path) -> None:
     assert names == ["a.png", "a_inpainted.png", "mask.png"]
     assert main([*args, "-o", str(mask), "--overwrite"]) == 2
     assert mask.read_bytes() == before
-
-
-def test_masks_are_drawn_as_asked() -> None:
-    for kind in MaskKind:
-        mask = draw_mask(kind, (120, 160), 0.4, 0)
-        assert mask.shape == (120, 160)
-        assert 1 - float(mask.double().mean()) == pytest.approx(0.4, abs=0.05)
-        assert torch.equal(mask, draw_mask(kind, (120, 160), 0.4, 0))
-        assert not torch.equal(mask, draw_mask(kind, (120, 160), 0.4, 1))
 
 
 # ---- bad input ----------------------------------------------------------------------------

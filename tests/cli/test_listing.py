@@ -10,6 +10,7 @@ from operators.registry import OPERATORS
 from pnp_recon.cli import listing
 from pnp_recon.cli.listing import catalogue, main
 from pnp_recon.models.store import shipped_models
+from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.proximal import REGULARISERS
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS
 from support.cli import light
@@ -28,6 +29,10 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         certified = entry["name"] in denoisers and not entry["name"].startswith("dncnn")
         words = "α = 0.99" if certified else "no guarantee"
         assert words in entry["guarantee"]
+    guarantees = {entry["name"]: entry["guarantee"] for entry in found["denoisers"]}
+    assert set(CLASSICAL) <= set(guarantees)
+    for name, entry in CLASSICAL.items():
+        assert guarantees[name] == str(entry.load()().denoiser().guarantee)
     for kind, entries in found.items():
         assert entries, kind
         for entry in entries:
@@ -56,5 +61,5 @@ def test_tables_on_a_terminal(
 
 
 def test_registries_load_nothing() -> None:
-    for home in ("proximal.catalogue", "solvers.catalogue", "cli.catalogue"):
+    for home in ("priors.catalogue", "proximal.catalogue", "solvers.catalogue", "cli.catalogue"):
         light(f"import pnp_recon.{home}", {"torch", "numpy"})

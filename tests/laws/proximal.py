@@ -91,10 +91,8 @@ class Broken(Regulariser):
     def value(self, x: Tensor) -> Tensor:
         return self.inner.value(x)
 
-    def prox(
-        self, x: Tensor, step: float, *, tol: float = 0.0, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        u, error = self.inner.prox(x, step, tol=tol, start=start)
+    def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:
+        u, error = self.inner.prox(x, step, tol=tol)
         return self.change(u), error if self.claimed is None else 0 * error + self.claimed
 
 

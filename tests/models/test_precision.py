@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import card_bf16
 import pytest
 import torch
 
@@ -20,6 +19,7 @@ from pnp_recon.models.precision import FIELD, bf16_deviation, deviation_words, i
 from pnp_recon.models.store import read_card
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.priors.denoiser import Denoiser
+from scripts.tables import card_bf16
 
 LEVELS = (1 / 255, 50 / 255)
 SMALL = EulerConfig(width=12, hidden=8, blocks=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
 from pnp_recon.priors.attack import attained_ratio
+from support.waits import waits
 
 Size = tuple[int, int]
 
@@ -224,3 +226,12 @@ def test_shipped_network(name: str) -> None:
         function = at_level(net.double(), level)
         alpha = proven["averagedness"]
         assert_averaged(function, alpha, net.config.channels, (8, 8), (7, 12), (14, 10))
+
+
+def test_a_level_reaches_the_device_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The meta device knows no autocast, which the lifting switches off.
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    net = small_net("ball4", "haar").to("meta").eval()
+    x = torch.empty(1, net.config.channels, 16, 16, device="meta", dtype=torch.float64)
+    assert waits(lambda: net(x, 0.1)) == []
+    assert waits(lambda: net(x, torch.tensor(0.1))) == ["to"]

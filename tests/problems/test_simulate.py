@@ -11,8 +11,8 @@ from torch import Tensor
 from operators import Convolution, Inpainting, RayTransform, kernels, parallel_beam
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.fidelity import LeastSquares, WeightedLeastSquares
+from pnp_recon.problems.masks import benchmark_mask
 from pnp_recon.problems.noise import (
-    benchmark_mask,
     benchmark_noise,
     noisy,
     table_scan_noise,

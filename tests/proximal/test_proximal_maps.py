@@ -147,7 +147,7 @@ def test_gap_is_the_difference_of_the_two_problems(
     assert bool((outside > 0).all())
 
 
-def test_tolerance_is_kept_and_a_start_saves_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tolerance_is_kept_and_a_memory_saves_work(monkeypatch: pytest.MonkeyPatch) -> None:
     checks: list[int] = []
     certify = _Denoising.certify
 
@@ -158,18 +158,20 @@ def test_tolerance_is_kept_and_a_start_saves_work(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(_Denoising, "certify", counted)
     x = picture(1, 1, 16, 17)
     g = TotalVariation(0.1)
-    u, error = g.prox(x, 1.0, tol=1e-4)
+    _, error, memory = g.prox_from(x, 1.0, tol=1e-4)
     cold = len(checks)
     assert float(error.max()) <= 1e-4
-    again, error = g.prox(x, 1.0, tol=1e-4, start=u)
+    _, error, memory = g.prox_from(x, 1.0, tol=1e-4, memory=memory)
     assert len(checks) - cold == 1, "the kept dual variable and picture are good enough"
     assert float(error.max()) <= 1e-4
-    close, error = g.prox(x + 1e-3 * random_tensor(1, 1, 16, 17), 1.0, tol=1e-3, start=again)
+    near = x + 1e-3 * random_tensor(1, 1, 16, 17)
+    _, error, memory = g.prox_from(near, 1.0, tol=1e-3, memory=memory)
     assert float(error.max()) <= 1e-3
     checks.clear()
-    g.prox(x, 1.0, tol=1e-4, start=close.clone())  # not a result of this functional
+    g.prox(x, 1.0, tol=1e-4)  # without it nothing is remembered
     assert len(checks) == cold
-    other, error = g.prox(picture(1, 3, 4, 4), 1.0, tol=1e-3, start=close)  # nor of this shape
+    small = picture(1, 3, 4, 4)
+    other, error, _ = g.prox_from(small, 1.0, tol=1e-3, memory=memory)  # of another shape
     assert other.shape == (1, 3, 4, 4)
     assert float(error.max()) <= 1e-3
 

@@ -17,14 +17,13 @@ import torch
 
 from operators.base import LinearOperator
 from pnp_recon import guarantees
+from pnp_recon.contracts import PriorRecord
 from pnp_recon.errors import OutputError
-from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.report import (
     FILES,
     KernelRecord,
     PhysicsRecord,
     Quality,
-    RegulariserRecord,
     ReportError,
     Run,
     SourceFile,
@@ -84,7 +83,7 @@ def make_run(kind: str = "good", **changes: Any) -> Run:
     base = Run(
         solution=solution,
         operator=Identity(),
-        denoiser=Denoiser(lambda x, s: x, "plain", guarantees.firm("identity")),
+        denoiser=PriorRecord("denoiser", "plain", guarantees.firm("identity")),
         degraded=0.5 * picture + 0.2,
         restored=picture,
         reference=picture.clone(),
@@ -217,7 +216,8 @@ def test_report_of_other_physics_with_a_regulariser(tmp_path: Path) -> None:
         picture=torch.rand(60, 40, generator=torch.Generator().manual_seed(0)),
         caption="the sinogram",
     )
-    prior = RegulariserRecord("total variation", guarantees.firm("Moreau"), {"weight": 0.1})
+    held = guarantees.firm("Moreau")
+    prior = PriorRecord("functional", "total variation", held, {"weight": 0.1})
     run = make_run(
         kernel=None, physics=physics, denoiser=prior, noise_words="1 % of the largest value"
     )

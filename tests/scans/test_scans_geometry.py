@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from operators import ScanGeometry
-from pnp_recon.errors import InputError
+from pnp_recon.errors import InputError, OutputError
 from pnp_recon.scans.geometry import read_geometry, write_geometry
 from support.geometries import BAD_GEOMETRIES, EVERY_SCAN
 
@@ -24,6 +26,25 @@ def test_a_file_gives_the_geometry_back(label: str, suffix: str, tmp_path: Path)
     assert again == scan
     assert hash(again) == hash(scan)
     assert ScanGeometry.from_dict(json.loads(json.dumps(scan.to_dict()))) == scan
+
+
+def test_a_geometry_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, path = EVERY_SCAN[next(iter(EVERY_SCAN))], tmp_path / "scan.json"
+    path.write_text("what was there")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            write_geometry(scan, path)
+    assert path.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [path]
+    write_geometry(scan, path)  # the same without the fault
+    assert read_geometry(path) == scan
 
 
 def test_a_short_file_is_read(tmp_path: Path) -> None:

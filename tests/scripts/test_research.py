@@ -17,7 +17,7 @@ from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
-from pnp_recon.training.validation import refreshed
+from pnp_recon.training.families import refreshed
 from scripts.studies.research import report as research_report
 from scripts.studies.research.activations import Balls, Overlapping
 from scripts.studies.research.kernels import Dilated, Factored, every_second_dilated
@@ -268,6 +268,17 @@ def test_the_norm_bound_holds_for_tried_blocks() -> None:
         assert float(net.check().averagedness) < 1
         for block in net.euler_blocks():
             assert conv_norm_bound(block.weight / block.norm) <= 1.01
+
+
+@pytest.mark.parametrize("block", [Columns, Rows])
+def test_divisors_of_averaged_weights_are_brought_up_to_them(block: type[EulerBlock]) -> None:
+    net = with_blocks(block)(TINY)
+    with torch.no_grad():
+        for tried in net.blocks:
+            tried.weight.mul_(3)
+    for fresh, stale in zip(refreshed(net).blocks, net.blocks, strict=True):
+        assert torch.equal(fresh.norm, fresh.roots(fresh.weight))
+        assert not torch.equal(fresh.norm, stale.norm)
 
 
 def test_the_page_is_what_the_rows_say() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.benchmark.cells import Cell, Plan, Problem, slug
+from pnp_recon.benchmark.cells import Cell, Degradation, Plan, slug
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
 
@@ -31,7 +31,7 @@ def plan(**changes: Any) -> Plan:
         "pictures": tuple((f"test/{i}.jpg", i) for i in range(4)),
         "channels": 1,
         "crop": None,
-        "problems": tuple(Problem(GAUSSIAN, noise) for noise in (5.0, 15.0, 25.0)),
+        "degradations": tuple(Degradation(GAUSSIAN, noise) for noise in (5.0, 15.0, 25.0)),
         "methods": ("median", "tv", "euler", "dncnn"),
     }
     return Plan(**{**base, **changes})
@@ -40,11 +40,11 @@ def plan(**changes: Any) -> Plan:
 def row(cell: Cell, of: Plan, **changes: Any) -> Row:
     """A row with plausible numbers that follow from the cell alone."""
     draw = random.Random(repr(cell.key))
-    start = 34.0 - 0.55 * cell.problem.noise + draw.gauss(0, 0.02)
-    psnr = LEVELS.get(cell.method, 28.0) + 0.35 * (15 - cell.problem.noise)
+    start = 34.0 - 0.55 * cell.degradation.noise + draw.gauss(0, 0.02)
+    psnr = LEVELS.get(cell.method, 28.0) + 0.35 * (15 - cell.degradation.noise)
     psnr += 1.5 * random.Random(cell.picture).gauss(0, 1) + draw.gauss(0, 0.05)
     base: dict[str, Any] = {
-        "suite": cell.suite, "problem": cell.problem.name, "noise": cell.problem.noise,
+        "suite": cell.suite, "problem": cell.degradation.name, "noise": cell.degradation.noise,
         "picture": cell.picture, "split": of.split, "method": cell.method,
         "channels": of.channels, "seed": of.seed, "status": "done", "psnr": psnr,
         "psnr_clean_peak": psnr - 0.3, "ssim": 1 - 8 / psnr**1.2, "psnr_input": start,
@@ -77,21 +77,21 @@ def stability(folder: Path) -> Results:
     """A run of the suite of that name: settling, running away, and a false certificate."""
     names = ("repeat", "attack", "pnp-pgd")
     of = plan(suite="stability", methods=("euler", "dncnn", "liar"),
-              problems=tuple(Problem(name, 25.0) for name in names))  # fmt: skip
+              degradations=tuple(Degradation(name, 25.0) for name in names))  # fmt: skip
 
     def fields(cell: Cell) -> dict[str, Any]:
         good = cell.method != "dncnn"
         base: dict[str, Any] = {"psnr": None, "ssim": None, "psnr_clean_peak": None,
                                 **(CERTIFIED if good else UNPROVEN)}  # fmt: skip
-        if cell.problem.name == "attack":
+        if cell.degradation.name == "attack":
             attained = {"euler": 0.934, "dncnn": 1.7, "liar": 1.2}[cell.method]
             status = "done" if cell.method == "euler" else "expansive"
             verdict = {"certificate": "contradicted"} if cell.method == "liar" else {}
             return {**base, "attained_lipschitz": attained, "status": status, **verdict}
         if good:
-            status = "done" if cell.problem.name == "repeat" else "converged"
+            status = "done" if cell.degradation.name == "repeat" else "converged"
             return {**base, "status": status, "iterations": 80, "residual": 1e-7}
-        status = "diverged" if cell.problem.name == "repeat" else "expansive"
+        status = "diverged" if cell.degradation.name == "repeat" else "expansive"
         return {**base, "status": status, "iterations": 212 + cell.index}
 
     found = results(folder, of, fields)
@@ -115,7 +115,9 @@ def png(size: int = 48, value: int = 128) -> bytes:
 def keep_pictures(found: Results, pictures: Sequence[str], methods: Sequence[str]) -> None:
     """Crops as a run keeps them: of the truth, the input and every method."""
     for name in pictures:
-        for problem in found.plan.problems:
+        for degradation in found.plan.degradations:
             for i, method in enumerate(("clean", "input", *methods)):
-                key = slug(found.plan.suite, problem.name, f"{problem.noise:g}", name, method)
+                key = slug(
+                    found.plan.suite, degradation.name, f"{degradation.noise:g}", name, method
+                )
                 found.save_picture(key, png(value=40 + 30 * i))

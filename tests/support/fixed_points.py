@@ -1,4 +1,4 @@
-"""Small problems and a denoiser whose fixed points are near, for training at the fixed point."""
+"""Small exercises and a denoiser whose fixed points are near, for training at the fixed point."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from operators import kernels
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.denoiser.network import build_network
-from pnp_recon.training.fixed_point.problems import Problem, blurred, masked, posed
+from pnp_recon.training.fixed_point.exercises import Exercise, blurred, masked, posed
 from pnp_recon.training.fixed_point.recipe import FixedPointRecipe
 
 TINY = EulerConfig(width=8, hidden=8, blocks=2)
@@ -45,7 +45,7 @@ def clean(side: int = 32) -> Tensor:
 SIDE = 16
 
 
-def problems() -> list[Problem]:
+def exercises() -> list[Exercise]:
     generator, x = torch.Generator().manual_seed(1), clean(SIDE)
     blur = blurred(x, [kernels.linear_motion(7, 30)], 8 / 255, generator)
     missing = masked(x, [0.5, 0.3], 8 / 255, generator)

@@ -12,6 +12,8 @@ from typing import Any, get_args
 import typer
 from typer.utils import get_params_from_function
 
+from pnp_recon.solvers.catalogue import SOLVERS
+
 
 def flags(app: typer.Typer, program: str) -> dict[str, dict[str, Any]]:
     """Command -> spellings of a parameter -> its default, type, choices and limits."""
@@ -47,13 +49,20 @@ def _facts(parameter: Any, annotation: Any) -> dict[str, Any]:
     facts = {
         "default": _plain(parameter.default),
         "type": [kind.__name__ for kind in kinds if not issubclass(kind, Enum)],
-        "choices": sorted(one.value for kind in kinds if issubclass(kind, Enum) for one in kind),
+        "choices": _choices(one.value for kind in kinds if issubclass(kind, Enum) for one in kind),
         "min": getattr(parameter, "min", None),
         "max": getattr(parameter, "max", None),
         "required": parameter.required,
         "several": parameter.nargs != 1 or getattr(parameter, "multiple", False),
     }
     return {key: value for key, value in facts.items() if value not in (None, [])}
+
+
+def _choices(values: Iterable[str]) -> list[str]:
+    """In alphabetical order. Solvers are named in one place, the test of their theorems."""
+    found = set(values)
+    solvers = ["<every solver>"] if found >= set(SOLVERS) else []
+    return [*solvers, *sorted(found - set(SOLVERS) if solvers else found)]
 
 
 def _kinds(annotation: Any) -> Iterable[type]:

@@ -12,81 +12,81 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss
-from pnp_recon.training.fixed_point.problems import Problem
+from pnp_recon.training.fixed_point.exercises import Exercise
 from pnp_recon.training.fixed_point.recipe import FixedPointRecipe
 from pnp_recon.training.fixed_point.trainer import FixedPointTrainer, restoration_psnr
-from support.fixed_points import RECIPE, SIDE, clean, fresh, net, pictures, problems
+from support.fixed_points import RECIPE, SIDE, clean, exercises, fresh, net, pictures
 
 # --- the fixed point and its gradient --------------------------------------------------------
 
 
-@pytest.mark.parametrize("problem", problems(), ids=lambda p: p.name)
+@pytest.mark.parametrize("exercise", exercises(), ids=lambda p: p.name)
 @torch.no_grad()
-def test_acceleration_reaches_the_fixed_point_of_the_plain_iteration(problem: Problem) -> None:
+def test_acceleration_reaches_the_fixed_point_of_the_plain_iteration(exercise: Exercise) -> None:
     network = net()
-    plain = z = problem.start()
+    plain = z = exercise.start()
     for _ in range(600):
-        plain = problem.step(network, plain)
-    z = fixed_point(lambda z: problem.step(network, z), z, 100)
-    assert (problem.step(network, plain) - plain).abs().max() < 1e-5
-    assert (problem.image(z) - problem.image(plain)).abs().max() < 1e-4
+        plain = exercise.step(network, plain)
+    z = fixed_point(lambda z: exercise.step(network, z), z, 100)
+    assert (exercise.step(network, plain) - plain).abs().max() < 1e-5
+    assert (exercise.image(z) - exercise.image(plain)).abs().max() < 1e-4
 
 
-def gradient(problem: Problem, network: EulerNet, terms: int, direction: list[Tensor]) -> float:
+def gradient(exercise: Exercise, network: EulerNet, terms: int, direction: list[Tensor]) -> float:
     """Directional derivative of the error at the fixed point, implicitly."""
 
     def step(z: Tensor) -> Tensor:
-        return problem.step(network, z)
+        return exercise.step(network, z)
 
-    z = fixed_point(step, problem.start(), 300)
-    loss = implicit_loss(step, z, lambda z: error(problem, z), terms)
+    z = fixed_point(step, exercise.start(), 300)
+    loss = implicit_loss(step, z, lambda z: error(exercise, z), terms)
     slopes = torch.autograd.grad(loss, list(network.parameters()))
     return float(sum((s * d).sum() for s, d in zip(slopes, direction, strict=True)))
 
 
-def error(problem: Problem, z: Tensor) -> Tensor:
-    return (problem.image(z) - clean(SIDE)).square().mean()
+def error(exercise: Exercise, z: Tensor) -> Tensor:
+    return (exercise.image(z) - clean(SIDE)).square().mean()
 
 
 @torch.no_grad()
-def difference(problem: Problem, network: EulerNet, direction: list[Tensor]) -> float:
+def difference(exercise: Exercise, network: EulerNet, direction: list[Tensor]) -> float:
     """The same by central differences of the error at the very fixed points."""
     values, size = [], 1e-5
     for sign in (1, -2):
         for weight, d in zip(network.parameters(), direction, strict=True):
             weight += sign * size * d
-        z = fixed_point(lambda z: problem.step(network, z), problem.start(), 300)
-        values.append(float(error(problem, z)))
+        z = fixed_point(lambda z: exercise.step(network, z), exercise.start(), 300)
+        values.append(float(error(exercise, z)))
     for weight, d in zip(network.parameters(), direction, strict=True):
         weight += size * d
     return (values[0] - values[1]) / (2 * size)
 
 
-@pytest.mark.parametrize("problem", problems(), ids=lambda p: p.name)
-def test_implicit_gradient_is_that_of_the_error_at_the_fixed_point(problem: Problem) -> None:
+@pytest.mark.parametrize("exercise", exercises(), ids=lambda p: p.name)
+def test_implicit_gradient_is_that_of_the_error_at_the_fixed_point(exercise: Exercise) -> None:
     network = net()
     generator = torch.Generator().manual_seed(2)
     direction = [torch.randn(w.shape, generator=generator).double() for w in network.parameters()]
-    expected = difference(problem, network, direction)
-    assert gradient(problem, network, 80, direction) == pytest.approx(expected, rel=1e-4)
+    expected = difference(exercise, network, direction)
+    assert gradient(exercise, network, 80, direction) == pytest.approx(expected, rel=1e-4)
     # Cut off at once it is another number: the test can fail.
-    assert gradient(problem, network, 0, direction) != pytest.approx(expected, rel=1e-2)
+    assert gradient(exercise, network, 0, direction) != pytest.approx(expected, rel=1e-2)
 
 
 def test_terms_are_steps_of_backpropagation() -> None:
-    problem, network = problems()[0], net()
+    exercise, network = exercises()[0], net()
     parameters = list(network.parameters())
-    z = fixed_point(lambda z: problem.step(network, z), problem.start(), 300)
+    z = fixed_point(lambda z: exercise.step(network, z), exercise.start(), 300)
     loss = implicit_loss(
-        lambda z: problem.step(network, z), z, lambda z: error(problem, z), terms=3
+        lambda z: exercise.step(network, z), z, lambda z: error(exercise, z), terms=3
     )
     unrolled = z
     for _ in range(4):
-        unrolled = problem.step(network, unrolled)
-    assert float(loss.detach()) == pytest.approx(float(error(problem, unrolled).detach()))
+        unrolled = exercise.step(network, unrolled)
+    assert float(loss.detach()) == pytest.approx(float(error(exercise, unrolled).detach()))
     pairs = zip(
         torch.autograd.grad(loss, parameters),
-        torch.autograd.grad(error(problem, unrolled), parameters),
+        torch.autograd.grad(error(exercise, unrolled), parameters),
         strict=True,
     )
     for ours, theirs in pairs:

@@ -12,7 +12,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
-from pnp_recon.training.optimisers import Optimiser, filters_of
+from pnp_recon.training.optimisers import Optimiser
 from support.training import RECIPE, differing, ignore, trainer
 
 
@@ -44,7 +44,7 @@ def test_muon_moves_tied_filters_as_it_would_move_free_ones() -> None:
     # Muon orthogonalises in bfloat16: equal to its rounding of a step.
     assert float((ours - theirs).norm()) < 0.02 * float(moved)
     # Without its tie the step goes elsewhere: the gradients of the numbers are no matrix of theirs.
-    (found,) = filters_of(EulerNet(config))
+    (found,) = Optimiser(EulerNet(config), recipe).filters
     assert found.matrix.shape == (16, 16 * 9)
     assert found.numbers.numel() * 4 == found.matrix.numel()
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.pictures.crops import centre_crop
-from pnp_recon.training.validation import refreshed, validation_psnr
+from pnp_recon.training.families import refreshed
+from pnp_recon.training.validation import validation_psnr
 from support.training import RECIPE, ignore, pictures, trainer
 
 

@@ -32,7 +32,7 @@ class Method(ABC):
         guarantee: proven of x ↦ denoise(x, sigma, ...) at every sigma of the range and all
             parameters.
         sigma_range: noise levels it may be called with, [0, 1] scale.
-        sha256: of its weights; "" where it has none.
+        sha256: the hash of its weights; "" where it has none.
         tuned_by: parameters of `denoise` that are tuned, with the values that are tried. Whole
             numbers are never interpolated between noise levels.
         defaults: their values where nothing was tuned.
@@ -104,8 +104,8 @@ class Method(ABC):
         """The functional that a variational method minimises when it reconstructs.
 
         Args:
-            weight: of the functional, against ½‖A x − y‖².
-            channels: of the picture.
+            weight: the functional's, against ½‖A x − y‖².
+            channels: how many the picture has.
 
         Returns:
             None for a method that is plugged into an iteration.
@@ -156,7 +156,7 @@ class Checked(Method):
         self.tuned_by, self.defaults = method.tuned_by, method.defaults
 
     def denoise(self, x: Tensor, sigma: float, *args: Any, **parameters: Any) -> Tensor:
-        """As the method within.
+        """Denoises as the method within does.
 
         Raises:
             InputError: the method returned something else than pictures like x.

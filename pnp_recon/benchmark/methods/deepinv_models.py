@@ -138,7 +138,7 @@ def deepinv_model(entry: str, channels: int, device: str = "cpu") -> Method:
 
     Args:
         entry: as above.
-        channels: of the pictures; the weights are those for so many.
+        channels: how many the pictures have; the weights are those for so many.
 
     Raises:
         InputError: no such denoiser; weights missing, damaged or not plain tensors.

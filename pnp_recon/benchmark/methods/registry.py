@@ -32,8 +32,8 @@ def load_method(entry: str, channels: int, device: str = "cpu") -> Method:
         entry: "tv", "wavelet", "nlm", "bilateral", "median", "bm3d"; the name of a shipped
             denoiser or the path of a model card; "deepinv:NAME" or "deepinv:NAME@WEIGHTS"; or a
             denoiser of one's own, "module:name", "file.py:name" or "file.py".
-        channels: of the pictures that it will run on.
-        device: of networks; other methods run where the picture is, or on the CPU.
+        channels: how many the pictures have that it will run on.
+        device: where networks run; other methods run where the picture is, or on the CPU.
 
     Raises:
         InputError: unknown (with the nearest known name), not available here (with the remedy),
@@ -119,7 +119,7 @@ def expand(names: Sequence[str], channels: int) -> list[str]:
         names: entries of `load_method`, or "shipped", "classical" or "all": those that are
             available here and made for so many channels (a grey network may be named for colour
             pictures, but is in no group of theirs).
-        channels: of the pictures.
+        channels: how many the pictures have.
 
     Raises:
         InputError: an entry that is named itself is unknown, not available, or does not fit.

@@ -1,4 +1,4 @@
-"""Curves of iterations: residuals, norms and whatever else a run kept, one panel per problem."""
+"""Curves of iterations: residuals, norms and whatever else a run kept, a panel per degradation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pnp_recon.benchmark.cells import Cell, Problem
+from pnp_recon.benchmark.cells import Cell, Degradation
 from pnp_recon.benchmark.report.drawing import (
     INK,
     Drawn,
@@ -41,9 +41,9 @@ def curve_figures(block: Block, name: str) -> list[Drawn]:
     return [_figure(block, name, quantity, lines) for quantity in quantities]
 
 
-def collect(block: Block) -> dict[tuple[Problem, str, str], tuple[str, _Line]]:
-    """(problem, method, quantity) -> (name of the steps, the median curve over pictures)."""
-    found: dict[tuple[Problem, str, str], tuple[str, list[_Line]]] = {}
+def collect(block: Block) -> dict[tuple[Degradation, str, str], tuple[str, _Line]]:
+    """(degradation, method, quantity) -> (name of the steps, the median curve over pictures)."""
+    found: dict[tuple[Degradation, str, str], tuple[str, list[_Line]]] = {}
     for run in block.runs:
         for cell in run.plan.cells():
             curve = run.curve(cell)
@@ -65,7 +65,7 @@ def median_curve(lines: Sequence[_Line]) -> _Line:
 
 
 def _add(
-    found: dict[tuple[Problem, str, str], tuple[str, list[_Line]]], cell: Cell, curve: _Curve
+    found: dict[tuple[Degradation, str, str], tuple[str, list[_Line]]], cell: Cell, curve: _Curve
 ) -> None:
     steps = next((name for name in STEPS if name in curve), None)
     for quantity, values in curve.items():
@@ -75,7 +75,7 @@ def _add(
         # JSON holds NaN as well; what is not a number sorts like something infinite.
         ys = [math.inf if y is None or math.isnan(y) else y for y in values]
         if xs:
-            key = (cell.problem, cell.method, quantity)
+            key = (cell.degradation, cell.method, quantity)
             found.setdefault(key, (steps or "iteration", []))[1].append((list(xs), ys))
 
 
@@ -83,25 +83,25 @@ def _figure(
     block: Block,
     name: str,
     quantity: str,
-    lines: Mapping[tuple[Problem, str, str], tuple[str, _Line]],
+    lines: Mapping[tuple[Degradation, str, str], tuple[str, _Line]],
 ) -> Drawn:
     looks = styles(block)
-    kept = {problem for problem, _, found in lines if found == quantity}
+    kept = {degradation for degradation, _, found in lines if found == quantity}
     noises = list(block.by_noise())
-    names = list(dict.fromkeys(column.problem.name for column in block.columns))
-    # A line for each problem, a column for each noise level, where that fills the sheet.
-    problems = sorted(kept, key=lambda p: (names.index(p.name), noises.index(p.noise)))
+    names = list(dict.fromkeys(column.degradation.name for column in block.columns))
+    # A line for each degradation, a column for each noise level, where that fills the sheet.
+    degradations = sorted(kept, key=lambda p: (names.index(p.name), noises.index(p.noise)))
     full = len(kept) == len(names) * len(noises) and 1 < len(noises) <= 4
-    figure, places = panels(len(problems), len(noises) if full else 3)
+    figure, places = panels(len(degradations), len(noises) if full else 3)
     shown: dict[str, Style] = {}
-    for place, problem in zip(places, problems, strict=True):
+    for place, degradation in zip(places, degradations, strict=True):
         here = {
-            method: lines[problem, method, quantity]
+            method: lines[degradation, method, quantity]
             for method in block.methods
-            if (problem, method, quantity) in lines
+            if (degradation, method, quantity) in lines
         }
         steps = next(iter(here.values()))[0]
-        words = f"{problem.name}, {level(block.setting.suite, problem.noise)}"
+        words = f"{degradation.name}, {level(block.setting.suite, degradation.noise)}"
         dress(place, words, steps, _named(quantity))
         logarithmic = not quantity.startswith(("psnr", "ssim"))
         for method, (_, (xs, ys)) in here.items():

@@ -47,7 +47,7 @@ class Style:
 
     @property
     def ink(self) -> str:
-        """For words: the family's darkest, since the paler colours cannot be read as text."""
+        """The colour of words: the darkest, since the paler ones cannot be read as text."""
         return "#005a8c" if self.certified else "#9a4300"
 
 
@@ -134,7 +134,7 @@ def label_points(
 
 
 def saved(figure: Figure, name: str, title: str) -> Drawn:
-    """As PNG and as PDF, without the date, so that the same results give the same files."""
+    """The figure as PNG and as PDF, without the date: the same results give the same files."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # settled: not again for each of the two
     png, pdf = io.BytesIO(), io.BytesIO()

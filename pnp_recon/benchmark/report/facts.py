@@ -140,12 +140,12 @@ def parameters(rows: Iterable[Row]) -> str:
 
 def _problems(plan: Plan) -> str:
     """Problems and levels; one list of levels where every problem has them all."""
-    names = list(dict.fromkeys(item.name for item in plan.problems))
-    levels = list(dict.fromkeys(level(plan.suite, item.noise) for item in plan.problems))
+    names = list(dict.fromkeys(item.name for item in plan.degradations))
+    levels = list(dict.fromkeys(level(plan.suite, item.noise) for item in plan.degradations))
     levels[1:] = [words.rpartition(" = ")[2] for words in levels[1:]]
-    if len(plan.problems) == len(names) * len(levels):
+    if len(plan.degradations) == len(names) * len(levels):
         return f"{'; '.join(names)}; {', '.join(levels)}"
-    return "; ".join(f"{item.name}, {level(plan.suite, item.noise)}" for item in plan.problems)
+    return "; ".join(f"{item.name}, {level(plan.suite, item.noise)}" for item in plan.degradations)
 
 
 def _mapping(values: Mapping[str, Any]) -> str:

@@ -104,7 +104,7 @@ def _scatter(
     looks = styles(block)
     figure, places = panels(len(points))
     labels: list[tuple[Axes, list[tuple[float, float, str, str]]]] = []
-    several = len({column.problem.name for column in block.columns}) > 1
+    several = len({column.degradation.name for column in block.columns}) > 1
     for place, (noise, found) in zip(places, points.items(), strict=True):
         dress(place, level(block.setting.suite, noise), axis, "mean PSNR in dB")
         shown = _with_log(place, found) if timed else _with_band(place, found)
@@ -177,7 +177,7 @@ def _room(place: Axes, values: list[float]) -> None:
 
 
 def _keys(looks: dict[str, Style], partly: bool) -> list[Any]:
-    """Of the two families, and of the hollow points where there are any."""
+    """Keys of the two families, and of the hollow points where there are any."""
     from matplotlib.lines import Line2D
 
     words = {True: "certified", False: "no guarantee"}

@@ -67,7 +67,7 @@ def level_head(suite: str) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """With `digits` decimals; a dash where it does not exist or is not finite."""
+    """The number with `digits` decimals; a dash where it does not exist or is not finite."""
     return DASH if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 

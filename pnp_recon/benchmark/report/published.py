@@ -14,8 +14,8 @@ class Published:
     """One table of a paper.
 
     Attributes:
-        suite, split, channels: of the runs beside which it may stand.
-        head: of the columns behind the method and before the guarantee.
+        suite, split, channels: which runs it may stand beside.
+        head: titles of the columns behind the method and before the guarantee.
         rows: (method, values, guarantee); an empty value was not published.
         source: who measured it.
         differs: in what the protocol is not the benchmark's.

@@ -44,7 +44,7 @@ def verdict(group: Group) -> str:
     if not group.judged:
         return f"failed on {plural(group.failures, 'picture')}"
     said = [_attack_words(group)] if group.attained_lipschitz is not None else []
-    if group.problem.name != ATTACK or not said:
+    if group.degradation.name != ATTACK or not said:
         said = [*_iteration_words(group), *said]
     return "; ".join(said)
 
@@ -77,7 +77,7 @@ def _iteration_words(group: Group) -> list[str]:
     found: dict[str, list[Row]] = {}
     for row in group.rows:
         found.setdefault(row.status, []).append(row)
-    noun = _STEPS.get(group.problem.name, "iteration")
+    noun = _STEPS.get(group.degradation.name, "iteration")
     several = len(group.rows) > 1
     return [_ended(status, rows, noun, several) for status, rows in found.items()]
 
@@ -93,7 +93,7 @@ def _ended(status: str, rows: Sequence[Row], noun: str, several: bool) -> str:
 
 
 def _table(block: Block, column: Column) -> Table:
-    name, noise = column.problem.name, column.problem.noise
+    name, noise = column.degradation.name, column.degradation.noise
     title = f"{block.setting.words}: {_TITLES.get(name, name)}, {level('stability', noise)}"
     head = ("method", "guarantee", "what happened", "last residual", "L proven", "L attained")
     body = tuple(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_recon.benchmark.cells import Problem, slug
+from pnp_recon.benchmark.cells import Degradation, slug
 from pnp_recon.benchmark.report.drawing import INK, Drawn, plain, saved, styles
 from pnp_recon.benchmark.report.layout import level, number
 from pnp_recon.benchmark.report.summary import Block
@@ -28,12 +28,12 @@ _Line = tuple[str, list[_Crop]]
 
 
 def strip_figures(block: Block, name: str) -> list[Drawn]:
-    """One strip for each kept picture, or for each picture and noise where problems are several."""
-    several = len({column.problem.name for column in block.columns}) > 1
+    """One strip for each kept picture, or for each picture and noise with several degradations."""
+    several = len({column.degradation.name for column in block.columns}) > 1
     found = []
     for picture in dict.fromkeys(kept for run in block.runs for kept in run.plan.kept):
         for noise, columns in block.by_noise().items() if several else [(None, block.columns)]:
-            lines = [_line(block, picture, column.problem) for column in columns]
+            lines = [_line(block, picture, column.degradation) for column in columns]
             shown = [line for line in lines if any(crop is not None for _, crop, _ in line[1])]
             if shown:
                 at = "" if noise is None else f", {level(block.setting.suite, noise)}"
@@ -43,20 +43,20 @@ def strip_figures(block: Block, name: str) -> list[Drawn]:
     return found
 
 
-def _line(block: Block, picture: str, problem: Problem) -> _Line:
+def _line(block: Block, picture: str, degradation: Degradation) -> _Line:
     looks = styles(block)
-    wanted = (picture, problem.name, problem.noise)
+    wanted = (picture, degradation.name, degradation.noise)
     rows = {
         row.method: row for row in block.rows if (row.picture, row.problem, row.noise) == wanted
     }
     inputs = [row.psnr_input for row in rows.values() if row.psnr_input is not None]
     started = f"input\n{number(inputs[0])} dB" if inputs else "input"
-    crops: list[_Crop] = [("true", _crop(block, picture, problem, TRUE), INK),
-                          (started, _crop(block, picture, problem, INPUT), INK)]  # fmt: skip
+    crops: list[_Crop] = [("true", _crop(block, picture, degradation, TRUE), INK),
+                          (started, _crop(block, picture, degradation, INPUT), INK)]  # fmt: skip
     for method in block.methods:
-        crop = _crop(block, picture, problem, method)
+        crop = _crop(block, picture, degradation, method)
         crops.append((f"{method}\n{_quality(rows.get(method))}", crop, looks[method].ink))
-    return f"{problem.name}\n{level(block.setting.suite, problem.noise)}", crops
+    return f"{degradation.name}\n{level(block.setting.suite, degradation.noise)}", crops
 
 
 def _quality(row: Row | None) -> str:
@@ -65,8 +65,10 @@ def _quality(row: Row | None) -> str:
     return row.status if row.psnr is None else f"{number(row.psnr)} dB"
 
 
-def _crop(block: Block, picture: str, problem: Problem, method: str) -> NDArray[np.uint8] | None:
-    key = slug(block.setting.suite, problem.name, f"{problem.noise:g}", picture, method)
+def _crop(
+    block: Block, picture: str, degradation: Degradation, method: str
+) -> NDArray[np.uint8] | None:
+    key = slug(block.setting.suite, degradation.name, f"{degradation.noise:g}", picture, method)
     for run in reversed(block.runs):  # the last run counts, as in the tables
         found = _read(run.folder / "pictures" / f"{key}.png")
         if found is not None:
@@ -105,7 +107,7 @@ def _figure(name: str, title: str, lines: list[_Line]) -> Drawn:
 
 
 def _wrapped(line: _Line) -> list[_Line]:
-    """In as few lines as hold it, of about equal length."""
+    """The text in as few lines as hold it, of about equal length."""
     caption, crops = line
     count = -(-len(crops) // _WIDEST)
     length = -(-len(crops) // count)

@@ -1,7 +1,7 @@
 """Rows -> what tables and figures show: means, marks, and over how many pictures each mean is.
 
 A `Block` is everything that may stand in one table: the same suite, data, crop, seed and settings.
-Its columns are problems; a column holds one `Group` of rows for each method. Nothing here formats.
+Its columns are degradations; a column holds one `Group` of rows for each method. Formats nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pnp_recon.benchmark import rows as statuses
-from pnp_recon.benchmark.cells import Key, Problem
+from pnp_recon.benchmark.cells import Degradation, Key
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.store import Results
 
@@ -39,7 +39,7 @@ class Setting:
     """What rows have to share in order to stand in one table.
 
     Attributes:
-        suite, split, channels, crop, seed: of the plan.
+        suite, split, channels, crop, seed: settings of the plan.
         data: the folder, where the split alone does not say which pictures are meant.
         settings: the suite's own, as JSON.
     """
@@ -55,7 +55,7 @@ class Setting:
     @classmethod
     def of(cls, results: Results) -> Setting:
         plan = results.plan
-        # Those of BSDS500 are the same pictures wherever they lie.
+        # Pictures of BSDS500 are the same pictures wherever they lie.
         named = plan.split in ("bsd68", "test", "val") and plan.suite != "ct"
         data = "" if named else plan.data
         settings = json.dumps(dict(plan.settings), sort_keys=True, default=str)
@@ -70,7 +70,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Group:
-    """One method on one problem: its rows, one for each picture.
+    """One method on one degradation: its rows, one for each picture.
 
     Attributes:
         pictures: how many pictures the column has, this method's rows or others'.
@@ -78,7 +78,7 @@ class Group:
     """
 
     setting: Setting
-    problem: Problem
+    degradation: Degradation
     method: str
     rows: tuple[Row, ...]
     pictures: int
@@ -170,9 +170,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Column:
-    """One problem and what every method made of it."""
+    """One degradation and what every method made of it."""
 
-    problem: Problem
+    degradation: Degradation
     pictures: int
     groups: Mapping[str, Group]
 
@@ -235,7 +235,7 @@ class Block:
         """The columns of each noise level, in the order of the plan."""
         found: dict[float, list[Column]] = {}
         for column in self.columns:
-            found.setdefault(column.problem.noise, []).append(column)
+            found.setdefault(column.degradation.noise, []).append(column)
         return found
 
 
@@ -253,7 +253,7 @@ def groups(results: Sequence[Results]) -> list[Group]:
 
 
 def spread(values: Iterable[float | None]) -> Spread:
-    """Of the numbers among them that exist and are finite."""
+    """Mean and deviation of the numbers among them that exist and are finite."""
     found = _finite(values)
     mean = statistics.fmean(found) if found else None
     return Spread(mean, statistics.stdev(found) if len(found) > 1 else None, len(found))
@@ -281,25 +281,27 @@ def _block(setting: Setting, runs: list[Results]) -> Block:
         rows.update({row.key: row for row in item.rows})
         planned.update({cell.key: None for cell in item.plan.cells()})
     methods = _unique(name for item in runs for name in item.plan.methods)
-    problems = _unique(problem for item in runs for problem in item.plan.problems)
-    members: dict[tuple[Problem, str], list[Row]] = {}
-    waiting: Counter[tuple[Problem, str]] = Counter()
+    degradations = _unique(one for item in runs for one in item.plan.degradations)
+    members: dict[tuple[Degradation, str], list[Row]] = {}
+    waiting: Counter[tuple[Degradation, str]] = Counter()
     for key in planned:
-        place = (Problem(key[1], key[2]), key[4])
+        place = (Degradation(key[1], key[2]), key[4])
         if key in rows:
             members.setdefault(place, []).append(rows[key])
         else:
             waiting[place] += 1
     columns = []
-    for problem in problems:
-        found = {name: members.get((problem, name), []) for name in methods}
+    for degradation in degradations:
+        found = {name: members.get((degradation, name), []) for name in methods}
         pictures = len({row.picture for group in found.values() for row in group})
         made = {
-            name: Group(setting, problem, name, tuple(group), pictures, waiting[problem, name])
+            name: Group(
+                setting, degradation, name, tuple(group), pictures, waiting[degradation, name]
+            )
             for name, group in found.items()
-            if group or waiting[problem, name]
+            if group or waiting[degradation, name]
         }
-        columns.append(Column(problem, pictures, made))
+        columns.append(Column(degradation, pictures, made))
     return Block(setting, tuple(runs), methods, tuple(columns), total - len(rows))
 
 

@@ -90,17 +90,17 @@ def sections(results: Sequence[Results]) -> list[Section]:
 
 def quality_tables(block: Block) -> list[Table]:
     """Methods against problems: noise levels as columns, or one table for each noise level."""
-    names = {column.problem.name for column in block.columns}
+    names = {column.degradation.name for column in block.columns}
     if len(names) == 1:
         title = f"{block.setting.words}: {names.pop()}"
-        heads = [level(block.setting.suite, column.problem.noise) for column in block.columns]
+        heads = [level(block.setting.suite, column.degradation.noise) for column in block.columns]
         return [_quality(block, title, list(block.columns), heads)]
     return [
         _quality(
             block,
             f"{block.setting.words}: {level(block.setting.suite, noise)}",
             columns,
-            [column.problem.name for column in columns],
+            [column.degradation.name for column in columns],
         )
         for noise, columns in block.by_noise().items()
     ]
@@ -209,8 +209,8 @@ def _detail(group: Group) -> list[Entry]:
                (group.lpips, 3)]  # fmt: skip
     return [
         Entry(group.method),
-        Entry(group.problem.name),
-        level_entry(group.setting.suite, group.problem.noise),
+        Entry(group.degradation.name),
+        level_entry(group.setting.suite, group.degradation.noise),
         Entry(over, value=group.psnr.count),
         Entry(str(group.failures), value=group.failures),
         *(Entry(spread_text(found, digits), value=found.mean) for found, digits in spreads),

@@ -77,8 +77,8 @@ def row_of(plan: Plan, cell: Cell, **fields: Any) -> Row:
     """A row with what belongs to every row of the plan."""
     return Row(
         suite=cell.suite,
-        problem=cell.problem.name,
-        noise=cell.problem.noise,
+        problem=cell.degradation.name,
+        noise=cell.degradation.noise,
         picture=cell.picture,
         split=plan.split,
         method=cell.method,

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pnp_recon.benchmark.cells import Problem
+from pnp_recon.benchmark.cells import Degradation
 from pnp_recon.errors import InputError
 from pnp_recon.registry import Entry, Registry
 from pnp_recon.solvers.catalogue import solvers_for, solvers_with
 
 _HOME = "pnp_recon.benchmark.suites"
 
-# Of what a denoiser runs in: solvers whose coupling γ is free, which is what the suites tune.
+# What a denoiser runs in: solvers whose coupling γ is free, which is what the suites tune.
 SOLVERS = tuple(name for name in solvers_for("denoiser") if name in solvers_with("gamma"))
 
 
@@ -47,9 +47,9 @@ class SuiteEntry(Entry):
     methods: tuple[str, ...] = ("all",)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def problems(
+    def degradations(
         self, noise: Sequence[float] | None = None, names: Sequence[str] | None = None
-    ) -> tuple[Problem, ...]:
+    ) -> tuple[Degradation, ...]:
         """Every problem at every noise level.
 
         Args:
@@ -64,7 +64,7 @@ class SuiteEntry(Entry):
             if not 0 <= level <= 255:
                 raise InputError(f"noise level {level:g} found; expected σ·255 from 0 to 255")
         chosen = self.names if names is None else self._chosen(names)
-        return tuple(Problem(name, float(level)) for name in chosen for level in levels)
+        return tuple(Degradation(name, float(level)) for name in chosen for level in levels)
 
     def checked(self, given: Mapping[str, float | str]) -> dict[str, Any]:
         """The suite's settings, with those that were given.

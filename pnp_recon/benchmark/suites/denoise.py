@@ -22,10 +22,10 @@ class Denoise(Suite):
 
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
         x = picture_of(plan, cell)
-        sigma = cell.problem.noise / 255
+        sigma = cell.degradation.noise / 255
         y = noisy(x, sigma, cell.index, plan.seed)
         method = method_of(plan, cell)
-        parameters = parameters_of(plan, cell.suite, method, cell.problem.noise)
+        parameters = parameters_of(plan, cell.suite, method, cell.degradation.noise)
         method.denoise(y[..., :64, :64], sigma, **parameters)  # imports and caches are not timed
         image, seconds, memory = measure.timed(
             lambda: method.denoise(y, sigma, **parameters), plan.repeats, plan.device

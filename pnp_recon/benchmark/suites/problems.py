@@ -13,7 +13,8 @@ from pnp_recon.benchmark.pictures import read_slice_values
 from pnp_recon.benchmark.suites.base import picture_of
 from pnp_recon.benchmark.suites.reconstruct import Reconstruct
 from pnp_recon.pictures.crops import centre_crop
-from pnp_recon.problems.noise import benchmark_mask, benchmark_noise
+from pnp_recon.problems.masks import benchmark_mask
+from pnp_recon.problems.noise import benchmark_noise
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import benchmark_tomography, deblurring, in_window, inpainting
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW, hounsfield_window
@@ -27,7 +28,7 @@ KERNELS: dict[str, Callable[[], Tensor]] = {
 }
 MISSING = {"50 % missing": 0.5, "80 % missing": 0.8}
 VIEWS = {"60 views": 60}
-# Of the Hann window of the filtered back-projection that is the start in tomography.
+# Cut-off of the Hann window of the filtered back-projection that is the start in tomography.
 CUTOFF = 0.75
 
 
@@ -36,8 +37,8 @@ class Deblur(Reconstruct):
 
     def problem(self, plan: Plan, cell: Cell) -> Problem:
         x = picture_of(plan, cell)
-        kernel = KERNELS[cell.problem.name]().to(plan.device)
-        sigma = cell.problem.noise / 255
+        kernel = KERNELS[cell.degradation.name]().to(plan.device)
+        sigma = cell.degradation.noise / 255
         return deblurring(x, kernel, sigma, benchmark_noise(sigma, cell.index, plan.seed))
 
 
@@ -46,7 +47,7 @@ class Inpaint(Reconstruct):
 
     def problem(self, plan: Plan, cell: Cell) -> Problem:
         x = picture_of(plan, cell)
-        missing, sigma = MISSING[cell.problem.name], cell.problem.noise / 255
+        missing, sigma = MISSING[cell.degradation.name], cell.degradation.noise / 255
         known = benchmark_mask(x.shape[-2:], missing, cell.index, plan.seed).to(plan.device)
         return inpainting(x, known, sigma, benchmark_noise(sigma, cell.index, plan.seed))
 
@@ -59,8 +60,10 @@ class Tomography(Reconstruct):
         if plan.crop is not None:
             values = centre_crop(values, plan.crop)
         x = attenuation(values.clamp(*HOUNSFIELD_WINDOW)).to(plan.device)
-        geometry = parallel_beam(VIEWS[cell.problem.name], x.shape[-1])
-        scan = benchmark_tomography(x, geometry, cell.problem.noise / 100, cell.index, plan.seed)
+        geometry = parallel_beam(VIEWS[cell.degradation.name], x.shape[-1])
+        scan = benchmark_tomography(
+            x, geometry, cell.degradation.noise / 100, cell.index, plan.seed
+        )
         assert isinstance(scan.A, RayTransform)
         window = hounsfield_window()
         start = window.to_unit(scan.A.fbp(scan.y, "hann", CUTOFF)).clamp(0, 1)

@@ -63,7 +63,7 @@ class Reconstruct(Suite):
         truth, start = problem.truth, problem.first_guess()
         assert truth is not None
         method = method_of(plan, cell)
-        parameters = parameters_of(plan, cell.suite, method, cell.problem.noise)
+        parameters = parameters_of(plan, cell.suite, method, cell.degradation.noise)
         run = {**arguments(plan, method, problem, parameters), "start": start}
         # Imports, caches and the norm of the operator are not timed.
         warm = {**run, "stopping": Stopping(tol=1.0, max_iter=1)}

@@ -55,14 +55,14 @@ class Stability(Suite):
     def measure(self, plan: Plan, cell: Cell) -> Outcome:
         x = picture_of(plan, cell)
         method = method_of(plan, cell)
-        parameters = parameters_of(plan, "denoise", method, cell.problem.noise)
-        return RUNS[cell.problem.name](plan, cell, x, method, parameters)
+        parameters = parameters_of(plan, "denoise", method, cell.degradation.noise)
+        return RUNS[cell.degradation.name](plan, cell, x, method, parameters)
 
 
 def _repeat(
     plan: Plan, cell: Cell, x: Tensor, method: Method, parameters: Mapping[str, float]
 ) -> Outcome:
-    sigma, wanted = cell.problem.noise / 255, int(plan.settings["applications"])
+    sigma, wanted = cell.degradation.noise / 255, int(plan.settings["applications"])
     y = noisy(x, sigma, cell.index, plan.seed)
     chosen = {round(wanted ** (k / CURVE_POINTS)) for k in range(CURVE_POINTS + 1)}
     found: dict[str, list[float]] = {"iteration": [], "residual": [], "norm": [], "psnr": []}
@@ -137,7 +137,7 @@ class _Worst:
 def _attack(
     plan: Plan, cell: Cell, x: Tensor, method: Method, parameters: Mapping[str, float]
 ) -> Outcome:
-    sigma = cell.problem.noise / 255
+    sigma = cell.degradation.noise / 255
     y = noisy(x, sigma, cell.index, plan.seed)
     steps = int(plan.settings["attack_steps"])
 
@@ -191,7 +191,7 @@ def _descend(
             noise_level=sigma,
             solver="pnp-pgd",
             acceleration="none",
-            denoiser_level=within(denoiser, cell.problem.noise / 255),
+            denoiser_level=within(denoiser, cell.degradation.noise / 255),
             stopping=stopping,
             allow_uncertified=True,
         ),

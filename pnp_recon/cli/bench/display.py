@@ -11,6 +11,7 @@ from pnp_recon.benchmark.cells import Cell
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.suites.base import Outcome
 from pnp_recon.benchmark.tuner import Report
+from pnp_recon.cli.shell import print_line
 
 # Without a terminal, a line after so many cells.
 LINE_EVERY = 100
@@ -61,12 +62,3 @@ def search_display(quiet: bool) -> Report:
         print_line(console, f"{method}, noise {noise:g}: {words}: {psnr:.2f} dB")
 
     return report
-
-
-def print_line(console: Console, text: str) -> None:
-    """Prints one line as it is, above a bar if there is one.
-
-    Rich would fold it at the width of the terminal, in the middle of a word where a word is long,
-    and 80 columns wide where there is no terminal: a path or a name could then not be found.
-    """
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -72,7 +72,8 @@ def _plan_words(plan: Plan) -> str:
     kind = "grey" if plan.channels == 1 else "colour"
     return (
         f"{plan.suite}, {len(plan.pictures)} {kind} pictures of {plan.split} ({crop}), "
-        f"{len(plan.problems)} problems, {len(plan.methods)} methods, {plan.threads} threads each"
+        f"{len(plan.degradations)} problems, {len(plan.methods)} methods, "
+        f"{plan.threads} threads each"
     )
 
 

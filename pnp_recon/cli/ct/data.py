@@ -17,13 +17,12 @@ from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.files import SUFFIXES as PICTURES
-from pnp_recon.problems.noise import command_noise
+from pnp_recon.files import PICTURE_SUFFIXES
+from pnp_recon.problems.noise import command_counts, command_noise
+from pnp_recon.problems.simulate import photon_tomography, tomography
 from pnp_recon.report import SourceFile
 from pnp_recon.scans import (
     hounsfield_window,
-    log_transform,
-    photon_counts,
     read_scan,
     read_slice,
     sinogram_noise_level,
@@ -76,25 +75,22 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
     located = simulated_geometry(options, (height, width), found.pixel_mm)
     if located.geometry.kind == "cone":
         raise InputError("--simulate projects a single slice; --geometry describes a cone beam")
-    A = RayTransform(located.geometry, (1, height, width))
-    clean = A.A(truth)
     weights = None
     if options.photons is not None:
-        generator = torch.Generator().manual_seed(options.seed)
-        counts = photon_counts(clean, options.photons, generator)
-        y, weights = log_transform(counts, options.photons), statistical_weights(counts)
-        noise = float(weights.mean()) ** -0.5 if weights.any() else 1.0
+        counted = command_counts(options.photons, options.seed)
+        problem, counts = photon_tomography(truth, located.geometry, options.photons, counted)
+        weights = statistical_weights(counts)
         said = f"{options.photons:g} photons for each ray, {float(counts.min()):g} at least arrive"
     else:
         share = DEFAULT_NOISE if options.noise is None else options.noise
-        noise = share * float(clean.max())
-        y = clean + noise * command_noise(options.seed)(clean)
+        problem = tomography(truth, located.geometry, share, command_noise(options.seed))
         said = f"{share:.3g} of the sinogram's maximum"
     file = SourceFile("input", source, found.sha256, (height, width))
+    assert isinstance(problem.A, RayTransform)
     return Measurement(
-        y,
-        A,
-        noise,
+        problem.y,
+        problem.A,
+        problem.noise(),
         "simulated",
         weights,
         truth,
@@ -107,7 +103,7 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
 def measured(source: Path, reference: Path | None, options: CtOptions) -> Measurement:
     """The chosen slices of a scan, corrected, with the axis found."""
     suffix = source.suffix.lower()
-    if suffix in (".dcm", ".ima") or (suffix in PICTURES and suffix not in TIFF):
+    if suffix in (".dcm", ".ima") or (suffix in PICTURE_SUFFIXES and suffix not in TIFF):
         raise InputError(f"{source} is a picture, not a sinogram; add --simulate to project it")
     kind: Kind | None = "counts" if options.incident is not None else None
     if options.kind is not None:

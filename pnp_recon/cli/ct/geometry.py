@@ -120,7 +120,7 @@ def _span(options: CtOptions, beam: Beam) -> float:
 
 
 def _angles(options: CtOptions, scan: Scan, beam: Beam) -> tuple[float, ...]:
-    """Those of --views and --span, or those in the file."""
+    """The angles of --views and --span, or those in the file."""
     views = scan.data.shape[1]
     if options.views is not None and options.views != views:
         raise InputError(

@@ -19,7 +19,7 @@ DEFAULT_VIEWS, DEFAULT_NOISE = 60, 0.01
 
 
 class CtMethod(StrEnum):
-    """Those of `options.Method`, and what only tomography has."""
+    """The methods of `options.Method`, and what only tomography has."""
 
     pnp = "pnp"
     tv = "tv"

@@ -19,6 +19,8 @@ from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.noise import command_noise
+from pnp_recon.problems.problem import Problem
+from pnp_recon.problems.simulate import deblurring
 
 
 def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
@@ -35,18 +37,16 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     # With an unknown border the picture is larger than what the camera saw, by half a kernel.
     valid = options.boundary == "valid"
     rows, columns = (_inner(kh), _inner(kw)) if valid else (slice(None), slice(None))
-    truth: Tensor | None = None
     if options.simulate:
-        A = Convolution(kernel, x.shape[1:], options.boundary.value)
-        y = _simulated(A, x, picture, options)
-        truth = x[..., rows, columns]
+        problem = _simulated(x, kernel, picture, options)
+        truth: Tensor | None = x[..., rows, columns]
     else:
         channels, height, width = x.shape[1:]
         grown = (channels, height + kh - 1, width + kw - 1) if valid else x.shape[1:]
         A = Convolution(kernel, grown, options.boundary.value)
-        y = x
-        if reference is not None:
-            truth = _light(reference, session)
+        truth = None if reference is None else _light(reference, session)
+        problem = Problem(A, x, options.noise_level)
+    y = problem.y
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:
         level, origin = float(estimate_noise_level(y)), "estimated from the picture"
@@ -64,7 +64,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         files.append(blur.file)
     return Case(
         y=y,
-        A=A,
+        A=problem.A,
         noise_level=level,
         noise_origin=origin,
         degraded=view(y),
@@ -102,14 +102,15 @@ def _fitting(blur: Blur, picture: Picture) -> tuple[int, int]:
     return kh, kw
 
 
-def _simulated(A: Convolution, x: Tensor, picture: Picture, options: DeblurOptions) -> Tensor:
-    """A x + noise."""
-    if min(A.measurement_shape[1:]) < MIN_SIDE:
+def _simulated(x: Tensor, kernel: Tensor, picture: Picture, options: DeblurOptions) -> Problem:
+    """The picture seen through the blur, with noise."""
+    sigma, draw = options.simulated_level, command_noise(options.seed)
+    problem = deblurring(x, kernel, sigma, draw, options.boundary.value)
+    if min(problem.y.shape[-2:]) < MIN_SIDE:
         height, width = x.shape[-2:]
-        kh, kw = A.kernel.shape
+        kh, kw = kernel.shape
         raise InputError(
             f"{picture.source} ({width}×{height}) leaves less than {MIN_SIDE} pixels beside "
             f"the kernel's border ({kw}×{kh}); use a smaller kernel or another --boundary"
         )
-    y = A.A(x)
-    return y + options.simulated_level * command_noise(options.seed)(y)
+    return problem

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from operators import masks
 from operators.sampling import Inpainting
-from pnp_recon.cli.inpaint.options import InpaintOptions, MaskKind
+from pnp_recon.cli.inpaint.options import InpaintOptions
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, writer
 from pnp_recon.cli.run.plan import Job
@@ -24,11 +23,12 @@ from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.files import Picture
 from pnp_recon.pictures.masks import read_mask
+from pnp_recon.problems.masks import command_mask
 from pnp_recon.problems.noise import command_noise
+from pnp_recon.problems.problem import Problem
+from pnp_recon.problems.simulate import inpainting
 from pnp_recon.report import PhysicsRecord, SourceFile
 
-# Simulated blocks and strokes: side, and diameter of the brush, as shares of the shorter side.
-BLOCK_SHARE, BRUSH_SHARE = 1 / 8, 1 / 40
 # Its picture is the proximal point, which holds to known pixels without noise; that of pnp-hqs is
 # a denoised one, about 1 dB worse at 50 % missing.
 SOLVER = "pnp-drs"
@@ -60,14 +60,14 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
     mask = _find_mask(job, picture, options)
     x = session.tensor(picture.pixels)
     known = mask.known.to(session.device)
-    A = Inpainting(known, x.shape[1:])
-    truth: Tensor | None = None
     if options.simulate:
-        truth = x
-        x = x + options.simulated_level * command_noise(options.seed)(x)
-    elif reference is not None:
-        truth = session.tensor(reference.pixels)
-    y = A.A(x)
+        sigma, draw = options.simulated_level, command_noise(options.seed)
+        problem = inpainting(x, known, sigma, draw)
+    else:
+        A = Inpainting(known, x.shape[1:])
+        truth = None if reference is None else session.tensor(reference.pixels)
+        problem = Problem(A, A.A(x), options.noise_level, truth)
+    y = problem.y
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:
         level, origin = _estimated(y, known), "estimated from the known pixels"
@@ -82,13 +82,13 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
         files.append(mask.file)
     return Case(
         y=y,
-        A=A,
+        A=problem.A,
         noise_level=level,
         noise_origin=origin,
         degraded=y,
         show=show,
         write=writer(picture, show, options.overwrite),
-        reference=truth,
+        reference=problem.truth,
         files=tuple(files),
         lines=(f"missing: {mask.missing:.1%} of the pixels ({mask.origin})",),
         warnings=tuple(_warnings(job, mask, options)),
@@ -102,7 +102,7 @@ def _find_mask(job: Job, picture: Picture, options: InpaintOptions) -> Mask:
     size = tuple(picture.pixels.shape[-2:])
     path = options.mask_file(job.source)
     if path is None:
-        known = draw_mask(options.kind, size, options.missing_share, options.seed)
+        known = command_mask(options.kind.value, size, options.missing_share, options.seed)
         origin = f"{options.kind.value} drawn with seed {options.seed}"
         parameters = {"kind": options.kind.value, "seed": options.seed}
         return Mask(known[None], origin, {**parameters})
@@ -122,35 +122,6 @@ def _find_mask(job: Job, picture: Picture, options: InpaintOptions) -> Mask:
         )
     file = SourceFile("mask", path, sha256_of(path), (height, width))
     return Mask(known, str(path), {"mask": path.name}, file)
-
-
-def draw_mask(kind: MaskKind, size: tuple[int, ...], share: float, seed: int) -> Tensor:
-    """A mask (H, W) with about `share` of its pixels missing; exactly so for single pixels.
-
-    n blocks or strokes of area a overlap and leave (1 − a)ⁿ on average; how many are needed is
-    first computed so, then corrected by what a trial really leaves.
-
-    Raises:
-        OperatorError: no pixel would be left.
-    """
-    generator = torch.Generator()
-    if kind == MaskKind.pixels:
-        return masks.random_pixels(size, share, generator.manual_seed(seed))
-    shorter, longer = min(size), max(size)
-    side, brush = max(1, round(BLOCK_SHARE * shorter)), max(1.0, BRUSH_SHARE * shorter)
-
-    def draw(count: int) -> Tensor:
-        generator.manual_seed(seed)
-        if kind == MaskKind.blocks:
-            return masks.blocks(size, count, side, generator)
-        return masks.strokes(size, count, brush, generator, length=longer / 2)
-
-    area = side**2 if kind == MaskKind.blocks else brush * longer / 2
-    remaining = math.log1p(-share)
-    trial = max(1, round(remaining / math.log1p(-area / math.prod(size))))
-    left = float(draw(trial).double().mean())
-    count = trial if left == 1 else round(trial * remaining / math.log(left))
-    return draw(max(1, count))
 
 
 def _estimated(y: Tensor, known: Tensor) -> float:

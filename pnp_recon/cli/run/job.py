@@ -121,11 +121,10 @@ def _as_run(
     degraded = case.degraded.clamp(0, 1)
     restored = case.show(solution.image).clamp(0, 1)
     truth = case.reference
-    known = NO_PRIOR if prior is None else prior.record()
     return Run(
         solution=solution,
         operator=case.A,
-        denoiser=known,
+        denoiser=NO_PRIOR if prior is None else prior.record(),
         degraded=degraded.cpu(),
         restored=restored.cpu(),
         reference=None if truth is None else truth.cpu(),
@@ -135,7 +134,6 @@ def _as_run(
         noise_level=case.noise_level,
         noise_origin=case.noise_origin,
         noise_words=case.noise_words,
-        denoiser_sha256=known.sha256,
         files=case.files,
         output=job.target,
         before=_quality(degraded, truth),

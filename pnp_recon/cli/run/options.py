@@ -20,6 +20,7 @@ from pnp_recon.cli.run.checks import given, refuse
 from pnp_recon.cli.shell import Device, parse_level, parse_positive
 from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
+from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS, solvers_for, solvers_with
 
 
@@ -98,7 +99,8 @@ MethodOption = Annotated[Method, typer.Option(
 )]  # fmt: skip
 DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",
-    help="The denoiser is a shipped model or a model file; auto takes the one for grey or colour.",
+    help="The denoiser is a shipped model, a model file or a classical one "
+    f"({', '.join(CLASSICAL)}); auto takes the shipped one for grey or colour.",
 )]  # fmt: skip
 ModelOption = Annotated[str | None, typer.Option(
     "--model", metavar="NAME|PATH",

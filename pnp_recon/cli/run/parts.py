@@ -67,7 +67,7 @@ def join(solutions: Sequence[Solution], rest: Sequence[Tensor] = ()) -> Solution
 
 
 def _certificate(found: Sequence[Certificate]) -> Certificate:
-    """That of a part which has the least to say, with the worst observations of all."""
+    """The certificate that says least, with the worst observations of all."""
     weakest = min(found, key=lambda one: one.proven)
     laws: dict[str, Observation] = {}
     for one in found:

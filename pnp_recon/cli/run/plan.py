@@ -12,7 +12,7 @@ from pathlib import Path
 from pnp_recon.cli.run.options import RunOptions
 from pnp_recon.cli.shell import check_writable, make_folder
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import SUFFIXES, check_target, expand_inputs
+from pnp_recon.files import PICTURE_SUFFIXES, check_target, expand_inputs
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Names:
     """
 
     mark: str
-    inputs: tuple[str, ...] = SUFFIXES
-    outputs: tuple[str, ...] = SUFFIXES
+    inputs: tuple[str, ...] = PICTURE_SUFFIXES
+    outputs: tuple[str, ...] = PICTURE_SUFFIXES
     output: str | None = None
 
 

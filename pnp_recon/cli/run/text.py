@@ -137,7 +137,7 @@ def _details(run: Run) -> list[str]:
     times = ", ".join(f"{key} {value:.2f}" for key, value in run.timings.items())
     return [
         f"solver: {run.solution.solver} ({numbers})",
-        f"{run.prior_kind}: {run.denoiser.name}, SHA-256 {run.denoiser_sha256 or 'none'}",
+        f"{run.prior_kind}: {run.denoiser.name}, SHA-256 {run.denoiser.sha256 or 'none'}",
         f"operator: {run.operator.name}, {run.operator.image_shape} -> "
         f"{run.operator.measurement_shape}",
         f"device: {run.device}, {run.dtype}, {torch.get_num_threads()} threads",

@@ -8,6 +8,9 @@ import typer
 
 from pnp_recon.cli.train.command import Quiet, Verbose
 
+# Columns in which every table fits.
+WIDEST = 1000
+
 
 def check(
     model: Annotated[
@@ -45,16 +48,33 @@ def check(
 
 
 def _print_table(result: Any) -> None:
+    """A table as wide as it needs to be; in a narrower terminal, a line for each constant."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{result.name}: certificate recomputed in float64")
-    table.add_column("constant")
-    for title in ("card", "proven", "attained", "looseness"):
-        table.add_column(title, justify="right")
-    table.add_column("agrees")
-    for row in result.rows:
-        loose = "" if row.looseness is None else f"{row.looseness:.4f}"
-        numbers = ["" if v is None else f"{v:.7f}" for v in (row.card, row.proven, row.attained)]
-        table.add_row(row.what, *numbers, loose, "NO" if row.problem else "yes")
-    Console().print(table)
+    from pnp_recon.cli.shell import print_line
+
+    table = Table()
+    titles = ("constant", "card", "proven", "attained", "looseness", "agrees")
+    for title in titles:
+        table.add_column(title, justify="left" if title in ("constant", "agrees") else "right")
+    rows = [_cells(row) for row in result.rows]
+    for cells in rows:
+        table.add_row(*cells)
+    terminal, whole = Console(), Console(width=WIDEST).measure(table).maximum
+    print_line(terminal, f"{result.name}: certificate recomputed in float64")
+    if terminal.is_terminal and terminal.width < whole:
+        for what, *cells in rows:
+            said = (
+                f"{title} {cell}" for title, cell in zip(titles[1:], cells, strict=True) if cell
+            )
+            print_line(terminal, f"{what}: {', '.join(said)}")
+    else:
+        Console(width=whole).print(table)
+
+
+def _cells(row: Any) -> list[str]:
+    """What the table says of a constant."""
+    numbers = ["" if v is None else f"{v:.7f}" for v in (row.card, row.proven, row.attained)]
+    loose = "" if row.looseness is None else f"{row.looseness:.4f}"
+    return [row.what, *numbers, loose, "NO" if row.problem else "yes"]

@@ -13,9 +13,13 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pnp_recon.cli.shell import print_line
 from pnp_recon.pictures.sheets import write_sheet
 from pnp_recon.training.trainer import Progress as LogLine
 from pnp_recon.training.trainer import Trainer
+
+# Columns that the bar needs.
+BAR_WIDTH = 70
 
 
 class Interruption:
@@ -55,6 +59,8 @@ class Interruption:
 class TrainingDisplay:
     """Progress bar on stderr and, at every validation, a line, a sheet and TensorBoard's events.
 
+    There is no bar without a terminal, nor in one that is too narrow for it: the lines say all.
+
     Args:
         trainer: ready to run, perhaps resumed.
         quiet: no bar and no lines; sheets and events are written all the same.
@@ -67,19 +73,18 @@ class TrainingDisplay:
         self.bar = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[psnr]}"),
+            TextColumn("loss {task.fields[loss]:.3f}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
             console=self.console,
-            disable=quiet,
+            disable=quiet or not self.console.is_terminal or self.console.width < BAR_WIDTH,
         )
         self.task = self.bar.add_task(
             "train",
             total=trainer.recipe.steps,
             completed=trainer.step,
             loss=trainer.loss,
-            psnr=_words(trainer.psnr),
         )
         self.events = _events(trainer.folder, trainer.step) if tensorboard else None
 
@@ -102,10 +107,9 @@ class TrainingDisplay:
 
     def report(self, line: LogLine) -> None:
         """Called by the trainer after each validation."""
-        self.bar.update(self.task, psnr=_words(line.psnr))
-        self.console.print(
+        print_line(
+            self.console,
             f"step {line.step}  loss {line.loss:.4f}  {_words(line.psnr)}  {line.seconds:.0f} s",
-            highlight=False,
         )
         if self.events is not None:
             self.events.add_scalar("loss", line.loss, line.step)

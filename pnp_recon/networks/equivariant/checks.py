@@ -32,7 +32,7 @@ class EquivarianceRow:
     """One element g on one grid.
 
     Attributes:
-        angle: of the turn, in degrees counter-clockwise.
+        angle: how far is turned, in degrees counter-clockwise.
         reflection: the rows are flipped before the turn.
         size: (H, W).
         error: ‖f(g·x) − g·f(x)‖ / ‖f(x)‖; inf where it is not a number.
@@ -108,7 +108,7 @@ def check_equivariance(
         angles: degrees, counter-clockwise.
         reflections: each angle is tried after a flip of the rows, too.
         sizes: grids (H, W).
-        seed: of the pictures and of what `function` draws.
+        seed: draws the pictures and what `function` draws.
 
     Raises:
         ValueError: an angle or flip outside the group of a field that is not scalar, no grid for

@@ -70,7 +70,7 @@ class Group:
         )
 
     def angle(self, g: Element) -> float:
-        """Of the rotation in g, in radians."""
+        """The angle of the rotation in g, in radians."""
         return 2 * math.pi * g.rotation / self.rotations
 
     def turned(self, points: Tensor, g: Element) -> Tensor:

@@ -67,7 +67,7 @@ class NormActivation(Equivariant, nn.Module):
     Source: Worrall et al. 2017, Harmonic Networks, §4.3 (C-ReLU).
 
     Args:
-        fields: of irreducible representations, or sums of them.
+        fields: irreducible representations, or sums of them.
 
     Raises:
         ValueError: blocks that the group mixes with each other or can still be split.

@@ -43,8 +43,8 @@ class ClassicalMap(ABC):
         """The functional that it minimises, weighted; None where there is none.
 
         Args:
-            weight: of the functional, against ½‖A x − y‖².
-            channels: of the picture.
+            weight: the functional's, against ½‖A x − y‖².
+            channels: how many the picture has.
         """
         return None
 

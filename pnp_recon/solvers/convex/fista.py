@@ -94,27 +94,39 @@ class FISTA(ProximalGradient):
         slope = per_image(beta.flatten(), held.seen) if isinstance(beta, Tensor) else beta
         image = held.seen + slope * (held.seen - held.seen_before)
         gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
-        x, error = self._advance(y, gradient, iteration, state.warm)
+        x, error, memory = self._advance(y, gradient, iteration, state.memory)
         after = self.fidelity.A.A(x)
         count = held.count + 1
         if self.restart:
             uphill = image_dots(y - x, x - z) > 0
             count = torch.where(uphill, torch.zeros_like(count), count)
         moved = Momentum(
-            z=x, image=after, warm=x, before=z, seen=after, seen_before=held.seen, count=count
+            z=x,
+            image=after,
+            memory=memory,
+            before=z,
+            seen=after,
+            seen_before=held.seen,
+            count=count,
         )
         ratio = self._upper_bound(y, image, gradient, x, after)
         return Step(moved, error, norms(x - y), ratio)
 
     def at(self, state: Descent, z: Tensor) -> Descent:
-        return state if z is state.z else Descent(z, warm=state.warm)
+        return state if z is state.z else Descent(z, memory=state.memory)
 
     def _fresh(self, state: Descent) -> Momentum:
         z = state.z
         image = self.fidelity.A.A(z)
         count = torch.zeros(z.shape[0], dtype=z.dtype, device=z.device)
         return Momentum(
-            z=z, image=image, warm=state.warm, before=z, seen=image, seen_before=image, count=count
+            z=z,
+            image=image,
+            memory=state.memory,
+            before=z,
+            seen=image,
+            seen_before=image,
+            count=count,
         )
 
     def _beta(self, state: Momentum) -> Tensor | float:

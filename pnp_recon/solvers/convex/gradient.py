@@ -41,11 +41,11 @@ class Descent(State):
 
     Attributes:
         image: A x; None: it has to be computed.
-        warm: the last point that the proximal map of g gave, where its next loop starts.
+        memory: where the loop of the proximal map of g ended.
     """
 
     image: Tensor | None = None
-    warm: Tensor | None = None
+    memory: Any = None
 
 
 @dataclass(frozen=True)
@@ -149,21 +149,20 @@ class ProximalGradient(Solver[Descent]):
         z = state.z
         image = self.fidelity.A.A(z) if state.image is None else state.image
         gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
-        x, error = self._advance(z, gradient, iteration, state.warm)
+        x, error, memory = self._advance(z, gradient, iteration, state.memory)
         after = self.fidelity.A.A(x)
         ratio = self._descent(z, image, x, after)
-        return Step(Descent(x, after, x), error, ratio=ratio)
+        return Step(Descent(x, after, memory), error, ratio=ratio)
 
     def _advance(
-        self, x: Tensor, gradient: Tensor, iteration: int, warm: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """The next point and a bound (B,) of its error; `warm` is where a loop starts."""
+        self, x: Tensor, gradient: Tensor, iteration: int, memory: Any
+    ) -> tuple[Tensor, Tensor, Any]:
+        """The next point, a bound (B,) of its error, and where the loop of g ended."""
         forward = x - self.step_size * gradient
         if self.regulariser is None:
-            return forward, torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
+            return forward, torch.zeros(x.shape[0], dtype=x.dtype, device=x.device), None
         tol = inner_tolerance(x, iteration, GAP_FLOOR)
-        start = x if warm is None else warm
-        return self.regulariser.prox(forward, self.step_size, tol=tol, start=start)
+        return self.regulariser.prox_from(forward, self.step_size, tol=tol, memory=memory)
 
     def _descent(self, x: Tensor, image: Tensor, after: Tensor, moved: Tensor) -> Tensor | None:
         """Both sides of `DESCENT`; None where the proximal map is inexact."""
@@ -220,11 +219,11 @@ class GradientDescent(ProximalGradient):
         return replace(held, lipschitz=constant)
 
     def _advance(
-        self, x: Tensor, gradient: Tensor, iteration: int, warm: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, gradient: Tensor, iteration: int, memory: Any
+    ) -> tuple[Tensor, Tensor, Any]:
         m = self.objective.strong_convexity
         error = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
-        return x - self.step_size * (gradient + m * x), error
+        return x - self.step_size * (gradient + m * x), error, None
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ REFLECTIONS = (
 
 @dataclass(frozen=True)
 class Split(State):
-    """z, and the last results of the proximal maps of f and g, where the next loops start."""
+    """z, the last result of the proximal map of f, and the memory of that of g."""
 
     data: Tensor | None = None
-    prior: Tensor | None = None
+    prior: Any = None
 
 
 T = TypeVar("T", bound=Split)
@@ -135,13 +135,13 @@ class _Splitting(Solver[T]):
         start, tol = z if warm is None else warm, inner_tolerance(z, iteration)
         return self.fidelity.prox(z, self.gamma, start=start, tol=tol)
 
-    def _prior(self, z: Tensor, iteration: int, warm: Tensor | None) -> tuple[Tensor, Tensor]:
-        """prox_{γg}(z) and a bound (B,) of its error; `warm` is where a loop starts."""
+    def _prior(self, z: Tensor, iteration: int, memory: Any) -> tuple[Tensor, Tensor, Any]:
+        """prox_{γg}(z), a bound (B,) of its error, and where its loop ended."""
         tol = inner_tolerance(z, iteration, GAP_FLOOR)
-        return self.regulariser.prox(z, self.gamma, tol=tol, start=warm)
+        return self.regulariser.prox_from(z, self.gamma, tol=tol, memory=memory)
 
     def _tolerance(self, z: Tensor, iteration: int) -> float | None:
-        """Of the inner solves of one step together; None where both are closed forms."""
+        """The tolerance of the inner solves of one step; None where both are closed forms."""
         if self._exact:
             return None
         data = 0.0 if self.fidelity.exact_prox else inner_tolerance(z, iteration)
@@ -180,9 +180,9 @@ class HQS(_Splitting[Split]):
     def step(self, state: Split, iteration: int) -> Step[Split]:
         z = state.z
         x, first = self._data(z, iteration, state.data)
-        v, second = self._prior(x, iteration, state.prior)
+        v, second, memory = self._prior(x, iteration, state.prior)
         fresh = v if self.relaxation == 1 else torch.lerp(z, v, self.relaxation)
-        return Step(Split(fresh, x, v), self.relaxation * (first + second))
+        return Step(Split(fresh, x, memory), self.relaxation * (first + second))
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = self._tolerance(z, iteration)
@@ -200,7 +200,10 @@ class _Reflected(_Splitting[T]):
     """What Douglas–Rachford and ADMM share: the distance of the start from a fixed point."""
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
-        """At z* = x* ± γ∇f(x*) with ‖∇f(x*)‖² ≤ 2L f(x*) ≤ 2L F(x₀) (Nesterov 2004, Thm 2.1.5)."""
+        """See `Solver`; z* = x* ± γ∇f(x*).
+
+        ‖∇f(x*)‖² ≤ 2L f(x*) ≤ 2L F(x₀) (Nesterov 2004, Thm 2.1.5).
+        """
         start = self.first()
         if self.objective.missing(smooth=True) is not None:
             return None
@@ -227,10 +230,10 @@ class DouglasRachford(_Reflected[Split]):
     def step(self, state: Split, iteration: int) -> Step[Split]:
         z = state.z
         x, first = self._data(z, iteration, state.data)
-        v, second = self._prior(2 * x - z, iteration, state.prior)
+        v, second, memory = self._prior(2 * x - z, iteration, state.prior)
         # v − x moves by at most the error of x: prox(w + 2e) − prox(w) − e is half the
         # difference of two values of the 1-Lipschitz 2 prox − I.
-        moved = Split(z + self.relaxation * (v - x), x, v)
+        moved = Split(z + self.relaxation * (v - x), x, memory)
         return Step(moved, self.relaxation * (first + second))
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
@@ -244,7 +247,8 @@ class DouglasRachford(_Reflected[Split]):
 
 @dataclass(frozen=True)
 class Multipliers(Split):
-    """The state of ADMM; `owed` is the error bound (B,) of its v, None for a z from outside."""
+    """The state of ADMM; `owed` is the error bound (B,) of its v, None where v is not yet
+    prox_{γg}(v + w): at the start, and for a z from outside."""
 
     owed: Tensor | None = None
 
@@ -261,13 +265,14 @@ class ADMM(_Reflected[Multipliers]):
     name = "admm"
 
     def init(self) -> Multipliers:
-        return self._split(self.first(), 0, None, None)
+        # The first step finds v again, to the tolerance that belongs to it.
+        return Multipliers(self._split(self.first(), 0, None, None).z)
 
     def at(self, state: Multipliers, z: Tensor) -> Multipliers:
         return state if z is state.z else replace(state, z=z, owed=None)
 
     def step(self, state: Multipliers, iteration: int) -> Step[Multipliers]:
-        if state.owed is None:  # changed from outside: T is a function of v + w
+        if state.owed is None:  # T is a function of v + w
             state = self._split(state.z.sum(1), iteration, state.data, state.prior)
         assert state.owed is not None
         v, w = state.z.unbind(1)
@@ -277,12 +282,10 @@ class ADMM(_Reflected[Multipliers]):
         error = self.relaxation * (error + state.owed)
         return Step(self._split(s, iteration + 1, x, state.prior), error)
 
-    def _split(
-        self, s: Tensor, iteration: int, data: Tensor | None, prior: Tensor | None
-    ) -> Multipliers:
+    def _split(self, s: Tensor, iteration: int, data: Tensor | None, memory: Any) -> Multipliers:
         """The state of s: v = prox_{γg}(s) and w = s − v."""
-        v, error = self._prior(s, iteration, prior)
-        return Multipliers(torch.stack((v, s - v), 1), data, v, error)
+        v, error, memory = self._prior(s, iteration, memory)
+        return Multipliers(torch.stack((v, s - v), 1), data, memory, error)
 
     def norm(self, z: Tensor) -> Tensor:
         return norms(z.sum(1))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 
-# Of the budget, so that the rounding of the steps cannot lift the product to 1.
+# What is used of the budget, so that the rounding of the steps cannot lift the product to 1.
 BUDGET = 0.99
 
 
@@ -21,7 +21,7 @@ def balanced_steps(
 
     Args:
         norms: proven bounds of ‖Kᵢ‖.
-        shares: of the budget, > 0, adding up to 1.
+        shares: parts of the budget, > 0, adding up to 1.
         tau: τ > 0; its best value is about (what the picture moves)/(what dual variables move).
     """
     pairs = zip(norms, shares, strict=True)

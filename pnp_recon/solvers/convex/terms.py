@@ -70,7 +70,7 @@ def total_variation_terms(
         fidelity: f.
         weight: > 0, in the units of f: doubling f asks for twice the weight.
         start: x₀ (B, C, H, W).
-        coupling: of the channels, see `TotalVariation`.
+        coupling: how channels are coupled, see `TotalVariation`.
         box: (low, high) or None.
         balance: multiplies τ and divides the σᵢ; for tuning.
         step_rule: "norms": one step for each block; "diagonal": one for each pixel and datum, for
@@ -93,7 +93,7 @@ def total_variation_terms(
     blocks: tuple[Block, ...] = (data_block(fidelity), slopes)
     primal = None if box is None else Box(*box)
     if step_rule == "norms":
-        bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0  # `check` says so
+        bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0  # `theorem` says so
         sigmas = balanced_steps((bound, steepest), (DATA_SHARE, 1 - DATA_SHARE), tau)
         return Terms(primal, blocks, tau, sigmas)
     if step_rule != "diagonal":

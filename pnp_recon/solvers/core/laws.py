@@ -42,7 +42,7 @@ def averaged_laws(alpha: float | None, step: str = "") -> Laws:
 
 
 def contracting_laws(alpha: float | None, q: float | None, step: str = "") -> Laws:
-    """Those of an averaged map, and of a contraction where the constant q is below 1.
+    """Laws of an averaged map, and of a contraction where the constant q is below 1.
 
     ‖z_{k+1} − z_k‖ ≤ (1 + q)‖z_k − z*‖ ≤ (1 + q) q^k ‖z₀ − z*‖ (Banach).
     """

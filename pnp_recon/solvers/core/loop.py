@@ -75,7 +75,7 @@ class Solver(ABC, Generic[S]):
 
         Args:
             problem: with a start.
-            prior: of a kind that the catalogue's entry names; None for solvers without.
+            prior: its kind is one that the catalogue's entry names; None for solvers without.
             knobs: what the caller has set.
 
         Raises:

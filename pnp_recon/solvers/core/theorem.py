@@ -48,7 +48,7 @@ class Theorem(ABC):
 
     Attributes:
         statement: what follows, and from which theorem, in words; empty where nothing is proven.
-        guarantee: of the iterated map T, where the theorem is about one.
+        guarantee: what is proven of the iterated map T, where the theorem is about one.
         constants: each with how it is known.
         premises: each with how it is known.
         step_law: what it means that every `Step.ratio` of the run is at most 1; or empty.

@@ -28,7 +28,7 @@ from pnp_recon.solvers.pnp.iterations import PnPHQS
 from pnp_recon.solvers.pnp.maps import into_box
 from pnp_recon.solvers.tuning import automatic
 
-# Of the range (0, 2/(L + 2w)) of a denoiser that is only nonexpansive, in units of its inverse.
+# A step in units of 1/(L + 2w), whose range is (0, 2) for a denoiser that is only nonexpansive.
 STEP = 1.9
 
 

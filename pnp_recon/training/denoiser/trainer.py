@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
+from pnp_recon.problems.noise import validation_noise
+from pnp_recon.problems.running import running_noise, uniform
 from pnp_recon.training.denoiser.patches import check_size, random_patches
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
+from pnp_recon.training.families import refreshed
 from pnp_recon.training.trainer import Trainer
-from pnp_recon.training.validation import refreshed, validation_psnr
+from pnp_recon.training.validation import validation_psnr
 
 
 class DenoiserTrainer(Trainer):
@@ -61,10 +63,10 @@ class DenoiserTrainer(Trainer):
         """Clean and noisy patches and their level: one level a batch, uniform in log σ."""
         recipe = self.recipe
         clean = random_patches(self.pictures, recipe.batch, recipe.patch, self.generator)
-        draw = float(torch.rand((), generator=self.generator))
+        draw = uniform(0, 1, self.generator)
         ratio = math.log(recipe.sigma_max / recipe.sigma_min)
         sigma = recipe.sigma_min * math.exp(draw * ratio)
-        noise = torch.randn(clean.shape, generator=self.generator)
+        noise = running_noise(self.generator)(clean)
         clean = clean.to(self.device)
         return clean, clean + sigma * noise.to(self.device), sigma
 
@@ -87,4 +89,4 @@ class DenoiserTrainer(Trainer):
             return None
         levels = self.recipe.validation_levels()
         shown = self.validation[:SHEET_PICTURES]
-        return sample_sheet(refreshed(self.average), shown, levels, self.device)
+        return sample_sheet(refreshed(self.average), shown, levels, validation_noise, self.device)

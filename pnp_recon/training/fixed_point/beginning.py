@@ -35,7 +35,7 @@ class FirstWeights:
     sha256: str = ""
 
     def described(self) -> dict[str, Any]:
-        """For the card: the model's name, not where it lay."""
+        """What the card says: the model's name, not where it lay."""
         return {**asdict(self), "model": stem(self.model)}
 
     def apply(self, network: nn.Module) -> None:

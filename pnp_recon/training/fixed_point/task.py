@@ -50,7 +50,7 @@ class FixedPointTask(DenoiserTask):
 
     @classmethod
     def completed(cls, given: Given) -> Given:
-        """With the network of the model which training begins with, and its hash."""
+        """Adds the network of the model which training begins with, and its hash."""
         model = given.get("beginning", {}).get("model")
         if model is None:
             return given

@@ -1,7 +1,7 @@
 """Training of a denoiser at the fixed point of the certified iteration that it runs in.
 
 Every step has two parts: plain denoising, as in `denoiser.trainer`, so that it stays as good; and
-one batch of inverse problems (`problems`), solved to the fixed point, whose mean squared
+one batch of inverse problems (`exercises`), solved to the fixed point, whose mean squared
 error is differentiated implicitly (`equilibrium`). The Lipschitz constant is built into
 the network and does not notice.
 """
@@ -22,10 +22,11 @@ from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import validation_generator
 from pnp_recon.training.denoiser.patches import random_patches
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
+from pnp_recon.training.families import refreshed
 from pnp_recon.training.fixed_point.equilibrium import fixed_point, implicit_loss
-from pnp_recon.training.fixed_point.problems import Problem, blurred, draw, masked, posed
+from pnp_recon.training.fixed_point.exercises import Exercise, blurred, draw, masked, posed
 from pnp_recon.training.fixed_point.recipe import FixedPointRecipe
-from pnp_recon.training.validation import VALIDATION_SIDE, refreshed, validation_psnr
+from pnp_recon.training.validation import VALIDATION_SIDE, validation_psnr
 
 # As `FixedPointRecipe.iterations`, in the validation.
 VALIDATION_ITERATIONS = 30
@@ -49,31 +50,31 @@ class FixedPointTrainer(DenoiserTrainer):
         recipe = self.recipe
         clean = random_patches(self.pictures, recipe.batch, recipe.patch, self.generator)
         clean = clean.to(self.device)
-        problem = self._served(draw(clean, recipe.inpainting, self.generator))
-        start = problem.start()
+        exercise = self._served(draw(clean, recipe.inpainting, self.generator))
+        start = exercise.start()
         unit = float(F.mse_loss(start, clean)) + LEAST_ERROR
 
         # The forward pass of plain denoising has brought the norms up to the weights; here they
         # must stand still, or there would be no fixed point. In float32 in any case: rounding to
         # bfloat16 moves the fixed point by up to 1.5 dB, though a single step by little.
         with evaluating(self.network):
-            z = solved(self.network, problem, start, recipe.iterations)
+            z = solved(self.network, exercise, start, recipe.iterations)
 
         def step(z: Tensor) -> Tensor:
             with self.autocast():
-                return problem.step(self.network, z)
+                return exercise.step(self.network, z)
 
         return implicit_loss(
-            step, z, lambda z: F.mse_loss(problem.image(z), clean) / unit, recipe.terms
+            step, z, lambda z: F.mse_loss(exercise.image(z), clean) / unit, recipe.terms
         )
 
-    def _served(self, problem: Problem) -> Problem:
-        """With the nearest level that the denoiser is trained for."""
-        level = min(max(problem.level, self.recipe.sigma_min), self.recipe.sigma_max)
-        return replace(problem, level=level)
+    def _served(self, exercise: Exercise) -> Exercise:
+        """The exercise with the nearest level that the denoiser is trained for."""
+        level = min(max(exercise.level, self.recipe.sigma_min), self.recipe.sigma_max)
+        return replace(exercise, level=level)
 
     def validate(self) -> dict[str, float]:
-        """PSNR of the averaged weights: denoising by level, and `VALIDATION_PROBLEMS`."""
+        """PSNR of the averaged weights: denoising by level, and `VALIDATION_EXERCISES`."""
         network = refreshed(self.average)
         with self.autocast():
             levels = self.recipe.validation_levels()
@@ -82,7 +83,7 @@ class FixedPointTrainer(DenoiserTrainer):
 
     @torch.no_grad()
     def sheet(self) -> Tensor | None:
-        """Four validation pictures at each problem: first guess, fixed point, truth, error."""
+        """Four validation pictures at each exercise: first guess, fixed point, truth, error."""
         from pnp_recon.pictures.sheets import SHEET_PICTURES, scan_sheet
 
         if not self.validation:
@@ -90,11 +91,11 @@ class FixedPointTrainer(DenoiserTrainer):
         network = refreshed(self.average)
         parts: list[tuple[Tensor, ...]] = []
         shown = self.validation[:SHEET_PICTURES]
-        for pose in VALIDATION_PROBLEMS.values():
+        for pose in VALIDATION_EXERCISES.values():
             for index, picture in enumerate(shown):
                 clean = _crop(picture, self.device)
-                problem = pose(clean, validation_generator(index))
-                parts.append((problem.start(), restored(network, problem), clean))
+                exercise = pose(clean, validation_generator(index))
+                parts.append((exercise.start(), restored(network, exercise), clean))
         return scan_sheet(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -109,55 +110,55 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(before)
 
 
-def _motion(clean: Tensor, generator: torch.Generator) -> Problem:
+def _motion(clean: Tensor, generator: torch.Generator) -> Exercise:
     noise = 7.65 / 255
     data = blurred(clean, [kernels.linear_motion(15, 30)], noise, generator)
     return posed("motion", data, noise)
 
 
-def _gaussian(clean: Tensor, generator: torch.Generator) -> Problem:
+def _gaussian(clean: Tensor, generator: torch.Generator) -> Exercise:
     noise = 2.55 / 255
     return posed("gaussian", blurred(clean, [kernels.gaussian(1.6)], noise, generator), noise)
 
 
-def _inpainting(clean: Tensor, generator: torch.Generator) -> Problem:
+def _inpainting(clean: Tensor, generator: torch.Generator) -> Exercise:
     return posed("inpainting", masked(clean, [0.5], 0.0, generator), 0.0)
 
 
-# Of the benchmark: motion 15 px, 30° at σ·255 = 7.65; Gaussian 1.6 px at 2.55; half the pixels.
-VALIDATION_PROBLEMS: dict[str, Callable[[Tensor, torch.Generator], Problem]] = {
+# From the benchmark: motion 15 px, 30° at σ·255 = 7.65; Gaussian 1.6 px at 2.55; half the pixels.
+VALIDATION_EXERCISES: dict[str, Callable[[Tensor, torch.Generator], Exercise]] = {
     "motion": _motion,
     "gaussian": _gaussian,
     "inpainting": _inpainting,
 }
 
 
-def solved(network: nn.Module, problem: Problem, start: Tensor, iterations: int) -> Tensor:
+def solved(network: nn.Module, exercise: Exercise, start: Tensor, iterations: int) -> Tensor:
     """The fixed point, nearly."""
-    steps = problem.data.rounds * iterations
-    return fixed_point(lambda z: problem.step(network, z), start, steps)
+    steps = exercise.data.rounds * iterations
+    return fixed_point(lambda z: exercise.step(network, z), start, steps)
 
 
-def restored(network: nn.Module, problem: Problem) -> Tensor:
+def restored(network: nn.Module, exercise: Exercise) -> Tensor:
     """The picture at the fixed point, in [0, 1]."""
-    z = solved(network, problem, problem.start(), VALIDATION_ITERATIONS)
-    return problem.image(z).clamp(0, 1)
+    z = solved(network, exercise, exercise.start(), VALIDATION_ITERATIONS)
+    return exercise.image(z).clamp(0, 1)
 
 
 @torch.no_grad()
 def restoration_psnr(
     network: nn.Module, pictures: list[Tensor], device: str = "cpu"
 ) -> dict[str, float]:
-    """Mean PSNR in dB at the fixed point of `VALIDATION_PROBLEMS`, on central 128×128 crops.
+    """Mean PSNR in dB at the fixed point of `VALIDATION_EXERCISES`, on central 128×128 crops.
 
     Args:
         network: in evaluation mode.
         pictures: uint8 (C, H, W); the noise is seeded by the index. Empty: nothing is measured.
     """
-    found: dict[str, list[float]] = {name: [] for name in VALIDATION_PROBLEMS}
+    found: dict[str, list[float]] = {name: [] for name in VALIDATION_EXERCISES}
     for index, picture in enumerate(pictures):
         clean = _crop(picture, device)
-        for name, pose in VALIDATION_PROBLEMS.items():
+        for name, pose in VALIDATION_EXERCISES.items():
             image = restored(network, pose(clean, validation_generator(index)))
             found[name].append(-10 * math.log10(float(F.mse_loss(image, clean))))
     return {f"psnr_{name}": sum(psnr) / len(psnr) for name, psnr in found.items() if psnr}

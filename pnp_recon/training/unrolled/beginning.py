@@ -35,7 +35,7 @@ class Beginning:
             raise InputError(f"first-step is {self.step:g}; expected a finite number > 0")
 
     def described(self) -> dict[str, Any]:
-        """For the card: the model's name, not where it lay."""
+        """What the card says: the model's name, not where it lay."""
         return {**asdict(self), "model": self.model and Path(self.model).stem}
 
     def apply(self, network: UnrolledNetwork) -> None:

@@ -1,6 +1,6 @@
 """From CT slices to the pairs of a simulated scan and a picture that a network trains on.
 
-Which slices are read, and which are kept for the validation, is decided in `training_slices`.
+Which slices are read, and which are kept for the validation, is decided in `slices`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def simulated_scans(
 
     Args:
         slices_hu: (n, 1, H, W) in HU, float32 or float64, on the CPU.
-        geometry: that of every scan.
+        geometry: the same for every scan.
         incident: photons that enter each ray, > 0.
         seed: the noise follows from it, >= 0.
         indices: number of each slice in its data set, n different ones; default 0, 1, 2, …

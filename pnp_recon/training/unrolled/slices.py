@@ -1,7 +1,7 @@
 """Which CT slices are trained on, and which are kept for the validation; they are read here.
 
 Slices of one patient resemble each other, so the validation takes whole patients where it is known
-whose the slices are. What becomes of the slices is in `training_pairs`.
+whose the slices are. What becomes of the slices is in `pairs`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from torch import Tensor
 
 from pnp_recon.datasets.splits import held_out
 from pnp_recon.errors import InputError
-from pnp_recon.files import SUFFIXES as PICTURES
-from pnp_recon.files import expand_inputs, sha256_of
+from pnp_recon.files import PICTURE_SUFFIXES, expand_inputs, sha256_of
+from pnp_recon.problems.noise import seeded
 from pnp_recon.scans.arrays import load, open_arrays, readable
 from pnp_recon.scans.slices import read_slice
 from pnp_recon.scans.window import HOUNSFIELD_WINDOW
 from pnp_recon.training.unrolled.pairs import pooled
 
 DICOM = (".dcm", ".ima")
-SUFFIXES = (*DICOM, ".npy", *PICTURES)
+SUFFIXES = (*DICOM, ".npy", *PICTURE_SUFFIXES)
 
 # At most so many slices are validated on, and without splits a tenth of the patients: a check of
 # the course, not a result.
@@ -100,7 +100,7 @@ def load_slices(
             f"{count} slices are to be trained on; {source} holds {len(train)} for training, "
             f"expected 1 to {len(train)}"
         )
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(train), generator=seeded(seed))
     chosen = sorted(train[i] for i in order[:count].tolist())
     few = min(VALIDATION_SLICES, len(validation))
     shown = [validation[i] for i in held_out(len(validation), few)]

@@ -71,7 +71,7 @@ class UnrolledTask(Task):
 
     @classmethod
     def completed(cls, given: Given) -> Given:
-        """With the hash of the model which training begins with."""
+        """Adds the hash of the model which training begins with."""
         beginning = given.get("beginning", {})
         if "model" not in beginning:
             return given

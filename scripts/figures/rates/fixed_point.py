@@ -17,6 +17,7 @@ from operators import Convolution, LinearOperator
 from pnp_recon import guarantees
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.priors.denoiser import wrap
+from pnp_recon.problems.noise import seeded
 from pnp_recon.solvers import (
     CGLS,
     RED,
@@ -138,7 +139,7 @@ class _Known:
         S = Convolution(light, shape)
         grid = torch.linspace(0, 2 * math.pi, SIDE + 1, dtype=torch.float64)[:-1]
         self.solution = (0.5 + 0.2 * torch.sin(grid)[:, None] * torch.cos(grid))[None, None]
-        generator = torch.Generator().manual_seed(0)
+        generator = seeded(0)
         self.start = torch.rand(1, *shape, generator=generator, dtype=torch.float64)
         self.distance = float((self.start - self.solution).norm())
         held = guarantees.firm("symmetric with eigenvalues in [0, 1]")

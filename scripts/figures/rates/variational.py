@@ -15,6 +15,7 @@ from torch import Tensor
 from operators import Gradient, Identity, LinearOperator
 from operators.norms import NormBound
 from pnp_recon.fidelity import LeastSquares
+from pnp_recon.problems.noise import seeded
 from pnp_recon.proximal import L1, Ridge
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers import (
@@ -111,7 +112,7 @@ def gradient_descent(factor: float = 1.0) -> RateCase:
     """A quadratic with eigenvalues in [m, L + m] and the step that treats both ends alike."""
     m = 0.02
     A = Diagonal(torch.logspace(0, -4, SIZE, dtype=torch.float64).sqrt())
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     y = torch.rand(1, 1, 1, SIZE, generator=generator, dtype=torch.float64)
     solution = A.slopes * y / (A.slopes.square() + m)
     step = 2 / (1 + 2 * m)
@@ -162,7 +163,7 @@ def fista_strong(factor: float = 1.0) -> RateCase:
     """The quadratic of gradient descent: √κ in place of κ."""
     m, step = 0.02, 0.999
     A = Diagonal(torch.logspace(0, -4, SIZE, dtype=torch.float64).sqrt())
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     y = torch.rand(1, 1, 1, SIZE, generator=generator, dtype=torch.float64)
     solution = A.slopes * y / (A.slopes.square() + m)
     objective = Objective(LeastSquares(A, y), Ridge(m))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from operators import RayTransform, parallel_beam
 from pnp_recon.datasets.splits import held_out
+from pnp_recon.problems.noise import seeded
 from pnp_recon.training.unrolled.pairs import pooled, simulated_scans
 from pnp_recon.training.unrolled.trainer import Pairs
 
@@ -45,7 +46,7 @@ def scans(archive: Archive, chosen: list[int], size: int, noise: int) -> tuple[R
 
 def training_set(archive: Archive, count: int, seed: int) -> list[int]:
     """`count` slices; smaller sets of a seed are contained in larger ones."""
-    order = torch.randperm(len(archive.numbers), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(archive.numbers), generator=seeded(seed))
     return sorted(order[:count].tolist())
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.networks.equivariant import Group, GroupConv, regulars, scalars
+from pnp_recon.problems.noise import seeded
 from pnp_recon.training.recipe import Recipe
 from pnp_recon.training.trainer import Trainer
 from scripts.studies.equivariance.scenes import draw, noisy, random_scenes
@@ -94,7 +95,7 @@ class RectanglesTrainer(Trainer):
     recipe: RectanglesRecipe
 
     def __init__(self, network: nn.Module, recipe: RectanglesRecipe, folder: Path) -> None:
-        generator = torch.Generator().manual_seed(VALIDATION_SEED)
+        generator = seeded(VALIDATION_SEED)
         scenes = random_scenes(VALIDATION_PICTURES, generator)
         angles = 360 * torch.rand(len(scenes), generator=generator)
         self.validation = {

@@ -24,6 +24,7 @@ from pnp_recon.files import shipped
 from pnp_recon.networks.unrolled import UnrolledConfig, UnrolledNetwork
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
+from pnp_recon.problems.noise import seeded
 from pnp_recon.proximal import L1, TotalVariation
 from pnp_recon.solvers import PDHG, Stopping, iterate
 from pnp_recon.solvers.convex.blocks import Block
@@ -106,7 +107,7 @@ def picture() -> Tensor:
 
 def training_pairs(A: LinearOperator) -> Pairs:
     """Crops of the two other sample pictures, at half their size."""
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     crops = []
     for name in ("coffee", "chelsea"):
         pixels = to_grey(read_picture(Path(shipped(f"samples/{name}.png"))).pixels)

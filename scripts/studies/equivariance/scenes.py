@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pnp_recon.problems.noise import running_noise
+from pnp_recon.problems.running import running_noise
 
 SIZE = 60
 RECTANGLES = 24  # to a scene of SIZE; wider ones have as many to an area

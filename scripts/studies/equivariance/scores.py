@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pnp_recon.problems.noise import seeded
 from scripts.studies.equivariance.denoiser import psnrs
 from scripts.studies.equivariance.scenes import draw, noisy, random_scenes
 
@@ -21,7 +22,7 @@ def evaluation_pictures(
     sigma: float, count: int = TEST_PICTURES
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """(truth, noisy) of upright scenes ("grid"), and of the same ones at random angles."""
-    generator = torch.Generator().manual_seed(TEST_SEED)
+    generator = seeded(TEST_SEED)
     scenes = random_scenes(count, generator)
     angles = 360 * torch.rand(count, generator=generator)
     pictures = {"grid": draw(scenes), "turned": draw(scenes, angles)}
@@ -65,7 +66,7 @@ def equivariance_error(network: nn.Module, sigma: float, degrees: float, count: 
     N(y), which the error includes.
     """
     dtype = next(network.parameters()).dtype
-    generator = torch.Generator().manual_seed(TEST_SEED + 1)
+    generator = seeded(TEST_SEED + 1)
     y = noisy(draw(random_scenes(count, generator, WIDE), size=WIDE), sigma, generator).to(dtype)
     steps = torch.arange(WIDE) + 0.5 - WIDE / 2
     disc = (steps[:, None].square() + steps.square()).sqrt() < DISC

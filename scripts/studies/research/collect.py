@@ -13,8 +13,8 @@ import torch
 from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.files import atomic_write
 from pnp_recon.networks.euler import EulerNet
+from pnp_recon.training.families import refreshed
 from pnp_recon.training.trainer import read_checkpoint
-from pnp_recon.training.validation import refreshed
 from scripts.studies.research.normalisation import singular_values
 from scripts.studies.research.training import TrialTrainer
 from scripts.studies.research.trials import TRIALS

@@ -25,10 +25,10 @@ from pnp_recon.datasets.folders import load_training_data
 from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.problems.noise import validation_generator
 from pnp_recon.solvers.tuning import coupling
-from pnp_recon.training.fixed_point.problems import Blurred, Problem, blurred
+from pnp_recon.training.families import refreshed
+from pnp_recon.training.fixed_point.exercises import Blurred, Exercise, blurred
 from pnp_recon.training.fixed_point.trainer import restored
 from pnp_recon.training.trainer import read_checkpoint
-from pnp_recon.training.validation import refreshed
 from scripts.protocol import RESULTS
 from scripts.studies.research.rows import HELD_OUT, record, revision
 from scripts.studies.research.trials import TRIALS
@@ -60,9 +60,9 @@ def levels_of(name: str) -> tuple[float, ...]:
     return (highest,) if math.isclose(lowest, highest) else LEVELS
 
 
-def problem(data: Blurred, noise: float, level: float, c: float) -> Problem:
+def exercise(data: Blurred, noise: float, level: float, c: float) -> Exercise:
     gamma = coupling(c, level / 255, noise / 255)
-    return Problem("blur", data, noise / 255, level / 255, gamma, 1.0)
+    return Exercise("blur", data, noise / 255, level / 255, gamma, 1.0)
 
 
 @torch.no_grad()
@@ -77,7 +77,7 @@ def best(name: str, network: nn.Module, pictures: list[Tensor]) -> dict[str, obj
                 clean = centre_crop(picture, SIDE)[None].float() / 255
                 generator = validation_generator(index)
                 data = blurred(clean, [kernel], noise / 255, generator)
-                image = restored(network, problem(data, noise, level, c))
+                image = restored(network, exercise(data, noise, level, c))
                 values.append(-10 * math.log10(float(F.mse_loss(image, clean))))
             scores.append((sum(values) / len(values), level, c))
         psnr, level, c = max(scores)

@@ -36,9 +36,6 @@ class Columns(EulerBlock):
         """The divisors, (1, channels, 1, 1)."""
         return sums(weight.transpose(0, 1)).sum(1).sqrt()[None, :, None, None]
 
-    def settle(self, steps: int = 5) -> None:
-        pass
-
     def calibrate(self) -> None:
         pass
 

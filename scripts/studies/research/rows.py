@@ -22,8 +22,9 @@ from torch import nn
 from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.files import atomic_write
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
+from pnp_recon.training.families import refreshed
 from pnp_recon.training.trainer import Progress, read_checkpoint
-from pnp_recon.training.validation import refreshed, validation_psnr
+from pnp_recon.training.validation import validation_psnr
 from scripts.protocol import RESULTS, ROOT
 from scripts.studies.research.training import TrialTrainer
 from scripts.studies.research.trials import TRIALS

@@ -14,8 +14,8 @@ from pnp_recon.fidelity import LeastSquares
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.solvers.core.stopping import Stopping
-from pnp_recon.training.fixed_point.problems import Problem, blurred, draw, masked, posed
-from support.fixed_points import SIDE, clean, net, problems
+from pnp_recon.training.fixed_point.exercises import Exercise, blurred, draw, masked, posed
+from support.fixed_points import SIDE, clean, exercises, net
 
 
 def test_proximal_maps_are_those_of_the_fidelity() -> None:
@@ -66,14 +66,14 @@ def test_draws_follow_from_the_seed_and_cover_all_kinds() -> None:
 # --- the iterations are the solvers' ---------------------------------------------------------
 
 
-def operator_of(problem: Problem) -> LinearOperator:
-    """What a solver is given for the problem of one picture."""
-    if problem.name == "inpainting":
-        return Inpainting(problem.data.mask[0, 0], (1, SIDE, SIDE))
+def operator_of(exercise: Exercise) -> LinearOperator:
+    """What a solver is given for the exercise of one picture."""
+    if exercise.name == "inpainting":
+        return Inpainting(exercise.data.mask[0, 0], (1, SIDE, SIDE))
     return Convolution(kernels.linear_motion(7, 30, dtype=torch.float64), (1, SIDE, SIDE))
 
 
-def single() -> list[Problem]:
+def single() -> list[Exercise]:
     generator, x = torch.Generator().manual_seed(1), clean(SIDE)[:1]
     kernel = kernels.linear_motion(7, 30, dtype=torch.float64)
     blur = blurred(x, [kernel], 8 / 255, generator)
@@ -81,51 +81,51 @@ def single() -> list[Problem]:
     return [posed("blur", blur, 8 / 255), posed("inpainting", missing, 8 / 255)]
 
 
-def after(problem: Problem, network: EulerNet, steps: int) -> Tensor:
-    z = problem.start()
+def after(exercise: Exercise, network: EulerNet, steps: int) -> Tensor:
+    z = exercise.start()
     for _ in range(steps):
-        z = problem.step(network, z)
-    return problem.image(z)
+        z = exercise.step(network, z)
+    return exercise.image(z)
 
 
-@pytest.mark.parametrize("problem", single(), ids=lambda p: p.name)
+@pytest.mark.parametrize("exercise", single(), ids=lambda p: p.name)
 @torch.no_grad()
-def test_iterations_are_those_of_the_solver(problem: Problem) -> None:
+def test_iterations_are_those_of_the_solver(exercise: Exercise) -> None:
     network = net()
     denoiser = Denoiser(network, "tiny", guarantees.averaged(0.9, "certified"))
     solution = reconstruct(
-        problem.data.y,
-        operator_of(problem),
+        exercise.data.y,
+        operator_of(exercise),
         denoiser,
-        solver=problem.data.iteration.solver,
+        solver=exercise.data.iteration.solver,
         acceleration="none",
-        gamma=problem.coupling,
-        denoiser_level=problem.level,
-        relaxation=problem.relaxation,
-        start=problem.start(),
+        gamma=exercise.coupling,
+        denoiser_level=exercise.level,
+        relaxation=exercise.relaxation,
+        start=exercise.start(),
         stopping=Stopping(max_iter=3, tol=1e-30),
     )
     assert solution.history.iterations == 3
-    torch.testing.assert_close(after(problem, network, 3), solution.image, rtol=0, atol=1e-12)
+    torch.testing.assert_close(after(exercise, network, 3), solution.image, rtol=0, atol=1e-12)
     # One step more is another picture: the comparison can fail.
-    assert (after(problem, network, 4) - solution.image).abs().max() > 1e-6
+    assert (after(exercise, network, 4) - solution.image).abs().max() > 1e-6
 
 
-def written_out(problem: Problem, network: EulerNet, z: Tensor) -> Tensor:
+def written_out(exercise: Exercise, network: EulerNet, z: Tensor) -> Tensor:
     """The step as formulas, projection by clamping."""
-    x = problem.data.prox(z, problem.coupling)
-    if problem.name == "inpainting":
-        reflected = network(2 * x - z, problem.level).clamp(0, 1)
-        return z + problem.relaxation * (reflected - z)
-    return network(x, problem.level).clamp(0, 1)
+    x = exercise.data.prox(z, exercise.coupling)
+    if exercise.name == "inpainting":
+        reflected = network(2 * x - z, exercise.level).clamp(0, 1)
+        return z + exercise.relaxation * (reflected - z)
+    return network(x, exercise.level).clamp(0, 1)
 
 
-@pytest.mark.parametrize("problem", problems(), ids=lambda p: p.name)
-def test_steps_and_their_gradients_are_the_formulas_bit_by_bit(problem: Problem) -> None:
+@pytest.mark.parametrize("exercise", exercises(), ids=lambda p: p.name)
+def test_steps_and_their_gradients_are_the_formulas_bit_by_bit(exercise: Exercise) -> None:
     network = net()
-    start = problem.start().requires_grad_()
+    start = exercise.start().requires_grad_()
     parameters = [start, *network.parameters()]
-    steps = (problem.step(network, start), written_out(problem, network, start))
+    steps = (exercise.step(network, start), written_out(exercise, network, start))
     assert torch.equal(*steps)
     weights = torch.rand(start.shape, generator=torch.Generator().manual_seed(0)).double()
     ours, theirs = (torch.autograd.grad((z * weights).sum(), parameters) for z in steps)

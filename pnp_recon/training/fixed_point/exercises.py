@@ -1,9 +1,9 @@
-"""Problems that a denoiser is trained on at the fixed point: drawn at random, solved by PnP steps.
+"""Exercises for a denoiser at the fixed point: batches of problems, and the PnP step for them.
 
 Circular blur and missing pixels only: their proximal maps have closed forms, so that an iteration
 costs little more than the denoiser. One kind, one noise level and one coupling a batch, since the
 network takes one level the fastest; kernels and masks are each picture's own. The iterations are
-the solvers' own maps (`solvers.pnp.maps`).
+the solvers' own maps (`solvers.pnp.maps`), the rules of what is drawn are in `problems.running`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from operators import kernels
-from operators.masks import random_pixels
 from pnp_recon.errors import InputError
-from pnp_recon.problems.noise import running_noise
+from pnp_recon.problems.running import (
+    KernelKind,
+    integer,
+    running_kernel,
+    running_level,
+    running_mask,
+    running_noise,
+    uniform,
+)
 from pnp_recon.solvers.pnp.maps import Denoise, Prox, drs, hqs
 from pnp_recon.solvers.tuning import automatic
 from pnp_recon.training.fixed_point.recipe import LARGEST_KERNEL
 
 Network = Callable[[Tensor, float], Tensor]
 
-# What is drawn. Lengths and deviations in pixels, noise levels as σ·255 and uniform in log.
-MOTION_LENGTH = (5.0, 25.0)
-GAUSSIAN_STD = (1.0, 2.2)
-TRAJECTORY_SIDE = (15, LARGEST_KERNEL)
+# Which exercises are set: kernels, noise levels as σ·255 and uniform in log, missing shares.
+KINDS: tuple[KernelKind, ...] = ("motion", "trajectory", "gaussian")
 BLUR_NOISE = (2.0, 15.0)
 MISSING = (0.3, 0.85)
 # Half of the inpainting problems have exact data, as the benchmark has them.
@@ -157,8 +161,8 @@ class Masked:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """Measurements with the certified iteration that restores them.
+class Exercise:
+    """Measurements of a batch with the certified iteration, its level and coupling chosen.
 
     Attributes:
         name: what kind of problem it is.
@@ -194,15 +198,15 @@ class Problem:
         return self.data.prox(z, self.coupling) if self.data.iteration.lifted else z
 
 
-def posed(name: str, data: Data, noise_level: float, strength: float = 1.0) -> Problem:
-    """The problem with the default choice of level and coupling, the level times `strength`.
+def posed(name: str, data: Data, noise_level: float, strength: float = 1.0) -> Exercise:
+    """The exercise with the default choice of level and coupling, the level times `strength`.
 
     Blur is solved by half-quadratic splitting, missing pixels by Douglas–Rachford splitting, as
     in the benchmark; γ follows the level as in `solvers.tuning.coupling`.
     """
     choice = automatic(noise_level, data.iteration.solver)
     level, coupling = strength * choice.level, strength**2 * choice.coupling
-    return Problem(name, data, noise_level, level, coupling, choice.relaxation)
+    return Exercise(name, data, noise_level, level, coupling, choice.relaxation)
 
 
 def blurred(
@@ -235,12 +239,12 @@ def masked(
 ) -> Masked:
     """Pictures (B, C, H, W) that miss single pixels, each at a rate of its own, and noise."""
     size = clean.shape[-2:]
-    mask = torch.stack([random_pixels(size, rate, generator)[None] for rate in rates]).to(clean)
+    mask = torch.stack([running_mask(size, rate, generator)[None] for rate in rates]).to(clean)
     return Masked(mask, mask * (clean + noise_level * running_noise(generator)(clean)))
 
 
-def draw(clean: Tensor, inpainting: float, generator: torch.Generator) -> Problem:
-    """A random problem for clean pictures (B, C, H, W), H, W ≥ 31.
+def draw(clean: Tensor, inpainting: float, generator: torch.Generator) -> Exercise:
+    """A random exercise for clean pictures (B, C, H, W), H, W ≥ 31.
 
     Args:
         clean: in [0, 1].
@@ -251,39 +255,13 @@ def draw(clean: Tensor, inpainting: float, generator: torch.Generator) -> Proble
     Raises:
         InputError: pictures that a kernel does not fit into.
     """
-    strength = STRENGTH ** (2 * _uniform(0, 1, generator) - 1)
-    if _uniform(0, 1, generator) < inpainting:
-        exact = _uniform(0, 1, generator) < EXACT_SHARE
-        noise = 0.0 if exact else _level(INPAINTING_NOISE, generator)
-        rates = [_uniform(*MISSING, generator) for _ in clean]
+    strength = STRENGTH ** (2 * uniform(0, 1, generator) - 1)
+    if uniform(0, 1, generator) < inpainting:
+        exact = uniform(0, 1, generator) < EXACT_SHARE
+        noise = 0.0 if exact else running_level(INPAINTING_NOISE, generator)
+        rates = [uniform(*MISSING, generator) for _ in clean]
         return posed("inpainting", masked(clean, rates, noise, generator), noise, strength)
-    kind = ("motion", "trajectory", "gaussian")[_integer(0, 2, generator)]
-    blurs = [_kernel(kind, generator) for _ in clean]
-    noise = _level(BLUR_NOISE, generator)
+    kind = KINDS[integer(0, 2, generator)]
+    blurs = [running_kernel(kind, LARGEST_KERNEL, generator) for _ in clean]
+    noise = running_level(BLUR_NOISE, generator)
     return posed(kind, blurred(clean, blurs, noise, generator), noise, strength)
-
-
-def _kernel(kind: str, generator: torch.Generator) -> Tensor:
-    if kind == "motion":
-        length, angle = _uniform(*MOTION_LENGTH, generator), _uniform(0, 180, generator)
-        return kernels.linear_motion(length, angle)
-    if kind == "trajectory":
-        low, high = TRAJECTORY_SIDE
-        side = 2 * _integer(low // 2, high // 2, generator) + 1
-        return kernels.trajectory(side, generator, steps=500)
-    return kernels.gaussian(_uniform(*GAUSSIAN_STD, generator))
-
-
-def _uniform(low: float, high: float, generator: torch.Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=generator))
-
-
-def _level(limits: tuple[float, float], generator: torch.Generator) -> float:
-    """Uniform in log σ; σ·255 to [0, 1] scale."""
-    low, high = limits
-    return low / 255 * (high / low) ** _uniform(0, 1, generator)
-
-
-def _integer(low: int, high: int, generator: torch.Generator) -> int:
-    """Both ends included."""
-    return int(torch.randint(low, high + 1, (1,), generator=generator))

@@ -1,0 +1,1 @@
+"""The sections of `scripts.accelerator.check`, one a module."""

@@ -1,0 +1,69 @@
+"""Noise is drawn by the named rules of `pnp_recon.problems`, and hardly anywhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DRAWS = re.compile(r"torch\.(randn|randn_like|normal|poisson|Generator)\(")
+
+# Where else numbers are drawn, and for what; of folders all files.
+ALLOWED = {
+    "pnp_recon/problems": "the rules themselves",
+    "pnp_recon/scans/counts.py": "photons, from the generator that is given",
+    "pnp_recon/networks/blocks.py": "the weights that a network begins with",
+    "pnp_recon/networks/equivariant/checks.py": "pictures that a law is checked on",
+    "pnp_recon/models/dncnn.py": "where an attack starts",
+    "pnp_recon/models/euler.py": "where an attack and a power iteration start",
+    "pnp_recon/models/precision.py": "pictures that rounding is measured on",
+    "pnp_recon/priors/attack.py": "where an attack starts",
+    "pnp_recon/training/trainer.py": "the generator that a run goes on with",
+    "scripts/studies/research/activations.py": "what an activation begins with",
+    "scripts/studies/research/kernels.py": "the weights that a network begins with",
+    "scripts/studies/research/trials.py": "the weights that a network begins with",
+}
+
+
+def drawn(root: Path) -> Iterator[tuple[str, int]]:
+    """File and line of everything that draws."""
+    for package in ("pnp_recon", "scripts"):
+        for path in sorted((root / package).rglob("*.py")):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if DRAWS.search(line):
+                    yield path.relative_to(root).as_posix(), number
+
+
+def allowed(file: str) -> str | None:
+    """The entry that allows a file to draw."""
+    return next((entry for entry in ALLOWED if file == entry or file.startswith(entry + "/")), None)
+
+
+def elsewhere(root: Path) -> list[str]:
+    return [f"{file}:{line}" for file, line in drawn(root) if allowed(file) is None]
+
+
+def test_noise_is_drawn_in_one_place() -> None:
+    assert elsewhere(ROOT) == []
+
+
+def test_nothing_is_allowed_that_draws_nothing() -> None:
+    assert {allowed(file) for file, _ in drawn(ROOT)} == set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("pnp_recon/cli/case.py", "y = y + torch.randn(y.shape)"),
+        ("scripts/table.py", "generator = torch.Generator().manual_seed(0)"),
+        ("pnp_recon/problems.py", "counts = torch.poisson(rate)"),
+    ],
+)
+def test_a_draw_elsewhere_is_found(tmp_path: Path, file: str, line: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(f"import torch\n{line}\n")
+    assert elsewhere(tmp_path) == [f"{file}:2"]

@@ -1,0 +1,211 @@
+"""Theorems say what they are about, what they rest on and which laws follow."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from laws.solvers import TINY, blur, declared, measurements, random_kernel
+from pnp_recon import guarantees, reconstruct
+from pnp_recon.errors import CertificateError
+from pnp_recon.proximal import L1, ElasticNet, TotalVariation
+from pnp_recon.solvers import (
+    ACCELERATIONS,
+    SOLVERS,
+    AveragedMap,
+    Basis,
+    Certificate,
+    Contraction,
+    Observation,
+    Premise,
+    Stopping,
+)
+from pnp_recon.solvers.core.laws import averaged_laws
+from pnp_recon.solvers.core.theorem import map_theorem, unproven
+
+FEW = Stopping(tol=1e-300, max_iter=4)
+# Kind of theorem of each solver, with a prior that suits it.
+KINDS = {
+    "pnp-pgd": "averaged map",
+    "pnp-hqs": "averaged map",
+    "pnp-drs": "averaged map",
+    "red": "averaged map",
+    "pnp-fista": "averaged map with summable deviations",
+    "gradient-descent": "averaged map",
+    "proximal-gradient": "averaged map",
+    "ista": "averaged map",
+    "fista": "accelerated descent",
+    "hqs": "averaged map",
+    "drs": "averaged map",
+    "admm": "averaged map",
+    "pdhg": "saddle point",
+    "landweber": "averaged map",
+    "sirt": "averaged map",
+    "cgls": "Krylov",
+}
+
+
+def certificate(name: str, prior: object = None, **settings: object) -> Certificate:
+    A = blur(random_kernel(0))
+    kind = SOLVERS[name].prior_kinds[0]
+    usual = {"denoiser": TINY, "functional": L1(0.01), "none": "auto"}[kind]
+    if prior is None and name == "gradient-descent":
+        usual = "auto"
+    chosen = usual if prior is None else prior
+    level = {"denoiser_level": 0.1} if chosen is TINY else {}
+    if name == "gradient-descent":
+        from pnp_recon.proximal import Ridge
+
+        chosen = Ridge(0.0)
+    found = reconstruct(
+        measurements(A),
+        A,
+        chosen,  # type: ignore[arg-type]
+        solver=name,
+        acceleration="none",
+        noise_level=0.02,
+        stopping=FEW,
+        **{**level, **settings},  # type: ignore[arg-type]
+    )
+    return found.certificate
+
+
+def test_every_solver_names_a_theorem() -> None:
+    assert set(KINDS) == set(SOLVERS), "add the kind of the new solver's theorem"
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_theorem_says_what_it_rests_on(name: str) -> None:
+    found = certificate(name)
+    theorem = found.theorem
+    assert found.holds, found.lines()
+    assert theorem.kind == KINDS[name]
+    assert found.verdict == f"certified: {theorem.statement}"
+    assert theorem.premises
+    assert all(premise.words and isinstance(premise.basis, Basis) for premise in theorem.premises)
+    # Whatever is said to be checked on the run was: a law was observed.
+    checked = any(premise.basis is Basis.CHECKED for premise in theorem.premises)
+    assert checked == bool(found.observed)
+    assert all(math.isfinite(value) for value in theorem.numbers().values())
+
+
+def test_a_strongly_convex_term_makes_a_contraction() -> None:
+    plain, strong = certificate("hqs", L1(0.05)), certificate("hqs", ElasticNet(0.05, 0.5))
+    assert type(plain.theorem) is AveragedMap
+    assert type(strong.theorem) is Contraction
+    assert strong.theorem.numbers()["lipschitz"] < 1
+    assert strong.theorem.laws().rate_words == "linear"
+    assert plain.theorem.laws().rate_words == "O(1/√k)"
+
+
+def test_the_laws_are_those_of_the_constants() -> None:
+    held = guarantees.averaged(0.7, "test")
+    laws, expected = map_theorem("T converges", held, ()).laws(), averaged_laws(0.7)
+    assert laws.rate is not None
+    assert expected.rate is not None
+    assert [laws.rate(k) for k in range(9)] == [expected.rate(k) for k in range(9)]
+    contracting = map_theorem("T converges", guarantees.lipschitz(0.5, "test"), ()).laws()
+    assert contracting.rate is not None
+    assert contracting.rate(30) < 1e-8 < averaged_laws(0.75).rate(30)  # type: ignore[misc]
+
+
+def test_what_has_no_theorem_says_why() -> None:
+    none = Certificate(unproven("nobody has proven it"))
+    assert not none.proven
+    assert none.verdict == "no guarantee: nobody has proven it"
+    only = Certificate(AveragedMap("T converges", guarantees.averaged(1.0, "test")))
+    assert not only.proven
+    assert only.verdict == "no guarantee: the iterated map is only 1-Lipschitz (test)"
+
+
+def test_a_broken_law_contradicts_whatever_theorem() -> None:
+    theorem = AveragedMap("T converges", guarantees.averaged(0.5, "test"))
+    kept = Certificate(theorem, (Observation("a law", 0.9, 1.0),))
+    broken = Certificate(theorem, (Observation("a law", 1.1, 1.0),))
+    assert kept.holds
+    assert broken.contradicted
+    assert not broken.holds
+    assert "CERTIFICATE FAILED: a law" in broken.verdict
+
+
+def test_who_says_that_a_denoiser_is_averaged() -> None:
+    declaring = certificate("pnp-hqs", declared(lambda x: x, 0.5)).theorem.premises
+    assert Basis.DECLARED in {premise.basis for premise in declaring}
+    assert Premise("x").basis is Basis.PROVEN
+
+
+@pytest.mark.parametrize(
+    ("solver", "acceleration", "covered"),
+    [
+        ("red", "none", True),
+        ("pnp-drs", "none", True),
+        ("pnp-hqs", "halpern", True),
+        ("pnp-hqs", "none", False),
+        ("pnp-pgd", "none", False),
+    ],
+)
+def test_a_required_certificate_is_asked_of_the_theorem(
+    solver: str, acceleration: str, covered: bool
+) -> None:
+    # The denoiser is only 1-Lipschitz: enough for some solvers, not for all.
+    A = blur(random_kernel(0))
+    y, nonexpansive = measurements(A), declared(lambda x: x, 1.0)
+
+    def run() -> Certificate:
+        return reconstruct(
+            y,
+            A,
+            nonexpansive,
+            solver=solver,
+            acceleration=acceleration,
+            noise_level=0.02,
+            stopping=FEW,
+            require_certificate=True,
+        ).certificate
+
+    if covered:
+        assert run().holds
+    else:
+        with pytest.raises(CertificateError, match="certificate was required, but"):
+            run()
+
+
+def test_a_required_certificate_that_the_run_contradicts() -> None:
+    A = blur(random_kernel(0))
+    false = declared(lambda x: 1.5 * (x - 0.5) + 0.5, 0.5)
+    with pytest.raises(CertificateError, match="CERTIFICATE FAILED"):
+        reconstruct(
+            measurements(A),
+            A,
+            false,
+            solver="pnp-hqs",
+            acceleration="none",
+            gamma=0.05,
+            noise_level=0.02,
+            stopping=Stopping(tol=1e-300, max_iter=60),
+            require_certificate=True,
+        )
+
+
+@pytest.mark.parametrize("label", ACCELERATIONS)
+def test_accelerations_keep_the_premises(label: str) -> None:
+    A = blur(random_kernel(0))
+    held = reconstruct(
+        measurements(A),
+        A,
+        TINY,
+        solver="pnp-hqs",
+        acceleration=label,
+        denoiser_level=0.1,
+        noise_level=0.02,
+        stopping=FEW,
+    ).certificate
+    plain = certificate("pnp-hqs").theorem
+    assert held.holds, held.lines()
+    assert held.theorem.premises == plain.premises
+    assert plain.statement in held.theorem.statement
+
+
+def test_a_loop_inside_is_said() -> None:
+    assert not certificate("fista", TotalVariation(0.02)).proven
