@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -39,6 +39,9 @@ class Extensions:
 extensions = Extensions()
 
 
+TransposeBy = Literal["construction", "measurement", "declaration"]
+
+
 class LinearOperator(torch.nn.Module, ABC):
     """A linear map from images (B, C, H, W) to measurements (B, *measurement_shape).
 
@@ -53,13 +56,20 @@ class LinearOperator(torch.nn.Module, ABC):
         noise_model: applied to A(x) by `forward`, or None.
         adjoint_matched: `A_adjoint` is the transpose of `A`. Only an operator brought in from
             elsewhere may say False, and then nothing is guaranteed about it.
+        transpose_by: how that is known; a measurement is made when the operator is.
         prox_closed_form: `prox_l2` is exact up to rounding.
         certificate_dtype: the precision that bounds are computed in.
     """
 
     adjoint_matched: bool = True
+    transpose_by: TransposeBy = "declaration"
     prox_closed_form: bool = False
     certificate_dtype: torch.dtype = torch.float64
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if not cls.__module__.startswith("operators.") and "transpose_by" not in vars(cls):
+            cls.transpose_by = "declaration"  # what a parent has by construction may be overridden
 
     def __init__(
         self,

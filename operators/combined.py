@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from operators import norms
-from operators.base import LinearOperator
+from operators.base import LinearOperator, TransposeBy
 from operators.errors import OperatorError
 from operators.norms import NormBound
 
@@ -44,6 +45,8 @@ class Combined(LinearOperator):
         )
         self.parts = torch.nn.ModuleList(parts)  # type: ignore[assignment]
         self.adjoint_matched = all(part.adjoint_matched for part in parts)
+        ways = get_args(TransposeBy)  # the strongest first: the whole is known as its weakest part
+        self.transpose_by = max((part.transpose_by for part in parts), key=ways.index)
         narrow = any(part.certificate_dtype == torch.float32 for part in parts)
         self.certificate_dtype = torch.float32 if narrow else torch.float64
 

@@ -57,6 +57,8 @@ class Convolution(LinearOperator):
     Images in float64 are computed in float64, on whatever device they lie.
     """
 
+    transpose_by = "construction"
+
     kernel: Tensor
 
     def __init__(

@@ -42,6 +42,8 @@ class Gradient(LinearOperator):
     Differentiable any number of times in reverse mode.
     """
 
+    transpose_by = "construction"
+
     def __init__(
         self, image_shape: Sequence[int], spacing: float | tuple[float, float] = 1.0
     ) -> None:

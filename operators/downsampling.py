@@ -45,6 +45,8 @@ class Downsampling(LinearOperator):
     the norm of the copying, and Collatz–Wielandt bounds that more tightly.
     """
 
+    transpose_by = "construction"
+
     kernel: Tensor
 
     def __init__(

@@ -35,6 +35,8 @@ class Inpainting(LinearOperator):
     The norm is one: AᵀA is diagonal with entries 0 and 1. The proximal map is a closed form.
     """
 
+    transpose_by = "construction"
+
     prox_closed_form = True
     mask: Tensor
 
@@ -112,6 +114,8 @@ class Identity(LinearOperator):
         image_shape: (C, H, W).
         noise_model: applied by `forward`.
     """
+
+    transpose_by = "construction"
 
     prox_closed_form = True
 

@@ -76,6 +76,8 @@ class RayTransform(LinearOperator):
             fit, or the memory does not suffice (how much is needed, how much there is).
     """
 
+    transpose_by = "measurement"
+
     def __init__(
         self,
         geometry: ScanGeometry,

@@ -25,6 +25,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.premises import transposed
 from pnp_recon.solvers.core.theorem import (
     AveragedMap,
     Basis,
@@ -122,7 +123,7 @@ class _Descent(Solver[State]):
             "Combettes 2017, Thm 5.15), which exists (Frank & Wolfe 1956)"
         )
         premises = (
-            Premise("A_adjoint is the transpose of A"),
+            transposed(self.fidelity.A),
             Premise("residuals never increase", Basis.CHECKED),
         )
         return AveragedMap(statement, held, tuple(constants), premises)
@@ -276,7 +277,7 @@ class CGLS(Solver[Conjugate]):
         )
         law = "‖A x_k − y‖ never increases (ratio of successive)"
         premises = (
-            Premise("A_adjoint is the transpose of A"),
+            transposed(self.fidelity.A),
             Premise("‖A x_k − y‖ never increases", Basis.CHECKED),
         )
         map_ = guarantees.none("conjugate gradients iterate no map of their own")

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from laws.solvers import TINY, blur, declared, make, measurements, random_kernel
+from laws.solvers import SIZE, TINY, blur, declared, make, measurements, random_kernel
+from operators import Convolution, RayTransform, parallel_beam
 from pnp_recon import guarantees, reconstruct
 from pnp_recon.errors import CertificateError, InputError
 from pnp_recon.proximal import L1, ElasticNet, TotalVariation
@@ -25,6 +26,7 @@ from pnp_recon.solvers import (
     Stopping,
 )
 from pnp_recon.solvers.core.laws import averaged_laws
+from pnp_recon.solvers.core.premises import transposed
 from pnp_recon.solvers.core.theorem import map_theorem, unproven
 
 FEW = Stopping(tol=1e-300, max_iter=4)
@@ -260,3 +262,19 @@ def test_a_state_moved_from_outside_shows_its_own_picture() -> None:
         state = solver.step(solver.init(), 0).state
         moved = solver.at(state, 0.5 * state.z)
         torch.testing.assert_close(solver.image(moved), (0.5 * state.z).clamp(0, 1))
+
+
+class Mine(Convolution):
+    """A user's operator: whatever its parent does, its maps are the user's."""
+
+
+def test_who_says_that_the_adjoint_is_the_transpose() -> None:
+    own = Convolution(random_kernel(0), SIZE)
+    scan = RayTransform(parallel_beam(6, 12), (1, 12, 12))
+    assert transposed(own).basis is Basis.PROVEN
+    assert transposed(2.0 * own).basis is Basis.PROVEN
+    assert transposed(scan).basis is Basis.CHECKED
+    mine = Mine(random_kernel(0), SIZE)
+    assert transposed(mine).basis is Basis.DECLARED
+    assert transposed(own @ mine).basis is Basis.DECLARED
+    assert "'" + mine.name + "'" in transposed(mine).words

@@ -12,7 +12,8 @@ from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquar
 from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
-from pnp_recon.solvers.core.theorem import Basis, Premise
+from pnp_recon.solvers.core.premises import LAWS, transposed
+from pnp_recon.solvers.core.theorem import Premise
 
 # What a duality gap can prove in float64, where its rounding hides the square of the error. Under
 # it lie, for pictures in [0, 1], the bounds of total variation with step·weight up to about one.
@@ -116,11 +117,10 @@ class Objective:
 
     def premises(self) -> tuple[Premise, ...]:
         """What theorems about f + g rest on, besides their constants."""
-        held = Basis.PROVEN if self.fidelity.A.adjoint_matched else Basis.DECLARED
         return (
-            Premise("A_adjoint is the transpose of A", held),
+            transposed(self.fidelity.A),
             Premise("f and g are convex; the proximal map of g is firmly nonexpansive"),
-            Premise("every step keeps the law that the theorem implies", Basis.CHECKED),
+            LAWS,
         )
 
     # ---- accuracy ---------------------------------------------------------------------------

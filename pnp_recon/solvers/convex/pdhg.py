@@ -32,6 +32,7 @@ from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.premises import transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,
@@ -129,7 +130,7 @@ class PDHG(Solver[State]):
             guarantees.averaged(self.relaxation / 2, source),
             tuple(constants),
             (
-                Premise("every adjoint is the transpose of its operator", Basis.PROVEN),
+                *(transposed(block.operator) for block in self.blocks),
                 Premise("g and the Fᵢ are convex, with exact proximal maps"),
                 Premise("2⟨KΔx, Δu⟩ stays within what the norms allow", Basis.CHECKED),
             ),

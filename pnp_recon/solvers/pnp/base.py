@@ -14,6 +14,7 @@ from pnp_recon.fidelity import Fidelity
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
 from pnp_recon.solvers.core.loop import Solver, State, norms
+from pnp_recon.solvers.core.premises import LAWS, transposed
 from pnp_recon.solvers.core.theorem import Basis, Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.plugged import Plugged
@@ -100,16 +101,13 @@ class PnP(Solver[Warm]):
         carded = bool(held.card.get("certificate"))
         proof = "as its model card proves for its weights" if carded else "as it declares"
         return (
-            Premise("A_adjoint is the transpose of A", self._adjoint_basis()),
+            transposed(self.fidelity.A),
             Premise(
                 f"denoiser {held.name} has its constant {proof}",
                 Basis.PROVEN if carded else Basis.DECLARED,
             ),
-            Premise("every step keeps the law that the theorem implies", Basis.CHECKED),
+            LAWS,
         )
-
-    def _adjoint_basis(self) -> Basis:
-        return Basis.PROVEN if self.fidelity.A.adjoint_matched else Basis.DECLARED
 
     def missing(self, *, gamma: float | None = None) -> Unproven | None:
         """What a theorem lacks, or None where it applies.
