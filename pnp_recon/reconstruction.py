@@ -24,7 +24,7 @@ from pnp_recon.solvers.catalogue import SOLVERS, SolverEntry
 from pnp_recon.solvers.choice import accelerated, configured
 from pnp_recon.solvers.core.loop import Solver, iterate
 from pnp_recon.solvers.core.solution import Look, Solution
-from pnp_recon.solvers.core.stopping import Stopping
+from pnp_recon.solvers.core.stopping import Status, Stopping
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
@@ -100,6 +100,10 @@ def reconstruct(
         CertificateError: a certificate was required and cannot be given.
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
+    if not len(y):
+        raise InputError(
+            f"y has the shape {tuple(y.shape)}: it holds no picture; give at least one"
+        )
     problem = Problem(A, y, noise_level, reference, start, fidelity)
     if isinstance(prior, str) and prior not in WORDS:
         like = y if start is None else start
@@ -140,9 +144,24 @@ def reconstruct(
             raise CertificateError(f"a certificate was required: {error}") from error
         raise
     solution = iterate(chosen, stopping, reference=reference, callback=callback)
-    if require_certificate and not solution.certificate.holds:
-        raise CertificateError(f"a certificate was required: {solution.certificate.verdict}")
+    if require_certificate:
+        _require_after(solution)
     return solution
+
+
+def _require_after(solution: Solution) -> None:
+    """Refuses a run that broke a law, or that checked none because nothing ran.
+
+    Raises:
+        CertificateError: saying which.
+    """
+    if not solution.certificate.holds:
+        raise CertificateError(f"a certificate was required: {solution.certificate.verdict}")
+    if solution.status is Status.NON_FINITE or not solution.iterations:
+        raise CertificateError(
+            f"a certificate was required, but the run checked nothing: {solution.status.value}; "
+            "look at the data and the start, are they finite?"
+        )
 
 
 def resolve(

@@ -6,6 +6,7 @@ networks there are in `families`.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from pnp_recon.models.card import (
     read_fields,
 )
 from pnp_recon.models.families import FAMILIES
+from pnp_recon.priors.catalogue import CLASSICAL
 
 
 def write_model(
@@ -65,6 +67,8 @@ def find_card(name: str) -> Path:
         WeightsError: there is none.
     """
     path = Path(name)
+    if not path.name:
+        raise WeightsError(f"{name!r} is no model's name; give a name or the path of a card")
     if not is_path(name):
         card = _shipped_card(name)
     elif path.suffix in {".json", ".safetensors"}:
@@ -72,9 +76,19 @@ def find_card(name: str) -> Path:
     else:
         card = path.with_name(f"{path.name}.json")  # the stem may hold dots of its own
     if not card.is_file():
-        known = ", ".join(shipped_models())
-        raise WeightsError(f"no model {name!r}: {card} does not exist; shipped models: {known}")
+        raise WeightsError(f"no model {name!r}: {card} does not exist; {_known(name)}")
     return card
+
+
+def _known(name: str) -> str:
+    """What could have been meant: the nearest name, shipped models, classical denoisers."""
+    shipped_names = shipped_models()
+    near = difflib.get_close_matches(name.lower(), [*shipped_names, *CLASSICAL], 1, cutoff=0.6)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return (
+        f"{hint}shipped models: {', '.join(shipped_names)}; classical denoisers: "
+        f"{', '.join(CLASSICAL)}"
+    )
 
 
 def _shipped_card(name: str) -> Path:

@@ -20,12 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from pnp_recon.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 # Numbers of the shape, type and device of a tensor: standard normal ones, or counts.
 Draw = Callable[[Tensor], Tensor]

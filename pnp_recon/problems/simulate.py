@@ -68,7 +68,7 @@ def photon_tomography(
 
     Args:
         x: attenuation in 1/mm, (B, 1, H, W).
-        geometry: the geometry of the scan.
+        geometry: how the scan was made.
         incident: photons that enter each ray.
         draw: the rule of the counts, line integrals to counts.
 

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from pnp_recon.solvers.core.solution import History, Look, Solution
     from pnp_recon.solvers.core.stopping import Status, Stopping
     from pnp_recon.solvers.core.theorem import (
+        Accelerated,
+        AnchoredMap,
         AveragedMap,
         Basis,
         Constant,
         Contraction,
         Krylov,
+        PerturbedMap,
         Premise,
+        RelaxedMap,
         SaddlePoint,
         Theorem,
         Unproven,
@@ -63,12 +67,16 @@ _NAMES = {
     "core.solution": ("History", "Look", "Solution"),
     "core.stopping": ("Status", "Stopping"),
     "core.theorem": (
+        "Accelerated",
+        "AnchoredMap",
         "AveragedMap",
         "Basis",
         "Constant",
         "Contraction",
         "Krylov",
+        "PerturbedMap",
         "Premise",
+        "RelaxedMap",
         "SaddlePoint",
         "Theorem",
         "Unproven",
@@ -92,6 +100,8 @@ __all__ = [
     "RED",
     "SIRT",
     "SOLVERS",
+    "Accelerated",
+    "AnchoredMap",
     "Anderson",
     "AveragedMap",
     "Basis",
@@ -111,6 +121,7 @@ __all__ = [
     "Look",
     "Nesterov",
     "Observation",
+    "PerturbedMap",
     "Plugged",
     "PnPDRS",
     "PnPFISTA",
@@ -118,6 +129,7 @@ __all__ = [
     "PnPPGD",
     "Premise",
     "ProximalGradient",
+    "RelaxedMap",
     "SaddlePoint",
     "Solution",
     "Solver",
@@ -140,3 +152,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -138,4 +138,7 @@ def check_settings(knobs: Knobs, entry: SolverEntry) -> None:
         if name in EVERY or name in entry.takes or getattr(knobs, name) is None:
             continue
         takes = f"takes {', '.join(entry.takes)}" if entry.takes else "takes no such setting"
-        raise InputError(f"{name} belongs to {', '.join(solvers_with(name))}; {entry.name} {takes}")
+        # Those that take the prior at hand, where there are any.
+        known = solvers_with(name)
+        fitting = [s for s in known if set(SOLVERS[s].prior_kinds) & set(entry.prior_kinds)]
+        raise InputError(f"{name} belongs to {', '.join(fitting or known)}; {entry.name} {takes}")

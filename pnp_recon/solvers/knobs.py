@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pnp_recon.errors import InputError
@@ -21,7 +22,7 @@ class Knobs:
         allow_uncertified: run outside the theorem's range as well.
 
     Raises:
-        InputError: strength is not a positive number.
+        InputError: strength or denoiser_scaling is not a positive number.
     """
 
     strength: float = 1.0
@@ -35,3 +36,6 @@ class Knobs:
     def __post_init__(self) -> None:
         if not self.strength > 0:
             raise InputError(f"strength must be positive, found {self.strength}")
+        scaling = self.denoiser_scaling
+        if scaling is not None and not 0 < scaling < math.inf:
+            raise InputError(f"denoiser_scaling must be a finite number above 0, found {scaling}")

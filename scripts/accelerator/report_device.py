@@ -19,7 +19,7 @@ from scripts.accelerator.record import (
 MENDED = (
     "operators/base.py:331",
     "operators/base.py:336",
-    "pnp_recon/networks/euler.py:93",
+    "networks/euler.py:93",
 )
 
 
@@ -63,7 +63,8 @@ def waiting(record: Found) -> str:
     for key, row in rows.items():
         for line, often in row["sync_lines_per_iteration"].items():
             if often:
-                counts[line][key] = often
+                # Files are named as they were at the recorded commit: by their last folder.
+                counts[line.removeprefix("pnp_recon/")][key] = often
     text = [
         "## Where an iteration waits",
         "PnP-HQS on 481×321 in float32, per iteration; the denoiser in ms, and the rest as the "

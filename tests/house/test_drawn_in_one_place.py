@@ -15,14 +15,19 @@ DRAWS = re.compile(r"torch\.(randn|randn_like|normal|poisson|Generator)\(")
 ALLOWED = {
     "pnp_recon/problems": "the rules themselves",
     "pnp_recon/scans/counts.py": "photons, from the generator that is given",
-    "pnp_recon/networks": "the weights that a network begins with, pictures a law is checked on",
-    "pnp_recon/models": "where an attack on a card starts, pictures that rounding is measured on",
+    "pnp_recon/networks/blocks.py": "the weights that a network begins with",
+    "pnp_recon/networks/equivariant/checks.py": "pictures that a law is checked on",
+    "pnp_recon/networks/energies": "the weights that a network begins with",
+    "pnp_recon/models/energies.py": "a picture at which a gradient is checked",
+    "pnp_recon/models/unproven.py": "where an attack starts",
+    "pnp_recon/models/euler.py": "where an attack and a power iteration start",
+    "pnp_recon/models/precision.py": "pictures that rounding is measured on",
     "pnp_recon/priors/attack.py": "where an attack starts",
     "pnp_recon/training/trainer.py": "the generator that a run goes on with",
-    "scripts/accelerator/checks": "cases that two devices are compared on",
-    "scripts/accelerator/losses.py": "the state of a training loop on a device",
-    "scripts/accelerator/evaluate.py": "the path of one motion kernel",
-    "scripts/studies/research": "the weights that a network begins with",
+    "scripts/accelerator": "noise inside a captured step, and pictures that a device is checked on",
+    "scripts/studies/research/activations.py": "what an activation begins with",
+    "scripts/studies/research/kernels.py": "the weights that a network begins with",
+    "scripts/studies/research/trials.py": "the weights that a network begins with",
 }
 
 

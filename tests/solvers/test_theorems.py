@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
+import torch
+from torch import Tensor
 
-from laws.solvers import TINY, blur, declared, measurements, random_kernel
+from laws.solvers import TINY, blur, declared, make, measurements, random_kernel
 from pnp_recon import guarantees, reconstruct
-from pnp_recon.errors import CertificateError
+from pnp_recon.errors import CertificateError, InputError
 from pnp_recon.proximal import L1, ElasticNet, TotalVariation
 from pnp_recon.solvers import (
     ACCELERATIONS,
@@ -209,3 +212,51 @@ def test_accelerations_keep_the_premises(label: str) -> None:
 
 def test_a_loop_inside_is_said() -> None:
     assert not certificate("fista", TotalVariation(0.02)).proven
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda y: {"y": y * math.nan, "prior": TotalVariation(0.02)},
+        lambda y: {"y": y, "start": y * math.nan},
+    ],
+)
+def test_a_run_in_which_nothing_was_checked_is_no_certificate(
+    spoil: Callable[[Tensor], dict[str, object]],
+) -> None:
+    A = blur(random_kernel(0))
+    given = {"prior": TINY, **spoil(measurements(A))}
+    settings = {"noise_level": 0.02, "stopping": FEW, "acceleration": "none"}
+    with pytest.raises(CertificateError, match="checked nothing"):
+        reconstruct(A=A, **given, **settings, require_certificate=True)  # type: ignore[arg-type]
+    sound = {**given, "y": measurements(A), "start": None}
+    assert reconstruct(A=A, **sound, **settings, require_certificate=True).certificate.holds  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scaling", [0.0, -1.0, math.nan, math.inf])
+def test_a_scaling_is_a_positive_number(scaling: float) -> None:
+    with pytest.raises(InputError, match="denoiser_scaling must be a finite number above 0"):
+        certificate("pnp-hqs", denoiser_scaling=scaling)
+    assert certificate("pnp-hqs", denoiser_scaling=1.1).holds
+
+
+def test_refusals_name_solvers_that_take_the_prior() -> None:
+    with pytest.raises(InputError) as raised:
+        certificate("pdhg", TotalVariation(0.02), step=0.5)
+    named = str(raised.value)
+    assert "step belongs to gradient-descent, proximal-gradient, ista, fista; pdhg takes" in named
+
+
+def test_no_picture_is_refused() -> None:
+    A = blur(random_kernel(0))
+    with pytest.raises(InputError, match="holds no picture"):
+        reconstruct(measurements(A)[:0], A, TINY, noise_level=0.02)
+
+
+def test_a_state_moved_from_outside_shows_its_own_picture() -> None:
+    A = blur(random_kernel(0))
+    for label in ACCELERATIONS:
+        solver = ACCELERATIONS[label].load()(make("pnp-hqs", A, measurements(A), TINY))
+        state = solver.step(solver.init(), 0).state
+        moved = solver.at(state, 0.5 * state.z)
+        torch.testing.assert_close(solver.image(moved), (0.5 * state.z).clamp(0, 1))

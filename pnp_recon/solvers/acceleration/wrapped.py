@@ -11,7 +11,7 @@ step is ‖T z_k − z_k‖, and a run ends when it, plus the error with which T
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
@@ -102,6 +102,9 @@ class Wrapped(Solver[A], Generic[A]):
             ratio, pair = pair.ratio(z, found.z, found.error)
         residual = self.norm(difference)
         return Evaluation(found.z, found.error, difference, residual, ratio, found.state, pair)
+
+    def at(self, state: A, z: Tensor) -> A:
+        return state if z is state.z else replace(state, z=z, shown=None)
 
     def image(self, state: A) -> Tensor:
         shown = state.z if state.shown is None else state.shown

@@ -62,6 +62,8 @@ class RED(PnP):
             return unproven(reason, (self.denoiser.constant(),))
         denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
         if denoiser.averagedness is None:
+            if not 0 < self.step_size < float("inf"):
+                self.refuse(f"step size {self.step_size:.6g} is no positive number; take one")
             reason = str(denoiser).removeprefix("no guarantee: ")
             return unproven(reason, (self.denoiser.constant(),))
         lipschitz = self.fidelity.lipschitz
