@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from pnp_recon.errors import InputError, WeightsError
@@ -189,6 +187,9 @@ def load_weights(
     Raises:
         WeightsError: the weights are missing or damaged, or do not fit the card.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_safetensors
+
     weights = card.path.with_suffix(".safetensors")
     try:
         data = weights.read_bytes()

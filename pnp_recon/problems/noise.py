@@ -11,6 +11,7 @@ a generator that goes on is in `running`, what is measured is in `simulate`.
     command_noise            --simulate of a command: its --seed
     command_counts           the same for the photons of a scan
     validation_noise         checks of a training run: the picture's number
+    energy_noise             checks of an energy in training: picture, noise level
     validation_generator     the same for problems that are drawn as a whole
     scan_generator           scans that networks train on: seed of the run, number of the slice
 """
@@ -19,13 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.scans.counts import photon_counts
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 # Numbers of the shape, type and device of a tensor: standard normal ones, or counts.
 Draw = Callable[[Tensor], Tensor]
@@ -110,6 +113,8 @@ def command_noise(seed: int) -> Draw:
 
 def command_counts(incident: float, seed: int) -> Draw:
     """The photons of --simulate: line integrals to counts, where `incident` enter each ray."""
+    # Not at the top: training draws its noise here, on machines that read no scans.
+    from pnp_recon.scans.counts import photon_counts
 
     def draw(line_integrals: Tensor) -> Tensor:
         return photon_counts(line_integrals, incident, seeded(seed))
@@ -123,6 +128,11 @@ def command_counts(incident: float, seed: int) -> Draw:
 def validation_noise(index: int) -> Draw:
     """The noise of a validation picture, whose number is the seed, the same at every level."""
     return partial(standard_normal, seed=index)
+
+
+def energy_noise(level: float, index: int) -> Draw:
+    """The noise of picture `index` at the level σ·255, where an energy is checked."""
+    return partial(standard_normal, seed=100_000 * round(level * 4) + index)
 
 
 def validation_generator(index: int) -> torch.Generator:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.networks.energies.energy import Energy
+from pnp_recon.problems.noise import energy_noise, seeded
 from scripts.accelerator.data import load, to_float
 
 # Noise levels of the validation, σ·255.
@@ -20,12 +21,6 @@ LEVELS = (5, 15, 25)
 def psnr(x: Tensor, ref: Tensor) -> Tensor:
     """PSNR per picture with range 1, unclipped, of the whole picture."""
     return -10 * torch.log10((x - ref).square().mean((1, 2, 3)))
-
-
-def unit_noise(x: Tensor, index: int, level: float) -> Tensor:
-    """White noise with one seed for each picture and level, drawn on the CPU."""
-    generator = torch.Generator().manual_seed(100_000 * round(level * 4) + index)
-    return torch.randn(x.shape, generator=generator).to(x.device)
 
 
 def crops(paths: Sequence[Path], channels: int, device: torch.device, size: int) -> list[Tensor]:
@@ -50,7 +45,7 @@ def denoising(
         values: list[Tensor] = []
         for i in range(0, len(pictures), batch):
             x = torch.stack(list(pictures[i : i + batch]))
-            n = torch.stack([unit_noise(p, i + j, level) for j, p in enumerate(x)])
+            n = torch.stack([energy_noise(level, i + j)(p) for j, p in enumerate(x)])
             values.append(psnr(energy.denoise(x + n * (level / 255), level / 255), x))
         found[f"{level:g}"] = round(float(torch.cat(values).mean()), 3)
     return found
@@ -58,7 +53,7 @@ def denoising(
 
 def trajectory_kernel(size: int = 19, seed: int = 7) -> Tensor:
     """A motion kernel: a smooth random walk, drawn bilinearly, not negative, of sum 1."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     velocity, place, path = torch.randn(2, generator=generator), torch.zeros(2), []
     for _ in range(400):
         velocity = 0.985 * velocity + 0.17 * torch.randn(2, generator=generator)
@@ -153,7 +148,7 @@ def deblurring(
     for left, level in zip(range(len(levels), 0, -1), levels, strict=True):
         noise = level / 255
         blurred = blur(x, h) + noise * torch.stack(
-            [unit_noise(p, i, level) for i, p in enumerate(x)]
+            [energy_noise(level, i)(p) for i, p in enumerate(x)]
         )
         grid = sorted({(min(m * noise, 50 / 255), f) for m in sigmas for f in factors})
         pairs = torch.tensor([(a, f * (noise / a) ** 2) for a, f in grid], device=x.device)

@@ -11,6 +11,7 @@ from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.families import calibrate, matrices, parts, refreshed
+from support.cli import light
 
 CONFIG = EulerConfig(width=4, hidden=4, blocks=2)
 
@@ -62,3 +63,10 @@ def test_a_network_without_a_family_is_left_alone() -> None:
     assert copied is not network
     assert not copied.training
     assert network.training
+
+
+def test_training_loads_what_a_bare_machine_has() -> None:
+    """Neither pictures nor files of weights: both are read elsewhere."""
+    light("import pnp_recon.training.denoiser.trainer", {"PIL", "safetensors", "tifffile"})
+    with pytest.raises(AssertionError, match="loaded"):
+        light("import pnp_recon.training.denoiser.trainer, PIL", {"PIL"})
