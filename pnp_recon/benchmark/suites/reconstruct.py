@@ -153,13 +153,14 @@ def course(solution: Solution) -> dict[str, Any]:
 
 
 def certified(certificate: Certificate) -> dict[str, Any]:
-    """The certificate columns of an iteration."""
+    """The certificate columns of an iteration: what its theorem says of itself."""
     words = CERTIFIED if certificate.holds else NO_GUARANTEE
+    numbers = certificate.theorem.numbers()
     return {
         "certificate": CONTRADICTED if certificate.contradicted else words,
         "theorem": certificate.verdict,
-        "alpha": certificate.guarantee.averagedness,
-        "lipschitz": certificate.guarantee.lipschitz,
+        "alpha": numbers.get("averagedness"),
+        "lipschitz": numbers.get("lipschitz"),
     }
 
 
