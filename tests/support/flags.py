@@ -1,4 +1,7 @@
-"""The options of a typer application as plain values: all that a user may rely on, no words."""
+"""The options of a typer application as plain values: all that a user may rely on, no words.
+
+`PYTHONPATH=tests python -m support.flags` writes tests/cli/flags.json anew from the commands.
+"""
 
 from __future__ import annotations
 
@@ -75,3 +78,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return str(value) if isinstance(value, Path) else value
+
+
+def every_command() -> dict[str, dict[str, Any]]:
+    """The options of all commands of the catalogue."""
+    from pnp_recon.cli.catalogue import COMMANDS
+    from support.cli import app_of
+
+    found: dict[str, dict[str, Any]] = {}
+    for name in COMMANDS:
+        found |= flags(app_of(name), name)
+    return found
+
+
+if __name__ == "__main__":
+    snapshot = Path(__file__).resolve().parents[1] / "cli" / "flags.json"
+    snapshot.write_text(as_text(every_command()), encoding="utf-8")
+    print(f"wrote {snapshot}")

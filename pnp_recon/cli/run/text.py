@@ -37,7 +37,9 @@ def lines(result: Result, verbose: bool) -> list[str]:
     if job.residuals is not None:
         out.append(f"wrote: {job.residuals}")
     if job.report is not None:
-        out.append(f"wrote: {job.report / 'report.html'} (and .json, .csv, .png beside it)")
+        out.append(
+            f"wrote: {job.report / 'report.html'} and report.json, residuals.csv, figure.png beside it"
+        )
     return out
 
 
