@@ -37,9 +37,8 @@ def lines(result: Result, verbose: bool) -> list[str]:
     if job.residuals is not None:
         out.append(f"wrote: {job.residuals}")
     if job.report is not None:
-        out.append(
-            f"wrote: {job.report / 'report.html'} and report.json, residuals.csv, figure.png beside it"
-        )
+        beside = "report.json, residuals.csv, figure.png beside it"
+        out.append(f"wrote: {job.report / 'report.html'} and {beside}")
     return out
 
 
