@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from laws.solvers import SIZE, TINY, blur, declared, make, measurements, random_kernel
 from operators import Convolution, RayTransform, parallel_beam
-from pnp_recon import guarantees, reconstruct
+from pnp_recon import guarantees, load_denoiser, reconstruct
 from pnp_recon.errors import CertificateError, InputError
+from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.proximal import L1, ElasticNet, TotalVariation
 from pnp_recon.solvers import (
     ACCELERATIONS,
@@ -278,3 +280,24 @@ def test_who_says_that_the_adjoint_is_the_transpose() -> None:
     assert transposed(mine).basis is Basis.DECLARED
     assert transposed(own @ mine).basis is Basis.DECLARED
     assert "'" + mine.name + "'" in transposed(mine).words
+
+
+@dataclass(frozen=True)
+class Sparse(L1):
+    """A user's functional, whatever its parent is."""
+
+    name = "l1"
+
+
+def test_who_says_that_a_functional_is_convex_and_a_card_true() -> None:
+    def bases(name: str, prior: object) -> list[Basis]:
+        return [premise.basis for premise in certificate(name, prior).theorem.premises]
+
+    for name in ("proximal-gradient", "drs", "pdhg"):
+        assert Basis.DECLARED in bases(name, Sparse(0.01))
+        assert Basis.DECLARED not in bases(name, L1(0.01))
+    # A card beside a function of one's own proves nothing of it.
+    card = {"certificate": {"averagedness": 0.5}}
+    forged = Denoiser(lambda x, sigma: x, "forged", guarantees.firm("said"), card=card)
+    assert Basis.DECLARED in bases("pnp-hqs", forged)
+    assert Basis.DECLARED not in bases("pnp-hqs", load_denoiser("euler_grey", dtype=torch.float64))

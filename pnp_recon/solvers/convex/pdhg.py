@@ -32,7 +32,7 @@ from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import Solver, State, Step
-from pnp_recon.solvers.core.premises import transposed
+from pnp_recon.solvers.core.premises import basis_of, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,
@@ -124,6 +124,8 @@ class PDHG(Solver[State]):
             "proximal point method in the norm M of the step sizes (He & Yuan 2012, Lemma 2.1 and "
             "3.1), relaxed by ρ (Bauschke & Combettes 2017, Prop. 4.40)"
         )
+        terms = [self.primal, *(block.outer for block in self.blocks)]
+        known = basis_of(*(term for term in terms if term is not None))
         return SaddlePoint(
             "PDHG: the iterates converge to a saddle point (Chambolle & Pock 2011, Thm 1; Condat "
             f"2013, Thm 3.3){self._existence()}; the gap of their means falls like O(1/k)",
@@ -131,7 +133,7 @@ class PDHG(Solver[State]):
             tuple(constants),
             (
                 *(transposed(block.operator) for block in self.blocks),
-                Premise("g and the Fᵢ are convex, with exact proximal maps"),
+                Premise("g and the Fᵢ are convex, with exact proximal maps", known),
                 Premise("2⟨KΔx, Δu⟩ stays within what the norms allow", Basis.CHECKED),
             ),
             "2⟨KΔx, Δu⟩ within what the norms allow (ratio)",
