@@ -18,12 +18,22 @@ from pnp_recon.benchmark.cells import Key
 from pnp_recon.errors import InputError
 
 # How a cell can end. Only a row that is `MEASURED` enters means.
-MEASURED = ("done", "converged", "early stop", "iteration limit", "time limit")
+MEASURED = (
+    "done",
+    "converged",
+    "early stop",
+    "iteration limit",
+    "time limit",
+    "stagnated",
+    "inner limit",
+)
 # The iterates of an expansive denoiser run away; a bound that an attack has overcome.
 DIVERGED, EXPANSIVE = "diverged", "expansive"
 FAILED = "failed"
 
 CERTIFIED, NO_GUARANTEE, CONTRADICTED = "certified", "no guarantee", "contradicted"
+# Certified if what somebody declares is true (a denoiser's constant, an operator's transpose).
+CONDITIONAL = "certified if"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +52,8 @@ class Row:
         seconds: median of the repeats.
         peak_memory_mb: by how much the process grew while the method ran, in 10⁶ bytes.
         iterations, residual: how many there were, and the last relative residual.
-        certificate: "certified", "no guarantee", or "contradicted".
+        certificate: "certified", "certified if" (what was declared is true), "no guarantee", or
+            "contradicted".
         theorem: what covers the method or the run, or why nothing does.
         alpha, lipschitz: proven upper bounds, of the denoiser in use or of the iterated map.
         attained_lipschitz: the largest difference quotient that an attack found: a lower bound.

@@ -7,6 +7,7 @@ below what is certified; their ratio says how loose the certificate is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from pnp_recon.models.family import (
     Row,
     levels_255,
 )
+from pnp_recon.models.pinned import PINNED
 from pnp_recon.models.precision import FIELD as DEVIATION
 from pnp_recon.models.precision import bf16_deviation
 from pnp_recon.networks.blocks import EulerBlock
@@ -33,6 +35,8 @@ from pnp_recon.networks.constraints import conv_norm_bound, power_step
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.tied_blocks import learned_filters
 from pnp_recon.priors.attack import attained_ratio
+from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.proof import narrow
 
 # Relative difference between card and recomputation that rounding may cause (eigenvalue solvers
 # of other machines); a real difference is far above it.
@@ -101,6 +105,34 @@ class EulerFamily(DenoiserFamily[EulerNet]):
     def guarantee(self, card: Card) -> Guarantee:
         proven = card.certificate
         return guarantees.averaged(proven["averagedness"], proven["source"])
+
+    def declared(self, card: Card) -> Guarantee | None:
+        return None
+
+    def prove(self, denoiser: Denoiser, card: Card) -> None:
+        """See `DenoiserFamily`; weights that the package vouches for are not proven anew."""
+        network = denoiser.function
+        assert isinstance(network, EulerNet)
+        for block in network.euler_blocks():
+            block.certified = True
+        if denoiser.precision == "bfloat16" or narrow(denoiser) is not None:
+            return  # rounded arithmetic, of which nothing is proven
+        stated = _number(card.certificate, "averagedness")
+        if card.sha256 in PINNED:
+            constants = _list(card.certificate, "block_averagedness")
+            # The whole follows from the blocks by the same arithmetic everywhere, to the last bit.
+            if len(constants) == len(network.blocks):
+                found = network.combined(constants)
+                if found.averagedness == stated:
+                    denoiser.vouch(found)
+        proven = denoiser.guarantee
+        if proven.averagedness is None:
+            raise WeightsError(f"the card of {card.name} claims α = {stated}, but {proven}")
+        if abs(proven.averagedness / (stated or math.inf) - 1) > AGREEMENT:
+            raise WeightsError(
+                f"the card of {card.name} claims α = {stated}, its weights prove α = "
+                f"{proven.averagedness:.9g}; fetch the card again, or see pnp-train check"
+            )
 
     def verify(self, card: Card, attack_steps: int) -> Check:
         """See `Family`; recomputes the certificate, compares, and attacks it."""

@@ -180,16 +180,29 @@ class DenoiserFamily(Family[Network]):
         network, metadata = load_weights(card, self.build)
         self.compare(card, metadata)
         network = self.running(network)
-        return Denoiser(
+        denoiser = Denoiser(
             network.to(device=options.device, dtype=options.dtype),
             card.name,
-            self.guarantee(card),
+            self.declared(card),
             channels=network.config.channels,  # type: ignore[union-attr, arg-type]
             sigma_range=card.sigma_range,
             card=card.fields,
             tile=options.tile,
             precision=options.precision,
         ).eval()
+        self.prove(denoiser, card)
+        return denoiser
+
+    def declared(self, card: Card) -> Guarantee | None:
+        """What is said of the network; None where its weights are to prove it."""
+        return self.guarantee(card)
+
+    def prove(self, denoiser: Denoiser, card: Card) -> None:
+        """Compares what the card claims with what the weights prove.
+
+        Raises:
+            WeightsError: the claim is more than that.
+        """
 
     def compare(self, card: Card, metadata: Mapping[str, str]) -> None:
         """Refuses a card that states something else than its weights were exported with."""

@@ -36,7 +36,8 @@ class EulerBlock(nn.Module):
     t = σ·exp(c₀ + c₁ℓ + c₂ℓ²), ℓ = log(σ/σ₀), follow the noise level and leave the slopes of
     t φ(·/t + b) alone. `norm` is n: after `certify()` the proven bound; in training an estimate
     that follows the weights, times `margin`, the ratio of bound and estimate at the last
-    `calibrate()`, so that certifying changes little.
+    `calibrate()`, so that certifying changes little. A certified block never writes its norm,
+    whatever its mode; `settle` or `calibrate` make it one that is trained again.
 
     Args:
         channels: feature channels (input and output).
@@ -71,10 +72,12 @@ class EulerBlock(nn.Module):
         self.register_buffer("vector", vector / vector.norm())
         self.register_buffer("norm", torch.tensor(1.0))
         self.register_buffer("margin", torch.tensor(1.0))
+        self.certified = False
         self.settle()
 
     def settle(self, steps: int = 5) -> None:
         """Brings the norm's estimate up to filters that were set from outside."""
+        self.certified = False
         with torch.no_grad():
             for _ in range(steps):
                 self._estimate()
@@ -91,6 +94,7 @@ class EulerBlock(nn.Module):
     @torch.no_grad()
     def calibrate(self) -> None:
         """Sets `margin` so that the estimate agrees with the proven bound for these weights."""
+        self.certified = False
         self.margin.fill_(1.0)
         for _ in range(SETTLE):
             estimate = self._estimate()
@@ -105,7 +109,8 @@ class EulerBlock(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Features (B, C, H, W) and noise levels (B,) or (1,) to features (B, C, H, W)."""
         filters = self.weight  # once: tied filters are put together at every access
-        norm = self._estimate(filters) if self.training else self.norm
+        estimated = self.training and not self.certified
+        norm = self._estimate(filters) if estimated else self.norm
         weight = filters / norm
         pad = filters.shape[-1] // 2
         level = torch.log(sigma / SIGMA_CENTRE)
@@ -132,14 +137,18 @@ class EulerBlock(nn.Module):
         """
         bound = conv_norm_bound(self.weight, grid) * (1 + 1e-6)
         self.norm.fill_(bound)
+        self.certified = True
         return bound
 
     def averagedness(self) -> float:
         """The proven averagedness constant for the stored weights; needs `certify()` first.
 
         Raises:
-            ValueError: if the stored normaliser is below the proven bound.
+            ValueError: the stored normaliser is too far below the proven bound, or an estimate
+                that the next call in training mode replaces.
         """
+        if self.training and not self.certified:
+            raise ValueError("in training mode the norm is an estimate; call eval()")
         bound = conv_norm_bound(self.weight)
         ratio = bound / float(self.norm)
         alpha = float(self.relative_step.detach().double()) * ratio**2 * (1 + 1e-6)

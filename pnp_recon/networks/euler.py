@@ -36,6 +36,8 @@ from pnp_recon.networks.equivariant.plain import export
 from pnp_recon.networks.lifting import even_paddings, lifting
 from pnp_recon.networks.tied_blocks import Ties, tie_block
 
+# Largest entry of QᵀQ − I that rounding may leave: an isometry in float32.
+ISOMETRY = 1e-5
 # Mid-grey goes to zero, so that the zero padding of the convolutions is no dark frame.
 SHIFT = 0.5
 
@@ -135,10 +137,21 @@ class EulerNet(nn.Module):
         """The proven guarantee of the very weights held now, from float64 bounds.
 
         Raises:
-            ValueError: if a block is not averaged.
+            ValueError: a block is not averaged, has no proven norm, or is none of these blocks; or
+                the lifting is no isometry.
         """
+        if len(self.euler_blocks()) != len(self.blocks):
+            raise ValueError("not all of its blocks are Euler blocks")
+        if not (defect := self.lifting.defect()) <= ISOMETRY:
+            raise ValueError(f"its lifting is no isometry: QᵀQ is off the identity by {defect:.1e}")
+        return self.combined([block.averagedness() for block in self.euler_blocks()])
+
+    prove = check
+
+    def combined(self, constants: Sequence[float]) -> Guarantee:
+        """The guarantee that follows from proven averagedness constants of the blocks."""
         source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024)"
-        parts = [averaged(block.averagedness(), source) for block in self.euler_blocks()]
+        parts = [averaged(constant, source) for constant in constants]
         whole = isometric_lifting(compose(*parts))
         # On odd sides the mean over the paddings; it leaves the constant as it is.
         return whole if self.group.order == 1 else padding_average(whole)

@@ -37,6 +37,16 @@ class Lifting(nn.Module):
     def channels_out(self, channels: int) -> int:
         raise NotImplementedError
 
+    def defect(self) -> float:
+        """Largest entry of |QᵀQ − I| that its numbers give; 0 for those that have none."""
+        return 0.0
+
+
+def gram_defect(matrix: Tensor) -> float:
+    """Largest entry of |MᵀM − I| for a matrix (n, m), in float64."""
+    wide = matrix.detach().double()
+    return float((wide.mT @ wide - torch.eye(wide.shape[1], device=wide.device)).abs().max())
+
 
 def mix_channels(z: Tensor, matrix: Tensor) -> Tensor:
     """The matrix (n, m) on every m neighbouring channels of z (B, C·m, H, W)."""
@@ -121,6 +131,9 @@ class BlockField(Lifting):
     def channels_out(self, channels: int) -> int:
         return len(self.matrix) * channels
 
+    def defect(self) -> float:
+        return gram_defect(self._embedding(torch.float64))
+
 
 class Haar(Lifting):
     """Orthonormal 2×2 Haar transform: a mean and three details for each channel."""
@@ -142,6 +155,9 @@ class Haar(Lifting):
 
     def channels_out(self, channels: int) -> int:
         return 4 * channels
+
+    def defect(self) -> float:
+        return gram_defect(self.matrix)
 
 
 class Orthonormal(Lifting):
@@ -169,6 +185,10 @@ class Orthonormal(Lifting):
 
     def channels_out(self, channels: int) -> int:
         return self.width
+
+    def defect(self) -> float:
+        with torch.no_grad():
+            return gram_defect(cast(Tensor, self.linear.weight))
 
 
 class Chain(Lifting):
@@ -206,6 +226,10 @@ class Chain(Lifting):
         for lifting in self._parts():
             channels = lifting.channels_out(channels)
         return channels
+
+    def defect(self) -> float:
+        """The sum of the parts' defects: to first order that of the whole."""
+        return sum(lifting.defect() for lifting in self._parts())
 
 
 def _pad(channels: int, width: int) -> list[Lifting]:

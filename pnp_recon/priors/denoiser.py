@@ -1,7 +1,8 @@
 """Denoisers: a map, its noise level, and what is proven about it.
 
 A `Denoiser` is called as denoiser(x, sigma), as in deepinv, and plugs into deepinv's priors as
-it is. `guarantee` is of the map x ↦ denoiser(x, sigma) at every level of its range.
+it is. `guarantee` is of the map x ↦ denoiser(x, sigma) at every level of its range, and of the
+weights, the mode and the arithmetic that it has when it is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from pnp_recon import guarantees
 from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
+from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.proof import CHANGED, HALF, narrow, proven_now, proves_itself
 from pnp_recon.priors.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
 
 Precision = Literal["float32", "bfloat16"]
@@ -32,7 +35,9 @@ class Denoiser(nn.Module):
     Args:
         function: called as function(x, sigma), x (B, C, H, W) in [0, 1], sigma a float.
         name: for reports.
-        guarantee: proven for every level in `sigma_range`.
+        guarantee: declared by the caller for every level in `sigma_range`, and for the function
+            as it is now. None, or too little, for a function that proves its constant itself (the
+            networks and classical denoisers of this package): then that is what holds.
         channels: 1, 3, or None where any number will do. A grey denoiser acts on each channel
             of a colour picture, which keeps its constant.
         sigma_range: levels at which it may be used, [0, 1] scale.
@@ -46,8 +51,8 @@ class Denoiser(nn.Module):
         numbers: the parameters that the function was made with, for reports.
 
     Raises:
-        InputError: a tile for a function that does not tell its receptive field, or an unknown
-            precision.
+        InputError: a tile for a function that does not tell its receptive field, an unknown
+            precision, or a declared constant below the one that is proven.
     """
 
     kind: ClassVar[PriorKind] = "denoiser"
@@ -56,7 +61,7 @@ class Denoiser(nn.Module):
         self,
         function: Callable[[Tensor, float], Tensor],
         name: str,
-        guarantee: Guarantee,
+        guarantee: Guarantee | None = None,
         channels: int | None = None,
         sigma_range: tuple[float, float] = (0.0, 1.0),
         card: Mapping[str, Any] | None = None,
@@ -74,12 +79,74 @@ class Denoiser(nn.Module):
                 "so it cannot work in tiles; leave tile out"
             )
         self.function = function
-        self.name, self.guarantee, self.channels = name, guarantee, channels
+        self.name, self.channels = name, channels
         self.sigma_range = sigma_range
         self.card, self.numbers = dict(card or {}), dict(numbers or {})
         self.tile, self.precision = tile, precision
-        if precision == "bfloat16":
-            self.guarantee = guarantees.none(BFLOAT16)
+        # What is known, and of what: the fingerprint of the function.
+        self._known: tuple[str, Guarantee] | None = None
+        if guarantee is not None and not (proves_itself(function) and guarantee.holds):
+            self._known = (fingerprint(function), guarantee)
+        elif guarantee is not None:
+            self._refuse_better_than(guarantee)
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What holds of the map as it is now; proven again when the function has changed.
+
+        A declared constant dies with a change. It takes a hash of the weights to ask: about a
+        millisecond for each million of them.
+        """
+        if self.precision == "bfloat16":
+            return guarantees.none(BFLOAT16)
+        if (dtype := narrow(self)) is not None:
+            return guarantees.none(f"{self.name}: {HALF.format(dtype=dtype)}")
+        if type(self) is Denoiser and (what := self._altered()) is not None:
+            return guarantees.none(f"{self.name} is not as it was made: {what}")
+        mark = fingerprint(self.function)
+        if self._known is None or self._known[0] != mark:
+            self._known = (mark, self._found())
+        return self._known[1]
+
+    @property
+    def proven(self) -> bool:
+        """Is the guarantee proven by this package for what runs? Otherwise it is declared."""
+        ours = type(self).__module__.startswith("pnp_recon.")
+        return ours and proves_itself(self.function)
+
+    def vouch(self, guarantee: Guarantee) -> None:
+        """Sets what has been proven elsewhere of the function as it is now.
+
+        For whoever loads weights whose proof the package keeps with their hash; see `models`.
+        """
+        self._known = (fingerprint(self.function), guarantee)
+
+    def _found(self) -> Guarantee:
+        if not proves_itself(self.function):
+            declared = self._known is not None and self._known[1].holds
+            reason = CHANGED if declared else "it declares no Lipschitz constant"
+            return guarantees.none(f"denoiser {self.name}: {reason}")
+        try:
+            return proven_now(self.function)
+        except ValueError as error:
+            return guarantees.none(f"denoiser {self.name}: {error}")
+
+    def _altered(self) -> str | None:
+        """What was hung onto the denoiser itself; its function is `proven_now`'s matter."""
+        if self._forward_hooks or self._forward_pre_hooks or "forward" in vars(self):
+            return "it has a hook, or a map of its own"
+        return None
+
+    def _refuse_better_than(self, declared: Guarantee) -> None:
+        proven = self.guarantee
+        for name in ("averagedness", "lipschitz"):
+            wanted, found = getattr(declared, name), getattr(proven, name)
+            if wanted is not None and (found is None or wanted < found * (1 - 1e-6)):
+                known = "nothing is proven" if found is None else f"{found:.9g} is proven"
+                raise InputError(
+                    f"{self.name} is declared to have {name} {wanted:.9g}, but of its weights "
+                    f"{known}; leave the declaration out"
+                )
 
     def forward(self, x: Tensor, sigma: float | Tensor = 25 / 255) -> Tensor:
         """Denoises (B, C, H, W) at level sigma.
@@ -105,7 +172,9 @@ class Denoiser(nn.Module):
 
     def _denoised(self, x: Tensor, level: float) -> Tensor:
         if self.precision == "float32":
-            return self._in_tiles(x, level)
+            # Certified arithmetic: a caller's autocast would round every product to eight bits.
+            with torch.autocast(x.device.type, enabled=False):
+                return self._in_tiles(x, level)
         with torch.autocast(x.device.type, torch.bfloat16):
             return self._in_tiles(x.float(), level).to(x.dtype)
 

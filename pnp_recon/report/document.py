@@ -27,7 +27,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
 from pnp_recon.solvers import Certificate, Solution
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 _LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
 
@@ -102,6 +102,9 @@ def certificate_block(certificate: Certificate) -> dict[str, Any]:
         "proven": certificate.proven,
         "contradicted": certificate.contradicted,
         "holds": certificate.holds,
+        "unchecked": certificate.unchecked,
+        "conditions": certificate.conditions,
+        "remarks": certificate.remarks,
         "theorem": certificate.theorem.statement,
         "kind": certificate.theorem.kind,
         "numbers": certificate.theorem.numbers(),

@@ -134,6 +134,10 @@ def _headline(run: Run) -> str:
         return "CERTIFICATE FAILED: the run contradicts the proof"
     if not certificate.proven:
         return "NO GUARANTEE: nothing is proven about this run"
+    if certificate.unchecked:
+        return "NOT CERTIFIED: the run checked nothing"
+    if certificate.conditions:
+        return "certified, if what was declared is true: the iteration converges"
     return "certified: the iteration is proven to converge"
 
 

@@ -115,6 +115,17 @@ def _verdict(certificate: Mapping[str, Any]) -> str:
             "Nothing is proven about this run: the method may not settle, and another start may "
             "end elsewhere. The picture may still be good."
         )
+    elif certificate["unchecked"]:
+        kind, title = "none", "Not certified: the run checked nothing"
+        text = f"There is a theorem about the method, but {certificate['unchecked']}."
+    elif certificate["conditions"]:
+        kind, title = "good", "Certified, if what was declared is true"
+        text = (
+            "It is proven that the repeated step settles on a picture, and the run agreed with "
+            f"the proof, if {' and '.join(certificate['conditions'])}. Nothing that was measured "
+            "speaks against it. This is a statement about the method, not that every restored "
+            "detail is true."
+        )
     else:
         kind, title = "good", "Certified: the method is proven to settle"
         text = (
@@ -220,6 +231,7 @@ def _proven(certificate: Mapping[str, Any]) -> str:
             f"settles on such a picture.</p><p>{escape(certificate['theorem'])}</p>"
             f"<p>The step as a map: {escape(certificate['guarantee']['words'])}</p>"
         )
+    text += "".join(f"<p>{escape(remark)}</p>" for remark in certificate["remarks"])
     rows = "".join(
         f"<tr><td>{escape(item['name'])}</td><td class='number'>{_number(item['value'])}</td>"
         f"<td>{escape(item['how'])}</td></tr>"

@@ -144,8 +144,7 @@ def test_activations_are_those_of_a_tile() -> None:
 
 
 def denoiser(net: EulerNet, **options: object) -> Denoiser:
-    held = guarantees.averaged(0.9, "test")
-    return Denoiser(net, "net", held, net.config.channels, **options)  # type: ignore[arg-type]
+    return Denoiser(net, "net", channels=net.config.channels, **options)  # type: ignore[arg-type]
 
 
 def test_a_denoiser_tiles_large_pictures_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_laws_hold_around_every_plug_and_play_solver(label: str, name: str, boun
     assert float(solution.image.max()) <= 1
     inexact = name != "pnp-pgd" and boundary != "circular"
     assert (max(map(max, solution.history.errors)) > 0) == inexact
-    assert any("inner error" in item.law for item in certificate.observed) == inexact
+    assert bool(certificate.remarks) == inexact
 
 
 @pytest.mark.parametrize(("label", "name"), COMBINATIONS)

@@ -29,8 +29,10 @@ class Method(ABC):
         name: for tables; the class's name where none is given.
         channels: 1: made for one channel, and run on each channel of colour pictures by itself;
             3: colour pictures only; None: any.
-        guarantee: proven of x ↦ denoise(x, sigma, ...) at every sigma of the range and all
+        guarantee: what holds of x ↦ denoise(x, sigma, ...) at every sigma of the range and all
             parameters.
+        proven: the guarantee is proven by this package; otherwise it is the method's word, and
+            tables say "certified if".
         sigma_range: noise levels it may be called with, [0, 1] scale.
         sha256: the hash of its weights; "" where it has none.
         tuned_by: parameters of `denoise` that are tuned, with the values that are tried. Whole
@@ -45,6 +47,7 @@ class Method(ABC):
     name: str = ""
     channels: int | None = None
     guarantee: Guarantee = guarantees.none("the denoiser declares no Lipschitz constant")
+    proven: bool = False
     sigma_range: tuple[float, float] = (0.0, 1.0)
     sha256: str = ""
     tuned_by: Mapping[str, Sequence[float]] = {}
@@ -87,14 +90,12 @@ class Method(ABC):
                 defaults.
         """
 
-        def function(x: Tensor, sigma: float) -> Tensor:
-            chosen = self.defaults if parameters_at is None else parameters_at(sigma)
-            return self.denoise(x, sigma, **chosen)
-
+        proven = self.proven and type(self).__module__.startswith("pnp_recon.")
+        running = (_Proven if proven else _Running)(self, parameters_at)
         return Denoiser(
-            function,
+            running,
             self.name,
-            iterated(self),
+            None if proven else iterated(self),
             channels=self.channels,
             sigma_range=self.sigma_range,
             card={"name": self.name, "sha256": self.sha256},
@@ -111,6 +112,25 @@ class Method(ABC):
             None for a method that is plugged into an iteration.
         """
         return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Running:
+    """The method with the parameters of each level."""
+
+    method: Method
+    parameters_at: Callable[[float], Mapping[str, float]] | None
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        method, at = self.method, self.parameters_at
+        return method.denoise(x, sigma, **(method.defaults if at is None else at(sigma)))
+
+
+class _Proven(_Running):
+    """The same for a method of this package, which says what is proven of its map."""
+
+    def prove(self) -> Guarantee:
+        return iterated(self.method)
 
 
 @dataclass(frozen=True)
@@ -151,6 +171,7 @@ class Checked(Method):
         self._method = method
         self.name, self.channels = method.name, method.channels
         self.guarantee, self.sigma_range = method.guarantee, method.sigma_range
+        self.proven = method.proven and type(method).__module__.startswith("pnp_recon.")
         self.sha256, self.differentiable = method.sha256, method.differentiable
         self.inexactness = method.inexactness
         self.tuned_by, self.defaults = method.tuned_by, method.defaults

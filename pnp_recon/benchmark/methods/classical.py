@@ -45,6 +45,7 @@ class Classical(Method):
             raise InputError(f"method {name}: {missing}")
         self._map: type[ClassicalMap] = CLASSICAL[name].load()
         self.name, self.guarantee = name, self._map.guarantee
+        self.proven = True
         self.inexactness = self._map.inexactness
         self.differentiable = self._map.differentiable
         self.tuned_by = TRIED.get(name, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ class Given(Method):
         self._denoiser, self._dtype = denoiser, dtype
         self.name, self.channels = denoiser.name, denoiser.channels
         self.guarantee, self.sigma_range = denoiser.guarantee, denoiser.sigma_range
+        self.proven = denoiser.proven
         self.sha256 = str(denoiser.card.get("sha256", ""))
         self.differentiable = differentiable
 
@@ -39,6 +41,12 @@ class Given(Method):
         if self._dtype is None:
             return self._denoiser(x, sigma)
         return self._denoiser(x.to(self._dtype), sigma).to(x.dtype)
+
+    def prior(
+        self, parameters_at: Callable[[float], Mapping[str, float]] | None = None
+    ) -> Denoiser:
+        """The denoiser itself, whose proof is about its weights; it has nothing to tune."""
+        return self._denoiser
 
 
 def model(name: str, device: str = "cpu") -> Method:

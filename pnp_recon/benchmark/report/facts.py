@@ -93,7 +93,8 @@ def guarantee(groups: Sequence[Group]) -> str:
     """What is proven about a method in these columns, in words."""
     judged = [row for group in groups for row in group.judged]
     verdicts = Counter(row.certificate for row in judged)
-    certified = verdicts[statuses.CERTIFIED]
+    conditional = verdicts[statuses.CONDITIONAL]
+    certified = verdicts[statuses.CERTIFIED] + conditional
     if not judged:
         return DASH
     if verdicts[statuses.CONTRADICTED]:
@@ -101,6 +102,8 @@ def guarantee(groups: Sequence[Group]) -> str:
     if not certified:
         return "no guarantee"
     bound = constant(groups)
+    if conditional:
+        bound += " (if what is declared is true)"
     if certified < len(judged):
         return f"certified in {certified} of {plural(len(judged), 'run')}{bound}"
     return f"certified{bound}"

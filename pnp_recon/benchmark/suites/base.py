@@ -14,8 +14,7 @@ from pnp_recon.benchmark import measure, tuned
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.pictures import read
-from pnp_recon.benchmark.rows import CERTIFIED, NO_GUARANTEE, Row
-from pnp_recon.guarantees import Guarantee
+from pnp_recon.benchmark.rows import CERTIFIED, CONDITIONAL, NO_GUARANTEE, Row
 from pnp_recon.pictures.crops import centre_crop
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.report.figure import picture_png
@@ -111,11 +110,12 @@ def row_of_run(
     )
 
 
-def proven(guarantee: Guarantee) -> dict[str, Any]:
+def proven(method: Method) -> dict[str, Any]:
     """The certificate columns of a map that is used as it is, not iterated."""
-    nonexpansive = guarantee.is_nonexpansive
+    guarantee = method.guarantee
+    words = CERTIFIED if method.proven else CONDITIONAL
     return {
-        "certificate": CERTIFIED if nonexpansive else NO_GUARANTEE,
+        "certificate": words if guarantee.is_nonexpansive else NO_GUARANTEE,
         "theorem": guarantee.source,
         "alpha": guarantee.averagedness,
         "lipschitz": guarantee.lipschitz,

@@ -39,6 +39,6 @@ class Denoise(Suite):
             memory,
             status="done",
             **measure.scores(image, x, y),
-            **proven(method.guarantee),
+            **proven(method),
         )
         return Outcome(row, None, kept_pictures(plan, cell, clean=x, input=y, image=image))

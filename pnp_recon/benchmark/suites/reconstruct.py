@@ -18,7 +18,7 @@ from operators.base import LinearOperator
 from pnp_recon.benchmark import measure
 from pnp_recon.benchmark.cells import Cell, Plan
 from pnp_recon.benchmark.methods import Method
-from pnp_recon.benchmark.rows import CERTIFIED, CONTRADICTED, DIVERGED, NO_GUARANTEE
+from pnp_recon.benchmark.rows import CERTIFIED, CONDITIONAL, CONTRADICTED, DIVERGED, NO_GUARANTEE
 from pnp_recon.benchmark.suites.base import (
     Outcome,
     Suite,
@@ -42,6 +42,8 @@ STATUS = {
     Status.EARLY_STOP: "early stop",
     Status.ITERATION_LIMIT: "iteration limit",
     Status.TIME_LIMIT: "time limit",
+    Status.STAGNATED: "stagnated",
+    Status.INNER_LIMIT: "inner limit",
     Status.NON_FINITE: DIVERGED,
 }
 # A curve keeps at most so many points, evenly spaced in the logarithm of the iteration.
@@ -154,7 +156,9 @@ def course(solution: Solution) -> dict[str, Any]:
 
 def certified(certificate: Certificate) -> dict[str, Any]:
     """The certificate columns of an iteration: what its theorem says of itself."""
-    words = CERTIFIED if certificate.holds else NO_GUARANTEE
+    words = NO_GUARANTEE
+    if certificate.holds:
+        words = CONDITIONAL if certificate.conditions else CERTIFIED
     numbers = certificate.theorem.numbers()
     return {
         "certificate": CONTRADICTED if certificate.contradicted else words,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pnp_recon.cli.run.case import Case
 from pnp_recon.solvers import Certificate, History, Look, Observation, Solution, Status
+from pnp_recon.solvers.core.observing import worst
 
 # The worst comes last.
 _SEVERITY = (
@@ -22,6 +23,8 @@ _SEVERITY = (
     Status.EARLY_STOP,
     Status.ITERATION_LIMIT,
     Status.TIME_LIMIT,
+    Status.STAGNATED,
+    Status.INNER_LIMIT,
     Status.INTERRUPTED,
     Status.NON_FINITE,
 )
@@ -68,14 +71,17 @@ def join(solutions: Sequence[Solution], rest: Sequence[Tensor] = ()) -> Solution
 
 def _certificate(found: Sequence[Certificate]) -> Certificate:
     """The certificate that says least, with the worst observations of all."""
-    weakest = min(found, key=lambda one: one.proven)
-    laws: dict[str, Observation] = {}
+    weakest = min(found, key=lambda one: (one.proven, not one.unchecked, not one.conditions))
+    laws: dict[str, list[Observation]] = {}
     for one in found:
         for item in one.observed:
-            known = laws.get(item.law)
-            if known is None or item.worst - item.limit > known.worst - known.limit:
-                laws[item.law] = item
-    return weakest.with_observations(tuple(laws.values()))
+            laws.setdefault(item.law, []).append(item)
+    observed = tuple(
+        replace(items[0], worst=worst(item.worst for item in items)) for items in laws.values()
+    )
+    remarks = dict.fromkeys(remark for one in found for remark in one.remarks)
+    void = weakest.unchecked if weakest.proven else ""
+    return replace(weakest, observed=observed, void=void, remarks=tuple(remarks))
 
 
 def _history(found: Sequence[History]) -> History:

@@ -48,7 +48,7 @@ def summary(result: Result) -> str:
     quality = ""
     if run.before is not None and run.after is not None:
         quality = f", PSNR {run.before.psnr:.2f} -> {run.after.psnr:.2f} dB"
-    verdict = run.solution.certificate.verdict.partition(":")[0]
+    verdict = run.solution.certificate.label
     return (
         f"{result.job.source} -> {result.job.target}: {status.name.lower().replace('_', ' ')} "
         f"after {run.solution.iterations} iterations{quality}; {verdict}"
@@ -63,7 +63,7 @@ def warnings(result: Result) -> list[str]:
     solution = result.run.solution
     if solution.certificate.contradicted:
         out.append(f"{solution.certificate.verdict}; do not rely on {result.job.target}")
-    elif not solution.certificate.proven and solution.status is not Status.DIRECT:
+    elif not solution.certificate.holds and solution.status is not Status.DIRECT:
         out.append(f"{result.job.source}: {solution.certificate.verdict}")
     if not solution.status.succeeded:
         out.append(f"{result.job.source}: {solution.status.value}")

@@ -48,10 +48,14 @@ class ClassicalMap(ABC):
         """
         return None
 
+    def prove(self) -> Guarantee:
+        """What is left of `guarantee` inside an iteration: it follows from the map's form."""
+        return iterated(self)
+
     def denoiser(self) -> Denoiser:
         """The prior for plug-and-play iterations."""
         numbers = asdict(self)  # type: ignore[call-overload]
-        return Denoiser(self, self.name, iterated(self), numbers=numbers)
+        return Denoiser(self, self.name, numbers=numbers)
 
 
 def iterated(method: Any) -> Guarantee:

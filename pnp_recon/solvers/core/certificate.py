@@ -6,7 +6,7 @@ contradicts the certificate, and then the proof was applied to something else th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.core.theorem import Constant, Theorem
@@ -35,11 +35,18 @@ class Certificate:
 
     Attributes:
         theorem: that the solver named before its first step.
-        observed: filled in by the run.
+        observed: laws that the run checked. Without one nothing is certified: a proof that no
+            iteration was compared with might be about something else than what ran.
+        void: why the run shows nothing, whatever was observed (it ended in non-finite values, or
+            what ran changed under way); or empty.
+        remarks: what a reader should know besides, in sentences: how exact inner solves were, the
+            rate of a contraction.
     """
 
     theorem: Theorem
     observed: tuple[Observation, ...] = ()
+    void: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def guarantee(self) -> Guarantee:
@@ -52,8 +59,13 @@ class Certificate:
 
     @property
     def proven(self) -> bool:
-        """Does a convergence theorem cover the run?"""
+        """Does a convergence theorem cover the run, if what the caller declares is true?"""
         return self.theorem.holds
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The premises that are only declared: "certified if …"."""
+        return self.theorem.conditions if self.proven else ()
 
     @property
     def contradicted(self) -> bool:
@@ -61,21 +73,41 @@ class Certificate:
         return self.proven and any(not item.passed for item in self.observed)
 
     @property
+    def unchecked(self) -> str:
+        """Why the run says nothing of its theorem, or empty."""
+        if not self.proven or self.contradicted:
+            return ""
+        return self.void or ("" if self.observed else "no iteration was checked")
+
+    @property
     def holds(self) -> bool:
-        return self.proven and not self.contradicted
+        """Certified, perhaps under `conditions`."""
+        return self.proven and not self.contradicted and not self.unchecked
 
     @property
     def verdict(self) -> str:
-        """One line: certified, contradicted, or no guarantee and why."""
+        """One line: certified, certified if, contradicted, or no guarantee and why."""
         if self.contradicted:
             broken = "; ".join(str(item) for item in self.observed if not item.passed)
             return f"CERTIFICATE FAILED: {broken}"
         if not self.proven:
             return self.theorem.why_not
+        if self.unchecked:
+            return f"not certified: {self.unchecked}"
+        if self.conditions:
+            return f"certified if {' and '.join(self.conditions)}: {self.theorem.statement}"
         return f"certified: {self.theorem.statement}"
 
-    def with_observations(self, observed: tuple[Observation, ...]) -> Certificate:
-        return replace(self, observed=observed)
+    @property
+    def label(self) -> str:
+        """The verdict in a word or two, for tables: "certified", "certified if", "FAILED", ..."""
+        if self.contradicted:
+            return "FAILED"
+        if not self.proven:
+            return "no guarantee"
+        if self.unchecked:
+            return "not certified"
+        return "certified if" if self.conditions else "certified"
 
     def lines(self) -> list[str]:
         """The block that commands print: proven, by which theorem, with what, then observed."""
@@ -85,4 +117,5 @@ class Certificate:
             out.append(f"  iterated map: {held}")
         out += [f"  {item.name} = {item.value:.6g}  [{item.how}]" for item in self.constants]
         out += [f"  observed: {item}" for item in self.observed]
+        out += [f"  {remark}" for remark in self.remarks]
         return out

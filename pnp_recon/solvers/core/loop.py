@@ -19,13 +19,20 @@ from typing import Any, Generic, Self, TypeVar
 import torch
 from torch import Tensor
 
+from operators.deadlines import deadline, expired
+from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
+from pnp_recon.solvers.core.inner_errors import FAR, inner_remarks
 from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.solution import History, Look, Solution
 from pnp_recon.solvers.core.stopping import Status, Stopping
 from pnp_recon.solvers.core.theorem import Theorem
 from pnp_recon.solvers.knobs import Knobs
+
+# Looks in a row at which nothing moves any more, before a run is given up as stagnated.
+LOOKS_AT_REST = 3
 
 
 @dataclass(frozen=True)
@@ -130,81 +137,134 @@ def iterate(
     """Runs `solver` until `stopping` says so; Ctrl-C returns what there is.
 
     `reference` (B, C, H, W) adds the PSNR of every look to the history. A broken law makes
-    `solution.certificate.contradicted` true.
+    `solution.certificate.contradicted` true. Everything is computed in the precision of its
+    tensors: a caller's autocast, and TF32, are off inside. What ran is compared with what the
+    theorem was about: weights, operator or data that change under way void the certificate.
     """
     stopping = stopping or Stopping()
-    certificate = Certificate(solver.theorem())
-    begin = time.perf_counter()
-    run = _Run(History(), [])
-    status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
-    with torch.inference_mode():
-        state = solver.init()
-        last_finite, reach = state, solver.distance_bound(state.z)
-        start = state.z
-        try:
-            for iteration in range(1, stopping.max_iter + 1):
-                before = state.z
-                result = solver.step(state, iteration - 1)
-                state = result.state
-                residual = result.residual
-                if residual is None:
-                    residual = solver.norm(state.z - before)
-                row = (residual, solver.norm(before), result.error)
-                run.pending.append(row if result.ratio is None else (*row, result.ratio))
-                if iteration % stopping.check_every and iteration < stopping.max_iter:
-                    continue
-                if not run.look(iteration, time.perf_counter() - begin):
-                    status = Status.NON_FINITE
-                    break
-                last_finite = state
-                relative = max(run.history.relative(-1))
-                image = partial(solver.image, state)
-                psnr = run.measure(image(), reference) if reference is not None else None
-                if callback is not None:
-                    callback(Look(iteration, relative, psnr, image))
-                if relative <= stopping.tol:
-                    status = Status.CONVERGED
-                    break
-                if stopping.time_limit and run.history.seconds[-1] > stopping.time_limit:
-                    status = Status.TIME_LIMIT
-                    break
-        except KeyboardInterrupt:
-            status = Status.INTERRUPTED
-            done = run.history.iterations + len(run.pending)
-            if run.pending and run.look(done, time.perf_counter() - begin):
-                last_finite = state
-        picture = solver.image(last_finite).clone()
-    if certificate.proven:
-        precision = torch.finfo(start.dtype).eps
-        found = [solver.error_tolerance(start, k) for k in range(run.history.iterations)]
-        tolerances = [tolerance for tolerance in found if tolerance is not None]
-        laws = certificate.theorem.laws()
-        observed = observe(run.history, laws, reach, precision, tolerances)
-        certificate = certificate.with_observations(observed)
-    parameters = solver.parameters(state)
+    with full_precision(), deadline(stopping.time_limit):
+        mark = fingerprint(solver)
+        theorem = solver.theorem()
+        run = _Run(solver, stopping, reference, callback)
+        with torch.inference_mode():
+            picture, status = run.carry_out()
+        void = ""
+        if status is Status.NON_FINITE:
+            void = "the run became non-finite; look at the data and the start, are they finite?"
+        elif fingerprint(solver) != mark:
+            void = "the denoiser, the operator or the data changed while it ran"
+    certificate = run.certificate(theorem, void)
+    parameters = solver.parameters(run.state)
     return Solution(picture, status, certificate, run.history, solver.name, parameters)
 
 
-@dataclass
 class _Run:
-    """Residuals wait on the device until the loop looks: one synchronisation for each look."""
+    """One run of a solver.
 
-    history: History
-    pending: list[tuple[Tensor, ...]]
+    Residuals wait on the device until the loop looks: one synchronisation for each look.
+    """
 
-    def look(self, iteration: int, seconds: float) -> bool:
+    def __init__(
+        self,
+        solver: Solver[Any],
+        stopping: Stopping,
+        reference: Tensor | None,
+        callback: Callable[[Look], None] | None,
+    ) -> None:
+        self.solver, self.stopping = solver, stopping
+        self.reference, self.callback = reference, callback
+        self.history = History()
+        self.pending: list[tuple[Tensor, ...]] = []
+        self.begin = time.perf_counter()
+        self.at_rest = 0
+
+    def carry_out(self) -> tuple[Tensor, Status]:
+        """The picture of the last finite iterate, and how the run ended."""
+        solver, stopping = self.solver, self.stopping
+        self.state = last_finite = solver.init()
+        self.start = self.state.z
+        reach = solver.distance_bound(self.start)
+        self.reach = None if reach is None else reach.double().tolist()
+        status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
+        try:
+            for iteration in range(1, stopping.max_iter + 1):
+                self.step(iteration - 1)
+                waits = iteration % stopping.check_every and iteration < stopping.max_iter
+                if waits and not expired():
+                    continue
+                ended = self.look(iteration)
+                if ended is not Status.NON_FINITE:
+                    last_finite = self.state
+                if ended is not None:
+                    status = ended
+                    break
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+            if self.pending and self.collect(self.history.iterations + len(self.pending)):
+                last_finite = self.state
+        return solver.image(last_finite).clone(), status
+
+    def step(self, k: int) -> None:
+        before = self.state.z
+        result = self.solver.step(self.state, k)
+        self.state = result.state
+        residual = result.residual
+        if residual is None:
+            residual = self.solver.norm(self.state.z - before)
+        row = (residual, self.solver.norm(before), result.error)
+        self.pending.append(row if result.ratio is None else (*row, result.ratio))
+
+    def look(self, iteration: int) -> Status | None:
+        """Whether the run has ended, and how; tells the callback."""
+        stopping, history = self.stopping, self.history
+        if not self.collect(iteration):
+            return Status.NON_FINITE
+        relative = max(history.relative(-1))
+        image = partial(self.solver.image, self.state)
+        psnr = None if self.reference is None else self.measure(image(), self.reference)
+        if self.callback is not None:
+            self.callback(Look(iteration, relative, psnr, image))
+        if relative <= stopping.tol:
+            return Status.CONVERGED
+        if (stuck := self.stuck(iteration - 1)) is not None:
+            return stuck
+        if stopping.time_limit and history.seconds[-1] > stopping.time_limit:
+            return Status.TIME_LIMIT
+        return None
+
+    def stuck(self, k: int) -> Status | None:
+        """Whether nothing more can be shown in this precision: looks in a row without movement."""
+        unit = torch.finfo(self.start.dtype).eps
+        allowed = self.solver.error_tolerance(self.start, k)
+        later = self.solver.error_tolerance(self.start, k + FAR)
+        still, hidden = True, False
+        for residual, norm, error in zip(*(row[-1] for row in self.of_last()), strict=True):
+            # An inner error that no longer falls, or missed its tolerance, hides the residual.
+            stands = allowed is None or error > allowed or later == allowed
+            still &= stands and residual <= max(error, unit * norm)
+            hidden |= error > unit * norm
+        self.at_rest = self.at_rest + 1 if still else 0
+        if self.at_rest < LOOKS_AT_REST:
+            return None
+        return Status.INNER_LIMIT if hidden else Status.STAGNATED
+
+    def of_last(self) -> tuple[list[list[float]], ...]:
+        return self.history.residuals, self.history.norms, self.history.errors
+
+    def collect(self, iteration: int) -> bool:
         """Moves what is pending into the history; False at the first non-finite value."""
         block = torch.stack([torch.stack(row) for row in self.pending]).double().cpu()
         self.pending.clear()
+        history = self.history
         for residual, norm, error, *ratio in block.tolist():
             if not all(map(math.isfinite, residual + norm + error)):
                 return False
-            self.history.ratios.extend(ratio)
-            self.history.residuals.append(residual)
-            self.history.norms.append(norm)
-            self.history.errors.append(error)
-        self.history.checked.append(iteration)
-        self.history.seconds.append(seconds)
+            history.ratios.extend(ratio)
+            history.residuals.append(residual)
+            history.norms.append(norm)
+            history.errors.append(error)
+        history.checked.append(iteration)
+        history.seconds.append(time.perf_counter() - self.begin)
         return True
 
     def measure(self, image: Tensor, reference: Tensor) -> float:
@@ -212,6 +272,17 @@ class _Run:
         values = (-10 * torch.log10(error)).tolist()
         self.history.psnr.append(values)
         return float(sum(values) / len(values))
+
+    def certificate(self, theorem: Theorem, void: str) -> Certificate:
+        """The theorem with what the run showed of it."""
+        if not theorem.holds:
+            return Certificate(theorem)
+        precision = torch.finfo(self.start.dtype).eps
+        observed = observe(self.history, theorem.laws(), self.reach, precision)
+        tolerance = partial(self.solver.error_tolerance, self.start)
+        alpha = theorem.guarantee.averagedness
+        remarks = inner_remarks(self.history, tolerance, alpha, self.reach)
+        return Certificate(theorem, observed, void, remarks)
 
 
 def norms(z: Tensor) -> Tensor:

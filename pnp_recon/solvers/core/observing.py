@@ -8,38 +8,40 @@ c·Σρ² ≤ (‖z₀−z*‖ + 2E)²; as ρ_k ≤ ρ_j + 2E for j ≤ k, the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Tensor
+import math
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from pnp_recon.solvers.core.certificate import Observation
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS, Laws
 from pnp_recon.solvers.core.solution import History
 
 
+def worst(values: Iterable[float]) -> float:
+    """The largest value, NaN where one is: `max` would pass over it."""
+    largest = 0.0
+    for value in values:
+        if math.isnan(value):
+            return math.nan
+        largest = max(largest, value)
+    return largest
+
+
 def observe(
-    history: History,
-    laws: Laws,
-    reach: Tensor | None,
-    precision: float,
-    tolerances: Sequence[float] = (),
+    history: History, laws: Laws, reach: Sequence[float] | None, precision: float
 ) -> tuple[Observation, ...]:
     """The laws on the worst picture of the batch; fills `history.bounds`.
 
-    Where steps are inexact (`tolerances`, one for each) one more law holds the theorem's premise:
-    an inner solve that ran into its own limit has errors that nobody proved summable. Limits are
-    ratios: 1 plus what rounding and the measured inner errors allow.
+    Limits are ratios: 1 plus what rounding and the proven inner errors allow.
 
     Args:
-        reach: proven bound (B,) on ‖z₀−z*‖, or None.
+        reach: proven bounds on ‖z₀−z*‖, one for each picture, or None.
         precision: machine epsilon of the run.
     """
     if not history.residuals:
         return ()
-    growth, rate = 0.0, 0.0
-    distances = None
-    if laws.rate is not None and reach is not None:
-        distances = reach.double().tolist()
+    growths, rates = [], []
+    bounded = laws.rate is not None and reach is not None
     pictures = len(history.residuals[0])
     before, total = [0.0] * pictures, [0.0] * pictures
     for k, residual in enumerate(history.residuals):
@@ -50,29 +52,24 @@ def observe(
         for i, value in enumerate(residual):
             if k:
                 allowed = history.residuals[k - 1][i] + slack[i] + before[i]
-                growth = max(growth, value / max(allowed, 1e-300))
+                growths.append(value / max(allowed, 1e-300))
             total[i] += slack[i]
         before = slack
-        if distances is not None and laws.rate is not None:
+        if bounded:
+            assert laws.rate is not None
+            assert reach is not None
             factor = laws.rate(k)
-            history.bounds.append([factor * distance for distance in distances])
+            history.bounds.append([factor * distance for distance in reach])
             for i, value in enumerate(residual):
                 allowed = history.bounds[k][i] + (3 + 2 * factor) * total[i]
-                rate = max(rate, value / max(allowed, 1e-300))
+                rates.append(value / max(allowed, 1e-300))
     found = []
     if laws.monotone:
-        found.append(
-            Observation("‖z_{k+1}−z_k‖ never increases (ratio of successive)", growth, 1.0)
-        )
-    if distances is not None:
+        law = "‖z_{k+1}−z_k‖ never increases (ratio of successive)"
+        found.append(Observation(law, worst(growths), 1.0))
+    if bounded:
         words = f"residual below its {laws.rate_words} bound (ratio)"
-        found.append(Observation(words, rate, 1.0))
+        found.append(Observation(words, worst(rates), 1.0))
     if laws.step and history.ratios:
-        found.append(Observation(laws.step, max(map(max, history.ratios)), 1.0))
-    if tolerances:
-        inner = 0.0
-        for tolerance, errors, sizes in zip(tolerances, history.errors, history.norms, strict=True):
-            for error, norm in zip(errors, sizes, strict=True):
-                inner = max(inner, error / (tolerance + ROUNDING_UNITS * precision * norm))
-        found.append(Observation("inner error below its tolerance (ratio)", inner, 1.0))
+        found.append(Observation(laws.step, worst(chain(*history.ratios)), 1.0))
     return tuple(found)

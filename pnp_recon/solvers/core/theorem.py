@@ -74,6 +74,12 @@ class Theorem(ABC):
         """What it implies for every run; asked for only where it holds."""
         return Laws(step=self.step_law)
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The premises that nobody has proven or checked: the theorem holds if they do."""
+        declared = (item.words for item in self.premises if item.basis is Basis.DECLARED)
+        return tuple(dict.fromkeys(declared))
+
     def numbers(self) -> dict[str, float]:
         """Its constants for tables: those of the map, where they are known."""
         known = {

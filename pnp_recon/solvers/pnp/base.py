@@ -14,8 +14,8 @@ from pnp_recon.fidelity import Fidelity
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
 from pnp_recon.solvers.core.loop import Solver, State, norms
-from pnp_recon.solvers.core.premises import LAWS, basis_of, transposed
-from pnp_recon.solvers.core.theorem import Basis, Constant, Premise, Unproven, unproven
+from pnp_recon.solvers.core.premises import LAWS, transposed
+from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.plugged import Plugged
 from pnp_recon.solvers.tuning import Choice
@@ -97,19 +97,7 @@ class PnP(Solver[Warm]):
 
     def premises(self) -> tuple[Premise, ...]:
         """What every theorem about these iterations rests on, besides its constants."""
-        held = self.denoiser.denoiser
-        # A card proves something of a network of the package, nothing of a function beside it.
-        carded = bool(held.card.get("certificate"))
-        carded = carded and basis_of(held.function) is Basis.PROVEN
-        proof = "as its model card proves for its weights" if carded else "as it declares"
-        return (
-            transposed(self.fidelity.A),
-            Premise(
-                f"denoiser {held.name} has its constant {proof}",
-                Basis.PROVEN if carded else Basis.DECLARED,
-            ),
-            LAWS,
-        )
+        return (transposed(self.fidelity.A), self.denoiser.premise(), LAWS)
 
     def missing(self, *, gamma: float | None = None) -> Unproven | None:
         """What a theorem lacks, or None where it applies.

@@ -9,7 +9,7 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
-from pnp_recon.solvers.core.theorem import Constant
+from pnp_recon.solvers.core.theorem import Basis, Constant, Premise
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,14 @@ class Plugged:
         held = self.denoiser.guarantee
         value = held.averagedness if held.averagedness is not None else float("nan")
         return Constant(f"averagedness of denoiser {self.denoiser.name}", value, held.source)
+
+    def premise(self) -> Premise:
+        """That the constant holds: proven for the very weights, or as somebody declares."""
+        held = self.denoiser
+        if held.proven:
+            return Premise(f"denoiser {held.name} has its constant, proven for its weights")
+        guarantee = held.guarantee
+        known = guarantee.averagedness or guarantee.lipschitz
+        number = "" if known is None else f" ({known:.6g})"
+        words = f"denoiser {held.name} has the constant that is declared for it{number}"
+        return Premise(words, Basis.DECLARED)

@@ -1,0 +1,103 @@
+"""What ran, as a hash: the content of tensors and modules, their mode, the numbers beside them.
+
+A proof is about certain weights, in a certain mode, with certain numbers. Its fingerprint is taken
+when the proof is made, and compared when it is used: version counters would not do, since
+`tensor.data.mul_(2)` does not count as a change. Values are hashed in float64, so that a precision
+that holds them exactly, or another device, changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from operators.base import LinearOperator
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+# What torch keeps at a module for whoever wants to look at, or change, what it computes.
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+
+
+def fingerprint(thing: Any) -> str:
+    """A hash of the content of tensors, modules, operators, dataclasses and containers of them.
+
+    Anything else counts by its type, functions by their names: what they do cannot be hashed.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    _add(digest, thing, set())
+    return digest.hexdigest()
+
+
+def _add(digest: Any, thing: Any, seen: set[int]) -> None:
+    if isinstance(thing, _PLAIN):
+        digest.update(repr(thing).encode())
+        return
+    if isinstance(thing, Tensor):
+        _add_tensor(digest, thing)
+        return
+    if id(thing) in seen:  # an object that holds itself, or that two others share
+        return
+    seen.add(id(thing))
+    digest.update(_type(thing).encode())
+    if isinstance(thing, LinearOperator):
+        digest.update(repr(_state(thing)).encode())
+    elif isinstance(thing, nn.Module):
+        _add_module(digest, thing, seen)
+    elif is_dataclass(thing) and not isinstance(thing, type):
+        for field in fields(thing):
+            digest.update(field.name.encode())
+            _add(digest, getattr(thing, field.name), seen)
+    elif isinstance(thing, Mapping):
+        for key, value in thing.items():
+            digest.update(repr(key).encode())
+            _add(digest, value, seen)
+    elif isinstance(thing, list | tuple):
+        for value in thing:
+            _add(digest, value, seen)
+    else:
+        digest.update(getattr(thing, "__qualname__", "").encode())
+
+
+def _state(operator: LinearOperator) -> object:
+    return getattr(operator, "fingerprint", operator._state_token)()
+
+
+def _add_module(digest: Any, module: nn.Module, seen: set[int]) -> None:
+    digest.update(b"train" if module.training else b"eval")
+    for name in _HOOKS:
+        for hook in getattr(module, name).values():
+            digest.update(f"{name} {getattr(hook, '__qualname__', type(hook))}".encode())
+    own = {**module._parameters, **module._buffers, **module._modules}
+    for name, value in [*own.items(), *public(module)]:
+        digest.update(name.encode())
+        _add(digest, value, seen)
+
+
+def public(module: nn.Module) -> list[tuple[str, Any]]:
+    """The attributes that somebody set at a module, besides what torch keeps there, by name."""
+    found = vars(module).items()
+    return sorted((name, value) for name, value in found if not name.startswith("_"))
+
+
+def _add_tensor(digest: Any, tensor: Tensor) -> None:
+    values = tensor.detach()
+    if values.is_floating_point():
+        values = values.double()
+    values = values.cpu().contiguous()
+    digest.update(f"{tuple(values.shape)} {values.dtype}".encode())
+    digest.update(values.reshape(-1).view(torch.uint8).numpy())
+
+
+def _type(thing: Any) -> str:
+    kind = type(thing)
+    return f"{kind.__module__}.{kind.__qualname__}"
