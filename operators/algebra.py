@@ -24,7 +24,7 @@ from operators.combined import (
 )
 from operators.conjugate_gradient import image_norms, per_image
 from operators.errors import OperatorError
-from operators.norms import NormBound, round_up
+from operators.norms import LARGEST, SMALLEST, NormBound, round_down, round_up
 
 
 class Composition(Combined):
@@ -59,7 +59,6 @@ class Composition(Combined):
             [A, B],
             B.image_shape,
             A.measurement_shape,
-            nonnegative=A.nonnegative and B.nonnegative,
             noise_model=noise_model,
         )
 
@@ -86,6 +85,10 @@ class Composition(Combined):
         better = image_norms(self.A(through) - y) <= image_norms(self.A(usual) - y)
         return torch.where(per_image(better, through), through, usual)
 
+    def _prove_gram(self) -> float:
+        outer, inner = (part.gram_lower_bound for part in self.parts)
+        return round_down(outer * inner)
+
     def _bound_from_parts(self) -> tuple[float, str]:
         outer, inner = (part.norm_bound for part in self.parts)
         return round_up(outer * inner), "product of the bounds of the parts"
@@ -111,18 +114,33 @@ class Scaled(Combined):
         noise_model: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         require_operators([A])
-        if not isinstance(factor, int | float) or not math.isfinite(factor) or factor == 0:
-            raise OperatorError(f"the factor is {factor!r}; give a finite number other than 0")
+        size = _checked_factor(factor)
         super().__init__(
-            f"{factor:g} times {A.name}",
+            f"{size:g} times {A.name}",
             [A],
             A.image_shape,
             A.measurement_shape,
-            nonnegative=A.nonnegative and factor > 0,
             noise_model=noise_model,
         )
-        self.factor = float(factor)
-        self.prox_closed_form = A.prox_closed_form
+        self._factor = size
+
+    @property
+    def factor(self) -> float:
+        """c; another one may be set."""
+        return self._factor
+
+    @factor.setter
+    def factor(self, value: float) -> None:
+        self._factor = _checked_factor(value)
+
+    def _own_content(self) -> tuple[object, ...]:
+        return (self._factor,)
+
+    def _sign(self) -> bool:
+        return self.factor > 0 and super()._sign()
+
+    def _has_closed_form(self) -> bool:
+        return self.parts[0].prox_closed_form
 
     def _forward_map(self, x: Tensor) -> Tensor:
         return self.factor * self.parts[0].A(x)
@@ -167,6 +185,9 @@ class Scaled(Combined):
         lower = min(value, norms.round_down(size * known.lower))
         return NormBound(value, lower, f"{size:g} times: {known.method}", known.source)
 
+    def _prove_gram(self) -> float:
+        return round_down(self.factor**2 * self.parts[0].gram_lower_bound)
+
     def _bound_from_parts(self) -> tuple[float, str]:
         return round_up(abs(self.factor) * self.parts[0].norm_bound), "scaled bound of the part"
 
@@ -199,7 +220,6 @@ class Stacked(Combined):
             operators,
             operators[0].image_shape,
             (sum(self._sizes),),
-            nonnegative=all(part.nonnegative for part in operators),
             noise_model=noise_model,
         )
 
@@ -244,6 +264,9 @@ class Stacked(Combined):
                     return part.initial_guess(piece)
         return super().initial_guess(y)
 
+    def _prove_gram(self) -> float:
+        return round_down(math.fsum(part.gram_lower_bound for part in self.parts))
+
     def _bound_from_parts(self) -> tuple[float, str]:
         bounds = [part.norm_bound for part in self.parts]
         return round_up(math.hypot(*bounds)), "root of the sum of squares of the parts' bounds"
@@ -274,7 +297,6 @@ class Sum(Combined):
             operators,
             operators[0].image_shape,
             operators[0].measurement_shape,
-            nonnegative=all(part.nonnegative for part in operators),
             noise_model=noise_model,
         )
 
@@ -293,6 +315,16 @@ class Sum(Combined):
     def _bound_from_parts(self) -> tuple[float, str]:
         bounds = [part.norm_bound for part in self.parts]
         return round_up(math.fsum(bounds)), "sum of the bounds of the parts"
+
+
+def _checked_factor(factor: float) -> float:
+    known = isinstance(factor, int | float) and not isinstance(factor, bool)
+    if not known or not SMALLEST <= abs(factor) <= LARGEST:
+        raise OperatorError(
+            f"the factor is {factor!r}; give a finite number other than 0, of a size from "
+            f"{SMALLEST:.0e} to {LARGEST:.0e}"
+        )
+    return float(factor)
 
 
 extensions.compose, extensions.scale, extensions.add = Composition, Scaled, Sum

@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
 from operators.errors import OperatorError
-from operators.norms import NormBound, collatz_wielandt
+from operators.knowledge import Known, TransposeBy, built_here
+from operators.norms import NormBound, collatz_wielandt, require_size
 from operators.values import are_positive, values_like
 
 if TYPE_CHECKING:
@@ -38,11 +39,14 @@ class Extensions:
 
 extensions = Extensions()
 
+__all__ = ["Extensions", "LinearOperator", "TransposeBy", "extensions"]
 
-TransposeBy = Literal["construction", "measurement", "declaration"]
+# Roundings of ‖γAᵀ(y − A x)‖ and its parts that an error of a proximal map is widened by.
+RESIDUAL_ROUNDINGS = 4
+TINY = 1e-30
 
 
-class LinearOperator(torch.nn.Module, ABC):
+class LinearOperator(Known, ABC):
     """A linear map from images (B, C, H, W) to measurements (B, *measurement_shape).
 
     A subclass implements `_forward_map` and `_transpose_map` on checked tensors, and either sets
@@ -54,22 +58,13 @@ class LinearOperator(torch.nn.Module, ABC):
         measurement_shape: shape of one measurement, without the batch.
         nonnegative: every entry of the matrix of A is >= 0.
         noise_model: applied to A(x) by `forward`, or None.
-        adjoint_matched: `A_adjoint` is the transpose of `A`. Only an operator brought in from
-            elsewhere may say False, and then nothing is guaranteed about it.
-        transpose_by: how that is known; a measurement is made when the operator is.
-        prox_closed_form: `prox_l2` is exact up to rounding.
+        adjoint_matched: `A_adjoint` is the transpose of `A`, see `Known`.
+        transpose_by, sign_by, norm_by: how these facts are known, see `Known`.
+        prox_closed_form: `prox_l2` is a formula, exact up to rounding. May be set to False.
         certificate_dtype: the precision that bounds are computed in.
     """
 
-    adjoint_matched: bool = True
-    transpose_by: TransposeBy = "declaration"
-    prox_closed_form: bool = False
     certificate_dtype: torch.dtype = torch.float64
-
-    def __init_subclass__(cls, **given: Any) -> None:
-        super().__init_subclass__(**given)
-        if not cls.__module__.startswith("operators.") and "transpose_by" not in vars(cls):
-            cls.transpose_by = "declaration"  # what a parent has by construction may be overridden
 
     def __init__(
         self,
@@ -80,7 +75,7 @@ class LinearOperator(torch.nn.Module, ABC):
         nonnegative: bool = False,
         noise_model: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(nonnegative=nonnegative)
         if len(image_shape) != 3 or min(image_shape) < 1:
             raise OperatorError(
                 f"image_shape is {tuple(image_shape)}; expected three positive numbers (C, H, W)"
@@ -89,9 +84,8 @@ class LinearOperator(torch.nn.Module, ABC):
         self.name = name
         self.image_shape: tuple[int, int, int] = (channels, height, width)
         self.measurement_shape: tuple[int, ...] = tuple(int(n) for n in measurement_shape)
-        self.nonnegative = nonnegative
         self.noise_model = noise_model
-        self._certificate: tuple[object, NormBound] | None = None
+        self._by_formula = True
 
     # ---- the maps -------------------------------------------------------------------------
 
@@ -143,8 +137,9 @@ class LinearOperator(torch.nn.Module, ABC):
         For an ill-conditioned A an early stop is a regularisation, not the pseudo-inverse.
         """
         b = self.A_adjoint(y)
+        # Far into small singular values the solution grows while residuals are below rounding.
         return conjugate_gradient(
-            self.normal, b, torch.zeros_like(b), tol=tol * image_norms(b), max_iter=max_iter
+            self.normal, b, torch.zeros_like(b), tol=tol * image_norms(b), max_iter=max_iter, eps=0.0
         )
 
     def prox_l2(
@@ -176,9 +171,10 @@ class LinearOperator(torch.nn.Module, ABC):
         """`prox_l2` together with a proven bound on its distance from the exact answer.
 
         The prox solves (I + γAᵀA) x = z + γAᵀy. Since I + γAᵀA ⪰ I, its inverse has norm at most
-        one, so any x̂ satisfies ‖x̂ − prox‖ <= ‖z − x̂ + γAᵀ(y − A x̂)‖. The solve runs in float64,
-        since in float32 that residual cannot fall below about γ‖x‖ roundings; it is computed
-        afresh from the final x̂, not taken from the recurrence, and rounding x̂ is added.
+        one, so any x̂ satisfies ‖x̂ − prox‖ <= ‖z − x̂ + γAᵀ(y − A x̂)‖. This holds for a closed form
+        too, and is what is returned. The solve runs in float64 wherever the operator can, since in
+        float32 that residual cannot fall below about γ‖x‖ roundings; it is computed afresh from
+        the final x̂, and rounding x̂, and that of the residual itself, is added.
 
         Args:
             z: image (B, C, H, W).
@@ -191,30 +187,58 @@ class LinearOperator(torch.nn.Module, ABC):
                 for lack of precision: the second result says how good the first one is.
 
         Returns:
-            The prox (B, C, H, W) and the bound (B,); zero for a closed form, meaning rounding.
+            The prox (B, C, H, W) and the bound (B,), in the precision of the solve; inf where the
+            numbers overflowed.
+
+        Raises:
+            OperatorError: shapes, batches or γ that do not fit.
         """
         step = self._checked_gamma(gamma, z)
-        if self.prox_closed_form:
-            self._check(y, self.measurement_shape, "measurement")
-            return self._closed_prox(z, y, step), z.new_zeros(z.shape[0])
+        self._check(y, self.measurement_shape, "measurement")
         start = z if x0 is None else x0
         self._check(start, self.image_shape, "starting image")
+        for what, t in (("measurement", y), ("starting image", start)):
+            if len(t) not in (1, len(z)):
+                raise OperatorError(
+                    f"the {what} is a batch of {len(t)}, the image one of {len(z)}; give as many"
+                )
         wide = torch.promote_types(z.dtype, self.certificate_dtype)
         z_, y_, step_ = (t.to(wide) for t in (z, y, step))
-        b = z_ + step_ * self.A_adjoint(y_)
-        x_ = conjugate_gradient(
-            lambda v: v + step_ * self.normal(v),
-            b,
-            start.to(wide),
-            tol=tol,
-            max_iter=max_iter,
-            precondition=self._preconditioner(step_),
-        )
+        if self.prox_closed_form:
+            x_ = self._closed_prox(z_, y_, step_)
+        else:
+            x_ = conjugate_gradient(
+                lambda v: v + step_ * self.normal(v),
+                z_ + step_ * self.A_adjoint(y_),
+                start.to(wide).expand(len(z), *self.image_shape),
+                tol=tol,
+                max_iter=max_iter,
+                precondition=self._preconditioner(step_),
+                eps=torch.finfo(self.certificate_dtype).eps,
+            )
         x = x_.to(z.dtype)
         with torch.no_grad():
-            residual = b - x_ - step_ * self.normal(x_)
-            rounding = x_ - x.to(wide)
-        return x, image_norms(residual) + image_norms(rounding)
+            seen = self.A(x_)
+            pull = step_ * self.A_adjoint(y_ - seen)
+            error = image_norms(z_ - x_ + pull) + image_norms(x_ - x.to(wide))
+            # What was lost where γAᵀy and γAᵀA x̂ cancel.
+            size, gain = image_norms(x_), image_norms(seen)
+            data = step_.flatten() * (gain / size.clamp_min(TINY)) * (image_norms(y_) + gain)
+            eps = torch.finfo(self.certificate_dtype).eps
+            error = error + RESIDUAL_ROUNDINGS * eps * (image_norms(z_) + size + data)
+            return x, error.nan_to_num(torch.inf, torch.inf)
+
+    @property
+    def prox_closed_form(self) -> bool:
+        """Whether `prox_l2` is a formula; its error is measured all the same."""
+        return self._by_formula and self._has_closed_form()
+
+    @prox_closed_form.setter
+    def prox_closed_form(self, value: bool) -> None:
+        self._by_formula = bool(value)
+
+    def _has_closed_form(self) -> bool:
+        return type(self)._closed_prox is not LinearOperator._closed_prox
 
     def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
         """The prox by a formula, for `prox_closed_form`; z and y are checked, `step` is γ."""
@@ -245,11 +269,8 @@ class LinearOperator(torch.nn.Module, ABC):
         It is about the operator in exact arithmetic, with its stored coefficients.
         Raises OperatorError if no proven bound is known.
         """
-        token = self._state_token()
-        if self._certificate is None or self._certificate[0] != token:
-            with torch.no_grad():
-                self._certificate = (token, self._prove_norm())
-        return self._certificate[1]
+        bound: NormBound = self._keep("norm", lambda: require_size(self, self._prove_norm()))
+        return bound
 
     @property
     def norm_bound(self) -> float:
@@ -300,22 +321,20 @@ class LinearOperator(torch.nn.Module, ABC):
         device = tensors[0].device if tensors else torch.device("cpu")
         return torch.ones(1, *self.image_shape, dtype=self.certificate_dtype, device=device)
 
-    def _state_token(self) -> object:
-        """Changes whenever the coefficients do; a certificate is good for one token."""
-        return None
+    # ---- from below -----------------------------------------------------------------------
 
-    def _forget(self) -> None:
-        """Drop whatever was computed from the coefficients."""
-        self._certificate = None
+    @property
+    def gram_lower_bound(self) -> float:
+        """A proven m >= 0 with ‖A x‖² >= m ‖x‖² for all x; 0 where nothing better is known.
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
-        self._forget()  # .to(...) may have moved or rounded the coefficients
-        return self
+        The square of the smallest singular value, rounded down. Only what this package constructs
+        has one: for another class, or replaced maps, it is 0.
+        """
+        found: float = self._keep("gram", self._prove_gram) if built_here(self) else 0.0
+        return found
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._forget()
+    def _prove_gram(self) -> float:
+        return 0.0
 
     # ---- conversion and checks --------------------------------------------------------------
 
@@ -331,6 +350,8 @@ class LinearOperator(torch.nn.Module, ABC):
             raise OperatorError(f"the {what} is a {type(t).__name__}; expected a torch tensor")
         if t.dtype not in (torch.float32, torch.float64):
             raise OperatorError(f"the {what} has dtype {t.dtype}; convert to float32 or float64")
+        if t.ndim > 0 and len(t) == 0:
+            raise OperatorError(f"the {what} is an empty batch, {tuple(t.shape)}; give one or more")
         if t.ndim != len(shape) + 1 or tuple(t.shape[1:]) != shape:
             expected = ", ".join(("B", *map(str, shape)))
             raise OperatorError(

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from operators.errors import OperatorError
+from operators.norms import LARGEST, SMALLEST
 
 Boundary = Literal["circular", "replicate", "reflect", "constant", "valid"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
@@ -93,10 +94,7 @@ def axes(
         raise OperatorError(f"the kernel is {found}; expected a float32 or float64 tensor")
     if kernel.ndim != 2 or kernel.numel() == 0:
         raise OperatorError(f"the kernel has shape {tuple(kernel.shape)}; expected (kh, kw)")
-    if not bool(torch.isfinite(kernel).all()):
-        raise OperatorError("the kernel holds values that are not finite; repair or replace it")
-    if not bool(kernel.any()):
-        raise OperatorError("the kernel is zero everywhere; a blur needs some weight")
+    require_weight(kernel)
     kh, kw = kernel.shape
     if len(image_shape) != 3 or kh > image_shape[1] or kw > image_shape[2]:
         raise OperatorError(
@@ -114,6 +112,23 @@ def axes(
         raise OperatorError(f"center {tuple(center)} lies outside the {kh}x{kw} kernel")
     height, width = int(image_shape[1]), int(image_shape[2])
     return Axis(height, kh, row, boundary), Axis(width, kw, column, boundary)
+
+
+def require_weight(kernel: Tensor) -> None:
+    """Raise OperatorError for a kernel that is not finite, or whose weight float64 cannot square.
+
+    Asked again before a norm is proven, since a kernel can be changed in place.
+    """
+    if not bool(torch.isfinite(kernel).all()):
+        raise OperatorError("the kernel holds values that are not finite; repair or replace it")
+    weight = float(kernel.to(torch.float64).abs().sum())
+    if weight == 0:
+        raise OperatorError("the kernel is zero everywhere; a blur needs some weight")
+    if not SMALLEST <= weight <= LARGEST:
+        raise OperatorError(
+            f"the kernel's absolute values add up to {weight:.2g}; expected {SMALLEST:.0e} to "
+            f"{LARGEST:.0e}: scale the kernel, and the measurements with it"
+        )
 
 
 def pad(x: Tensor, rows: Axis, columns: Axis) -> Tensor:

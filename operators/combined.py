@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import get_args
 
 import torch
 from torch import Tensor
 
 from operators import norms
-from operators.base import LinearOperator, TransposeBy
+from operators.base import LinearOperator
 from operators.errors import OperatorError
+from operators.knowledge import Fact, KnownBy, weakest
 from operators.norms import NormBound
 
 # Where the bound of the parts is known to be this tight, nothing is left to be gained.
@@ -37,18 +37,22 @@ class Combined(LinearOperator):
         image_shape: Sequence[int],
         measurement_shape: Sequence[int],
         *,
-        nonnegative: bool,
         noise_model: Callable[[Tensor], Tensor] | None,
     ) -> None:
-        super().__init__(
-            name, image_shape, measurement_shape, nonnegative=nonnegative, noise_model=noise_model
-        )
+        super().__init__(name, image_shape, measurement_shape, noise_model=noise_model)
         self.parts = torch.nn.ModuleList(parts)  # type: ignore[assignment]
-        self.adjoint_matched = all(part.adjoint_matched for part in parts)
-        ways = get_args(TransposeBy)  # the strongest first: the whole is known as its weakest part
-        self.transpose_by = max((part.transpose_by for part in parts), key=ways.index)
         narrow = any(part.certificate_dtype == torch.float32 for part in parts)
         self.certificate_dtype = torch.float32 if narrow else torch.float64
+
+    def _known_by(self, fact: Fact) -> KnownBy:
+        ways = {"transpose": lambda part: part.transpose_by, "sign": lambda part: part.sign_by}
+        return weakest([ways.get(fact, lambda part: part.norm_by)(part) for part in self.parts])
+
+    def _sign(self) -> bool:
+        return all(part.nonnegative for part in self.parts)
+
+    def _transposed(self) -> bool:
+        return all(part.adjoint_matched for part in self.parts)
 
     @abstractmethod
     def _bound_from_parts(self) -> tuple[float, str]:
@@ -84,9 +88,6 @@ class Combined(LinearOperator):
     def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Forth and back by `enclosure`, which the monotony of A and Aᵀ allows."""
         return carried(self, self.enclosure(v), transpose=True)
-
-    def _state_token(self) -> object:
-        return tuple(part._state_token() for part in self.parts)
 
 
 def encloses(A: LinearOperator) -> bool:

@@ -7,10 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from operators.deadlines import expired
 from operators.values import values_like
 
 # Reading a residual makes the host wait for the device; a few iterations too many cost less.
 CHECK_EVERY = 5
+# The residual is computed afresh at every so many checks.
+AFRESH_EVERY = 4
+# Below so many roundings of ‖b‖ + ‖M‖‖x‖ a residual is noise (Greenbaum 1997, SIAM J. Matrix
+# Anal. Appl. 18, "Estimating the attainable accuracy of recursively computed residual methods").
+ROUNDINGS = 2.0
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -36,6 +42,7 @@ def conjugate_gradient(
     tol: float | Tensor,
     max_iter: int,
     precondition: Callable[[Tensor], Tensor] | None = None,
+    eps: float | None = None,
 ) -> Tensor:
     """Solve apply(x) = b for a symmetric positive semi-definite map, image by image.
 
@@ -44,21 +51,42 @@ def conjugate_gradient(
     the solution of smallest norm. The residual of the recurrence decides when to stop; whoever
     needs the true one computes it from the result. `precondition` is symmetric positive definite
     and close to the inverse of `apply`: it saves iterations and does not move the solution.
+
+    It also stops where the arithmetic of `apply`, with rounding `eps` (default: that of b), allows
+    no more: at a residual of a few eps (‖b‖ + ‖M‖‖x‖), with the largest Rayleigh quotient met for
+    ‖M‖; where the true residual, looked at now and then, has come to rest while the recurrence
+    runs ahead of it; and at a `deadlines.deadline`.
     """
-    threshold = values_like(tol, b) ** 2
+    eps = torch.finfo(b.dtype).eps if eps is None else eps
+    goal = values_like(tol, b).expand(len(b))
+    data = image_norms(b)
     x = x0
     r = b - apply(x)
     q = r if precondition is None else precondition(r)
     p = q
     rho, size = image_dots(r, q), image_dots(r, r)
+    largest, last = torch.zeros_like(rho), torch.full_like(rho, torch.inf)
+    resting = torch.zeros_like(rho, dtype=torch.bool)
     for iteration in range(max_iter):
-        active = size > threshold
-        if iteration % CHECK_EVERY == 0 and not bool(active.any()):
+        if iteration % CHECK_EVERY == 0:
+            if iteration and iteration % (CHECK_EVERY * AFRESH_EVERY) == 0:
+                true = image_norms(b - apply(x))
+                resting = resting | ((true > 0.5 * last) & (true > 2 * size.sqrt()))
+                last = true
+            noise = ROUNDINGS * eps * (data + largest * image_norms(x))
+            threshold = torch.maximum(goal, noise) ** 2
+            if not bool(((size > threshold) & ~resting).any()):
+                break
+        if expired():
             break
+        active = (size > threshold) & ~resting
         q = apply(p)
         curvature = image_dots(p, q)
         active = active & (curvature > 0)  # zero curvature: p lies in the kernel, nothing to gain
         one = torch.ones_like(rho)
+        if iteration % CHECK_EVERY == 0:
+            quotient = curvature / torch.where(active, image_dots(p, p), one)
+            largest = torch.where(active, torch.maximum(largest, quotient), largest)
         alpha = torch.where(active, rho / torch.where(active, curvature, one), 0 * one)
         x = x + per_image(alpha, x) * p
         r = r - per_image(alpha, r) * q

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, pad, pad_transpose
+from operators.borders import Boundary, axes, pad, pad_transpose, require_weight
 from operators.errors import OperatorError
 from operators.fourier import (
     crop,
@@ -57,8 +57,6 @@ class Convolution(LinearOperator):
     Images in float64 are computed in float64, on whatever device they lie.
     """
 
-    transpose_by = "construction"
-
     kernel: Tensor
 
     def __init__(
@@ -79,18 +77,30 @@ class Convolution(LinearOperator):
             name or f"{boundary} convolution with a {rows.taps}x{columns.taps} kernel",
             image_shape,
             (int(image_shape[0]), rows.outputs, columns.outputs),
-            nonnegative=bool((kernel >= 0).all()),
             noise_model=noise_model,
         )
-        self.boundary: Boundary = boundary
-        self.center = (rows.center, columns.center)
         self.method: Method = method
-        self.prox_closed_form = boundary == "circular"
         self._rows, self._columns = rows, columns
         self._transforms: dict[object, Tensor] = {}
         # A tensor made under inference_mode could not be used in a differentiated call later.
         with torch.inference_mode(False):
             self.register_buffer("kernel", kernel.detach().clone())
+
+    @property
+    def boundary(self) -> Boundary:
+        """What lies beyond the border."""
+        return self._rows.boundary
+
+    @property
+    def center(self) -> tuple[int, int]:
+        """The kernel's origin (row, column)."""
+        return self._rows.center, self._columns.center
+
+    def _own_content(self) -> tuple[object, ...]:
+        return self._rows, self._columns
+
+    def _sign(self) -> bool:
+        return bool((self.kernel >= 0).all())
 
     # ---- the two maps -----------------------------------------------------------------------
 
@@ -145,8 +155,12 @@ class Convolution(LinearOperator):
         return kernel.expand(like.shape[1], 1, *kernel.shape)
 
     def _transform(self, grid: tuple[int, int], like: Tensor, *, centered: bool = False) -> Tensor:
-        """rfft2 of the kernel on a grid, its first tap or its centre at the origin; cached."""
-        key = (grid, like.dtype, like.device, centered, self._state_token())
+        """rfft2 of the kernel on a grid, its first tap or its centre at the origin; cached.
+
+        The key is cheap and does not see a kernel changed through `.data`; the next `fingerprint`
+        does, and every run and every proof takes one.
+        """
+        key = (grid, like.dtype, like.device, centered, self.kernel._version)
         if key not in self._transforms:
             with torch.inference_mode(False), torch.no_grad():
                 kernel = self.kernel.to(dtype=like.dtype, device=like.device)
@@ -166,6 +180,9 @@ class Convolution(LinearOperator):
         k = self._spectrum(z)
         numerator = rfft2(z) + step * k.conj() * rfft2(y)
         return torch.fft.irfft2(numerator / (1 + step * k.abs() ** 2), s=z.shape[-2:])
+
+    def _has_closed_form(self) -> bool:
+        return self.boundary == "circular"
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """(I + γKᵀK)⁻¹ with K the same kernel under circular borders: only borders differ."""
@@ -210,6 +227,7 @@ class Convolution(LinearOperator):
         return True
 
     def _prove_norm(self) -> NormBound:
+        require_weight(self.kernel)
         rows, columns = self._rows, self._columns
         if self.boundary == "circular":
             return norms.circular_norm(self.kernel, (rows.length, columns.length))
@@ -230,6 +248,13 @@ class Convolution(LinearOperator):
         best = norms.tightest(*bounds)
         attained = min(best.value, norms.attained_gain(self, self._wave(grid)))
         return NormBound(best.value, max(best.lower, attained), best.method, best.source)
+
+    def _prove_gram(self) -> float:
+        if self.boundary != "circular":
+            return 0.0
+        require_weight(self.kernel)
+        lowest = norms.lowest_response(self.kernel, (self._rows.length, self._columns.length))
+        return norms.round_down(lowest**2)
 
     def _wave(self, grid: tuple[int, int]) -> Tensor:
         """The cosine that a kernel without borders would amplify most."""
@@ -287,9 +312,6 @@ class Convolution(LinearOperator):
         error = self._copies() * unit * float(torch.linalg.vector_norm(v))
         error += (rows.taps + columns.taps) * norms.EPS * float(x.abs().max() + error)
         return x, 1.01 * error
-
-    def _state_token(self) -> object:
-        return self.kernel._version  # changed in place, the kernel needs a new proof
 
     def _forget(self) -> None:
         super()._forget()

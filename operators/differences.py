@@ -42,8 +42,6 @@ class Gradient(LinearOperator):
     Differentiable any number of times in reverse mode.
     """
 
-    transpose_by = "construction"
-
     def __init__(
         self, image_shape: Sequence[int], spacing: float | tuple[float, float] = 1.0
     ) -> None:
@@ -56,7 +54,12 @@ class Gradient(LinearOperator):
         if not all(math.isfinite(h) and h > 0 for h in self_spacing):
             raise OperatorError(f"spacing is {spacing}; give one or two finite numbers > 0")
         super().__init__("gradient", image_shape, (2, *image_shape))
-        self.spacing = self_spacing
+        self._spacing = self_spacing
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        """Distance of two pixels, down and across."""
+        return self._spacing
 
     def _forward_map(self, x: Tensor) -> Tensor:
         y: Tensor = _Differences.apply(x, self.spacing)
@@ -65,6 +68,12 @@ class Gradient(LinearOperator):
     def _transpose_map(self, y: Tensor) -> Tensor:
         x: Tensor = _MinusDivergence.apply(y, self.spacing)
         return x
+
+    def _own_content(self) -> tuple[object, ...]:
+        return self._spacing
+
+    def _sign(self) -> bool:
+        return False
 
     @property
     def has_norm_bound(self) -> bool:

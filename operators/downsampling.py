@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, pad, pad_transpose
+from operators.borders import Boundary, axes, pad, pad_transpose, require_weight
 from operators.errors import OperatorError
 from operators.fourier import rfft2
 from operators.norms import NormBound, round_down, round_up
@@ -45,8 +45,6 @@ class Downsampling(LinearOperator):
     the norm of the copying, and Collatz–Wielandt bounds that more tightly.
     """
 
-    transpose_by = "construction"
-
     kernel: Tensor
 
     def __init__(
@@ -72,18 +70,35 @@ class Downsampling(LinearOperator):
             f"{factor}-fold downsampling, {boundary}, of a blur of {rows.taps}x{columns.taps}",
             image_shape,
             (int(image_shape[0]), *(-(-axis.outputs // factor) for axis in (rows, columns))),
-            nonnegative=bool((kernel >= 0).all()),
             noise_model=noise_model,
         )
-        self.boundary: Boundary = boundary
-        self.factor = factor
-        self.center = (rows.center, columns.center)
-        self.prox_closed_form = boundary == "circular"
+        self._factor = factor
         self._rows, self._columns = rows, columns
         self._spectra: dict[object, Tensor] = {}
         # A tensor made under inference_mode could not be used in a differentiated call later.
         with torch.inference_mode(False):
             self.register_buffer("kernel", kernel.detach().clone())
+
+    @property
+    def boundary(self) -> Boundary:
+        """What lies beyond the border."""
+        return self._rows.boundary
+
+    @property
+    def center(self) -> tuple[int, int]:
+        """The kernel's origin (row, column)."""
+        return self._rows.center, self._columns.center
+
+    @property
+    def factor(self) -> int:
+        """Every so many-th pixel is kept."""
+        return self._factor
+
+    def _own_content(self) -> tuple[object, ...]:
+        return self._rows, self._columns, self._factor
+
+    def _sign(self) -> bool:
+        return bool((self.kernel >= 0).all())
 
     # ---- the two maps -----------------------------------------------------------------------
 
@@ -115,9 +130,12 @@ class Downsampling(LinearOperator):
         residual = self._solve_coarse(y - self.A(z), step)
         return z + step * self.A_adjoint(residual)
 
+    def _has_closed_form(self) -> bool:
+        return self.boundary == "circular"
+
     def _solve_coarse(self, r: Tensor, step: Tensor) -> Tensor:
         """(I + γ AAᵀ)⁻¹ r, divided out in the Fourier domain of the coarse grid."""
-        key = (r.dtype, r.device, self._state_token())
+        key = (r.dtype, r.device, self.kernel._version)  # see `Convolution._transform`
         if key not in self._spectra:
             with torch.inference_mode(False), torch.no_grad():
                 point = torch.zeros(1, 1, *r.shape[-2:], dtype=r.dtype, device=r.device)
@@ -152,6 +170,7 @@ class Downsampling(LinearOperator):
         return True
 
     def _prove_norm(self) -> NormBound:
+        require_weight(self.kernel)
         rows, columns, f = self._rows, self._columns, self.factor
         kernel = self.kernel.to(torch.float64).cpu()
         kh, kw = kernel.shape
@@ -197,9 +216,6 @@ class Downsampling(LinearOperator):
         )
         turns = peak[0] * i[:, None] / grid[0] + peak[1] * j / grid[1]
         return torch.cos(2 * math.pi * turns).expand(1, *self.measurement_shape)
-
-    def _state_token(self) -> object:
-        return self.kernel._version
 
     def _forget(self) -> None:
         super()._forget()

@@ -24,6 +24,10 @@ EPS = torch.finfo(torch.float64).eps  # twice the unit round-off, so a margin of
 SMALLEST_ENTRY = 1e-8
 
 
+# Norms whose squares, and squares of entries that are small next to them, are ordinary numbers.
+SMALLEST, LARGEST = 1e-130, 1e130
+
+
 class LinearMap(Protocol):
     """What a bracket asks of an operator; `LinearOperator` says what each of them means."""
 
@@ -85,6 +89,25 @@ def tightest(*bounds: NormBound) -> NormBound:
     return NormBound(best.value, lower, best.method, best.source)
 
 
+def require_size(A: LinearMap, bound: NormBound) -> NormBound:
+    """The bound, unless its square would leave float64: then OperatorError.
+
+    What underflowed on the way to a bound may be missing in it. A bound of an operator that is
+    zero, rounded up, is no such case: it maps a random picture to nothing.
+    """
+    tiny = bound.value < SMALLEST
+    if tiny:
+        seeded = torch.Generator().manual_seed(0)
+        x = torch.rand(1, *A.image_shape, generator=seeded, dtype=torch.float64)
+        tiny = bool(A.A(x.to(A.certificate_start())).any())
+    if bound.value > LARGEST or tiny:
+        raise OperatorError(
+            f"the norm of '{A.name}' is about {bound.value:.2g}; float64 can square numbers from "
+            f"{SMALLEST:.0e} to {LARGEST:.0e}: scale the operator (and its measurements)"
+        )
+    return bound
+
+
 def peak_response(kernel: Tensor, grid: Sequence[int]) -> tuple[float, float, tuple[int, int]]:
     """Bracket of max |k̂(ω)| over the frequencies of a grid, and where it is attained.
 
@@ -106,14 +129,25 @@ def peak_response(kernel: Tensor, grid: Sequence[int]) -> tuple[float, float, tu
         total = math.fsum(k.flatten().tolist())  # correctly rounded
         return round_down(total), round_up(total), (0, 0)
     p, q = grid
-    left = _waves(p, p, k.shape[0])
-    right = _waves(q // 2 + 1, q, k.shape[1])  # the other half mirrors it: the kernel is real
-    magnitude = (left @ k.to(torch.complex128) @ right.T).abs()
+    magnitude, error = _responses(k, p, q)
     index = int(magnitude.argmax())
     row, column = divmod(index, magnitude.shape[1])
     peak = float(magnitude.max())
-    error = 4 * (sum(k.shape) + 8) * EPS * math.fsum(k.abs().flatten().tolist())
     return round_down(peak - error), round_up(peak + error), (row, column)
+
+
+def lowest_response(kernel: Tensor, grid: Sequence[int]) -> float:
+    """A proven lower bound of min |k̂(ω)| over the frequencies of a grid; see `peak_response`."""
+    magnitude, error = _responses(kernel.detach().to(torch.float64).cpu(), *grid)
+    return round_down(float(magnitude.min()) - error)
+
+
+def _responses(k: Tensor, p: int, q: int) -> tuple[Tensor, float]:
+    """|k̂| on one half of the frequencies, the other mirrors it, and the error of each entry."""
+    left = _waves(p, p, k.shape[0])
+    right = _waves(q // 2 + 1, q, k.shape[1])
+    magnitude = (left @ k.to(torch.complex128) @ right.T).abs()
+    return magnitude, 4 * (sum(k.shape) + 8) * EPS * math.fsum(k.abs().flatten().tolist())
 
 
 def _waves(frequencies: int, period: int, taps: int) -> Tensor:

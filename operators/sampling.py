@@ -35,9 +35,6 @@ class Inpainting(LinearOperator):
     The norm is one: AᵀA is diagonal with entries 0 and 1. The proximal map is a closed form.
     """
 
-    transpose_by = "construction"
-
-    prox_closed_form = True
     mask: Tensor
 
     def __init__(
@@ -54,7 +51,6 @@ class Inpainting(LinearOperator):
             f"inpainting of {missing:.1%} missing pixels",
             shape,
             shape,
-            nonnegative=True,
             noise_model=noise_model,
         )
         if known.shape[1:] != shape[1:] or known.shape[0] not in (1, shape[0]):
@@ -103,8 +99,11 @@ class Inpainting(LinearOperator):
     def _prove_norm(self) -> NormBound:
         return NormBound(1.0, 1.0, "diagonal with entries 0 and 1", "exact")
 
-    def _state_token(self) -> object:
-        return self.mask._version
+    def _prove_gram(self) -> float:
+        return float(bool(self.mask.all()))
+
+    def _sign(self) -> bool:
+        return True
 
 
 class Identity(LinearOperator):
@@ -115,19 +114,13 @@ class Identity(LinearOperator):
         noise_model: applied by `forward`.
     """
 
-    transpose_by = "construction"
-
-    prox_closed_form = True
-
     def __init__(
         self,
         image_shape: Sequence[int],
         *,
         noise_model: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(
-            "identity", image_shape, image_shape, nonnegative=True, noise_model=noise_model
-        )
+        super().__init__("identity", image_shape, image_shape, noise_model=noise_model)
 
     def _forward_map(self, x: Tensor) -> Tensor:
         return x
@@ -149,6 +142,12 @@ class Identity(LinearOperator):
 
     def _prove_norm(self) -> NormBound:
         return NormBound(1.0, 1.0, "the identity", "exact")
+
+    def _prove_gram(self) -> float:
+        return 1.0
+
+    def _sign(self) -> bool:
+        return True
 
 
 def _checked_mask(mask: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from operators.base import LinearOperator
 from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
 from operators.errors import OperatorError
 from operators.filtered_back_projection import FilterName, filtered_back_projection, ramp_filtered
+from operators.knowledge import Fact, KnownBy
 from operators.norms import NormBound
 from operators.scan_geometry import ScanGeometry, half_diagonal
 
@@ -65,9 +66,6 @@ class RayTransform(LinearOperator):
         name: for reports.
 
     Attributes:
-        geometry: the scan.
-        backend: what was taken.
-        storage: 'matrix' or 'on_the_fly'.
         measured_mismatch: relative mismatch of the dot-product test where the pair is not
             transposed by construction (skimage, astra_cuda), else None.
 
@@ -75,8 +73,6 @@ class RayTransform(LinearOperator):
         OperatorError: if the back end is not installed or lacks the geometry, the shapes do not
             fit, or the memory does not suffice (how much is needed, how much there is).
     """
-
-    transpose_by = "measurement"
 
     def __init__(
         self,
@@ -105,13 +101,12 @@ class RayTransform(LinearOperator):
             name or f"{geometry.kind} ray transform",
             image_shape,
             measured,
-            nonnegative=True,
             noise_model=noise_model,
         )
         half_diagonal(self.image_shape[1:], geometry.pixel_mm, geometry.source_radius or math.inf)
-        self.geometry = geometry
-        self.backend: Backend = _chosen_backend(geometry, self.image_shape, backend)
-        self.storage, needed = _chosen_storage(self, storage, memory_budget)
+        self._geometry = geometry
+        self._backend: Backend = _chosen_backend(geometry, self.image_shape, backend)
+        self._storage, needed = _chosen_storage(self, storage, memory_budget)
         self._device = "cpu"
         if self.backend == "astra_cuda":
             self._device = f"cuda:{torch.cuda.current_device()}"
@@ -123,12 +118,41 @@ class RayTransform(LinearOperator):
         # A volume goes to ODL as a whole, everything else slice by slice.
         self._whole = volume or (geometry.kind == "parallel_3d" and self.backend == "astra_cuda")
         self._projector = self._build()
-        self.nonnegative = getattr(self._projector, "nonnegative", True)
         self.measured_mismatch: float | None = None
         if self.storage == "on_the_fly":
             self.certificate_dtype = torch.float32
         if self.backend != "astra_cpu":
             self._measure_mismatch()
+
+    @property
+    def geometry(self) -> ScanGeometry:
+        """The scan."""
+        return self._geometry
+
+    @property
+    def backend(self) -> Backend:
+        """What computes the coefficients."""
+        return self._backend
+
+    @property
+    def storage(self) -> Literal["matrix", "on_the_fly"]:
+        """Whether they are kept."""
+        return self._storage
+
+    def _known_by(self, fact: Fact) -> KnownBy:
+        stored = self.storage == "matrix"  # and its transpose is that of the matrix
+        return "construction" if stored or fact == "sign" else "measurement"
+
+    def _own_content(self) -> tuple[object, ...]:
+        # Matrices are shared, private, and gigabytes: what they were made from stands for them.
+        return self.geometry, self.backend, self.storage, self._whole
+
+    def _sign(self) -> bool:
+        return getattr(self._projector, "nonnegative", True)
+
+    def _transposed(self) -> bool:
+        measured = self.measured_mismatch
+        return measured is None or measured <= ADJOINT_TOLERANCE[torch.float32]
 
     def _build(self) -> Projector:
         shape = self.image_shape if self._whole else self.image_shape[1:]
@@ -145,7 +169,6 @@ class RayTransform(LinearOperator):
         """A pair that no construction makes transposed is measured, and believed if it passes."""
         seeded = torch.Generator().manual_seed(0)
         self.measured_mismatch = adjoint_mismatch(self, seeded, 1, dtype=torch.float32)
-        self.adjoint_matched = self.measured_mismatch <= ADJOINT_TOLERANCE[torch.float32]
         if not self.adjoint_matched:
             self.name += (
                 f" ({self.backend}, unmatched adjoint: mismatch {self.measured_mismatch:.1e})"

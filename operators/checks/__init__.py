@@ -24,6 +24,7 @@ from operators.checks.measures import (
     iterated_prox,
     to_matrix,
 )
+from operators.checks.probe import Probe, attained, negative_entry, probe
 from operators.errors import OperatorError
 
 __all__ = [
@@ -31,13 +32,17 @@ __all__ = [
     "LAWS",
     "Finding",
     "Law",
+    "Probe",
     "Report",
     "UndecidedError",
     "adjoint_mismatch",
+    "attained",
     "check_adjoint",
     "check_norm",
     "check_operator",
     "iterated_prox",
+    "negative_entry",
+    "probe",
     "to_matrix",
 ]
 

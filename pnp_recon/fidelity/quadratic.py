@@ -140,7 +140,6 @@ class _RowScaled(Combined):
             [operator],
             operator.image_shape,
             operator.measurement_shape,
-            nonnegative=operator.nonnegative,
             noise_model=None,
         )
         self.register_buffer("root", root)

@@ -149,8 +149,8 @@ def test_a_deepinv_operator_can_be_part_of_a_combination() -> None:
         Blur(filter=torch.full((1, 1, 3, 3), 1 / 9), padding="replicate"), (1, 8, 9), norm_bound=1.2
     )
     whole = Inpainting(rand(8, 9) < 0.5) @ blur
-    assert whole.certificate_dtype == torch.float32
-    assert 1.2 <= whole.norm_bound < 1.2 + 1e-12  # the product: no bracket is made in float32
+    assert whole.certificate_dtype == F64  # its float32 coefficients have a twin in float64
+    assert 1.2 <= whole.norm_bound < 1.2 + 1e-12  # the product
     assert check_norm(whole) < 1.2
     unknown = from_deepinv(blur.to_deepinv(), (1, 8, 9))  # type: ignore[arg-type]
     assert not (2 * unknown).has_norm_bound

@@ -232,7 +232,7 @@ TWINS: list[tuple[str, Callable[[], LinearOperator], str]] = [
     ("call", Noisy, "called is not its A"),
     ("prox", Boastful, "said to be 0"),
     ("prox", Lazy, "still"),
-    ("prox", WrongFormula, "said to be 0"),
+    ("prox", WrongFormula, "still .* off"),
     ("pseudo-inverse", WrongFormula, "off the pseudo-inverse"),
     ("enclosure", Narrow, "leaves its enclosure"),
     ("enclosure", NarrowNormal, "leaves its enclosure"),

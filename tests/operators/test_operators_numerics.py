@@ -111,7 +111,7 @@ def test_circular_prox_is_closed_form_and_equals_conjugate_gradients() -> None:
     z, y = rand(2, 3, 10, 12), rand(2, 3, 10, 12, seed=2)
     x, error = A.prox_l2_with_error(z, y, 7.0)
     assert A.prox_closed_form
-    assert torch.equal(error, torch.zeros(2, dtype=F64))
+    assert float(error.max()) < 1e-12  # measured, and no more than rounding
     iterated = iterated_prox(A, z, y, 7.0, tol=1e-11)
     assert torch.allclose(x, iterated, rtol=0, atol=1e-10)
 

@@ -97,7 +97,7 @@ def test_closed_forms_equal_conjugate_gradients(operator: str) -> None:
     z, y = rand(2, 2, 5, 6), rand(2, 2, 5, 6, seed=2)
     gamma = torch.tensor([0.3, 500.0], dtype=F64)
     x, error = A.prox_l2_with_error(z, y, gamma)
-    assert not bool(error.any())
+    assert float(error.max()) < 1e-11  # measured, and no more than rounding
     iterated = iterated_prox(A, z, y, gamma, tol=1e-12)
     torch.testing.assert_close(x, iterated, rtol=0, atol=1e-11)
     dagger = LinearOperator.A_dagger(A, y, tol=1e-12)

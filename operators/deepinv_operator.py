@@ -1,0 +1,143 @@
+"""A deepinv physics in the clothes of a `LinearOperator`. `interop` makes it and checks it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from operators.base import LinearOperator
+from operators.checks.measures import ADJOINT_TOLERANCE, adjoint_mismatch
+from operators.errors import OperatorError
+from operators.knowledge import Fact, KnownBy
+from operators.norms import NormBound, collatz_wielandt, power_iteration_estimate
+
+if TYPE_CHECKING:
+    from deepinv.physics import LinearPhysics
+
+F32, F64 = torch.float32, torch.float64
+# How far the physics in float32 may be from its twin in float64, relative.
+SAME = 1e-5
+
+
+class DeepinvOperator(LinearOperator):
+    """A deepinv physics seen as a `LinearOperator`; made by `from_deepinv`.
+
+    A physics in float32 gets a twin: a copy with its coefficients as float64 numbers, which takes
+    the images in float64, if it is found to compute in float64 and to agree with the original.
+
+    Attributes:
+        physics: the wrapped physics; its noise and sensor models are applied by `forward`.
+        declared_norm_bound: what the user says of ‖A‖, or None.
+    """
+
+    def __init__(
+        self,
+        physics: LinearPhysics,
+        image_shape: Sequence[int],
+        measurement_shape: Sequence[int],
+        *,
+        nonnegative: bool,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__(
+            f"deepinv {type(physics).__name__}",
+            image_shape,
+            measurement_shape,
+            nonnegative=nonnegative,
+        )
+        self.physics = physics
+        self.noise_model = lambda y: physics.sensor(physics.noise(y))
+        self.declared_norm_bound: float | None = None
+        self._stored = dtype
+        self.certificate_dtype = dtype
+        self.fingerprint()
+        if self._twin() is not None:
+            self.certificate_dtype = F64
+
+    def _forward_map(self, x: Tensor) -> Tensor:
+        return self._physics_for(x).A(x)
+
+    def _transpose_map(self, y: Tensor) -> Tensor:
+        return self._physics_for(y).A_adjoint(y)
+
+    # ---- float64 ------------------------------------------------------------------------------
+
+    def _physics_for(self, t: Tensor) -> LinearPhysics:
+        twin = self._twin() if t.dtype == F64 else None
+        return self.physics if twin is None else twin
+
+    def _twin(self) -> LinearPhysics | None:
+        """The physics in float64, or None; made anew once the coefficients are others.
+
+        Like the transforms of `Convolution` it is not looked at in every application, but with
+        the next `fingerprint`.
+        """
+        if "twin" not in self._kept:
+            self._kept["twin"] = None  # while it is compared, and where it fails
+            if self._stored == F32:
+                self._kept["twin"] = self._tried()
+        found: LinearPhysics | None = self._kept["twin"]
+        return found
+
+    def _tried(self) -> LinearPhysics | None:
+        device = self.certificate_start().device
+        x = torch.rand(
+            (1, *self.image_shape), generator=torch.Generator().manual_seed(0), dtype=F64
+        ).to(device)
+        try:
+            twin: LinearPhysics = copy.deepcopy(self.physics).double()
+            with torch.no_grad():
+                wide, narrow = twin.A(x), self.physics.A(x.float())
+                if wide.dtype != F64 or twin.A_adjoint(wide).dtype != F64:
+                    return None
+                size = float(torch.linalg.vector_norm(wide))
+                if not float(torch.linalg.vector_norm(wide - narrow)) <= SAME * size:
+                    return None
+                self._kept["twin"] = twin
+                seeded = torch.Generator().manual_seed(0)
+                measured = adjoint_mismatch(self, seeded, 1, dtype=F64)
+        except Exception:  # not to be copied, or bound to float32: then it stays as it is
+            return None
+        finally:
+            self._kept["twin"] = None
+        return twin if measured <= ADJOINT_TOLERANCE[F64] else None
+
+    # ---- what is known --------------------------------------------------------------------------
+
+    @property
+    def adjoint_mismatch(self) -> float:
+        """What the dot-product test measures, relative; again after a change."""
+        measured: float = self._keep(
+            "mismatch", lambda: adjoint_mismatch(self, torch.Generator().manual_seed(0))
+        )
+        return measured
+
+    def _transposed(self) -> bool:
+        return self.adjoint_mismatch <= ADJOINT_TOLERANCE[self.certificate_dtype]
+
+    def _known_by(self, fact: Fact) -> KnownBy:
+        return "measurement" if fact == "transpose" else "declaration"
+
+    @property
+    def has_norm_bound(self) -> bool:
+        """Only with a matched transpose, and declared non-negative or with a declared norm."""
+        return self.adjoint_matched and (self.nonnegative or self.declared_norm_bound is not None)
+
+    def _prove_norm(self) -> NormBound:
+        if not self.has_norm_bound:
+            why = (
+                "pass norm_bound=... (an upper bound of ‖A‖, not ‖A‖²) or, if its matrix has no "
+                "negative entry, nonnegative=True to from_deepinv"
+                if self.adjoint_matched
+                else f"its A_adjoint is not the transpose of A ({self.adjoint_mismatch:.1e})"
+            )
+            raise OperatorError(f"no proven bound of the norm of '{self.name}' is known: {why}")
+        if self.declared_norm_bound is not None:
+            lower = power_iteration_estimate(self, torch.Generator().manual_seed(0), iterations=10)
+            bound = self.declared_norm_bound
+            return NormBound(bound, min(lower, bound), "declared by the user", "the user")
+        return collatz_wielandt(self)
