@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from pnp_recon import guarantees
 from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
-from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.priors.proof import CHANGED, HALF, narrow, proven_now, proves_itself
 from pnp_recon.priors.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
 

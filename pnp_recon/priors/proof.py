@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from pnp_recon.priors.fingerprints import public
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.fingerprints import public
 
 # Modules of these packages compute what their source says, if nothing was hung onto them.
 _OURS = ("pnp_recon.", "torch.nn.")

@@ -8,6 +8,7 @@ box is optional here, since y need not come from a picture in [0, 1].
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -25,7 +26,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import Solver, State, Step
-from pnp_recon.solvers.core.premises import transposed
+from pnp_recon.solvers.core.premises import bounded, signed, transposed
 from pnp_recon.solvers.core.theorem import (
     AveragedMap,
     Basis,
@@ -103,9 +104,16 @@ class _Descent(Solver[State]):
         return into_box(x) if self.box == (0, 1) else x.clamp(*self.box) + (x - x)
 
     def _covered(
-        self, name: str, solution: str, step: float, smoothness: float, constants: list[Constant]
+        self,
+        name: str,
+        solution: str,
+        step: float,
+        smoothness: float,
+        constants: list[Constant],
+        known: Callable[[LinearOperator], Premise],
     ) -> Theorem:
-        """z ← P(z − step·∇g(z)), ∇g Lipschitz with `smoothness` in the solver's norm."""
+        """z ← P(z − step·∇g(z)), ∇g Lipschitz with `smoothness` in the solver's norm, which is
+        `known` of the operator."""
         if (reason := unmatched(self.fidelity.A)) is not None:
             return unproven(reason)
         limit = 2 / smoothness
@@ -123,6 +131,7 @@ class _Descent(Solver[State]):
             "Combettes 2017, Thm 5.15), which exists (Frank & Wolfe 1956)"
         )
         premises = (
+            known(self.fidelity.A),
             transposed(self.fidelity.A),
             Premise("residuals never increase", Basis.CHECKED),
         )
@@ -149,7 +158,7 @@ class Landweber(_Descent):
         how = A.norm_certificate.method if A.has_norm_bound else ""
         constants = [Constant("L = ‖A‖²", smoothness, how)]
         solution = "a minimiser of ‖A x − y‖"
-        return self._covered("Landweber", solution, self.step_size, smoothness, constants)
+        return self._covered("Landweber", solution, self.step_size, smoothness, constants, bounded)
 
     def step(self, state: State, iteration: int) -> Step[State]:
         z = state.z
@@ -222,7 +231,7 @@ class SIRT(_Descent):
         how = "proven bounds of row and column sums, entries >= 0 (Schur's test)"
         constants = [Constant("L = ‖R^½ A C^½‖²", smoothness, how)]
         solution = "a minimiser of ‖R^½(A x − y)‖"
-        return self._covered("SIRT", solution, self.relaxation, smoothness, constants)
+        return self._covered("SIRT", solution, self.relaxation, smoothness, constants, signed)
 
     def step(self, state: State, iteration: int) -> Step[State]:
         A, y, z = self.fidelity.A, self.fidelity.y, state.z

@@ -78,7 +78,7 @@ class FISTA(ProximalGradient):
                 source += "; across restarts, whose points are Fejér monotone, docs/variational.md"
             else:
                 words += ", F − F* = O(1/k²)"
-        premises = self.objective.premises()
+        premises = self.objective.premises(smooth=True)
         return Accelerated(f"FISTA: {words} ({source})", held, constants, premises, UPPER_BOUND)
 
     @property

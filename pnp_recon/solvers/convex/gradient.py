@@ -124,7 +124,7 @@ class ProximalGradient(Solver[Descent]):
             "Combettes 2017, Cor. 28.9)",
             held,
             constants,
-            self.objective.premises(),
+            self.objective.premises(smooth=True),
             DESCENT if self.objective.exact else "",
         )
 

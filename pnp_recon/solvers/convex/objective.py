@@ -12,7 +12,7 @@ from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquar
 from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
-from pnp_recon.solvers.core.premises import LAWS, basis_of, transposed
+from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded, transposed
 from pnp_recon.solvers.core.theorem import Premise
 
 # What a duality gap can prove in float64, where its rounding hides the square of the error. Under
@@ -115,12 +115,18 @@ class Objective:
         bound = torch.stack(found).amin(0) * rounded
         return bound if bool(torch.isfinite(bound).all()) else None
 
-    def premises(self) -> tuple[Premise, ...]:
-        """What theorems about f + g rest on, besides their constants."""
+    def premises(self, *, smooth: bool) -> tuple[Premise, ...]:
+        """What theorems about f + g rest on, besides their constants.
+
+        Args:
+            smooth: the bound of the operator's norm is one of those constants.
+        """
         terms = [self.fidelity, self.regulariser]
         known = basis_of(*(term for term in terms if term is not None))
+        A = self.fidelity.A
         return (
-            transposed(self.fidelity.A),
+            *((bounded(A),) if smooth else ()),
+            transposed(A),
             Premise("f and g are convex; the proximal map of g is firmly nonexpansive", known),
             LAWS,
         )

@@ -32,7 +32,7 @@ from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import Solver, State, Step
-from pnp_recon.solvers.core.premises import basis_of, transposed
+from pnp_recon.solvers.core.premises import basis_of, bounded, signed, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,
@@ -133,6 +133,10 @@ class PDHG(Solver[State]):
             tuple(constants),
             (
                 *(transposed(block.operator) for block in self.blocks),
+                *(
+                    (signed if isinstance(sigma, Tensor) else bounded)(block.operator)
+                    for block, sigma in zip(self.blocks, self.sigmas, strict=True)
+                ),
                 Premise("g and the Fᵢ are convex, with exact proximal maps", known),
                 Premise("2⟨KΔx, Δu⟩ stays within what the norms allow", Basis.CHECKED),
             ),

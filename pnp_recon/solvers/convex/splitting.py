@@ -113,7 +113,7 @@ class _Splitting(Solver[T]):
             "2017, Thm 26.11)",
             guarantees.averaged(self.relaxation / 2, REFLECTIONS),
             constants,
-            self.objective.premises(),
+            self.objective.premises(smooth=False),
         )
 
     def _how(self) -> str:
@@ -171,7 +171,7 @@ class HQS(_Splitting[Split]):
             "Bauschke & Combettes 2017, Thm 5.15 and Prop. 12.30)",
             held,
             constants,
-            self.objective.premises(),
+            self.objective.premises(smooth=False),
         )
 
     def init(self) -> Split:

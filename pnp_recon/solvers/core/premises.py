@@ -1,8 +1,14 @@
-"""Premises that several theorems share, each with how it is known."""
+"""Premises that several theorems share, each with how it is known.
+
+What is only declared of an operator is measured first: a declaration that a measurement refutes is
+an error of whoever made it, and no theorem is applied to it.
+"""
 
 from __future__ import annotations
 
 from operators.base import LinearOperator
+from operators.checks import probe
+from pnp_recon.errors import InputError
 from pnp_recon.solvers.core.theorem import Basis, Premise
 
 LAWS = Premise("every step keeps the laws that the theorem implies", Basis.CHECKED)
@@ -14,8 +20,40 @@ _BY = {
 
 
 def transposed(A: LinearOperator) -> Premise:
-    """That the adjoint is the transpose: by construction, measured, or as somebody declares."""
+    """That the adjoint is the transpose: by construction, measured, or as somebody declares.
+
+    Raises:
+        InputError: it is declared, and the dot-product test refutes it.
+    """
+    _confront(A, norm=False)
     return Premise(f"A_adjoint of '{A.name}' is the transpose of A", _BY[A.transpose_by])
+
+
+def bounded(A: LinearOperator) -> Premise:
+    """That the bound of the norm is one: proven, or it rests on what somebody declares.
+
+    Raises:
+        InputError: it is declared, and some picture attains more.
+    """
+    _confront(A, norm=True)
+    return Premise(f"the norm of '{A.name}' is at most {A.norm_bound:.6g}", _BY[A.norm_by])
+
+
+def signed(A: LinearOperator) -> Premise:
+    """That no entry of the matrix is negative: by construction, or as somebody declares.
+
+    Raises:
+        InputError: it is declared, and a non-negative picture is mapped to a negative value.
+    """
+    _confront(A, norm=False)
+    return Premise(f"no entry of '{A.name}' is negative", _BY[A.sign_by])
+
+
+def _confront(A: LinearOperator, *, norm: bool) -> None:
+    if (reason := probe(A, norm=norm).refuted) is not None:
+        raise InputError(
+            f"{reason}; correct it, or set adjoint_matched = False and do without a guarantee"
+        )
 
 
 def basis_of(*things: object) -> Basis:

@@ -14,7 +14,7 @@ from pnp_recon.fidelity import Fidelity
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
 from pnp_recon.solvers.core.loop import Solver, State, norms
-from pnp_recon.solvers.core.premises import LAWS, transposed
+from pnp_recon.solvers.core.premises import LAWS, bounded, transposed
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.plugged import Plugged
@@ -95,9 +95,15 @@ class PnP(Solver[Warm]):
         """N_λ(x) = x + λ(N(x) − x)."""
         return x + self.relaxation * (self.denoiser(x) - x)
 
-    def premises(self) -> tuple[Premise, ...]:
-        """What every theorem about these iterations rests on, besides its constants."""
-        return (transposed(self.fidelity.A), self.denoiser.premise(), LAWS)
+    def premises(self, *, norm: bool) -> tuple[Premise, ...]:
+        """What every theorem about these iterations rests on, besides its constants.
+
+        Args:
+            norm: the bound of the operator's norm is one of those constants.
+        """
+        A = self.fidelity.A
+        known = (bounded(A), transposed(A)) if norm else (transposed(A),)
+        return (*known, self.denoiser.premise(), LAWS)
 
     def missing(self, *, gamma: float | None = None) -> Unproven | None:
         """What a theorem lacks, or None where it applies.

@@ -69,7 +69,7 @@ class PnPPGD(PnP):
         gradient = guarantees.gradient_step(self.step_size, self.fidelity.lipschitz)
         denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
         held = guarantees.compose(BOX, denoiser, gradient)
-        return AveragedMap(f"PnP-PGD: {CONVERGENCE}", held, constants, self.premises())
+        return AveragedMap(f"PnP-PGD: {CONVERGENCE}", held, constants, self.premises(norm=True))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         z = state.z
@@ -98,7 +98,7 @@ class PnPHQS(Coupled):
         constants = (self.coupling(), self.denoiser.constant())
         denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
         held = guarantees.compose(BOX, denoiser, guarantees.firm(PROX))
-        return AveragedMap(f"PnP-HQS: {CONVERGENCE}", held, constants, self.premises())
+        return AveragedMap(f"PnP-HQS: {CONVERGENCE}", held, constants, self.premises(norm=False))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         found = self.prox(state, iteration)
@@ -139,7 +139,9 @@ class PnPDRS(Coupled):
             "Bauschke & Combettes 2017, Prop. 4.40)"
         )
         averaged = guarantees.averaged(self.relaxation, source)
-        return AveragedMap(f"PnP-DRS: {CONVERGENCE}", averaged, constants, self.premises())
+        return AveragedMap(
+            f"PnP-DRS: {CONVERGENCE}", averaged, constants, self.premises(norm=False)
+        )
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         found = self.prox(state, iteration)

@@ -88,7 +88,7 @@ class RED(PnP):
         )
         descent = guarantees.averaged(self.step_size * smoothness / 2, source)
         held = guarantees.compose(BOX, descent)
-        return AveragedMap(f"RED: {CONVERGENCE}", held, constants, self.premises())
+        return AveragedMap(f"RED: {CONVERGENCE}", held, constants, self.premises(norm=True))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         z = state.z
