@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from operators.checks import Probe
+
 torch.set_num_threads(1)
 # Several CUDA kernels have no deterministic variant and would refuse to run; on a CPU all have.
 torch.use_deterministic_algorithms(not torch.cuda.is_available())
@@ -29,3 +31,10 @@ def _fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002  (third-party code draws from the global generator)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Declared facts of operators go unmeasured, so that a run's own laws must find a false one."""
+    nothing = Probe("unprobed", 1.0)
+    monkeypatch.setattr("pnp_recon.solvers.core.premises.probe", lambda A, norm: nothing)

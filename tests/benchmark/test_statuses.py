@@ -19,6 +19,8 @@ WORDS = {
     Status.EARLY_STOP: "early stop",
     Status.ITERATION_LIMIT: "iteration limit",
     Status.TIME_LIMIT: "time limit",
+    Status.STAGNATED: "stagnated",
+    Status.INNER_LIMIT: "inner limit",
     Status.NON_FINITE: DIVERGED,
 }
 

@@ -176,6 +176,13 @@ class Skewed(Matrix):
         return -super()._transpose_map(y).flip(-1) + 2 * super()._transpose_map(y)
 
 
+def test_a_transpose_that_is_none_is_refuted_before_the_run() -> None:
+    A, fidelity, start = system()
+    with pytest.raises(InputError, match="is not the transpose of A"):
+        iterate(CGLS(LeastSquares(Skewed(A.matrix), fidelity.y), start), Stopping(FOREVER, 8))
+
+
+@pytest.mark.usefixtures("unprobed")
 def test_a_transpose_that_is_none_breaks_the_law_of_cgls() -> None:
     A, fidelity, start = system()
     wrong = CGLS(LeastSquares(Skewed(A.matrix), fidelity.y), start)

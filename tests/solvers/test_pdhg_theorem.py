@@ -154,6 +154,7 @@ class Lying(Convolution):
         return NormBound(held.value / 8, 0.0, "declared in a test", "nobody")
 
 
+@pytest.mark.usefixtures("unprobed")
 def test_false_norm_is_contradicted() -> None:
     A = Lying(invertible_kernel(), (1, 12, 13))
     y = A.A(picture(1, 1, 12, 13, seed=3))

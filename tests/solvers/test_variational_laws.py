@@ -80,6 +80,14 @@ class Lying(Convolution):
         return NormBound(held.value / 3, 0.0, "declared in a test", "nobody")
 
 
+def test_false_norm_is_refuted_before_the_run() -> None:
+    A = Lying(invertible_kernel(), (1, 12, 13))
+    fidelity = LeastSquares(A, A.A(picture(1, 1, 12, 13, seed=3)))
+    with pytest.raises(InputError, match=r"was declared to be at most .* is attained"):
+        run(variational_solver("ista", fidelity, L1(1e-3), fidelity.y))
+
+
+@pytest.mark.usefixtures("unprobed")
 @pytest.mark.parametrize("name", [*GRADIENT, "gradient-descent"])
 def test_false_lipschitz_constant_is_contradicted(name: str) -> None:
     A = Lying(invertible_kernel(), (1, 12, 13))

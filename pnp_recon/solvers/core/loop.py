@@ -31,6 +31,8 @@ from pnp_recon.solvers.core.stopping import Status, Stopping
 from pnp_recon.solvers.core.theorem import Theorem
 from pnp_recon.solvers.knobs import Knobs
 
+# Root mean square below which a picture in [0, 1] is black: solutions may be zero.
+ZERO = 1e-6
 # Looks in a row at which nothing moves any more, before a run is given up as stagnated.
 LOOKS_AT_REST = 3
 
@@ -173,7 +175,6 @@ class _Run:
     ) -> None:
         self.solver, self.stopping = solver, stopping
         self.reference, self.callback = reference, callback
-        self.history = History()
         self.pending: list[tuple[Tensor, ...]] = []
         self.begin = time.perf_counter()
         self.at_rest = 0
@@ -183,6 +184,7 @@ class _Run:
         solver, stopping = self.solver, self.stopping
         self.state = last_finite = solver.init()
         self.start = self.state.z
+        self.history = History(least=ZERO * math.sqrt(self.start[0].numel()))
         reach = solver.distance_bound(self.start)
         self.reach = None if reach is None else reach.double().tolist()
         status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT

@@ -24,6 +24,7 @@ class History:
         checked: iterations at which the loop looked (stopping, callback).
         seconds: time since the start, at each look.
         psnr: against the reference, at each look; empty without one.
+        least: norm below which z counts as zero, so that relative residuals are held against it.
     """
 
     residuals: list[list[float]] = field(default_factory=list)
@@ -34,6 +35,7 @@ class History:
     checked: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     psnr: list[list[float]] = field(default_factory=list)
+    least: float = 1e-30
 
     @property
     def iterations(self) -> int:
@@ -46,7 +48,7 @@ class History:
         an inexact step could hide.
         """
         rows = (self.residuals[iteration], self.errors[iteration], self.norms[iteration])
-        return [(residual + e) / max(norm, 1e-30) for residual, e, norm in zip(*rows, strict=True)]
+        return [(residual + e) / max(norm, self.least) for residual, e, norm in zip(*rows, strict=True)]
 
 
 @dataclass(frozen=True)
