@@ -138,6 +138,33 @@ def shifted_gradient_step(
     return _up(max(map(abs, ends)), abs(share) + step * smoothness)
 
 
+def field_step(
+    step: float,
+    weight: float,
+    denoiser: Guarantee,
+    smoothness: float,
+    strong_convexity: float = 0.0,
+) -> float:
+    """Lipschitz constant of I − τG, G = ∇f + w(I − N), f m-strongly convex and L-smooth.
+
+    For N = (1−α)I + αR, I − τG = ((1 − ταw)I − τ∇f) + ταwR with a 1-Lipschitz R; and with N
+    ℓ-Lipschitz, I − τG = ((1 − τw)I − τ∇f) + τwN. The first terms are `shifted_gradient_step`;
+    the smaller sum counts. The first one is max(1 − τm, τ(L + 2αw) − 1) where it is below 1.
+
+    Raises:
+        ValueError: nothing is proven of the denoiser.
+    """
+    found = []
+    for part, constant in ((denoiser.averagedness, 1.0), (1.0, denoiser.lipschitz)):
+        if part is not None and constant is not None:
+            pull = step * part * weight
+            rest = shifted_gradient_step(1 - pull, step, smoothness, strong_convexity)
+            found.append(_up(rest + pull * constant, 1.0 + pull))
+    if not found:
+        raise ValueError(denoiser.source)
+    return min(found)
+
+
 def proximal(step: float, strong_convexity: float, source: str) -> Guarantee:
     """prox_{γf}, f convex: firmly nonexpansive, and 1/(1 + γm)-Lipschitz if m-strongly convex.
 

@@ -49,7 +49,7 @@ class Ridged(Fidelity):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """That of f, with the ridge."""
+        """The name of f, with the ridge."""
         return f"{self.fidelity.name} + ridge"
 
     def check(self) -> None:
@@ -123,7 +123,7 @@ class Ridged(Fidelity):
 
     @property
     def loss_lipschitz(self) -> float:
-        """That of the loss of f; the ridge has its own part in `lipschitz`."""
+        """The constant of the loss of f; the ridge has its part in `lipschitz`."""
         return self.fidelity.loss_lipschitz
 
     def loss(self, v: Tensor) -> Tensor:

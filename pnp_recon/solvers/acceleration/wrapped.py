@@ -118,7 +118,7 @@ class Wrapped(Solver[A], Generic[A]):
 
     @property
     def stride(self) -> float:
-        """That of T, whose residuals these are."""
+        """The stride of T, whose residuals these are."""
         return self.inner.stride
 
     def picture_error(self, state: A) -> Tensor:

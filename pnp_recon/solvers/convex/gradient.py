@@ -221,7 +221,7 @@ class GradientDescent(ProximalGradient):
         return self.fidelity.lipschitz + self.objective.prior_convexity
 
     def _guarantee(self) -> Guarantee:
-        """That of I − τ∇F, F being (L + m)-smooth and (m + m_f)-strongly convex."""
+        """What is proven of I − τ∇F, F being (L + m)-smooth and (m + m_f)-strongly convex."""
         return guarantees.gradient_step(
             self.step_size, self.smoothness, self.objective.strong_convexity
         )

@@ -95,8 +95,8 @@ class ErrorBar:
         """The bar of one picture after a step.
 
         Args:
-            residual, error: of that step, as in `History`.
-            pixels: of the picture, times channels.
+            residual, error: what `History` has of that step.
+            pixels: how many the picture has, times channels.
             norm: ‖z‖, which rounding is relative to.
             precision: machine epsilon of the run.
             picture_error: proven bound on the error with which the picture was computed of its

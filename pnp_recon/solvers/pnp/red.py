@@ -12,22 +12,14 @@ G is a monotone operator; in general it is *not* the gradient of a function, bec
 of a denoiser is not symmetric (Reehorst & Schniter 2019). The limit solves 0 ∈ G(x) + N_box(x)
 and need not minimise anything.
 
-Constants. With f m-strongly convex, I − τG = ((1 − ταw)I − τ∇f) + ταwR, and aI − τ∇f has the
-constant max(|a − τm|, |a − τL|) (`guarantees.shifted_gradient_step`), so that I − τG has
-
-    max(|1 − ταw − τm|, |1 − ταw − τL|) + ταw = max(1 − τm, τ(L + 2αw) − 1, τ(m + 2αw) − 1, ...),
-
-below 1 within the range for m > 0. With N_λ ℓ-Lipschitz, I − τG = ((1 − τw)I − τ∇f) + τwN_λ has
-max(|1 − τw − τm|, |1 − τw − τL|) + τwℓ as well. The smaller one counts.
+Where f is strongly convex or N contracts, T does: `guarantees.field_step`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Self
 
-from operators.norms import round_up
 from pnp_recon import guarantees
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.loop import Step, share
@@ -98,8 +90,11 @@ class RED(PnP):
             "general no gradient (Reehorst & Schniter 2019; Bauschke & Combettes 2017, Prop. 4.39)"
         )
         descent = guarantees.averaged(self.step_size * smoothness / 2, source)
-        words = "; strongly convex f or contracting denoiser, see pnp_recon.solvers.pnp.red"
-        descent = guarantees.contracting(descent, self._constant(), words)
+        constant = guarantees.field_step(
+            self.step_size, self.weight, denoiser, lipschitz, self.convexity
+        )
+        words = "; I − τG = ((1 − ταw)I − τ∇f) + ταwR has its constant by the moduli of f and N"
+        descent = guarantees.contracting(descent, constant, words)
         held = guarantees.compose(BOX, descent)
         return map_theorem(f"RED: {CONVERGENCE}", held, constants, self.premises())
 
@@ -108,20 +103,6 @@ class RED(PnP):
         """L + 2αw, the inverse cocoercivity of G; α = 1 for a denoiser of which less is known."""
         alpha = self.relaxed_guarantee.averagedness or 1.0
         return self.fidelity.lipschitz + 2 * alpha * self.weight
-
-    def _constant(self) -> float:
-        """Lipschitz constant of I − τG, see the module."""
-        held, tau = self.relaxed_guarantee, self.step_size
-        found = math.inf
-        for part, constant in ((held.averagedness, 1.0), (1.0, held.lipschitz)):
-            if part is None or constant is None:
-                continue
-            pull = tau * part * self.weight
-            rest = guarantees.shifted_gradient_step(
-                1 - pull, tau, self.fidelity.lipschitz, self.convexity
-            )
-            found = min(found, round_up(rest + pull * constant))
-        return found
 
     @property
     def stride(self) -> float:
