@@ -328,7 +328,8 @@ def test_a_gradient_step_of_a_strongly_convex_function_contracts(
 ) -> None:
     H, eye = quadratic(5, m, 1.3, seed), torch.eye(5).double()
     held = guarantees.gradient_step(share / 1.3, 1.3, m)
-    assert held.lipschitz is not None and held.is_contraction
+    assert held.lipschitz is not None
+    assert held.is_contraction
     T = eye - share / 1.3 * H
     assert_holds(T, held)
     # Both ends are eigenvalues: the constant is attained, and a smaller one is caught.
@@ -404,6 +405,7 @@ def test_nothing_proven_of_a_denoiser_gives_no_constant() -> None:
 
 def test_relaxing_a_contraction_rounds_up() -> None:
     held = guarantees.relax(guarantees.lipschitz(0.9, SOURCE), 1e-3)
-    assert held.lipschitz is not None and held.averagedness is not None
+    assert held.lipschitz is not None
+    assert held.averagedness is not None
     assert 1 - 1e-3 * (1 - 0.9) <= held.lipschitz < 1
     assert held.averagedness == pytest.approx(1e-3 * 0.95)

@@ -144,7 +144,9 @@ def test_a_center_fits_the_pictures(shape: tuple[int, ...]) -> None:
 
 def test_duality_is_refused_in_words_and_not_chosen() -> None:
     ridged = Ridged(CASES[0].build(), 0.1, 0.5)
-    with pytest.raises(InputError, match=r"take drs, or leave the ridge out and add proximal\.Ridge"):
+    with pytest.raises(
+        InputError, match=r"take drs, or leave the ridge out and add proximal\.Ridge"
+    ):
         variational_solver("pdhg", ridged, TotalVariation(0.1, box=(0.0, 1.0)), ridged.y)
     for call in (ridged.loss, ridged.loss_gradient, lambda v: ridged.loss_prox(v, 1.0)):
         with pytest.raises(InputError, match="pdhg takes the fidelity by a loss"):

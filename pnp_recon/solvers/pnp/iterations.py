@@ -109,9 +109,16 @@ class PnPHQS(Coupled):
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         found = self.prox(state, iteration)
         z, error = hqs(lambda _: found, self.relaxed, state.z)
-        # A denoiser that only f makes a contraction of may stretch the inner error.
-        stretch = max(1.0, self.relaxed_guarantee.lipschitz or 1.0)
-        return Step(Warm(z, found[0]), error if stretch == 1 else stretch * error)
+        return Step(Warm(z, found[0]), self._stretch * error)
+
+    @property
+    def _stretch(self) -> float:
+        """What N_λ may do to an inner error: above 1 for a denoiser that only f makes contract."""
+        return max(1.0, self.relaxed_guarantee.lipschitz or 1.0)
+
+    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
+        found = super().error_tolerance(z, iteration)
+        return None if found is None else self._stretch * found
 
 
 @dataclass(frozen=True)
