@@ -3,9 +3,9 @@
     python -m scripts.studies.ridge --data BSDS500
 
 Grey 128² crops of three validation pictures, camera shake, σ·255 = 7.65, circular borders,
-pnp-hqs with euler_grey at its automatic choice; ridges about mid-grey, and about black, whose weight
-gives q = 1/(1 + γm) ≤ 0.999, 0.99 and 0.95, and 0.8 and 0.5 to see where a price begins. Writes
-docs/results/ridge.jsonl, and prints the table of docs/theory.md.
+pnp-hqs with euler_grey at its automatic choice; ridges about mid-grey, and about black, whose
+weight gives q = 1/(1 + γm) ≤ 0.999, 0.99 and 0.95, and 0.8 and 0.5 to see where a price begins.
+Writes docs/results/ridge.jsonl, and prints the table of docs/theory.md.
 """
 
 from __future__ import annotations
