@@ -49,6 +49,7 @@ def reconstruct(
     denoiser_level: float | None = None,
     denoiser_scaling: float | None = None,
     relaxation: float | None = None,
+    ridge: float | None = None,
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
     require_certificate: bool = False,
@@ -83,6 +84,9 @@ def reconstruct(
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
         denoiser_scaling: c of D_c(x) = D(cx)/c.
         relaxation: λ; see the solver.
+        ridge: weight of ridge/2·‖x − ½‖² that is added to the fidelity, in its units. The iterated
+            map is then a contraction for every operator: one fixed point, a linear rate and an
+            error bar; docs/theory.md tells its price. None: no ridge.
         stopping: tolerance and limits.
         allow_uncertified: run outside the theorem's range, and say so in the certificate.
         require_certificate: refuse before the first step what no theorem covers, and afterwards
@@ -104,7 +108,7 @@ def reconstruct(
         raise InputError(
             f"y has the shape {tuple(y.shape)}: it holds no picture; give at least one"
         )
-    problem = Problem(A, y, noise_level, reference, start, fidelity)
+    problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
     if isinstance(prior, str) and prior not in WORDS:
         like = y if start is None else start
         prior = load_prior(prior, A.image_shape[0], device=str(like.device), dtype=like.dtype)
@@ -120,6 +124,7 @@ def reconstruct(
             denoiser_level=denoiser_level is not None,
             denoiser_scaling=denoiser_scaling is not None,
             relaxation=relaxation is not None,
+            ridge=ridge is not None,
             stopping=stopping is not None,
             start=start is not None,
         )

@@ -3,6 +3,7 @@
 from pnp_recon.fidelity.base import Fidelity
 from pnp_recon.fidelity.kullback_leibler import KullbackLeibler
 from pnp_recon.fidelity.quadratic import LeastSquares, WeightedLeastSquares
+from pnp_recon.fidelity.ridged import Ridged
 from pnp_recon.fidelity.robust import Huber
 
 FIDELITIES: dict[str, type[Fidelity]] = {
@@ -15,5 +16,6 @@ __all__ = [
     "Huber",
     "KullbackLeibler",
     "LeastSquares",
+    "Ridged",
     "WeightedLeastSquares",
 ]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.conjugate_gradient import image_norms
-from operators.norms import round_up
+from operators.norms import round_down, round_up
 from pnp_recon.errors import InputError
 
 # Iterations of an inner proximal map before it returns what it has, and how often it looks.
@@ -37,6 +37,8 @@ class Fidelity(ABC):
     A: LinearOperator
     y: Tensor
     name: ClassVar[str]
+    # Why f is more than a loss of A x, so that no solver can split A off; empty: it is one.
+    beyond_loss: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         self.check()
@@ -92,11 +94,19 @@ class Fidelity(ABC):
 
     def value(self, x: Tensor) -> Tensor:
         """f(x) for each picture, (B,)."""
-        return self.loss(self.A.A(x))
+        return self.value_at(x, self.A.A(x))
 
     def gradient(self, x: Tensor) -> Tensor:
-        """Aᵀ∇φ(A x)."""
-        return self.A.A_adjoint(self.loss_gradient(self.A.A(x)))
+        """∇f(x), Aᵀ∇φ(A x)."""
+        return self.gradient_at(x, self.A.A(x))
+
+    def value_at(self, x: Tensor, image: Tensor) -> Tensor:
+        """f(x), (B,), where `image` = A x is known."""
+        return self.loss(image)
+
+    def gradient_at(self, x: Tensor, image: Tensor) -> Tensor:
+        """∇f(x), where `image` = A x is known."""
+        return self.A.A_adjoint(self.loss_gradient(image))
 
     @property
     def lipschitz(self) -> float:
@@ -105,6 +115,11 @@ class Fidelity(ABC):
         if constant == 0 or math.isinf(constant):
             return constant
         return round_up(constant * self.A.norm_bound**2)
+
+    @property
+    def strong_convexity(self) -> float:
+        """Proven m ≥ 0 with f − m/2 ‖·‖² convex: that of φ times a lower bound of AᵀA."""
+        return round_down(self.loss_strong_convexity * gram_lower_bound(self.A))
 
     @property
     def has_prox(self) -> bool:
@@ -159,3 +174,8 @@ class Fidelity(ABC):
                 slope = ahead - center + gamma * self.gradient(ahead)
             found = ahead.to(z.dtype)
             return found, image_norms(slope) + image_norms(ahead - found.to(wide))
+
+
+def gram_lower_bound(operator: LinearOperator) -> float:
+    """Proven m ≥ 0 with ‖A x‖² ≥ m‖x‖² for every x; 0 where none is known."""
+    return float(getattr(operator, "gram_lower_bound", 0.0))

@@ -13,7 +13,10 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from pnp_recon.estimation.noise import estimate_noise_level
-from pnp_recon.fidelity import Fidelity, LeastSquares
+from pnp_recon.fidelity import Fidelity, LeastSquares, Ridged
+
+# Of the range of pictures: a ridge about it costs them least.
+MIDDLE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,8 @@ class Problem:
         start: where an iteration is to start, (B, C, H, W); None: that is left to the solver.
         fidelity: how misfit is measured, made of the same y and A; None: by least squares. The
             data then count as scaled to noise of level 1, whatever `noise_level` says.
+        ridge: weight of a ridge about the middle of the range of pictures, weight/2·‖x − ½‖², that
+            is added to the fidelity, in its units; None: none. See `fidelity.Ridged`.
     """
 
     A: LinearOperator
@@ -36,11 +41,13 @@ class Problem:
     truth: Tensor | None = None
     start: Tensor | None = None
     fidelity: Fidelity | None = None
+    ridge: float | None = None
 
     @cached_property
     def data_term(self) -> Fidelity:
-        """The fidelity that was given, or least squares."""
-        return LeastSquares(self.A, self.y) if self.fidelity is None else self.fidelity
+        """The fidelity that was given, or least squares; with the ridge."""
+        plain = LeastSquares(self.A, self.y) if self.fidelity is None else self.fidelity
+        return plain if self.ridge is None else Ridged(plain, self.ridge, MIDDLE)
 
     @property
     def scale(self) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
-from pnp_recon.fidelity import Fidelity
+from pnp_recon.fidelity import Fidelity, Ridged
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Composite, Regulariser
@@ -116,7 +116,9 @@ def variational_solver(
 
 def automatic_name(fidelity: Fidelity, regulariser: Regulariser) -> str:
     """The choice of "auto": pdhg for g = outer(Kx), FISTA for a smooth f and a g with a proximal
-    map in closed form, Douglas–Rachford for others."""
+    map in closed form, Douglas–Rachford for others, and wherever f has a ridge."""
+    if isinstance(fidelity, Ridged) and fidelity.has_prox:
+        return "drs"  # a ridge on the picture is no loss of A x, which pdhg takes
     if isinstance(regulariser, Composite) or not fidelity.has_prox:
         return "pdhg"
     missing = Objective(fidelity, regulariser).missing(smooth=True)

@@ -25,15 +25,15 @@ from pnp_recon.fidelity import Fidelity, LeastSquares
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
-from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.loop import Solver, State, Step, share
 from pnp_recon.solvers.core.premises import bounded, signed, transposed
 from pnp_recon.solvers.core.theorem import (
-    AveragedMap,
     Basis,
     Constant,
     Krylov,
     Premise,
     Theorem,
+    map_theorem,
     unproven,
 )
 from pnp_recon.solvers.knobs import Knobs
@@ -111,9 +111,10 @@ class _Descent(Solver[State]):
         smoothness: float,
         constants: list[Constant],
         known: Callable[[LinearOperator], Premise],
+        convexity: float = 0.0,
     ) -> Theorem:
         """z ← P(z − step·∇g(z)), ∇g Lipschitz with `smoothness` in the solver's norm, which is
-        `known` of the operator."""
+        `known` of the operator, and g strongly convex with `convexity`."""
         if (reason := unmatched(self.fidelity.A)) is not None:
             return unproven(reason)
         limit = 2 / smoothness
@@ -123,7 +124,7 @@ class _Descent(Solver[State]):
                 f"(0, {limit:.6g}); take one inside it"
             )
         constants.append(Constant("step", step, f"covered range (0, 2/L) = (0, {limit:.6g})"))
-        held = guarantees.gradient_step(step, smoothness)
+        held = guarantees.gradient_step(step, smoothness, convexity)
         if self.box is not None:
             held = guarantees.compose(guarantees.firm(f"projection onto the box {self.box}"), held)
         statement = (
@@ -135,7 +136,7 @@ class _Descent(Solver[State]):
             transposed(self.fidelity.A),
             Premise("residuals never increase", Basis.CHECKED),
         )
-        return AveragedMap(statement, held, tuple(constants), premises)
+        return map_theorem(statement, held, tuple(constants), premises)
 
 
 @dataclass(frozen=True)
@@ -158,12 +159,24 @@ class Landweber(_Descent):
         how = A.norm_certificate.method if A.has_norm_bound else ""
         constants = [Constant("L = ‖A‖²", smoothness, how)]
         solution = "a minimiser of ‖A x − y‖"
-        return self._covered("Landweber", solution, self.step_size, smoothness, constants, bounded)
+        modulus = self.fidelity.strong_convexity
+        if modulus > 0:
+            constants.append(Constant("m", modulus, "proven lower bound of AᵀA"))
+        return self._covered(
+            "Landweber", solution, self.step_size, smoothness, constants, bounded, modulus
+        )
 
     def step(self, state: State, iteration: int) -> Step[State]:
         z = state.z
         moved = self._boxed(z - self.step_size * self.fidelity.gradient(z))
         return Step(State(moved), z.new_zeros(z.shape[0]))
+
+    @property
+    def stride(self) -> float:
+        """min(1, τL), as for proximal gradient."""
+        if not self.fidelity.A.has_norm_bound or not self.fidelity.lipschitz > 0:
+            return 1.0
+        return share(self.step_size * self.fidelity.lipschitz)
 
     def parameters(self, state: State | None = None) -> dict[str, float]:
         return {"step": self.step_size}
@@ -242,6 +255,11 @@ class SIRT(_Descent):
     def norm(self, z: Tensor) -> Tensor:
         """(Σ z²/C)^½, with weight 1 for pixels that are not seen."""
         return image_norms(z * self._weights[2].sqrt())
+
+    @property
+    def stride(self) -> float:
+        """min(1, ωL), L = 1 up to rounding."""
+        return share(self.relaxation * self._smoothness)
 
     def parameters(self, state: State | None = None) -> dict[str, float]:
         return {"sirt_relaxation": self.relaxation}

@@ -33,7 +33,10 @@ def test_writes_beside_the_input(
     assert result.pixels.shape == (1, channels, *SIZE)
     assert source.read_bytes() == original
     out = capsys.readouterr()
-    assert "certified if denoiser mean has the constant that is declared for it (0.5): Anderson acceleration, safeguarded" in out.out
+    assert (
+        "certified if denoiser mean has the constant that is declared for it (0.5): Anderson acceleration, safeguarded"
+        in out.out
+    )
     assert "observed:" in out.out
     assert "σ·255 = 2.55 (given)" in out.out
     assert out.err == ""
@@ -200,3 +203,28 @@ def test_cuda_is_used_or_its_absence_said(
 def test_help_says_what_is_assumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "uniform, straight camera motion" in " ".join(capsys.readouterr().out.split())
+
+
+# ---- a ridge -------------------------------------------------------------------------------------
+
+
+def test_a_ridge_is_named_in_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(save(tmp_path / "a.png")), *DEFAULT, *DONE, "--ridge", "0.01"]) == 0
+    assert "its fixed point is the only one" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--ridge", "auto"], "--ridge has no automatic weight"),
+        (["--ridge", "0"], "--ridge is '0'; expected"),
+        (["--ridge", "0.1", "--model", "x"], "--ridge"),
+    ],
+)
+def test_what_is_no_ridge_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], words: str
+) -> None:
+    assert main([str(save(tmp_path / "a.png")), *given]) == 2
+    assert words in only_line("pnp-deblur", capsys.readouterr().err)

@@ -200,6 +200,7 @@ def test_settings_of_an_iteration_are_refused() -> None:
         "denoiser_level": 0.1,
         "denoiser_scaling": 2.0,
         "relaxation": 0.5,
+        "ridge": 0.1,
         "stopping": Stopping(),
         "start": torch.zeros(2, *GREY),
     }

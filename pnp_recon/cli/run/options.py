@@ -40,6 +40,7 @@ ITERATION = (
     "strength",
     "weight",
     "step",
+    "ridge",
     "max_iter",
     "tol",
     "time_limit",
@@ -128,6 +129,11 @@ StepSize = Annotated[float | None, typer.Option(
     "--step",
     help=f"Take steps of this size. These solvers have one: {', '.join(solvers_with('step'))}.",
 )]  # fmt: skip
+Ridge = Annotated[str | None, typer.Option(
+    "--ridge", metavar="F",
+    help="Add this weight times half the squared distance from mid-grey to the fidelity. Then "
+    "there is one fixed point, and a proven error bar.",
+)]  # fmt: skip
 MaxIter = Annotated[
     int | None, typer.Option("--max-iter", min=1, help="Stop after so many iterations.")
 ]
@@ -192,6 +198,7 @@ class RunOptions:
     strength: Strength = "auto"
     weight: Weight = "auto"
     step: StepSize = None
+    ridge: Ridge = None
     max_iter: MaxIter = None
     tol: Tolerance = None
     time_limit: TimeLimit = None
@@ -224,6 +231,19 @@ class RunOptions:
         level = None if self.sigma is None else parse_level(self.sigma)
         return self.default_simulated_level if level is None else level
 
+    def ridge_weight(self) -> float | None:
+        """The weight of --ridge.
+
+        Raises:
+            InputError: it is no number above 0.
+        """
+        if self.ridge is None:
+            return None
+        weight = parse_positive(self.ridge, "--ridge")
+        if weight is None:
+            raise InputError("--ridge has no automatic weight; give a number above 0")
+        return weight
+
     @property
     def prior_kind(self) -> PriorKind:
         """The kind of prior that --method asks for."""
@@ -249,6 +269,7 @@ class RunOptions:
         self._check_model()
         parse_positive(self.strength, "--strength")
         parse_positive(self.weight, "--weight")
+        self.ridge_weight()
         self._check_method()
         self._check_solver()
         if self.simulate and self.reference is not None:
@@ -282,7 +303,7 @@ class RunOptions:
             f"{method}, which has no denoiser; leave it out",
             kind != "denoiser",
         )
-        refuse(given(self, "solver"), method, kind == "none")
+        refuse(given(self, "solver", "ridge"), method, kind == "none")
 
     def _check_solver(self) -> None:
         """A solver that was named, against the prior and the settings that it takes."""

@@ -104,4 +104,5 @@ def _history(found: Sequence[History]) -> History:
         bounds=beside([history.bounds for history in found]),
         ratios=beside([history.ratios for history in found]),
         psnr=[],
+        stride=min(history.stride for history in found),
     )

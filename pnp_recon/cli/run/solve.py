@@ -89,6 +89,7 @@ def _settings(case: Case, options: RunOptions) -> dict[str, Any]:
         "noise_level": case.noise_level,
         "solver": _solver(case, options),
         "step": options.step,
+        "ridge": options.ridge_weight(),
         "stopping": Stopping(**given) if given else None,
         "allow_uncertified": options.allow_uncertified,
         **case.arguments,

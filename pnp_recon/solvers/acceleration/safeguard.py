@@ -2,10 +2,11 @@
 
 `Pair`: for an α-averaged T and *any* two points (Bauschke & Combettes 2017, Prop. 4.35)
 
-    ‖T z − T z'‖² + (1−α)/α · ‖(I−T) z − (I−T) z'‖² ≤ ‖z − z'‖².
+    ‖T z − T z'‖² + (1−α)/α · ‖(I−T) z − (I−T) z'‖² ≤ ‖z − z'‖²,
 
-An accelerated run has no monotone residuals, but it evaluates T, and this inequality between
-successive evaluations contradicts a false certificate all the same.
+and ‖T z − T z'‖ ≤ q‖z − z'‖ for a contraction. An accelerated run has no monotone residuals, but
+it evaluates T, and this between successive evaluations contradicts a false certificate all the
+same.
 
 `Safeguard`: a candidate w may stand in for T z_k as long as ‖w − T z_k‖ ≤ C‖r_0‖/(n+1)^{1+ε}, n the
 number of candidates taken before and r_0 = T z_0 − z_0. The deviations then have a finite sum, so
@@ -44,12 +45,14 @@ class Pair:
     Attributes:
         alpha: proven averagedness, 1 for maps that are only nonexpansive.
         norm: the norm (B,) that T is averaged in.
+        constant: q ≤ 1, below 1 for a contraction.
         last: z, T z, T z − z and what rounding and inner solves leave open of them.
     """
 
     alpha: float
     norm: Norm
     last: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+    constant: float = 1.0
 
     def ratio(self, z: Tensor, image: Tensor, error: Tensor) -> tuple[Tensor, Pair]:
         """Left over right side, roots of both, (B,), zero at the first evaluation; and the pair
@@ -68,8 +71,13 @@ class Pair:
         moved = self.norm(image - self.last[1]).square()
         turned = self.norm(turn - self.last[2]).square()
         left = (moved + weight * turned).sqrt()
-        right = self.norm(z - self.last[0]) + math.sqrt(1 + weight) * (slack + self.last[3])
-        return left / right.clamp_min(torch.finfo(z.dtype).tiny), following
+        apart, off = self.norm(z - self.last[0]), slack + self.last[3]
+        tiny = torch.finfo(z.dtype).tiny
+        found = left / (apart + math.sqrt(1 + weight) * off).clamp_min(tiny)
+        if self.constant < 1:
+            nearer = moved.sqrt() / (self.constant * apart + off).clamp_min(tiny)
+            found = torch.maximum(found, nearer)
+        return found, following
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,11 @@ class Safeguard:
         }
 
 
+def pair_law(held: Theorem) -> str:
+    """What `Pair` checks of a map with this theorem."""
+    return STEP_LAW if held.error_bar is None else f"{STEP_LAW}, and ‖Tz−Tz'‖ at most q‖z−z'‖"
+
+
 def safeguarded(what: str, held: Theorem, factor: float) -> Theorem:
     """The theorem of a run whose candidates pass a `Safeguard`, from that of its map T."""
     if not held.guarantee.is_averaged:
@@ -125,4 +138,5 @@ def safeguarded(what: str, held: Theorem, factor: float) -> Theorem:
     )
     how = f"the n-th candidate deviates by at most C‖r_0‖/n^{DEVIATION_EXPONENT:g}"
     constants = (*held.constants, Constant("safeguard C", factor, how))
-    return PerturbedMap(statement, held.guarantee, constants, held.premises, STEP_LAW)
+    law, bar = pair_law(held), held.error_bar
+    return PerturbedMap(statement, held.guarantee, constants, held.premises, law, bar)

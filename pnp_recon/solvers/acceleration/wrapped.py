@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
-from pnp_recon.solvers.acceleration.safeguard import STEP_LAW, Pair
+from pnp_recon.solvers.acceleration.safeguard import Pair, pair_law
 from pnp_recon.solvers.core.loop import Solver, State, Step
 from pnp_recon.solvers.core.theorem import AnchoredMap, Constant, RelaxedMap, Theorem
 
@@ -43,7 +43,7 @@ A = TypeVar("A", bound=Around)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """T at z: T z, its error (B,), T z − z, the norm of that, and the ratio of `STEP_LAW`."""
+    """T at z: T z, its error (B,), T z − z, the norm of that, and the ratio of `pair_law`."""
 
     image: Tensor
     error: Tensor
@@ -87,9 +87,12 @@ class Wrapped(Solver[A], Generic[A]):
 
     def beginning(self) -> dict[str, Any]:
         """The fields of `Around` at the start of a run."""
-        alpha = self.inner_theorem().guarantee.averagedness
+        held = self.inner_theorem().guarantee
         inner = self.inner.init()
-        pair = None if alpha is None else Pair(alpha, self.inner.norm)
+        pair = None
+        if held.averagedness is not None:
+            constant = 1.0 if held.lipschitz is None else held.lipschitz
+            pair = Pair(held.averagedness, self.inner.norm, constant=constant)
         return {"z": inner.z, "inner": inner, "pair": pair}
 
     def evaluate(self, state: A, iteration: int) -> Evaluation:
@@ -112,6 +115,15 @@ class Wrapped(Solver[A], Generic[A]):
 
     def norm(self, z: Tensor) -> Tensor:
         return self.inner.norm(z)
+
+    @property
+    def stride(self) -> float:
+        """The stride of T, whose residuals these are."""
+        return self.inner.stride
+
+    def picture_error(self, state: A) -> Tensor:
+        shown = state.z if state.shown is None else state.shown
+        return self.inner.picture_error(self.inner.at(state.inner, shown))
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
         return self.inner.distance_bound(z)
@@ -160,7 +172,17 @@ class KrasnoselskiiMann(Wrapped[Around]):
         )
         relaxed = guarantees.relax(held.guarantee, weight)
         constants = (*held.constants, constant)
-        return RelaxedMap(statement, relaxed, constants, held.premises, STEP_LAW, weight)
+        bar = held.error_bar
+        return RelaxedMap(
+            statement,
+            relaxed,
+            constants,
+            held.premises,
+            pair_law(held),
+            # The picture is that of z + λ(T z − z).
+            None if bar is None else bar.moved_by(relaxed.lipschitz),
+            relaxation=weight,
+        )
 
     def init(self) -> Around:
         return Around(**self.beginning())
@@ -211,7 +233,9 @@ class Halpern(Wrapped[Anchored]):
             "1992; Bauschke & Combettes 2017, Thm 30.1) with ‖z_k − T z_k‖ ≤ 2α‖z_0 − z*‖/(k+1) "
             f"(Lieder 2021); T and its fixed points: {held.statement}"
         )
-        return AnchoredMap(statement, held.guarantee, held.constants, held.premises, STEP_LAW)
+        return AnchoredMap(
+            statement, held.guarantee, held.constants, held.premises, pair_law(held), held.error_bar
+        )
 
     @property
     def averagedness(self) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.sampling import Identity
+from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.proximal import Box, Composite
 
@@ -65,6 +66,8 @@ class _Loss:
 
 def data_block(fidelity: Fidelity) -> Block:
     """φ(A x), for fidelities without a closed-form proximal map on pictures."""
+    if fidelity.beyond_loss:
+        raise InputError(fidelity.beyond_loss)
     return Block(fidelity.A, _Loss(fidelity), smoothness=fidelity.loss_lipschitz)
 
 

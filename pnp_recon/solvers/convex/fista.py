@@ -37,6 +37,9 @@ class Momentum(Descent):
 class FISTA(ProximalGradient):
     """x⁺ = prox_{τg}(y − τ∇f(y)), y = x + β(x − x₋); τ in (0, 1/L).
 
+    Momentum counts the modulus m of g alone: that of f, where one is known at all, is mostly so
+    small that restarts are faster.
+
     With m = 0, β = (k − 1)/(k + a) after k steps (Chambolle & Dossal 2015): F(x_k) − F* ≤
     a²‖x₀ − x*‖²/(2τ(k + a − 1)²), and the iterates converge. With `restart`, k starts anew in
     every picture where ⟨y − x⁺, x⁺ − x⟩ > 0 (O'Donoghue & Candès 2015, eq. 12). Convergence
@@ -67,7 +70,7 @@ class FISTA(ProximalGradient):
                 "FISTA's theorem does not cover; use proximal-gradient, drs or pdhg"
             )
             return unproven(reason, constants)
-        if self.objective.strong_convexity > 0:
+        if self.objective.prior_convexity > 0:
             factor = 1 - 1 / math.sqrt(self._condition)
             words = f"objective and iterates converge linearly, factor {factor:.6g} of F − F*"
             source = "Beck 2017, Thm 10.42"
@@ -84,7 +87,7 @@ class FISTA(ProximalGradient):
     @property
     def _condition(self) -> float:
         """κ."""
-        return 1 + 1 / (self.step_size * self.objective.strong_convexity)
+        return 1 + 1 / (self.step_size * self.objective.prior_convexity)
 
     def step(self, state: Descent, iteration: int) -> Step[Descent]:
         z = state.z
@@ -93,7 +96,7 @@ class FISTA(ProximalGradient):
         y = z + beta * (z - held.before)
         slope = per_image(beta.flatten(), held.seen) if isinstance(beta, Tensor) else beta
         image = held.seen + slope * (held.seen - held.seen_before)
-        gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
+        gradient = self.fidelity.gradient_at(y, image)
         x, error, memory = self._advance(y, gradient, iteration, state.memory)
         after = self.fidelity.A.A(x)
         count = held.count + 1
@@ -130,7 +133,7 @@ class FISTA(ProximalGradient):
         )
 
     def _beta(self, state: Momentum) -> Tensor | float:
-        if self.objective.strong_convexity > 0:
+        if self.objective.prior_convexity > 0:
             root = math.sqrt(self._condition)
             return (root - 1) / (root + 1)
         k = state.count
@@ -144,6 +147,6 @@ class FISTA(ProximalGradient):
         if objective.missing(smooth=True) is not None:
             return None
         change = x - y
-        old, new = self.fidelity.loss(image), self.fidelity.loss(after)
+        old, new = self.fidelity.value_at(y, image), self.fidelity.value_at(x, after)
         right = old + image_dots(gradient, change) + self.smoothness / 2 * norms(change).square()
         return at_most(new, right + objective.rounding(y, image, old + new))

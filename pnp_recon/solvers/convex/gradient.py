@@ -1,10 +1,11 @@
 """Gradient methods for min F(x) = f(x) + g(x): gradient descent, proximal gradient, ISTA.
 
-L is the proven Lipschitz constant of ∇f, m the strong convexity of g.
+L is the proven Lipschitz constant of ∇f, m the strong convexity of g, m_f that of f.
 
-* gradient descent  x − τ∇F(x), g a ridge or nothing, 0 < τ < 2/(L + m);
-* proximal gradient  T x = prox_{τg}(x − τ∇f(x)), 0 < τ < 2/L: averaged, and with m > 0 a
-  contraction; ISTA is its name for sparse g.
+* gradient descent  x − τ∇F(x), g a ridge or nothing, 0 < τ < 2/(L + m): averaged, and with
+  m + m_f > 0 a contraction with max(|1 − τ(m + m_f)|, |1 − τ(L + m)|);
+* proximal gradient  T x = prox_{τg}(x − τ∇f(x)), 0 < τ < 2/L: averaged, and with m or m_f > 0 a
+  contraction with max(|1 − τm_f|, |1 − τL|)/(1 + τm); ISTA is its name for sparse g.
 
 Each step applies A once and Aᵀ once, since A x is kept for the next gradient.
 """
@@ -26,7 +27,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser, Ridge
 from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, at_most, smoothness
 from pnp_recon.solvers.core.inner import inner_tolerance
-from pnp_recon.solvers.core.loop import Solver, State, Step, norms
+from pnp_recon.solvers.core.loop import Solver, State, Step, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
 
@@ -97,13 +98,11 @@ class ProximalGradient(Solver[Descent]):
         if missing is not None:
             return unproven(missing)
         limit = self._reach / self.smoothness if self.smoothness > 0 else math.inf
-        constants: tuple[Constant, ...] = (
+        constants = (
             Constant("L", self.smoothness, self.fidelity.A.norm_certificate.method),
             Constant("step τ", self.step_size, f"covered range (0, {limit:.6g})"),
+            *self.objective.moduli(),
         )
-        if self.objective.strong_convexity > 0:
-            words = f"strong convexity of {self.objective.regulariser.name}"  # type: ignore[union-attr]
-            constants += (Constant("m", self.objective.strong_convexity, words),)
         if not 0 < self.step_size < limit:
             reason = (
                 f"step size {self.step_size:.6g} lies outside the proven range (0, "
@@ -129,7 +128,9 @@ class ProximalGradient(Solver[Descent]):
         )
 
     def _guarantee(self) -> Guarantee:
-        descent = guarantees.gradient_step(self.step_size, self.smoothness)
+        descent = guarantees.gradient_step(
+            self.step_size, self.smoothness, self.objective.data_convexity
+        )
         if self.regulariser is None:
             return descent
         return guarantees.compose(self.regulariser.guarantee_of(self.step_size), descent)
@@ -148,7 +149,7 @@ class ProximalGradient(Solver[Descent]):
     def step(self, state: Descent, iteration: int) -> Step[Descent]:
         z = state.z
         image = self.fidelity.A.A(z) if state.image is None else state.image
-        gradient = self.fidelity.A.A_adjoint(self.fidelity.loss_gradient(image))
+        gradient = self.fidelity.gradient_at(z, image)
         x, error, memory = self._advance(z, gradient, iteration, state.memory)
         after = self.fidelity.A.A(x)
         ratio = self._descent(z, image, x, after)
@@ -169,8 +170,8 @@ class ProximalGradient(Solver[Descent]):
         objective = self.objective
         if not objective.exact or objective.missing(smooth=True) is not None:
             return None
-        old = self.fidelity.loss(image) + objective.penalty(x)
-        new = self.fidelity.loss(moved) + objective.penalty(after)
+        old = self.fidelity.value_at(x, image) + objective.penalty(x)
+        new = self.fidelity.value_at(after, moved) + objective.penalty(after)
         gain = (1 / self.step_size - self.smoothness / 2) * norms(after - x).square()
         return at_most(new + gain, old + objective.rounding(x, image, old + new))
 
@@ -182,6 +183,17 @@ class ProximalGradient(Solver[Descent]):
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return None if self.objective.exact else inner_tolerance(z, iteration, GAP_FLOOR)
+
+    @property
+    def stride(self) -> float:
+        """min(1, τL).
+
+        ‖x − T x‖/τ never grows with τ (Beck 2017, Thm 10.9): over τL the residual of a short step
+        bounds that of the step 1/L.
+        """
+        if self.objective.missing(smooth=True) is not None or not self.smoothness > 0:
+            return 1.0
+        return share(self.step_size * self.smoothness)
 
     def parameters(self, state: Descent | None = None) -> dict[str, float]:
         return {"step": self.step_size}
@@ -206,22 +218,18 @@ class GradientDescent(ProximalGradient):
 
     @property
     def smoothness(self) -> float:
-        return self.fidelity.lipschitz + self.objective.strong_convexity
+        return self.fidelity.lipschitz + self.objective.prior_convexity
 
     def _guarantee(self) -> Guarantee:
-        """I − τ∇F = (1 − τm)I − τ∇f has constant max(|1 − τm|, |1 − τ(L + m)|)."""
-        held = guarantees.gradient_step(self.step_size, self.smoothness)
-        m = self.objective.strong_convexity
-        if m == 0:
-            return held
-        ends = (1 - self.step_size * m, 1 - self.step_size * self.smoothness)
-        constant = min(1.0, max(map(abs, ends)) * (1 + 1e-12))
-        return replace(held, lipschitz=constant)
+        """What is proven of I − τ∇F, F being (L + m)-smooth and (m + m_f)-strongly convex."""
+        return guarantees.gradient_step(
+            self.step_size, self.smoothness, self.objective.strong_convexity
+        )
 
     def _advance(
         self, x: Tensor, gradient: Tensor, iteration: int, memory: Any
     ) -> tuple[Tensor, Tensor, Any]:
-        m = self.objective.strong_convexity
+        m = self.objective.prior_convexity
         error = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
         return x - self.step_size * (gradient + m * x), error, None
 

@@ -13,7 +13,7 @@ from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
 from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded, transposed
-from pnp_recon.solvers.core.theorem import Premise
+from pnp_recon.solvers.core.theorem import Constant, Premise
 
 # What a duality gap can prove in float64, where its rounding hides the square of the error. Under
 # it lie, for pictures in [0, 1], the bounds of total variation with step·weight up to about one.
@@ -38,9 +38,30 @@ class Objective:
         return self.regulariser.value(x)
 
     @property
-    def strong_convexity(self) -> float:
-        """A modulus of g; that of f is known for no operator."""
+    def prior_convexity(self) -> float:
+        """A modulus of g."""
         return 0.0 if self.regulariser is None else self.regulariser.strong_convexity
+
+    @property
+    def data_convexity(self) -> float:
+        """A modulus of f."""
+        return self.fidelity.strong_convexity
+
+    @property
+    def strong_convexity(self) -> float:
+        """A modulus of F."""
+        return self.prior_convexity + self.data_convexity
+
+    def moduli(self) -> tuple[Constant, ...]:
+        """Those above zero as constants of a theorem."""
+        found = []
+        if self.data_convexity > 0:
+            words = f"strong convexity of the {self.fidelity.name} fidelity"
+            found.append(Constant("m of f", self.data_convexity, words))
+        if self.regulariser is not None and self.prior_convexity > 0:
+            words = f"strong convexity of {self.regulariser.name}"
+            found.append(Constant("m", self.prior_convexity, words))
+        return tuple(found)
 
     @property
     def exact(self) -> bool:
@@ -81,7 +102,8 @@ class Objective:
         """Why there is a minimiser, to go on in the sentence of a theorem."""
         g = self.regulariser
         if self.strong_convexity > 0:
-            return ", the only one, g being strongly convex"
+            term = "g" if self.prior_convexity > 0 else "f"
+            return f", the only one, {term} being strongly convex"
         if self.box is not None:
             return ", which exists, pictures being confined to a box"
         if isinstance(g, L1) and g.weight > 0:
@@ -94,20 +116,24 @@ class Objective:
             )
         return " where there is one"
 
-    def radius(self, x: Tensor) -> Tensor | None:
+    def radius(self, x: Tensor, *, envelope: bool = False) -> Tensor | None:
         """Proven bound (B,) on ‖x − x*‖ for every minimiser x* of F, or None.
 
-        In a box by its corners; where g is m-strongly convex by m/2 ‖x − x*‖² ≤ F(x) − F(x*); for
-        g = w‖·‖₁ by w‖x*‖₁ ≤ F(x). F(x*) ≥ 0, and any function between 0 and F with the same g
-        could stand for F.
+        In a box by its corners; where F is m-strongly convex by m/2 ‖x − x*‖² ≤ F(x) − F(x*); for
+        g = w‖·‖₁ by w‖x*‖₁ ≤ F(x). F(x*) ≥ 0.
+
+        Args:
+            envelope: instead of f stands any function between 0 and f, which need not have its
+                modulus.
         """
         found = []
         rounded = 1 + 1e-5
         if self.box is not None:
             low, high = self.box.low, self.box.high
             found.append(norms(torch.maximum((x - low).abs(), (high - x).abs())))
-        if self.strong_convexity > 0:
-            found.append((2 * self.value(x) / self.strong_convexity).sqrt())
+        modulus = self.prior_convexity if envelope else self.strong_convexity
+        if modulus > 0:
+            found.append((2 * self.value(x) / modulus).sqrt())
         if isinstance(self.regulariser, L1) and self.regulariser.weight > 0:
             found.append(norms(x) + self.value(x) / self.regulariser.weight)
         if not found:

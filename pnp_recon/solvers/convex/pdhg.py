@@ -28,10 +28,10 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Box, Regulariser
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers.convex.blocks import Block, Steps
-from pnp_recon.solvers.convex.steps import absolute_sums
+from pnp_recon.solvers.convex.steps import BUDGET, absolute_sums
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
-from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.loop import Solver, State, Step, share
 from pnp_recon.solvers.core.premises import basis_of, bounded, signed, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
@@ -316,6 +316,13 @@ class PDHG(Solver[State]):
         # The conjugate of the box at −v.
         corner = torch.maximum(-self.primal.low * back, -self.primal.high * back)
         return gap + corner.flatten(1).sum(1)
+
+    @property
+    def stride(self) -> float:
+        """min(1, ρ) times the root of what the steps use of their budget: in the norm of the
+        steps a residual relative to ‖z‖_M falls like (τσ)^½."""
+        used = self._product / BUDGET if self._product > 0 else 1.0
+        return share(self.relaxation, math.sqrt(used))
 
     def parameters(self, state: State | None = None) -> dict[str, float]:
         sigmas = {f"sigma_{i}": _largest(s) for i, s in enumerate(self.sigmas, 1)}

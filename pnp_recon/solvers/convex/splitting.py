@@ -21,14 +21,16 @@ from typing import Any, ClassVar, Self, TypeVar
 import torch
 from torch import Tensor
 
+from operators.norms import round_up
 from pnp_recon import guarantees
 from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
+from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, smoothness
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
-from pnp_recon.solvers.core.loop import Solver, State, Step, norms
+from pnp_recon.solvers.core.loop import Solver, State, Step, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
 
@@ -94,6 +96,7 @@ class _Splitting(Solver[T]):
         constants = (
             Constant("coupling γ", self.gamma, f"any γ > 0 is covered; {self._how()}"),
             Constant("relaxation ρ", self.relaxation, "covered range (0, 2)"),
+            *self.objective.moduli(),
         )
         reason = None
         if not 0 < self.gamma < math.inf:
@@ -111,10 +114,37 @@ class _Splitting(Solver[T]):
             f"{self.name}: the iterates converge, and the pictures to a minimiser of f + g"
             f"{self.objective.existence()} (Eckstein & Bertsekas 1992, Thm 8; Bauschke & Combettes "
             "2017, Thm 26.11)",
-            guarantees.averaged(self.relaxation / 2, REFLECTIONS),
+            self._guarantee(),
             constants,
-            self.objective.premises(smooth=False),
+            self.objective.premises(smooth=self._guarantee().is_contraction),
+            picture=self._picture_constant(),
         )
+
+    def _guarantee(self) -> Guarantee:
+        """(1 − ρ/2)I + ρ/2·R, R the reflections of f and g composed: that of g is 1-Lipschitz, that
+        of f a contraction where f is smooth and strongly convex (Giselsson & Boyd 2017, Thm 2)."""
+        held = guarantees.relax(self._reflection(), self.relaxation / 2)
+        return held if held.is_contraction else replace(held, source=REFLECTIONS)
+
+    def _reflection(self) -> Guarantee:
+        """2 prox_{γf} − I, before or after another reflection."""
+        found = smoothness(self.fidelity)
+        return guarantees.reflection(
+            self.gamma,
+            self.objective.data_convexity,
+            math.inf if found is None else found,
+            REFLECTIONS,
+        )
+
+    def _picture_constant(self) -> float:
+        """Lipschitz constant of the picture as a function of z."""
+        return 1.0
+
+    @property
+    def stride(self) -> float:
+        """min(1, ρ)·min(1, γL): v − x is γ times a subgradient of the objective."""
+        found = smoothness(self.fidelity)
+        return share(self.relaxation, 1.0 if found is None else self.gamma * found)
 
     def _how(self) -> str:
         if self._exact:
@@ -161,7 +191,8 @@ class HQS(_Splitting[Split]):
     _wide: ClassVar[float] = 1.0
 
     def _covered(self, constants: tuple[Constant, ...]) -> Theorem:
-        proximal = guarantees.firm("proximal map of a convex function (Moreau 1965)")
+        words = "proximal map of a convex function (Moreau 1965)"
+        proximal = guarantees.proximal(self.gamma, self.objective.data_convexity, words)
         held = guarantees.compose(self.regulariser.guarantee_of(self.gamma), proximal)
         if self.relaxation != 1:
             held = guarantees.relax(held, self.relaxation)
@@ -189,7 +220,7 @@ class HQS(_Splitting[Split]):
         return None if found is None else self.relaxation * found
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
-        return self.objective.radius(z)
+        return self.objective.radius(z, envelope=True)
 
     def image(self, state: Split) -> Tensor:
         box = self.objective.box  # which over-relaxation may leave
@@ -241,8 +272,20 @@ class DouglasRachford(_Reflected[Split]):
         return None if found is None else self.relaxation * found
 
     def image(self, state: Split) -> Tensor:
-        x = self._data(state.z, LAST, state.data)[0]
-        return self._prior(2 * x - state.z, LAST, state.prior)[0]
+        return self._picture(state)[0]
+
+    def picture_error(self, state: Split) -> Tensor:
+        return super().picture_error(state) if self._exact else self._picture(state)[1]
+
+    def _picture(self, state: Split) -> tuple[Tensor, Tensor]:
+        """prox_{γg}(2x − z), and a bound (B,) of its error: twice that of x, and its own."""
+        x, first = self._data(state.z, LAST, state.data)
+        found, second, _ = self._prior(2 * x - state.z, LAST, state.prior)
+        return found, 2 * first + second
+
+    def _picture_constant(self) -> float:
+        prior = self.regulariser.guarantee_of(self.gamma).lipschitz or 1.0
+        return round_up((self._reflection().lipschitz or 1.0) * prior)
 
 
 @dataclass(frozen=True)
@@ -296,6 +339,12 @@ class ADMM(_Reflected[Multipliers]):
 
     def image(self, state: Multipliers) -> Tensor:
         return state.z[:, 0]
+
+    def picture_error(self, state: Multipliers) -> Tensor:
+        return super().picture_error(state) if state.owed is None else state.owed
+
+    def _picture_constant(self) -> float:
+        return self.regulariser.guarantee_of(self.gamma).lipschitz or 1.0
 
     def _lift(self, start: Tensor) -> Tensor:
         return torch.stack((start, torch.zeros_like(start)), 1)

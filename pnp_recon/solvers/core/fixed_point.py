@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.core.loop import Solver, State, Step
-from pnp_recon.solvers.core.theorem import AveragedMap, Basis, Premise
+from pnp_recon.solvers.core.theorem import AveragedMap, Basis, Premise, map_theorem
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,10 @@ class FixedPoint(Solver[State]):
             "the iterates converge to a fixed point, if T has one (Krasnosel'skii–Mann; Bauschke & "
             "Combettes 2017, Thm 5.15)"
         )
-        premises = (
-            Premise("T is averaged, as its guarantee says", Basis.DECLARED),
-            Premise("T has a fixed point", Basis.DECLARED),
-        )
-        return AveragedMap(statement, self.guarantee, premises=premises)
+        premises = [Premise("T is averaged, as its guarantee says", Basis.DECLARED)]
+        if not self.guarantee.is_contraction:
+            premises.append(Premise("T has a fixed point", Basis.DECLARED))
+        return map_theorem(statement, self.guarantee, (), tuple(premises))
 
     def init(self) -> State:
         return State(self.start)

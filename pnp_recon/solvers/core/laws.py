@@ -21,16 +21,25 @@ class Laws:
     """The consequences of a theorem that a run can check.
 
     Attributes:
-        monotone: the residuals never increase.
+        monotone: the residuals never increase; they shrink by `factor` at least.
         rate: the k-th residual, k = 0, 1, ..., is at most rate(k)·‖z₀−z*‖; None: no such bound.
         rate_words: the rate as it is written in reports.
         step: what it means that every `Step.ratio` is at most 1; empty where there is none.
+        factor: q ≤ 1 with ‖z_{k+1} − z_k‖ ≤ q‖z_k − z_{k−1}‖, below 1 for a contraction.
     """
 
     monotone: bool = False
     rate: Callable[[int], float] | None = None
     rate_words: str = ""
     step: str = ""
+    factor: float = 1.0
+
+    @property
+    def monotone_words(self) -> str:
+        """The monotone law as it is written in reports."""
+        if self.factor < 1:
+            return "‖z_{k+1}−z_k‖ at most q‖z_k−z_{k−1}‖ (ratio)"
+        return "‖z_{k+1}−z_k‖ never increases (ratio of successive)"
 
 
 def averaged_laws(alpha: float | None, step: str = "") -> Laws:
@@ -44,13 +53,13 @@ def averaged_laws(alpha: float | None, step: str = "") -> Laws:
 def contracting_laws(alpha: float | None, q: float | None, step: str = "") -> Laws:
     """Laws of an averaged map, and of a contraction where the constant q is below 1.
 
-    ‖z_{k+1} − z_k‖ ≤ (1 + q)‖z_k − z*‖ ≤ (1 + q) q^k ‖z₀ − z*‖ (Banach).
+    ‖z_{k+1} − z_k‖ ≤ q‖z_k − z_{k−1}‖, and ≤ (1 + q)‖z_k − z*‖ ≤ (1 + q) q^k ‖z₀ − z*‖ (Banach).
     """
     laws = averaged_laws(alpha, step)
     slow = laws.rate
     if q is None or q >= 1 or slow is None:
         return laws
-    return Laws(laws.monotone, lambda k: min(slow(k), (1 + q) * q**k), "linear", step)
+    return Laws(laws.monotone, lambda k: min(slow(k), (1 + q) * q**k), "linear", step, q)
 
 
 def picard_rate(averagedness: float, k: int) -> float:

@@ -120,6 +120,19 @@ class Solver(ABC, Generic[S]):
         """Proven bound (B,) on ‖z − z*‖ for every fixed point z*, or None."""
         return None
 
+    @property
+    def stride(self) -> float:
+        """The step as a share of the natural one, in (0, 1].
+
+        Residuals are divided by it before they are compared with the tolerance: a short step
+        must not pass for a small residual.
+        """
+        return 1.0
+
+    def picture_error(self, state: S) -> Tensor:
+        """Proven bound (B,) on the error with which `image` computes the picture of its point."""
+        return state.z.new_zeros(state.z.shape[0])
+
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         """What the error of a step may be for errors to stay summable; None: steps are exact."""
         return None
@@ -184,7 +197,9 @@ class _Run:
         solver, stopping = self.solver, self.stopping
         self.state = last_finite = solver.init()
         self.start = self.state.z
-        self.history = History(least=ZERO * math.sqrt(self.start[0].numel()))
+        self.history = History(
+            stride=self.solver.stride, least=ZERO * math.sqrt(self.start[0].numel())
+        )
         reach = solver.distance_bound(self.start)
         self.reach = None if reach is None else reach.double().tolist()
         status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
@@ -285,6 +300,17 @@ class _Run:
         alpha = theorem.guarantee.averagedness
         remarks = inner_remarks(self.history, tolerance, alpha, self.reach)
         return Certificate(theorem, observed, void, remarks)
+
+
+def share(*factors: float) -> float:
+    """A `Solver.stride`: the product of what each factor lies below 1.
+
+    One that is no positive number, in a run outside every theorem, counts as 1.
+    """
+    found = 1.0
+    for factor in factors:
+        found *= factor if 0 < factor < 1 else 1.0
+    return max(found, 1e-30)
 
 
 def norms(z: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The check that a run obeyed the laws of its theorem.
 
-A step with ‖z_{k+1} − T z_k‖ ≤ e_k can raise ‖z_{k+1}−z_k‖ by at most e_k + e_{k+1}. With
+A step with ‖z_{k+1} − T z_k‖ ≤ e_k can raise ‖z_{k+1}−z_k‖ by at most e_k + e_{k+1}, over
+q‖z_k−z_{k−1}‖ where T is a contraction. With
 E = Σe, c = (1−α)/α and ρ_k = ‖T z_k − z_k‖, summing ‖z_{k+1}−z*‖² ≤ (‖T z_k − z*‖ + e_k)² gives
 c·Σρ² ≤ (‖z₀−z*‖ + 2E)²; as ρ_k ≤ ρ_j + 2E for j ≤ k, the rate of an averaged map becomes
 ‖z_{k+1}−z_k‖ ≤ (‖z₀−z*‖ + 2E)/(c(k+1))^½ + 3E.
@@ -51,7 +52,7 @@ def observe(
         ]
         for i, value in enumerate(residual):
             if k:
-                allowed = history.residuals[k - 1][i] + slack[i] + before[i]
+                allowed = laws.factor * history.residuals[k - 1][i] + slack[i] + before[i]
                 growths.append(value / max(allowed, 1e-300))
             total[i] += slack[i]
         before = slack
@@ -65,8 +66,7 @@ def observe(
                 rates.append(value / max(allowed, 1e-300))
     found = []
     if laws.monotone:
-        law = "‖z_{k+1}−z_k‖ never increases (ratio of successive)"
-        found.append(Observation(law, worst(growths), 1.0))
+        found.append(Observation(laws.monotone_words, worst(growths), 1.0))
     if bounded:
         words = f"residual below its {laws.rate_words} bound (ratio)"
         found.append(Observation(words, worst(rates), 1.0))

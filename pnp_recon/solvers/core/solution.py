@@ -25,6 +25,7 @@ class History:
         seconds: time since the start, at each look.
         psnr: against the reference, at each look; empty without one.
         least: norm below which z counts as zero, so that relative residuals are held against it.
+        stride: `Solver.stride`, by which `relative` divides.
     """
 
     residuals: list[list[float]] = field(default_factory=list)
@@ -36,19 +37,23 @@ class History:
     seconds: list[float] = field(default_factory=list)
     psnr: list[list[float]] = field(default_factory=list)
     least: float = 1e-30
+    stride: float = 1.0
 
     @property
     def iterations(self) -> int:
         return len(self.residuals)
 
     def relative(self, iteration: int) -> list[float]:
-        """(‖z_{k+1} − z_k‖ + e_k)/‖z_k‖ of every picture (0-based k; −1 for the last).
+        """(‖z_{k+1} − z_k‖ + e_k)/(stride·‖z_k‖) of every picture (0-based k; −1 for the last).
 
         With the proven inner error e_k it bounds the exact residual ‖T z_k − z_k‖/‖z_k‖, which
-        an inexact step could hide.
+        an inexact step could hide; the stride keeps a short step from passing for a small residual.
         """
         rows = (self.residuals[iteration], self.errors[iteration], self.norms[iteration])
-        return [(residual + e) / max(norm, self.least) for residual, e, norm in zip(*rows, strict=True)]
+        return [
+            (residual + e) / (self.stride * max(norm, self.least))
+            for residual, e, norm in zip(*rows, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

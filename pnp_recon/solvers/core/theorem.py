@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from pnp_recon import guarantees
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.solvers.core.error_bar import ErrorBar
 from pnp_recon.solvers.core.laws import Laws, averaged_laws, contracting_laws, picard_rate
 
 
@@ -52,6 +53,8 @@ class Theorem(ABC):
         constants: each with how it is known.
         premises: each with how it is known.
         step_law: what it means that every `Step.ratio` of the run is at most 1; or empty.
+        error_bar: the distance from the fixed point that residuals bound; None where T is not
+            known to be a contraction.
     """
 
     # Name in reports.
@@ -64,6 +67,7 @@ class Theorem(ABC):
     constants: tuple[Constant, ...] = ()
     premises: tuple[Premise, ...] = ()
     step_law: str = ""
+    error_bar: ErrorBar | None = None
 
     @property
     @abstractmethod
@@ -110,9 +114,20 @@ class AveragedMap(Theorem):
         return averaged_laws(self.guarantee.averagedness, self.step_law)
 
 
+# What a contraction adds to the statement of its map; true around every iteration of T.
+CONTRACTS = (
+    "T is a contraction with q = 1 − {:.3g}: its fixed point is the only one, plain steps approach "
+    "it by the factor q, and ‖z − z*‖ ≤ (‖T z − z‖ + e)/(1 − q) at every z (Banach 1922)"
+)
+
+
 @dataclass(frozen=True)
 class Contraction(AveragedMap):
-    """z ← T(z) with a constant below 1: one fixed point, reached linearly (Banach)."""
+    """z ← T(z) with a constant q < 1: one fixed point, reached linearly (Banach 1922).
+
+    It is T that contracts: around another iteration of T the fixed point is the only one all the
+    same, and the error bar holds at any point.
+    """
 
     kind = "contraction"
 
@@ -127,10 +142,21 @@ def map_theorem(
     constants: tuple[Constant, ...],
     premises: tuple[Premise, ...] = (),
     step_law: str = "",
+    picture: float = 1.0,
 ) -> AveragedMap:
-    """`Contraction` where the map is one, else `AveragedMap`."""
-    kind = Contraction if guarantee.is_contraction else AveragedMap
-    return kind(statement, guarantee, constants, premises, step_law)
+    """`Contraction` where the map is one, and then its statement says so; else `AveragedMap`.
+
+    Args:
+        picture: Lipschitz constant of the picture as a function of z.
+    """
+    q = guarantee.lipschitz
+    if q is None or q >= 1:
+        return AveragedMap(statement, guarantee, constants, premises, step_law)
+    constants = (*constants, Constant("q", q, f"Lipschitz constant of T, 1 − {1 - q:.3g}"))
+    bar = ErrorBar(q, picture=picture)
+    return Contraction(
+        f"{statement}; {CONTRACTS.format(1 - q)}", guarantee, constants, premises, step_law, bar
+    )
 
 
 @dataclass(frozen=True)
@@ -147,7 +173,11 @@ class RelaxedMap(AveragedMap):
             return Laws()
         # ‖T z − z‖ = ‖S z − z‖/λ for S = (1−λ)I + λT.
         weight = self.relaxation
-        return Laws(True, lambda k: picard_rate(alpha, k) / weight, "O(1/√k)", self.step_law)
+        # Successive residuals of S are λ times those of T.
+        factor = 1.0 if self.guarantee.lipschitz is None else min(1.0, self.guarantee.lipschitz)
+        return Laws(
+            True, lambda k: picard_rate(alpha, k) / weight, "O(1/√k)", self.step_law, factor
+        )
 
 
 @dataclass(frozen=True)

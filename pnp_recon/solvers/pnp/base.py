@@ -11,9 +11,10 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
+from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
-from pnp_recon.solvers.core.loop import Solver, State, norms
+from pnp_recon.solvers.core.loop import Solver, State, norms, share
 from pnp_recon.solvers.core.premises import LAWS, bounded, transposed
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
@@ -95,6 +96,31 @@ class PnP(Solver[Warm]):
         """N_λ(x) = x + λ(N(x) − x)."""
         return x + self.relaxation * (self.denoiser(x) - x)
 
+    @property
+    def relaxed_guarantee(self) -> Guarantee:
+        """What is proven of N_λ."""
+        if not self.relaxation > 0:
+            return guarantees.none(f"relaxation {self.relaxation:.6g} is not a positive number")
+        return guarantees.relax(self.denoiser.guarantee, self.relaxation)
+
+    @property
+    def convexity(self) -> float:
+        """Proven m ≥ 0 with which f is strongly convex."""
+        return self.fidelity.strong_convexity
+
+    def moduli(self) -> tuple[Constant, ...]:
+        """m as a constant of the theorem, where it is above zero."""
+        if not self.convexity > 0:
+            return ()
+        words = f"strong convexity of the {self.fidelity.name} fidelity"
+        return (Constant("m", self.convexity, words),)
+
+    @property
+    def smoothness(self) -> float | None:
+        """L of ∇f, where a bound is proven."""
+        found = self.fidelity.lipschitz if self.fidelity.A.has_norm_bound else math.inf
+        return found if found < math.inf else None
+
     def premises(self, *, norm: bool) -> tuple[Premise, ...]:
         """What every theorem about these iterations rests on, besides its constants.
 
@@ -143,6 +169,10 @@ class Coupled(PnP):
         tol = inner_tolerance(state.z, iteration)
         return self.fidelity.prox(state.z, self.gamma, start=start, tol=tol)
 
+    def proximal(self) -> Guarantee:
+        """What is proven of prox_{γf}."""
+        return guarantees.proximal(self.gamma, self.convexity, PROX)
+
     def coupling(self) -> Constant:
         """γ, and how its proximal map is computed."""
         how = (
@@ -155,6 +185,12 @@ class Coupled(PnP):
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return None if self.fidelity.exact_prox else inner_tolerance(z, iteration)
+
+    @property
+    def stride(self) -> float:
+        """Short where the data and the denoiser both move little: min(1, max(γL, λ))."""
+        data = 0.0 if self.smoothness is None else self.gamma * self.smoothness
+        return share(max(data, self.relaxation))
 
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         return {"gamma": self.gamma, **super().parameters(state)}

@@ -16,7 +16,8 @@ and the iterates of an averaged map converge to one (Krasnosel'skii–Mann). Not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from torch import Tensor
@@ -24,10 +25,10 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import inner_tolerance
-from pnp_recon.solvers.core.loop import Step
-from pnp_recon.solvers.core.theorem import AveragedMap, Constant, Theorem, unproven
+from pnp_recon.solvers.core.loop import Step, share
+from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
-from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, PROX, Coupled, PnP, Warm
+from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, Coupled, PnP, Warm
 from pnp_recon.solvers.pnp.maps import drs, hqs, into_box
 from pnp_recon.solvers.tuning import automatic
 
@@ -57,6 +58,7 @@ class PnPPGD(PnP):
                 "L", self.fidelity.lipschitz, f"gradient of the {self.fidelity.name} fidelity"
             ),
             Constant("step τ", self.step_size, f"covered range (0, {limit:.6g})"),
+            *self.moduli(),
             self.denoiser.constant(),
         )
         if not 0 < self.step_size < limit:
@@ -66,15 +68,20 @@ class PnPPGD(PnP):
             )
             self.refuse(f"{reason}; take a step inside it or allow an uncertified run")
             return unproven(reason, constants)
-        gradient = guarantees.gradient_step(self.step_size, self.fidelity.lipschitz)
-        denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
-        held = guarantees.compose(BOX, denoiser, gradient)
-        return AveragedMap(f"PnP-PGD: {CONVERGENCE}", held, constants, self.premises(norm=True))
+        gradient = guarantees.gradient_step(self.step_size, self.fidelity.lipschitz, self.convexity)
+        held = guarantees.compose(BOX, self.relaxed_guarantee, gradient)
+        return map_theorem(f"PnP-PGD: {CONVERGENCE}", held, constants, self.premises(norm=True))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         z = state.z
         forward = z - self.step_size * self.fidelity.gradient(z)
         return Step(Warm(into_box(self.relaxed(forward))), z.new_zeros(z.shape[0]))
+
+    @property
+    def stride(self) -> float:
+        """Short where the data and the denoiser both move little: min(1, max(τL, λ))."""
+        data = 0.0 if self.smoothness is None else self.step_size * self.smoothness
+        return share(max(data, self.relaxation))
 
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         return {"step": self.step_size, **super().parameters(state)}
@@ -95,15 +102,23 @@ class PnPHQS(Coupled):
     def theorem(self) -> Theorem:
         if (missing := self.missing(gamma=self.gamma)) is not None:
             return missing
-        constants = (self.coupling(), self.denoiser.constant())
-        denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
-        held = guarantees.compose(BOX, denoiser, guarantees.firm(PROX))
-        return AveragedMap(f"PnP-HQS: {CONVERGENCE}", held, constants, self.premises(norm=False))
+        constants = (self.coupling(), *self.moduli(), self.denoiser.constant())
+        held = guarantees.compose(BOX, self.relaxed_guarantee, self.proximal())
+        return map_theorem(f"PnP-HQS: {CONVERGENCE}", held, constants, self.premises(norm=False))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         found = self.prox(state, iteration)
         z, error = hqs(lambda _: found, self.relaxed, state.z)
-        return Step(Warm(z, found[0]), error)
+        return Step(Warm(z, found[0]), self._stretch * error)
+
+    @property
+    def _stretch(self) -> float:
+        """What N_λ may do to an inner error: above 1 for a denoiser that only f makes contract."""
+        return max(1.0, self.relaxed_guarantee.lipschitz or 1.0)
+
+    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
+        found = super().error_tolerance(z, iteration)
+        return None if found is None else self._stretch * found
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,7 @@ class PnPDRS(Coupled):
     def theorem(self) -> Theorem:
         constants = (
             self.coupling(),
+            *self.moduli(),
             self.denoiser.constant(),
             Constant("relaxation λ", self.relaxation, "covered range (0, 1)"),
         )
@@ -138,9 +154,19 @@ class PnPDRS(Coupled):
             "relaxation by λ of their composition is λ-averaged (Lions & Mercier 1979; "
             "Bauschke & Combettes 2017, Prop. 4.40)"
         )
-        averaged = guarantees.averaged(self.relaxation, source)
-        return AveragedMap(
-            f"PnP-DRS: {CONVERGENCE}", averaged, constants, self.premises(norm=False)
+        smoothness = math.inf if self.smoothness is None else self.smoothness
+        reflected = guarantees.reflection(self.gamma, self.convexity, smoothness)
+        inner = guarantees.compose(held, reflected)
+        relaxed = guarantees.relax(inner, self.relaxation)
+        if inner.is_contraction:
+            source += f"; {relaxed.source}"
+        # The picture is prox_{γf}(z).
+        return map_theorem(
+            f"PnP-DRS: {CONVERGENCE}",
+            replace(relaxed, source=source),
+            constants,
+            self.premises(norm=relaxed.is_contraction),
+            picture=self.proximal().lipschitz or 1.0,
         )
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
@@ -152,5 +178,18 @@ class PnPDRS(Coupled):
         exact = self.fidelity.exact_prox
         return None if exact else 2 * self.relaxation * inner_tolerance(z, iteration)
 
+    @property
+    def stride(self) -> float:
+        """min(1, 2λ), from λ = ½ on, which is Douglas–Rachford.
+
+        γ is no step: it weighs data against denoiser, and moves the fixed point.
+        """
+        return share(2 * self.relaxation)
+
     def image(self, state: Warm) -> Tensor:
         return self.prox(state)[0].clamp(0, 1)
+
+    def picture_error(self, state: Warm) -> Tensor:
+        if self.fidelity.exact_prox:
+            return super().picture_error(state)
+        return self.prox(state)[1]

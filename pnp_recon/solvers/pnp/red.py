@@ -11,6 +11,8 @@ with fixed-point sets.
 G is a monotone operator; in general it is *not* the gradient of a function, because the Jacobian
 of a denoiser is not symmetric (Reehorst & Schniter 2019). The limit solves 0 ∈ G(x) + N_box(x)
 and need not minimise anything.
+
+Where f is strongly convex or N contracts, T does: `guarantees.field_step`.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from typing import Any, Self
 
 from pnp_recon import guarantees
 from pnp_recon.problems.problem import Problem
-from pnp_recon.solvers.core.loop import Step
-from pnp_recon.solvers.core.theorem import AveragedMap, Constant, Theorem, unproven
+from pnp_recon.solvers.core.loop import Step, share
+from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, PnP, Warm
 from pnp_recon.solvers.pnp.iterations import PnPHQS
@@ -60,18 +62,19 @@ class RED(PnP):
             reason = f"weight {self.weight:.6g} is not a positive number"
             self.refuse(f"{reason}; take a positive one")
             return unproven(reason, (self.denoiser.constant(),))
-        denoiser = guarantees.relax(self.denoiser.guarantee, self.relaxation)
+        denoiser = self.relaxed_guarantee
         if denoiser.averagedness is None:
             if not 0 < self.step_size < float("inf"):
                 self.refuse(f"step size {self.step_size:.6g} is no positive number; take one")
             reason = str(denoiser).removeprefix("no guarantee: ")
             return unproven(reason, (self.denoiser.constant(),))
         lipschitz = self.fidelity.lipschitz
-        smoothness = lipschitz + 2 * denoiser.averagedness * self.weight
+        smoothness = self._field
         limit = 2 / smoothness
         constants = (
             Constant("L", lipschitz, f"gradient of the {self.fidelity.name} fidelity"),
             Constant("L + 2αw", smoothness, "inverse of the proven cocoercivity of the field"),
+            *self.moduli(),
             Constant("step τ", self.step_size, f"covered range (0, {limit:.6g})"),
             self.denoiser.constant(),
         )
@@ -87,8 +90,23 @@ class RED(PnP):
             "general no gradient (Reehorst & Schniter 2019; Bauschke & Combettes 2017, Prop. 4.39)"
         )
         descent = guarantees.averaged(self.step_size * smoothness / 2, source)
+        constant = guarantees.field_step(
+            self.step_size, self.weight, denoiser, lipschitz, self.convexity
+        )
+        words = "; I − τG = ((1 − ταw)I − τ∇f) + ταwR has its constant by the moduli of f and N"
+        descent = guarantees.contracting(descent, constant, words)
         held = guarantees.compose(BOX, descent)
-        return AveragedMap(f"RED: {CONVERGENCE}", held, constants, self.premises(norm=True))
+        return map_theorem(f"RED: {CONVERGENCE}", held, constants, self.premises(norm=True))
+
+    @property
+    def _field(self) -> float:
+        """L + 2αw, the inverse cocoercivity of G; α = 1 for a denoiser of which less is known."""
+        alpha = self.relaxed_guarantee.averagedness or 1.0
+        return self.fidelity.lipschitz + 2 * alpha * self.weight
+
+    @property
+    def stride(self) -> float:
+        return 1.0 if self.smoothness is None else share(self.step_size * self._field)
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         z = state.z
