@@ -146,7 +146,7 @@ def test_signs_and_forms_follow_the_coefficients() -> None:
     assert full.gram_lower_bound == 0
     mask_of_ones(full)
     assert full.gram_lower_bound == 1
-    for A, name, value in (
+    for fixed, name, value in (
         (A, "boundary", "reflect"),
         (A, "center", (0, 0)),
         (small, "factor", 4),
@@ -154,10 +154,10 @@ def test_signs_and_forms_follow_the_coefficients() -> None:
         (RayTransform(parallel_beam(5, (7, 6), pixel_mm=0.2), (1, 7, 6)), "geometry", None),
     ):
         with pytest.raises(AttributeError):
-            setattr(A, name, value)
-    for A in (A, small, Gradient(SHAPE), whole, full, 2 * full):
+            setattr(fixed, name, value)
+    for other in (A, small, Gradient(SHAPE), whole, full, 2 * full):
         with pytest.raises(OperatorError, match="follows from its coefficients"):
-            A.nonnegative = True
+            other.nonnegative = True
     part = blur()
     whole = Sum([part, part])
     part.adjoint_matched = False
