@@ -265,11 +265,12 @@ class LinearOperator(Known, ABC):
         Aᵀy/AᵀA1 where AᵀA1 is well above zero and mid-grey elsewhere, for non-negative operators:
         exact for a picture of one colour. Aᵀy for others.
         """
+        back = self.A_adjoint(y)
         if not self.nonnegative:
-            return self.A_adjoint(y)
+            return back
         weight = self.normal(torch.ones(1, *self.image_shape, dtype=y.dtype, device=y.device))
         least = 1e-3 * weight.max()
-        return torch.where(weight > least, self.A_adjoint(y) / weight.clamp_min(least), 0.5)
+        return torch.where(weight > least, back / weight.clamp_min(least), 0.5)
 
     # ---- the norm -------------------------------------------------------------------------
 
