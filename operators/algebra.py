@@ -168,9 +168,11 @@ class Scaled(Combined):
         max_iter: int = 200,
     ) -> tuple[Tensor, Tensor]:
         """The prox of A for y / c with γ c², since γ/2 ‖c A x − y‖² = γ c²/2 ‖A x − y/c‖²."""
-        step = self._checked_gamma(gamma, z).flatten() * self.factor**2
+        self._check(z, self.image_shape, "image")
+        self._check(y, self.measurement_shape, "measurement")
+        step = self._checked_gamma(gamma, z.double()).flatten() * self.factor**2
         return self.parts[0].prox_l2_with_error(
-            z, y / self.factor, step, x0, tol=tol, max_iter=max_iter
+            z, y.double() / self.factor, step, x0, tol=tol, max_iter=max_iter
         )
 
     def initial_guess(self, y: Tensor) -> Tensor:

@@ -41,8 +41,9 @@ extensions = Extensions()
 
 __all__ = ["Extensions", "LinearOperator", "TransposeBy", "extensions"]
 
-# Roundings of ‖γAᵀ(y − A x)‖ and its parts that an error of a proximal map is widened by.
-RESIDUAL_ROUNDINGS = 4
+# Rounding of a residual γAᵀ(y − A x), in ε γ‖A‖(‖y‖ + ‖A x‖) with the larger of two measured gains
+# for ‖A‖. Measured in float32 against float64: 0.01 to 0.65 over blurs, gradients, ray transforms.
+RESIDUAL_ROUNDINGS = 1.0
 TINY = 1e-30
 
 
@@ -139,7 +140,12 @@ class LinearOperator(Known, ABC):
         b = self.A_adjoint(y)
         # Far into small singular values the solution grows while residuals are below rounding.
         return conjugate_gradient(
-            self.normal, b, torch.zeros_like(b), tol=tol * image_norms(b), max_iter=max_iter, eps=0.0
+            self.normal,
+            b,
+            torch.zeros_like(b),
+            tol=tol * image_norms(b),
+            max_iter=max_iter,
+            eps=0.0,
         )
 
     def prox_l2(
@@ -193,7 +199,7 @@ class LinearOperator(Known, ABC):
         Raises:
             OperatorError: shapes, batches or γ that do not fit.
         """
-        step = self._checked_gamma(gamma, z)
+        self._check(z, self.image_shape, "image")
         self._check(y, self.measurement_shape, "measurement")
         start = z if x0 is None else x0
         self._check(start, self.image_shape, "starting image")
@@ -203,7 +209,8 @@ class LinearOperator(Known, ABC):
                     f"the {what} is a batch of {len(t)}, the image one of {len(z)}; give as many"
                 )
         wide = torch.promote_types(z.dtype, self.certificate_dtype)
-        z_, y_, step_ = (t.to(wide) for t in (z, y, step))
+        z_, y_ = z.to(wide), y.to(wide)
+        step_ = self._checked_gamma(gamma, z_)
         if self.prox_closed_form:
             x_ = self._closed_prox(z_, y_, step_)
         else:
@@ -219,13 +226,17 @@ class LinearOperator(Known, ABC):
         x = x_.to(z.dtype)
         with torch.no_grad():
             seen = self.A(x_)
-            pull = step_ * self.A_adjoint(y_ - seen)
-            error = image_norms(z_ - x_ + pull) + image_norms(x_ - x.to(wide))
+            misfit = y_ - seen
+            pull = self.A_adjoint(misfit)
+            error = image_norms(z_ - x_ + step_ * pull) + image_norms(x_ - x.to(wide))
             # What was lost where γAᵀy and γAᵀA x̂ cancel.
-            size, gain = image_norms(x_), image_norms(seen)
-            data = step_.flatten() * (gain / size.clamp_min(TINY)) * (image_norms(y_) + gain)
-            eps = torch.finfo(self.certificate_dtype).eps
-            error = error + RESIDUAL_ROUNDINGS * eps * (image_norms(z_) + size + data)
+            z_size, x_size, y_size, back = map(image_norms, (z_, x_, y_, pull))
+            forth = image_norms(seen)
+            gain = torch.maximum(
+                forth / x_size.clamp_min(TINY), back / image_norms(misfit).clamp_min(TINY)
+            )
+            lost = z_size + x_size + step_.flatten() * gain * (y_size + forth)
+            error = error + RESIDUAL_ROUNDINGS * torch.finfo(self.certificate_dtype).eps * lost
             return x, error.nan_to_num(torch.inf, torch.inf)
 
     @property
@@ -254,11 +265,12 @@ class LinearOperator(Known, ABC):
         Aᵀy/AᵀA1 where AᵀA1 is well above zero and mid-grey elsewhere, for non-negative operators:
         exact for a picture of one colour. Aᵀy for others.
         """
+        back = self.A_adjoint(y)
         if not self.nonnegative:
-            return self.A_adjoint(y)
+            return back
         weight = self.normal(torch.ones(1, *self.image_shape, dtype=y.dtype, device=y.device))
         least = 1e-3 * weight.max()
-        return torch.where(weight > least, self.A_adjoint(y) / weight.clamp_min(least), 0.5)
+        return torch.where(weight > least, back / weight.clamp_min(least), 0.5)
 
     # ---- the norm -------------------------------------------------------------------------
 

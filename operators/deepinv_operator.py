@@ -55,20 +55,24 @@ class DeepinvOperator(LinearOperator):
         self._stored = dtype
         self.certificate_dtype = dtype
         self.fingerprint()
-        if self._twin() is not None:
-            self.certificate_dtype = F64
+        self._twin()
 
     def _forward_map(self, x: Tensor) -> Tensor:
-        return self._physics_for(x).A(x)
+        twin = self._twin() if x.dtype == F64 else None
+        if twin is None:  # a physics in float32 takes no float64
+            return self.physics.A(x.to(self._taken(x))).to(x)
+        return twin.A(x)
 
     def _transpose_map(self, y: Tensor) -> Tensor:
-        return self._physics_for(y).A_adjoint(y)
+        twin = self._twin() if y.dtype == F64 else None
+        if twin is None:
+            return self.physics.A_adjoint(y.to(self._taken(y))).to(y)
+        return twin.A_adjoint(y)
+
+    def _taken(self, t: Tensor) -> torch.dtype:
+        return F32 if self._stored == F32 else t.dtype
 
     # ---- float64 ------------------------------------------------------------------------------
-
-    def _physics_for(self, t: Tensor) -> LinearPhysics:
-        twin = self._twin() if t.dtype == F64 else None
-        return self.physics if twin is None else twin
 
     def _twin(self) -> LinearPhysics | None:
         """The physics in float64, or None; made anew once the coefficients are others.
@@ -80,6 +84,7 @@ class DeepinvOperator(LinearOperator):
             self._kept["twin"] = None  # while it is compared, and where it fails
             if self._stored == F32:
                 self._kept["twin"] = self._tried()
+                self.certificate_dtype = F32 if self._kept["twin"] is None else F64
         found: LinearPhysics | None = self._kept["twin"]
         return found
 
@@ -111,10 +116,12 @@ class DeepinvOperator(LinearOperator):
     @property
     def adjoint_mismatch(self) -> float:
         """What the dot-product test measures, relative; again after a change."""
-        measured: float = self._keep(
-            "mismatch", lambda: adjoint_mismatch(self, torch.Generator().manual_seed(0))
-        )
+        measured: float = self._keep("mismatch", self._measured)
         return measured
+
+    def _measured(self) -> float:
+        self._twin()  # decides on the precision
+        return adjoint_mismatch(self, torch.Generator().manual_seed(0))
 
     def _transposed(self) -> bool:
         return self.adjoint_mismatch <= ADJOINT_TOLERANCE[self.certificate_dtype]

@@ -230,7 +230,9 @@ def collatz_wielandt(
             rayleigh *= 1 - 4 * v.numel() * torch.finfo(v.dtype).eps  # two sums of positive terms
             lower = max(round_down(float((below / v).min())), round_down(rayleigh))
             if not math.isfinite(upper):
-                raise OperatorError(f"'{A.name}' returned values that are not finite")
+                raise OperatorError(
+                    f"'{A.name}' returned values that are not finite; scale or repair it"
+                )
             at_rest = best_upper - upper < 0.1 * rtol * best_upper
             best_upper, best_lower = min(best_upper, upper), max(best_lower, lower)
             if best_upper <= (1 + rtol) ** 2 * best_lower or at_rest:

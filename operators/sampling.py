@@ -92,8 +92,8 @@ class Inpainting(LinearOperator):
         push-pull of Gortler et al. 1996: smooth at any distance from what is known. A channel
         without a known pixel becomes mid-grey.
         """
-        known = self.mask.to(y.device).expand(y.shape)
         y = self.A_adjoint(y)
+        known = self.mask.to(y.device).expand(y.shape)
         return torch.where(known, y, _fill(y, known.to(y.dtype)))
 
     def _prove_norm(self) -> NormBound:

@@ -95,6 +95,35 @@ def norm(A: LinearOperator, seed: int = 0) -> str:
     return f"norm_bound {A.norm_bound:.6g}, attained {attained:.6g}"
 
 
+def gram(A: LinearOperator, seed: int = 0) -> str:
+    stated = A.gram_lower_bound
+    if not stated >= 0:
+        raise OperatorError(f"gram_lower_bound of '{A.name}' is {stated}; expected a number >= 0")
+    matrix = _matrix(A)
+    singular = torch.linalg.svdvals(matrix)
+    lowest = float(singular[-1]) if matrix.shape[0] >= matrix.shape[1] else 0.0
+    slack = ADJOINT_TOLERANCE[matrix.dtype] * float(singular[0]) ** 2
+    if not stated <= lowest**2 + slack:
+        raise OperatorError(
+            f"gram_lower_bound of '{A.name}' is {stated:.12g}, but ‖A x‖² is {lowest**2:.12g} ‖x‖² "
+            "for some x"
+        )
+    return f"gram_lower_bound {stated:.6g}, smallest {lowest**2:.6g}"
+
+
+def fingerprint(A: LinearOperator, seed: int = 0) -> str:
+    before = A.fingerprint()
+    x, y = _draw(A, seed, 2, A.image_shape), _draw(A, seed + 1, 2, A.measurement_shape)
+    with torch.no_grad():
+        A.A(x), A.A_adjoint(y), A.initial_guess(y)
+        A.prox_l2(x, y, 1.0, max_iter=2)
+    if A.has_norm_bound:
+        _ = A.norm_bound
+    if A.fingerprint() != before:
+        raise OperatorError(f"the fingerprint of '{A.name}' changes with its use")
+    return "stays while it is used"
+
+
 def linear(A: LinearOperator, seed: int = 0) -> str:
     x = _draw(A, seed, 2, A.image_shape)
     y = _draw(A, seed + 1, 2, A.measurement_shape)
@@ -275,6 +304,8 @@ LAWS: dict[str, Law] = {
         Law("transpose", "the matrix of A_adjoint is that of A, transposed", transposed_matrix),
         Law("nonnegative", "no entry is negative, if that is claimed", nonnegative),
         Law("norm", "lower <= ‖A‖ <= norm_bound", norm),
+        Law("gram", "gram_lower_bound ‖x‖² <= ‖A x‖²", gram),
+        Law("fingerprint", "no application changes the fingerprint", fingerprint),
         Law("linear", "A and A_adjoint are linear", linear),
         Law("batch", "images of a batch do not mix", batch),
         Law("derivative", "autograd through A gives A_adjoint", derivative),

@@ -14,6 +14,7 @@ Hence, for every picture size,
 from __future__ import annotations
 
 import math
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,8 @@ from torch import Tensor
 # Relative allowance for float64 rounding in the symbol and in the eigenvalue solver: both are
 # backward stable with errors of order (channels · machine epsilon) ≈ 1e-13; this is far above it.
 ROUNDING = 1e-9
+# Filters are scaled where their largest entry is beyond 2 to this power, or below its inverse.
+ORDINARY = 200
 
 
 def conv_norm_bound(weight: Tensor, grid: int = 64) -> float:
@@ -32,14 +35,17 @@ def conv_norm_bound(weight: Tensor, grid: int = 64) -> float:
         grid: number N of frequencies along each axis; raised to 4·max(k) where it is smaller.
 
     Returns:
-        A number that no attained ‖W x‖/‖x‖ exceeds, for zero and for circular padding.
+        A number that no attained ‖W x‖/‖x‖ exceeds, for zero and for circular padding; above zero
+        unless all filters are zero.
 
     Raises:
-        ValueError: if the weight is not a finite 4-D tensor.
+        ValueError: if the weight is not a finite 4-D tensor, or the bound exceeds float64.
     """
     if weight.dim() != 4 or not bool(torch.isfinite(weight).all()):
         raise ValueError("expected finite convolution filters of shape (C_out, C_in, k, k)")
-    w = weight.detach().to("cpu", torch.float64)
+    if weight.numel() == 0:
+        raise ValueError(f"expected filters, found none: the shape is {tuple(weight.shape)}")
+    w, exponent = _at_unit_size(weight.detach().to("cpu", torch.float64))
     k1, k2 = w.shape[-2:]
     n = max(grid, 4 * k1, 4 * k2)
     # The modulus of the symbol does not depend on where the filter is centred.
@@ -51,7 +57,30 @@ def conv_norm_bound(weight: Tensor, grid: int = 64) -> float:
         gram = part @ part.mH
         peak = max(peak, float(torch.linalg.eigvalsh(gram)[:, -1].max()))
     slack = math.cos(math.pi * (k1 - 1) / (2 * n)) * math.cos(math.pi * (k2 - 1) / (2 * n))
-    return math.sqrt(max(peak, 0.0)) / slack * (1 + ROUNDING)
+    unit = math.sqrt(max(peak, 0.0)) / slack * (1 + ROUNDING)
+    if unit == 0:
+        return 0.0
+    try:
+        bound = math.ldexp(unit, exponent)
+        # Among the smallest numbers that float64 has, the last step rounds coarsely.
+        return bound if bound > sys.float_info.min else math.nextafter(bound, math.inf)
+    except OverflowError:
+        raise ValueError(
+            f"the norm of the filters is about {unit:.3g} times 2 to the {exponent}, more than "
+            "float64 holds; scale them down"
+        ) from None
+
+
+def _at_unit_size(w: Tensor) -> tuple[Tensor, int]:
+    """w / 2ᵉ and e, so that squares neither vanish nor overflow; e = 0 for ordinary sizes.
+
+    It is exact, except for what is below 1e-300 of the largest entry, far below `ROUNDING`.
+    """
+    _, exponent = math.frexp(float(w.abs().max()))
+    if abs(exponent) < ORDINARY:
+        return w, 0
+    half = torch.tensor(exponent // 2)  # 2 to the exponent itself need not be a float64
+    return torch.ldexp(torch.ldexp(w, -half), half - exponent), exponent
 
 
 def power_step(weight: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:

@@ -92,6 +92,23 @@ def test_norm_bound_refuses_what_is_no_filter() -> None:
             conv_norm_bound(weight)
 
 
+@pytest.mark.parametrize("exponent", [-1060, -600, -565, -199, 0, 199, 530, 1015])
+def test_norm_bound_of_tiny_and_huge_filters(exponent: int) -> None:
+    """1e-170 gave 0 and 1e160 inf: the squares left float64."""
+    weight = random_tensor(3, 2, 3, 3)
+    scaled = torch.ldexp(
+        torch.ldexp(weight, torch.tensor(exponent // 2)), torch.tensor(exponent - exponent // 2)
+    )
+    ordinary, bound = conv_norm_bound(weight), conv_norm_bound(scaled)
+    assert math.ldexp(ordinary, exponent) * (1 - 1e-12) <= bound
+    assert bound <= math.ldexp(ordinary, exponent) * (1 + 1e-12) + 1e-322
+    assert conv_norm_bound(0 * weight) == 0  # the twin: nothing is nothing
+    with pytest.raises(ValueError, match="more than float64 holds"):
+        conv_norm_bound(torch.full((9, 9, 5, 5), 1.7e308, dtype=torch.float64))
+    with pytest.raises(ValueError, match="found none"):
+        conv_norm_bound(torch.ones(0, 1, 3, 3))
+
+
 # ---- liftings ----------------------------------------------------------------------------------
 
 

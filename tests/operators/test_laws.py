@@ -103,6 +103,22 @@ class Understated(Broken):
         return NormBound(super()._prove_norm().lower * 0.9, 0.0, "wishful", "none")
 
 
+class OverstatedGram(Broken):
+    @property
+    def gram_lower_bound(self) -> float:
+        return 0.5
+
+
+class Counting(Broken):
+    """Says of itself how often it was applied."""
+
+    applied = 0
+
+    def _forward_map(self, x: Tensor) -> Tensor:
+        self.applied = self.applied + 1
+        return super()._forward_map(x)
+
+
 class Affine(Broken):
     def _forward_map(self, x: Tensor) -> Tensor:
         return super()._forward_map(x) + 1e-6
@@ -219,6 +235,8 @@ TWINS: list[tuple[str, Callable[[], LinearOperator], str]] = [
     ("transpose", LossyAdjoint, "A_adjoint is .* off the transposed matrix"),
     ("nonnegative", FalseSign, "one is -0.5"),
     ("norm", Understated, "is attained"),
+    ("gram", OverstatedGram, "gram_lower_bound of .* is 0.5, but"),
+    ("fingerprint", Counting, "changes with its use"),
     ("linear", Affine, "A of a sum"),
     ("linear", AffineAdjoint, "A_adjoint of a sum"),
     ("batch", Mixing, "A of a batch"),
