@@ -98,6 +98,7 @@ class GradientNorm(Regulariser):
     weight: float
     coupling: Coupling = "isotropic"
     name: ClassVar[str] = "gradient-norm"
+    finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked_weight(self.weight, "weight of total variation")
