@@ -125,7 +125,8 @@ class Fidelity(ABC):
         constant = self.loss_lipschitz
         if constant == 0 or math.isinf(constant):
             return constant
-        return round_up(constant * self.A.norm_bound**2)
+        bound = self.A.norm_bound
+        return round_up(constant * bound * bound)  # inf where ** would raise OverflowError
 
     @property
     def has_prox(self) -> bool:

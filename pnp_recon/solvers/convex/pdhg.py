@@ -183,7 +183,7 @@ class PDHG(Solver[State]):
                 rows, columns = absolute_sums(block.operator)
                 total = total + float((sigma.double() * rows).max()) * columns
             else:
-                total = total + sigma * block.operator.norm_bound**2
+                total = total + sigma * block.operator.norm_bound * block.operator.norm_bound
         taus = self.tau.double() if isinstance(self.tau, Tensor) else self.tau
         positive = all(_smallest(step) > 0 for step in (self.tau, *self.sigmas))
         return round_up(_largest(taus * total)) if positive else math.nan
