@@ -49,6 +49,8 @@ def checked_tensor(what: str, values: object, batch: int | None, shape: tuple[in
         raise InputError(
             f"{what} has dtype {values.dtype}; convert it to torch.float32 or torch.float64{hint}"
         )
+    if values.layout is not torch.strided or values.is_meta:
+        raise InputError(f"{what} is a {values.layout} tensor on {values.device}; make it dense")
     if found == shape:
         raise InputError(
             f"{what} has the shape {found}, without a batch; expected {expected}: add a dimension, "

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
@@ -86,10 +87,19 @@ class Problem:
                 f"fidelity is a {type(self.fidelity).__name__}; expected one of "
                 "`pnp_recon.fidelity`, made of the same y and A"
             )
-        if self.fidelity is not None and self.fidelity.y.shape != y.shape:
+        if self.fidelity is not None:
+            self._check_fidelity(self.fidelity)
+
+    def _check_fidelity(self, fidelity: Fidelity) -> None:
+        """What ran would be about its y and A, the report about ours."""
+        same = fidelity.y is self.y or (
+            fidelity.y.dtype == self.y.dtype and torch.equal(fidelity.y, self.y)
+        )
+        if not same or fidelity.A is not self.A:
+            what = f"operator '{fidelity.A.name}'" if same else "other data"
             raise InputError(
-                f"the fidelity is about data of the shape {tuple(self.fidelity.y.shape)}, y has "
-                f"{tuple(y.shape)}; make both of the same y and A"
+                f"the fidelity is about {what}, not about the y and A that were given; make it of "
+                "the same two"
             )
 
     def check_operator(self) -> None:

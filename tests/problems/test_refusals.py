@@ -92,7 +92,16 @@ MEASUREMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "A is a function": ({"A": lambda x: x}, "A is a function; expected a LinearOperator"),
     "A is None": ({"A": None}, "A is a NoneType; .*from_deepinv"),
     "fidelity is a name": ({"fidelity": "huber"}, "fidelity is a str"),
-    "fidelity of other data": ({"fidelity": LeastSquares(A, Y[:1])}, "make both of the same y"),
+    "fidelity of another operator": (
+        {"fidelity": LeastSquares(blur(random_kernel(1)), Y)},
+        "about operator 'circular convolution .*', not about the y and A",
+    ),
+    "y is sparse": ({"y": Y.to_sparse()}, "sparse_coo tensor on cpu; make it dense"),
+    "y is nowhere": ({"y": Y.to("meta")}, "on meta; make it dense"),
+    "fidelity of other data": (
+        {"fidelity": LeastSquares(A, Y[:1])},
+        "about other data, not .*make it of the same two",
+    ),
 }
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     **{

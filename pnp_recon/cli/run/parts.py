@@ -61,14 +61,21 @@ def join(solutions: Sequence[Solution], rest: Sequence[Tensor] = ()) -> Solution
         solutions[0],
         image=torch.cat([*(solution.image for solution in solutions), *rest]),
         status=max((solution.status for solution in solutions), key=_SEVERITY.index),
-        certificate=_certificate([solution.certificate for solution in solutions]),
+        certificate=_certificate([solution.certificate for solution in solutions], not rest),
         history=_history([solution.history for solution in solutions]),
     )
 
 
-def _certificate(found: Sequence[Certificate]) -> Certificate:
-    """The certificate that says least, with the worst observations of all."""
-    weakest = min(found, key=lambda one: one.proven)
+def _certificate(found: Sequence[Certificate], complete: bool) -> Certificate:
+    """The certificate that says least, with the worst observations of all.
+
+    Where one part was not begun, or ended before anything was observed, nothing was observed of
+    the whole: what the others showed is not said of it.
+    """
+    weakest = min(found, key=lambda one: (one.proven, len(one.observed)))
+    if weakest.proven and not (complete and weakest.observed):
+        broken = [one for one in found if one.contradicted]
+        return broken[0] if broken else weakest.with_observations(())
     laws: dict[str, Observation] = {}
     for one in found:
         for item in one.observed:
