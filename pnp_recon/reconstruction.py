@@ -59,7 +59,8 @@ def reconstruct(
     """Reconstructs pictures from y = A x + noise, with a certificate.
 
     Args:
-        y: measurements (B, *A.measurement_shape) of pictures in [0, 1].
+        y: measurements (B, *A.measurement_shape) of pictures in [0, 1], finite, in float32 or
+            float64, which is the precision of the run.
         A: forward operator; see `operators.from_deepinv` for deepinv's.
         prior: what is known of pictures. A `Denoiser`; the name or path of a model, or the name of
             a classical denoiser ("nlm"); "auto" (the
@@ -95,8 +96,10 @@ def reconstruct(
         The `Solution`; its certificate says what was proven and what was observed.
 
     Raises:
-        InputError: arguments that do not fit together.
+        InputError: arguments that do not fit together, see `Problem.check`; data in another range
+            than the pictures of the prior; counts that no picture explains.
         StepSizeError: parameters outside the proven range, unless allowed.
+        OperatorError: an operator of your own whose maps give what they must not.
         CertificateError: a certificate was required and cannot be given.
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")

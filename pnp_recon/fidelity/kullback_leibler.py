@@ -36,12 +36,21 @@ class KullbackLeibler(Fidelity):
     name: ClassVar[str] = "kullback-leibler"
 
     def check(self) -> None:
-        """Refuse counts or a background that are negative or not finite.
+        """Refuse counts or a background that are negative, not finite, or do not fit each other.
 
         Raises:
             InputError: what was found.
         """
         super().check()
+        try:
+            fits = torch.broadcast_shapes(self._b.shape, self.y.shape) == self.y.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise InputError(
+                f"the background has the shape {tuple(self._b.shape)}; expected a number, or one "
+                f"that broadcasts to the measurement, {tuple(self.y.shape)}"
+            )
         for what, values in (("counts", self.y), ("background", self._b)):
             if not bool((torch.isfinite(values) & (values >= 0)).all()):
                 raise InputError(
