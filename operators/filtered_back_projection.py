@@ -191,7 +191,7 @@ def _smear(geometry: ScanGeometry, filtered: Tensor, size: tuple[int, ...]) -> T
     """Σ over the views of the filtered value that a pixel's ray met: (N, depth, H, W)."""
     depth, height, width = size
     z, down, x = (
-        ((torch.arange(n) - (n - 1) / 2) * geometry.pixel_mm).to(filtered)
+        ((torch.arange(n, dtype=torch.float64) - (n - 1) / 2) * geometry.pixel_mm).to(filtered)
         for n in (depth, height, width)
     )
     points = x.repeat(height), -down.repeat_interleave(width)

@@ -116,7 +116,8 @@ def strokes(
     radius = math.ceil(width / 2)
     inside = (row >= -radius) & (row < size[0] + radius)
     inside &= (column >= -radius) & (column < size[1] + radius)
-    canvas = torch.zeros(1, 1, size[0] + 2 * radius, size[1] + 2 * radius)
+    whole = (1, 1, size[0] + 2 * radius, size[1] + 2 * radius)
+    canvas = torch.zeros(whole, dtype=torch.float32)
     canvas[0, 0, row[inside] + radius, column[inside] + radius] = 1
     offset = torch.arange(-radius, radius + 1)
     brush = (offset[:, None] ** 2 + offset**2 <= (width / 2) ** 2).float()

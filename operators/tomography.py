@@ -214,8 +214,8 @@ class RayTransform(LinearOperator):
         if self._whole:
             return None
         height, width = self.image_shape[1:]
-        rows = torch.fft.fftfreq(height).to(step)[:, None]
-        columns = torch.fft.rfftfreq(width).to(step)
+        rows = torch.fft.fftfreq(height, dtype=torch.float32).to(step)[:, None]
+        columns = torch.fft.rfftfreq(width, dtype=torch.float32).to(step)
         frequency = torch.hypot(rows, columns).clamp_min(0.5 / max(height, width))
         scan = self.geometry
         rays = scan.detector_mm / scan.magnification

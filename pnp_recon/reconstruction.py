@@ -19,7 +19,7 @@ from pnp_recon.models.load import load_prior
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
-from pnp_recon.proximal import Regulariser, TotalVariation
+from pnp_recon.proximal import Box, Composite, Regulariser, TotalVariation
 from pnp_recon.solvers.catalogue import SOLVERS, SolverEntry
 from pnp_recon.solvers.choice import accelerated, configured
 from pnp_recon.solvers.core.loop import Solver, iterate
@@ -60,7 +60,8 @@ def reconstruct(
     """Reconstructs pictures from y = A x + noise, with a certificate.
 
     Args:
-        y: measurements (B, *A.measurement_shape) of pictures in [0, 1].
+        y: measurements (B, *A.measurement_shape) of pictures in [0, 1], finite, in float32 or
+            float64, which is the precision of the run.
         A: forward operator; see `operators.from_deepinv` for deepinv's.
         prior: what is known of pictures. A `Denoiser`; the name or path of a model, or the name of
             a classical denoiser ("nlm"); "auto" (the
@@ -99,16 +100,23 @@ def reconstruct(
         The `Solution`; its certificate says what was proven and what was observed.
 
     Raises:
-        InputError: arguments that do not fit together.
+        InputError: arguments that do not fit together, see `Problem.check`; data in another range
+            than the pictures of the prior; counts that no picture explains.
         StepSizeError: parameters outside the proven range, unless allowed.
+        OperatorError: an operator of your own whose maps give what they must not.
         CertificateError: a certificate was required and cannot be given.
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
-    if not len(y):
+    _check_prior(prior)
+    if not (stopping is None or isinstance(stopping, Stopping)):
         raise InputError(
-            f"y has the shape {tuple(y.shape)}: it holds no picture; give at least one"
+            f"stopping is a {type(stopping).__name__}; expected Stopping(tol=..., max_iter=...)"
         )
+    knobs = Knobs(
+        strength, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
+    )
     problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
+    problem.check_operator()
     if isinstance(prior, str) and prior not in WORDS:
         like = y if start is None else start
         prior = load_prior(prior, A.image_shape[0], device=str(like.device), dtype=like.dtype)
@@ -133,13 +141,11 @@ def reconstruct(
                 f"a certificate was required, but {prior.name} has none: {prior.guarantee}; take "
                 "a denoiser, or do without a certificate"
             )
+        problem.check_range()
         return run_learned(prior, y, A, reference=reference, callback=callback)
-    if gamma is not None and not gamma > 0:
-        raise InputError(f"gamma must be positive, found {gamma}")
-    knobs = Knobs(
-        strength, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
-    )
     known = resolve(prior, entry, problem, knobs)
+    if (box := _box(known)) is not None:
+        problem.check_range(*box)
     try:
         chosen = accelerated(configured(known, entry, problem, knobs), acceleration)
         if require_certificate:
@@ -152,6 +158,31 @@ def reconstruct(
     if require_certificate:
         _require_after(solution)
     return solution
+
+
+def _check_prior(prior: object) -> None:
+    """Refuses what is no prior.
+
+    Raises:
+        InputError: saying how a function becomes one.
+    """
+    if isinstance(prior, Denoiser | Regulariser | LearnedReconstruction | str):
+        return
+    what = getattr(prior, "__name__", type(prior).__name__)
+    raise InputError(
+        f"prior is {'None' if prior is None else f'{what}, no prior of the package'}; expected a "
+        "name, a Denoiser, a Regulariser or a LearnedReconstruction. "
+        "pnp_recon.wrap makes a Denoiser of any function(x, sigma), also of a "
+        "compiled one"
+    )
+
+
+def _box(prior: Denoiser | Regulariser | None) -> tuple[float, float] | None:
+    """Where the pictures of a prior lie, or None: [0, 1] for denoisers."""
+    if isinstance(prior, Denoiser):
+        return 0.0, 1.0
+    box = prior.domain if isinstance(prior, Composite) else prior
+    return (box.low, box.high) if isinstance(box, Box) else None
 
 
 def _require_after(solution: Solution) -> None:

@@ -76,7 +76,7 @@ class Registry(Mapping[str, E], Generic[E]):
         if name in self._entries:
             return self._entries[name]
         known = [*words, *self._entries]
-        near = difflib.get_close_matches(name.lower(), known, 1, cutoff=0.6)
+        near = difflib.get_close_matches(str(name).lower(), known, 1, cutoff=0.6)
         hint = f"; did you mean {near[0]}?" if near else ";"
         raise InputError(f"unknown {self.kind} {name!r}{hint} known: {', '.join(known)}")
 

@@ -86,6 +86,27 @@ class Fidelity(ABC):
         """An m ≥ 0 with φ − m/2 ‖·‖² convex."""
         return 0.0
 
+    @property
+    def finite(self) -> bool:
+        """φ is finite everywhere, as a convex φ is whose gradient is Lipschitz everywhere."""
+        return self.loss_lipschitz < math.inf
+
+    def inside(self, low: Tensor) -> Tensor:
+        """Entries (B, *measurement_shape) where every v ≥ low lies in the domain of φ.
+
+        Relatively inside, but for entries whose term is polyhedral.
+        """
+        return torch.full_like(low * self.y, self.finite, dtype=torch.bool)
+
+    def outside(self, high: Tensor) -> Tensor:
+        """Entries (B, *measurement_shape) where no v ≤ high lies in the domain of φ."""
+        return torch.zeros_like(high * self.y, dtype=torch.bool)
+
+    @property
+    def least(self) -> Tensor | float:
+        """A proven lower bound of φ, a number or (B,); −inf where none is known."""
+        return -math.inf
+
     def conjugate_prox(self, u: Tensor, step: float | Tensor) -> Tensor:
         """prox of step·φ*, by Moreau's identity: u − step·prox_{φ/step}(u/step)."""
         return u - step * self.loss_prox(u / step, 1 / step)
@@ -114,7 +135,8 @@ class Fidelity(ABC):
         constant = self.loss_lipschitz
         if constant == 0 or math.isinf(constant):
             return constant
-        return round_up(constant * self.A.norm_bound**2)
+        bound = self.A.norm_bound
+        return round_up(constant * bound * bound)  # inf where ** would raise OverflowError
 
     @property
     def strong_convexity(self) -> float:

@@ -36,12 +36,21 @@ class KullbackLeibler(Fidelity):
     name: ClassVar[str] = "kullback-leibler"
 
     def check(self) -> None:
-        """Refuse counts or a background that are negative or not finite.
+        """Refuse counts or a background that are negative, not finite, or do not fit each other.
 
         Raises:
             InputError: what was found.
         """
         super().check()
+        try:
+            fits = torch.broadcast_shapes(self._b.shape, self.y.shape) == self.y.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise InputError(
+                f"the background has the shape {tuple(self._b.shape)}; expected a number, or one "
+                f"that broadcasts to the measurement, {tuple(self.y.shape)}"
+            )
         for what, values in (("counts", self.y), ("background", self._b)):
             if not bool((torch.isfinite(values) & (values >= 0)).all()):
                 raise InputError(
@@ -104,3 +113,38 @@ class KullbackLeibler(Fidelity):
             return math.inf
         ratio = self.y.double() / self._b.double().square()
         return round_up(float(ratio.max()))
+
+    @property
+    def finite(self) -> bool:
+        return self.smooth
+
+    def inside(self, low: Tensor) -> Tensor:
+        """See `Fidelity`: t > 0 where y > 0, and t ≥ 0 elsewhere, where the term is linear."""
+        if self.smooth:
+            return super().inside(low)
+        t = low + self._b.to(low)
+        return torch.where(self.y.to(low) > 0, t > 0, t >= 0)
+
+    def outside(self, high: Tensor) -> Tensor:
+        """See `Fidelity`."""
+        if self.smooth:
+            return super().outside(high)
+        t = high + self._b.to(high)
+        return torch.where(self.y.to(high) > 0, t <= 0, t < 0)
+
+    @cached_property
+    def least(self) -> Tensor | float:
+        """Zero without continuation; with it, −inf where y = 0: the tangent falls for ever.
+
+        For 0 < y < b the quadratic that continues the loss has its minimum at v = b − b²/y, where
+        it lies ½b(1 − r)²/r below the value at v = 0, r = y/b.
+        """
+        if not self.smooth:
+            return 0.0
+        b = self._b.double()
+        r = self.y.double() / b
+        at_zero = b * (1 - r + torch.xlogy(r, r))
+        lowest = torch.where(r < 1, at_zero - 0.5 * b * (1 - r).square() / r, 0.0)
+        # Sums of n terms are off by n roundings of their sizes.
+        slack = 1e-9 * (at_zero.abs() + lowest.abs()).flatten(1).sum(1)
+        return torch.where(slack < math.inf, lowest.flatten(1).sum(1) - slack, -math.inf).to(self.y)

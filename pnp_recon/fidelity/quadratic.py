@@ -40,6 +40,10 @@ class LeastSquares(Fidelity):
         return 1.0
 
     @property
+    def least(self) -> float:
+        return 0.0
+
+    @property
     def exact_prox(self) -> bool:
         return self.A.prox_closed_form
 
@@ -101,6 +105,10 @@ class WeightedLeastSquares(Fidelity):
     @property
     def loss_strong_convexity(self) -> float:
         return float(self.weights.min())
+
+    @property
+    def least(self) -> float:
+        return 0.0
 
     @cached_property
     def lipschitz(self) -> float:

@@ -47,3 +47,7 @@ class Huber(Fidelity):
     @property
     def loss_lipschitz(self) -> float:
         return 1.0
+
+    @property
+    def least(self) -> float:
+        return 0.0

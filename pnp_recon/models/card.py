@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import torch
 from torch import nn
 
 from pnp_recon.errors import InputError, WeightsError
@@ -202,12 +204,24 @@ def load_weights(
             f"expected {card.sha256[:12]}…; fetch them again"
         )
     try:
-        network = build(dict(card.config))
-        network.load_state_dict(load_safetensors(data))
+        with float32_by_default():
+            network = build(dict(card.config))
+            network.load_state_dict(load_safetensors(data))
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         raise WeightsError(f"weights {weights} do not fit their card: {line}") from error
     return network.eval().requires_grad_(False), _metadata(data)
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Networks are built in float32, whatever `torch.set_default_dtype` says outside."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _metadata(data: bytes) -> dict[str, str]:

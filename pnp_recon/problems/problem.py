@@ -9,11 +9,22 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
+from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.fidelity import Fidelity, LeastSquares, Ridged
+from pnp_recon.problems.checks import (
+    check_finite,
+    check_maps,
+    check_norm,
+    check_range,
+    checked_tensor,
+    looked_at,
+)
+from pnp_recon.problems.numbers import checked_number
 
 # Of the range of pictures: a ridge about it costs them least.
 MIDDLE = 0.5
@@ -33,6 +44,9 @@ class Problem:
             data then count as scaled to noise of level 1, whatever `noise_level` says.
         ridge: weight of a ridge about the middle of the range of pictures, weight/2·‖x − ½‖², that
             is added to the fidelity, in its units; None: none. See `fidelity.Ridged`.
+
+    Raises:
+        InputError: anything that cannot be right, in words: see `check`.
     """
 
     A: LinearOperator
@@ -42,6 +56,77 @@ class Problem:
     start: Tensor | None = None
     fidelity: Fidelity | None = None
     ridge: float | None = None
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Refuses what no solver could make sense of.
+
+        y and start are finite tensors in float32 or float64, the same for both, on one device, of
+        shapes that fit A, with at least one picture; the noise level is finite and ≥ 0.
+
+        Raises:
+            InputError: saying what was found, what is expected and what to do.
+        """
+        if not isinstance(self.A, LinearOperator):
+            raise InputError(
+                f"A is a {type(self.A).__name__}; expected a LinearOperator: one of `operators`, "
+                "or operators.from_deepinv(physics, ...)"
+            )
+        y = checked_tensor("y", self.y, None, self.A.measurement_shape)
+        check_finite("y", looked_at(self.A, y))
+        if self.start is not None:
+            start = checked_tensor("start", self.start, len(y), self.A.image_shape)
+            if (start.dtype, start.device) != (y.dtype, y.device):
+                raise InputError(
+                    f"start is {start.dtype} on {start.device}, y is {y.dtype} on {y.device}; "
+                    "convert one of them, as start.to(y) does"
+                )
+            check_finite("start", start)
+        if self.truth is not None:
+            checked_tensor("the reference", self.truth, len(y), self.A.image_shape)
+        if self.noise_level is not None:
+            checked_number("noise_level", self.noise_level, least=0.0)
+        if not (self.fidelity is None or isinstance(self.fidelity, Fidelity)):
+            raise InputError(
+                f"fidelity is a {type(self.fidelity).__name__}; expected one of "
+                "`pnp_recon.fidelity`, made of the same y and A"
+            )
+        if self.fidelity is not None:
+            self._check_fidelity(self.fidelity)
+
+    def _check_fidelity(self, fidelity: Fidelity) -> None:
+        """What ran would be about its y and A, the report about ours."""
+        same = fidelity.y is self.y or (
+            fidelity.y.dtype == self.y.dtype and torch.equal(fidelity.y, self.y)
+        )
+        if not same or fidelity.A is not self.A:
+            what = f"operator '{fidelity.A.name}'" if same else "other data"
+            raise InputError(
+                f"the fidelity is about {what}, not about the y and A that were given; make it of "
+                "the same two"
+            )
+
+    def check_operator(self) -> None:
+        """Applies an operator of one's own once, and refuses a norm that arithmetic cannot hold.
+
+        Raises:
+            OperatorError, InputError: see `checks.check_maps` and `checks.check_norm`.
+        """
+        check_maps(self.A, self.y)
+        check_norm(self.A, self.y)
+
+    def check_range(self, low: float = 0.0, high: float = 1.0) -> None:
+        """Refuses least-squares data far beyond those of pictures in [low, high].
+
+        Data with a fidelity of their own are in units of their own.
+
+        Raises:
+            InputError: saying how far they reach.
+        """
+        if self.fidelity is None:
+            check_range(self.A, looked_at(self.A, self.y), low, high, self.noise_level)
 
     @cached_property
     def data_term(self) -> Fidelity:

@@ -30,6 +30,8 @@ class Regulariser(ABC):
     kind: ClassVar[PriorKind] = "functional"
     name: ClassVar[str]
     convex: ClassVar[bool] = True
+    # Finite for every picture. Only then is a minimiser promised; a subclass that is says so.
+    finite: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, x: Tensor) -> Tensor:

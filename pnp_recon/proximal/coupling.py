@@ -54,7 +54,7 @@ def _shrink(square: Tensor, radius: float) -> Tensor:
     """min(1, radius/size) for sizes whose squares are given."""
     if radius == 0:
         return torch.zeros_like(square)
-    floor = max(radius**2, torch.finfo(square.dtype).tiny)
+    floor = max(radius * radius, torch.finfo(square.dtype).tiny)
     return square.clamp_min(floor).rsqrt_().mul_(radius)
 
 
@@ -98,6 +98,7 @@ class GradientNorm(Regulariser):
     weight: float
     coupling: Coupling = "isotropic"
     name: ClassVar[str] = "gradient-norm"
+    finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked_weight(self.weight, "weight of total variation")

@@ -6,6 +6,7 @@ Methods in Optimization, chapter 6.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,6 +31,7 @@ class L1(Regulariser):
 
     weight: float
     name: ClassVar[str] = "l1"
+    finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked_weight(self.weight, "weight of the l1 norm")
@@ -47,6 +49,7 @@ class Ridge(Regulariser):
 
     weight: float
     name: ClassVar[str] = "ridge"
+    finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked_weight(self.weight, "weight of the ridge")
@@ -69,6 +72,7 @@ class ElasticNet(Regulariser):
     l1: float
     l2: float
     name: ClassVar[str] = "elastic-net"
+    finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked_weight(self.l1, "l1 weight of the elastic net")
@@ -95,8 +99,15 @@ class Box(Regulariser):
     name: ClassVar[str] = "box"
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high:
-            raise InputError(f"the box is [{self.low}, {self.high}]; expected low <= high")
+        if not (self.low <= self.high and self.low < math.inf and self.high > -math.inf):
+            raise InputError(
+                f"the box is [{self.low}, {self.high}]; expected low <= high and a number between"
+            )
+
+    @property
+    def bounded(self) -> bool:
+        """Neither end is infinite, so that the box is compact."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
     def value(self, x: Tensor) -> Tensor:
         return indicator(((x >= self.low) & (x <= self.high)).flatten(1).all(1), x)

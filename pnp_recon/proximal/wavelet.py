@@ -99,6 +99,7 @@ class WaveletL1(Regulariser):
     levels: int = 4
     threshold_coarse: bool = False
     name: ClassVar[str] = "wavelet-l1"
+    finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked_weight(self.weight, "weight of the wavelet coefficients")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from pnp_recon.errors import InputError
+from pnp_recon.errors import StepSizeError
+from pnp_recon.problems.numbers import checked_number
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Knobs:
         allow_uncertified: run outside the theorem's range as well.
 
     Raises:
-        InputError: strength or denoiser_scaling is not a positive number.
+        InputError: a setting is not a finite number, or one that has to be positive is not.
+        StepSizeError: step, gamma or relaxation is none. Which are covered, the solver says.
     """
 
     strength: float = 1.0
@@ -34,8 +35,14 @@ class Knobs:
     allow_uncertified: bool = False
 
     def __post_init__(self) -> None:
-        if not self.strength > 0:
-            raise InputError(f"strength must be positive, found {self.strength}")
-        scaling = self.denoiser_scaling
-        if scaling is not None and not 0 < scaling < math.inf:
-            raise InputError(f"denoiser_scaling must be a finite number above 0, found {scaling}")
+        checked_number("strength", self.strength, above=0.0)
+        for name in ("step", "relaxation"):
+            if (value := getattr(self, name)) is not None:
+                hint = " inside the proven range of its solver"
+                checked_number(name, value, hint=hint, error=StepSizeError)
+        if self.gamma is not None:
+            checked_number("gamma", self.gamma, above=0.0, error=StepSizeError)
+        if self.denoiser_scaling is not None:
+            checked_number("denoiser_scaling", self.denoiser_scaling, above=0.0)
+        if self.denoiser_level is not None:
+            checked_number("denoiser_level", self.denoiser_level, least=0.0)

@@ -153,6 +153,17 @@ def test_report_and_residuals(tmp_path: Path) -> None:
     [
         (["--sigma", "7.65"], "7.65/255"),
         (["--sigma", "lots"], "--sigma"),
+        *((["--sigma", number], "expected a level from 0 to 1") for number in ("-1", "nan", "inf")),
+        *((["--strength", number], "a number above 0") for number in ("nan", "inf", "0")),
+        *((["--tol", number], "--tol must be a finite") for number in ("nan", "inf", "0", "-1")),
+        *((["--time-limit", number], "--time-limit must be") for number in ("nan", "inf", "-1")),
+        *(
+            (["--step", number, "--solver", "pnp-pgd"], "--step must be")
+            for number in ("nan", "inf")
+        ),
+        (["--step", "-1", "--solver", "pnp-pgd", "--length", "5", "--angle", "0"], "step size -1"),
+        (["--length", "nan", "--angle", "0"], "motion length"),
+        (["--length", "5", "--angle", "inf"], "motion angle"),
         (["--strength", "-1"], "--strength"),
         (["--strength", "much"], "--strength"),
         (["--kernel", "wiggle"], "wiggle"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
@@ -74,6 +75,15 @@ def test_fields_become_flags(capsys: pytest.CaptureFixture[str]) -> None:
 def test_options_that_do_not_fit_the_method(changes: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         RunOptions(["a.png"], **changes).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["tol", "time_limit", "step"])
+def test_numbers_are_finite_before_a_file_is_read(name: str, value: float) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    with pytest.raises(InputError, match=f"{flag} must be a finite number"):
+        RunOptions(["no such file.png"], **{name: value}).check()  # type: ignore[arg-type]
+    RunOptions(["no such file.png"], **{name: 0.5}).check()  # type: ignore[arg-type]
 
 
 def test_options_that_fit_pass() -> None:

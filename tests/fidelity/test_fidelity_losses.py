@@ -21,7 +21,7 @@ from laws.fidelity import (
     weights,
 )
 from laws.networks import picture, random_tensor
-from operators import Gradient, LinearOperator, to_matrix
+from operators import Gradient, Identity, LinearOperator, to_matrix
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import (
     Fidelity,
@@ -121,3 +121,13 @@ def test_kullback_leibler_domain() -> None:
 def test_bad_data_is_refused(build: Callable[[Tensor], Fidelity], words: str) -> None:
     with pytest.raises(InputError, match=words):
         build(data())
+
+
+def test_a_background_fits_the_counts() -> None:
+    A = Identity((1, 3, 4))
+    y = torch.ones(2, 1, 3, 4)
+    for shape in ((5,), (3, 2, 1, 3, 4), (7, 1, 3, 4)):
+        with pytest.raises(InputError, match="the background has the shape"):
+            KullbackLeibler(A, y, torch.ones(shape))
+    for shape in ((), (4,), (1, 1, 3, 4), (2, 1, 1, 1)):
+        KullbackLeibler(A, y, torch.ones(shape))

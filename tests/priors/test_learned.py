@@ -17,6 +17,7 @@ from pnp_recon.fidelity import LeastSquares
 from pnp_recon.models.export import export
 from pnp_recon.priors.unrolled import measure_equivariance
 from pnp_recon.priors.unrolled_domain import TrainedOn
+from pnp_recon.solvers.unrolled import run_learned
 from support.unrolled import (
     GREY,
     OPERATORS,
@@ -216,7 +217,9 @@ def test_what_is_not_finite_ends_the_run() -> None:
     A = RayTransform(SCAN, GREY)
     y = measured(A)
     y[0, 0, 0, 0] = float("nan")
-    found = run(y, A, model())
+    with pytest.raises(InputError, match="y is not finite in 1 of"):
+        run(y, A, model())
+    found = run_learned(model(), y, A)
     assert found.status is Status.NON_FINITE
     assert found.iterations == 0
 

@@ -221,8 +221,8 @@ def test_a_loop_inside_is_said() -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda y: {"y": y * math.nan, "prior": TotalVariation(0.02)},
-        lambda y: {"y": y, "start": y * math.nan},
+        lambda y: {"y": y, "prior": declared(lambda x: x * math.nan, 0.5)},
+        lambda y: {"y": y, "prior": declared(lambda x: x / 0, 0.5)},
     ],
 )
 def test_a_run_in_which_nothing_was_checked_is_no_certificate(
@@ -233,7 +233,7 @@ def test_a_run_in_which_nothing_was_checked_is_no_certificate(
     settings = {"noise_level": 0.02, "stopping": FEW, "acceleration": "none"}
     with pytest.raises(CertificateError, match="non-finite"):
         reconstruct(A=A, **given, **settings, require_certificate=True)  # type: ignore[arg-type]
-    sound = {**given, "y": measurements(A), "start": None}
+    sound = {**given, "prior": TINY}
     assert reconstruct(A=A, **sound, **settings, require_certificate=True).certificate.holds  # type: ignore[arg-type]
 
 

@@ -21,6 +21,7 @@ from pnp_recon.cli.shell import Device, parse_level, parse_positive
 from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.priors.catalogue import CLASSICAL
+from pnp_recon.problems.numbers import checked_number
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS, solvers_for, solvers_with
 
 
@@ -270,6 +271,11 @@ class RunOptions:
         parse_positive(self.strength, "--strength")
         parse_positive(self.weight, "--weight")
         self.ridge_weight()
+        for flag, number in (("--tol", self.tol), ("--time-limit", self.time_limit)):
+            if number is not None:
+                checked_number(flag, number, above=0.0)
+        if self.step is not None:
+            checked_number("--step", self.step)
         self._check_method()
         self._check_solver()
         if self.simulate and self.reference is not None:

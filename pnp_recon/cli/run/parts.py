@@ -64,13 +64,17 @@ def join(solutions: Sequence[Solution], rest: Sequence[Tensor] = ()) -> Solution
         solutions[0],
         image=torch.cat([*(solution.image for solution in solutions), *rest]),
         status=max((solution.status for solution in solutions), key=_SEVERITY.index),
-        certificate=_certificate([solution.certificate for solution in solutions]),
+        certificate=_certificate([solution.certificate for solution in solutions], not rest),
         history=_history([solution.history for solution in solutions]),
     )
 
 
-def _certificate(found: Sequence[Certificate]) -> Certificate:
-    """The certificate that says least, with the worst observations of all."""
+def _certificate(found: Sequence[Certificate], complete: bool) -> Certificate:
+    """The certificate that says least, with the worst observations of all.
+
+    Where one part was not begun, or ended before anything was observed, nothing is certified: what
+    the others showed is not said of it.
+    """
     weakest = min(found, key=lambda one: (one.proven, not one.unchecked, not one.conditions))
     laws: dict[str, list[Observation]] = {}
     for one in found:
@@ -80,7 +84,7 @@ def _certificate(found: Sequence[Certificate]) -> Certificate:
         replace(items[0], worst=worst(item.worst for item in items)) for items in laws.values()
     )
     remarks = dict.fromkeys(remark for one in found for remark in one.remarks)
-    void = weakest.unchecked if weakest.proven else ""
+    void = weakest.unchecked or ("" if complete else "some of its parts were not begun")
     return replace(weakest, observed=observed, void=void, remarks=tuple(remarks))
 
 

@@ -74,7 +74,8 @@ def _weights(x: Tensor) -> Tensor:
 def _inside(n: int, like: Tensor) -> Tensor:
     edge = torch.arange(n, device=like.device)
     ones = torch.ones(n, dtype=like.dtype, device=like.device)
-    return ones - 0.25 * (edge == 0) - 0.25 * (edge == n - 1)
+    # A comparison times a number would be of torch's default type.
+    return ones - 0.25 * (edge == 0).to(ones) - 0.25 * (edge == n - 1).to(ones)
 
 
 def _reflections(size: int, reach: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -34,7 +34,7 @@ class Block:
         operator: K.
         outer: F.
         lipschitz: proven Lipschitz constant of F; it bounds the dual variable.
-        smoothness: proven Lipschitz constant of ∇F for an F ≥ 0; it does so too.
+        smoothness: proven Lipschitz constant of ∇F; it does so too, where F is bounded below.
     """
 
     operator: LinearOperator
@@ -42,12 +42,22 @@ class Block:
     lipschitz: float = math.inf
     smoothness: float = math.inf
 
-    def dual_radius(self, objective: Tensor) -> Tensor:
-        """Bound (B,) on ‖u*‖ where the minimum is at most `objective` (B,).
+    @property
+    def term(self) -> Any:
+        """F as it was given: the fidelity, or the functional."""
+        return self.outer.fidelity if isinstance(self.outer, _Loss) else self.outer
 
-        u* = ∇F(Kx*) has ‖u*‖² ≤ 2·smoothness·F(Kx*) for an F ≥ 0 (Nesterov 2004, Thm 2.1.5).
+    @property
+    def least(self) -> Tensor | float:
+        """A lower bound of F, a number or (B,)."""
+        return self.outer.fidelity.least if isinstance(self.outer, _Loss) else 0.0
+
+    def dual_radius(self, excess: Tensor) -> Tensor:
+        """Bound (B,) on ‖u*‖ where F(Kx*) lies at most `excess` (B,) above the infimum of F.
+
+        u* = ∇F(Kx*) has ‖u*‖² ≤ 2·smoothness·(F(Kx*) − inf F) (Nesterov 2004, Thm 2.1.5).
         """
-        by_value = (2 * self.smoothness * objective.clamp_min(0)).sqrt()
+        by_value = (2 * self.smoothness * excess.clamp_min(0)).sqrt()
         return by_value.nan_to_num(nan=math.inf).clamp_max(self.lipschitz)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquares
 from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
+from pnp_recon.solvers.convex.existence import CONFINED, UNKNOWN
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
 from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded, transposed
@@ -22,7 +23,7 @@ GAP_FLOOR = 2e-6
 
 @dataclass(frozen=True)
 class Objective:
-    """F = f + g, with f ≥ 0 and g ≥ 0."""
+    """F = f + g, with f bounded below by `fidelity.least` and g ≥ 0."""
 
     fidelity: Fidelity
     regulariser: Regulariser | None
@@ -36,6 +37,10 @@ class Objective:
         if self.regulariser is None:
             return torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
         return self.regulariser.value(x)
+
+    def excess(self, x: Tensor) -> Tensor:
+        """F(x) less a lower bound of F, (B,); inf where none is known."""
+        return self.value(x) - self.fidelity.least
 
     @property
     def prior_convexity(self) -> float:
@@ -99,32 +104,45 @@ class Objective:
         return None
 
     def existence(self) -> str:
-        """Why there is a minimiser, to go on in the sentence of a theorem."""
+        """Why there is a minimiser, to go on in the sentence of a theorem.
+
+        With f finite everywhere F has values wherever g has, and the sum rule of subdifferentials
+        holds (Rockafellar 1970, Thm 23.8), so that minimisers are the zeros that solvers look for.
+        Otherwise nothing is claimed.
+        """
         g = self.regulariser
+        if not self.fidelity.finite:
+            return UNKNOWN
         if self.strong_convexity > 0:
             term = "g" if self.prior_convexity > 0 else "f"
             return f", the only one, {term} being strongly convex"
-        if self.box is not None:
-            return ", which exists, pictures being confined to a box"
-        if isinstance(g, L1) and g.weight > 0:
+        # A functional of a gradient may have a domain of its own beside the box.
+        fills = g.outer.finite if isinstance(g, Composite) else True
+        if self.box is not None and self.box.bounded and fills:
+            return CONFINED
+        if isinstance(g, L1) and g.weight > 0 and self._is_bounded_below:
             return ", which exists, F being coercive"
         plain = isinstance(self.fidelity, LeastSquares | WeightedLeastSquares | Huber)
-        if plain and (g is None or isinstance(g, L1 | Ridge)):
+        if plain and (g is None or isinstance(g, L1 | Ridge | Box)):
             return (
-                ", which exists, F being piecewise linear-quadratic and ≥ 0 (Rockafellar & Wets "
-                "1998, Cor. 11.16)"
+                ", which exists, F being piecewise linear-quadratic and bounded below (Rockafellar "
+                "& Wets 1998, Cor. 11.16)"
             )
-        return " where there is one"
+        return UNKNOWN
+
+    @property
+    def _is_bounded_below(self) -> bool:
+        return bool(torch.isfinite(torch.as_tensor(self.fidelity.least)).all())
 
     def radius(self, x: Tensor, *, envelope: bool = False) -> Tensor | None:
         """Proven bound (B,) on ‖x − x*‖ for every minimiser x* of F, or None.
 
         In a box by its corners; where F is m-strongly convex by m/2 ‖x − x*‖² ≤ F(x) − F(x*); for
-        g = w‖·‖₁ by w‖x*‖₁ ≤ F(x). F(x*) ≥ 0.
+        g = w‖·‖₁ by w‖x*‖₁ ≤ F(x) − inf f.
 
         Args:
-            envelope: instead of f stands any function between 0 and f, which need not have its
-                modulus.
+            envelope: instead of f stands any function between f's lower bound and f, which need
+                not have its modulus.
         """
         found = []
         rounded = 1 + 1e-5
@@ -133,9 +151,9 @@ class Objective:
             found.append(norms(torch.maximum((x - low).abs(), (high - x).abs())))
         modulus = self.prior_convexity if envelope else self.strong_convexity
         if modulus > 0:
-            found.append((2 * self.value(x) / modulus).sqrt())
+            found.append((2 * self.excess(x) / modulus).sqrt())
         if isinstance(self.regulariser, L1) and self.regulariser.weight > 0:
-            found.append(norms(x) + self.value(x) / self.regulariser.weight)
+            found.append(norms(x) + self.excess(x) / self.regulariser.weight)
         if not found:
             return None
         bound = torch.stack(found).amin(0) * rounded
@@ -150,10 +168,13 @@ class Objective:
         terms = [self.fidelity, self.regulariser]
         known = basis_of(*(term for term in terms if term is not None))
         A = self.fidelity.A
+        claimed = self.existence() != UNKNOWN
+        finite = Premise("f is finite everywhere", basis_of(self.fidelity))
         return (
             *((bounded(A),) if smooth else ()),
             transposed(A),
             Premise("f and g are convex; the proximal map of g is firmly nonexpansive", known),
+            *((finite,) if claimed else ()),
             LAWS,
         )
 

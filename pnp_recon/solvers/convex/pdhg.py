@@ -28,6 +28,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Box, Regulariser
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers.convex.blocks import Block, Steps
+from pnp_recon.solvers.convex.existence import Existence, of_saddle_point
 from pnp_recon.solvers.convex.steps import BUDGET, absolute_sums
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
@@ -89,6 +90,7 @@ class PDHG(Solver[State]):
     # ---- what is proven ---------------------------------------------------------------------
 
     def theorem(self) -> Theorem:
+        """See `Solver`; refuses an objective that is +∞ for every picture (InputError)."""
         reason = self._missing()
         if reason is not None:
             return unproven(reason)
@@ -124,11 +126,12 @@ class PDHG(Solver[State]):
             "proximal point method in the norm M of the step sizes (He & Yuan 2012, Lemma 2.1 and "
             "3.1), relaxed by ρ (Bauschke & Combettes 2017, Prop. 4.40)"
         )
-        terms = [self.primal, *(block.outer for block in self.blocks)]
+        existence = self._existence
+        terms = [self.primal, *(block.term for block in self.blocks)]
         known = basis_of(*(term for term in terms if term is not None))
         return SaddlePoint(
             "PDHG: the iterates converge to a saddle point (Chambolle & Pock 2011, Thm 1; Condat "
-            f"2013, Thm 3.3){self._existence()}; the gap of their means falls like O(1/k)",
+            f"2013, Thm 3.3){existence.words}; the gap of their means falls like O(1/k)",
             guarantees.averaged(self.relaxation / 2, source),
             tuple(constants),
             (
@@ -138,6 +141,7 @@ class PDHG(Solver[State]):
                     for block, sigma in zip(self.blocks, self.sigmas, strict=True)
                 ),
                 Premise("g and the Fᵢ are convex, with exact proximal maps", known),
+                *existence.premises,
                 Premise("2⟨KΔx, Δu⟩ stays within what the norms allow", Basis.CHECKED),
             ),
             "2⟨KΔx, Δu⟩ within what the norms allow (ratio)",
@@ -183,7 +187,7 @@ class PDHG(Solver[State]):
                 rows, columns = absolute_sums(block.operator)
                 total = total + float((sigma.double() * rows).max()) * columns
             else:
-                total = total + sigma * block.operator.norm_bound**2
+                total = total + sigma * block.operator.norm_bound * block.operator.norm_bound
         taus = self.tau.double() if isinstance(self.tau, Tensor) else self.tau
         positive = all(_smallest(step) > 0 for step in (self.tau, *self.sigmas))
         return round_up(_largest(taus * total)) if positive else math.nan
@@ -201,10 +205,9 @@ class PDHG(Solver[State]):
     def _boxed(self) -> bool:
         return isinstance(self.primal, Box)
 
-    def _existence(self) -> str:
-        if not (self._boxed or self.picture):
-            return " where there is one"
-        return ", which exists, pictures being confined to a box"
+    @cached_property
+    def _existence(self) -> Existence:
+        return of_saddle_point(self.primal, self.blocks, self.start)
 
     # ---- the iteration ----------------------------------------------------------------------
 
@@ -286,10 +289,12 @@ class PDHG(Solver[State]):
         reach = torch.maximum((x - self.primal.low).abs(), (self.primal.high - x).abs())
         total = _weighted(reach, self.tau)
         images = [block.operator.A(x) for block in self.blocks]
-        values = [block.outer.value(v) for block, v in zip(self.blocks, images, strict=True)]
-        objective = torch.stack(values).sum(0)
+        # Every Fᵢ(Kᵢx*) lies at most so far above its infimum.
+        excess = torch.zeros_like(x[:, 0, 0, 0])
+        for block, image in zip(self.blocks, images, strict=True):
+            excess = excess + block.outer.value(image) - block.least
         for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):
-            radius = block.dual_radius(objective) + u.flatten(1).norm(dim=1)
+            radius = block.dual_radius(excess) + u.flatten(1).norm(dim=1)
             total = total + radius.square() / _smallest(sigma)
         bound = ((1 + math.sqrt(self._product)) * total).sqrt() * (1 + 1e-5)
         return bound if bool(torch.isfinite(bound).all()) else None
@@ -299,10 +304,10 @@ class PDHG(Solver[State]):
 
         The value at the picture minus the dual value at uᵢ' = prox_{σᵢFᵢ*}(uᵢ + σᵢKᵢx), where
         Fᵢ*(uᵢ') = ⟨pᵢ, uᵢ'⟩ − Fᵢ(pᵢ) with pᵢ = (uᵢ + σᵢKᵢx − uᵢ')/σᵢ (Fenchel–Young). Finite
-        where `primal` is a box and the Fᵢ are finite; inf where it is anything else.
+        where `primal` is a bounded box and the Fᵢ are finite; inf where it is anything else.
         """
         x, duals = self.image(State(z)), self.split(z)[2:]
-        if not isinstance(self.primal, Box):
+        if not (isinstance(self.primal, Box) and self.primal.bounded):
             return torch.full((x.shape[0],), math.inf, dtype=z.dtype, device=z.device)
         gap, back = torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x)
         for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):

@@ -233,7 +233,7 @@ class _Reflected(_Splitting[T]):
     def distance_bound(self, z: Tensor) -> Tensor | None:
         """See `Solver`; z* = x* ± γ∇f(x*).
 
-        ‖∇f(x*)‖² ≤ 2L f(x*) ≤ 2L F(x₀) (Nesterov 2004, Thm 2.1.5).
+        ‖∇f(x*)‖² ≤ 2L (f(x*) − inf f) ≤ 2L (F(x₀) − inf f) (Nesterov 2004, Thm 2.1.5).
         """
         start = self.first()
         if self.objective.missing(smooth=True) is not None:
@@ -241,7 +241,7 @@ class _Reflected(_Splitting[T]):
         radius = self.objective.radius(start)
         if radius is None:
             return None
-        slope = (2 * self.fidelity.lipschitz * self.objective.value(start)).sqrt()
+        slope = (2 * self.fidelity.lipschitz * self.objective.excess(start)).sqrt()
         bound = (radius + self.gamma * slope) * (1 + 1e-5) + self.norm(z - self._lift(start))
         return bound if bool(torch.isfinite(bound).all()) else None
 

@@ -25,7 +25,9 @@ def balanced_steps(
         tau: τ > 0; its best value is about (what the picture moves)/(what dual variables move).
     """
     pairs = zip(norms, shares, strict=True)
-    return tuple(BUDGET * share / (tau * max(norm, 1e-30) ** 2) for norm, share in pairs)
+    return tuple(
+        BUDGET * share / (tau * max(norm, 1e-30) * max(norm, 1e-30)) for norm, share in pairs
+    )
 
 
 def diagonal_steps(

@@ -85,7 +85,8 @@ def total_variation_terms(
     shape = (int(start.shape[1]), int(start.shape[2]), int(start.shape[3]))
     slopes = composite_block(regulariser, shape, dual_radius(coupling, weight, shape))
     steepest = max(slopes.operator.norm_bound, 1.0)  # a picture of one pixel has no gradient
-    tau = balance * _primal_step(fidelity, weight, 1.0 if box is None else box[1] - box[0])
+    extent = 1.0 if box is None else box[1] - box[0]
+    tau = balance * _primal_step(fidelity, weight, extent if 0 < extent < math.inf else 1.0)
     sigmas: tuple[Steps, ...]
     if box is None and fidelity.exact_prox and step_rule == "norms":
         sigmas = balanced_steps((steepest,), (1.0,), tau)
@@ -116,6 +117,6 @@ def dual_radius(coupling: Coupling, weight: float, shape: tuple[int, int, int]) 
 
 def _primal_step(fidelity: Fidelity, weight: float, extent: float) -> float:
     smoothness = fidelity.lipschitz if fidelity.A.has_norm_bound else 1.0
-    if 0 < smoothness < math.inf:
+    if 0 < smoothness * weight < math.inf:
         return PRIMAL_SCALE * math.sqrt(extent / (smoothness * weight))
     return PRIMAL_SCALE_NONSMOOTH * extent / weight

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from pnp_recon.errors import InputError
+from pnp_recon.problems.numbers import checked_count, checked_number
 
 
 class Status(Enum):
@@ -45,6 +45,9 @@ class Stopping:
         time_limit: seconds, or None.
         check_every: iterations between two looks at the residuals; each look waits for the
             device once.
+
+    Raises:
+        InputError: a limit that is not a finite number above 0.
     """
 
     tol: float = 1e-5
@@ -54,9 +57,8 @@ class Stopping:
     early: bool = False
 
     def __post_init__(self) -> None:
-        if not self.tol > 0:
-            raise InputError(f"tol must be positive, found {self.tol}")
-        if self.max_iter < 1 or self.check_every < 1:
-            raise InputError("max_iter and check_every must be at least 1")
-        if self.time_limit is not None and self.time_limit <= 0:
-            raise InputError(f"time_limit must be positive, found {self.time_limit}")
+        checked_number("tol", self.tol, above=0.0)
+        checked_count("max_iter", self.max_iter)
+        checked_count("check_every", self.check_every)
+        if self.time_limit is not None:
+            checked_number("time_limit", self.time_limit, above=0.0)

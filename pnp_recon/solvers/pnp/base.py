@@ -57,6 +57,9 @@ class PnP(Solver[Warm]):
     start: Tensor
     allow_uncertified: bool = False
 
+    def __post_init__(self) -> None:
+        self.denoiser.check_fits(self.start)
+
     @classmethod
     def _shared(
         cls, problem: Problem, denoiser: Any, knobs: Knobs, choice: Choice, factor: float = 1.0

@@ -7,24 +7,60 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pnp_recon import guarantees
+from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.problems.numbers import checked_number
 from pnp_recon.solvers.core.theorem import Basis, Constant, Premise
 
 
 @dataclass(frozen=True)
 class Plugged:
-    """A denoiser at a level, with its certified scaling c: D_c(x) = D(cx)/c."""
+    """A denoiser at a level, with its certified scaling c: D_c(x) = D(cx)/c.
+
+    Raises:
+        InputError: level or scaling is not a number, or the scaling not positive.
+    """
 
     denoiser: Denoiser
     sigma: float
     scaling: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.denoiser, Denoiser):
+            raise InputError(
+                f"the denoiser is a {type(self.denoiser).__name__}; expected a Denoiser, as "
+                "`load_denoiser` gives, or `wrap` around a function(x, sigma)"
+            )
+        checked_number("denoiser_level", self.sigma, least=0.0)
+        checked_number("denoiser_scaling", self.scaling, above=0.0)
+
     def __call__(self, x: Tensor) -> Tensor:
         c = self.scaling
-        if c == 1:
-            return self.denoiser(x, self.sigma)
-        return self.denoiser(c * x, self.sigma) / c
+        found = self.denoiser(x if c == 1 else c * x, self.sigma)
+        if found.shape != x.shape or found.dtype != x.dtype:
+            raise InputError(
+                f"denoiser {self.denoiser.name} makes {tuple(found.shape)} in {found.dtype} of "
+                f"{tuple(x.shape)} in {x.dtype}; it must keep both"
+            )
+        return found if c == 1 else found / c
+
+    def check_fits(self, picture: Tensor) -> None:
+        """Refuses pictures in another precision or place than the denoiser's weights.
+
+        Raises:
+            InputError: naming both.
+        """
+        weights = next((p for p in self.denoiser.parameters() if p.is_floating_point()), None)
+        if weights is None or self.denoiser.precision != "float32":
+            return
+        held, given = (weights.dtype, weights.device), (picture.dtype, picture.device)
+        if held != given:
+            raise InputError(
+                f"denoiser {self.denoiser.name} is in {held[0]} on {held[1]}, the pictures are in "
+                f"{given[0]} on {given[1]}; load it with dtype={given[0]} and "
+                f'device="{given[1]}" (load_denoiser), or convert y'
+            )
 
     @property
     def guarantee(self) -> Guarantee:
