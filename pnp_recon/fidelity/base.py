@@ -16,6 +16,7 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.conjugate_gradient import image_norms
+from operators.deadlines import expired
 from operators.norms import round_down, round_up
 from pnp_recon.errors import InputError
 
@@ -190,6 +191,8 @@ class Fidelity(ABC):
             slope = ahead - center + gamma * self.gradient(ahead)
             for iteration in range(INNER_LIMIT):
                 if iteration % CHECK_EVERY == 0 and bool((image_norms(slope) <= tol).all()):
+                    break
+                if expired():
                     break
                 x, before = ahead - slope / smoothness, x
                 ahead = x + momentum * (x - before)

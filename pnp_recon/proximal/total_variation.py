@@ -15,6 +15,7 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.conjugate_gradient import image_norms
+from operators.deadlines import expired
 from operators.differences import Gradient
 from pnp_recon.errors import InputError
 from pnp_recon.proximal.base import Composite, Regulariser, checked_step
@@ -123,14 +124,15 @@ class _Denoising:
         best, error = u, x.new_full((x.shape[0],), math.inf)
         check = 0
         for iteration in range(max_iter + 1):
-            if iteration in (check, max_iter):
+            late = expired()
+            if late or iteration in (check, max_iter):
                 check = max(FIRST_CHECK, iteration + iteration // 8)
                 point, bound, floor = self.certify(D, p, u)
                 better = bound < error
                 best = torch.where(better[:, None, None, None], point, best)
                 error = torch.where(better, bound, error)
                 # Below twice the rounding of the gap, or from NaN, there is nothing left to gain.
-                if bool(((error <= tol) | (error <= 2 * floor) | bound.isnan()).all()):
+                if late or bool(((error <= tol) | (error <= 2 * floor) | bound.isnan()).all()):
                     break
             # In place as far as it goes: allocating costs as much as the arithmetic.
             p = project(D.A(ahead).mul_(1 / (square * tau)).add_(p), self.radius, self.coupling)
