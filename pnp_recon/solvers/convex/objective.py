@@ -12,7 +12,7 @@ from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquar
 from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
-from pnp_recon.solvers.core.premises import LAWS, basis_of, transposed
+from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded_below, transposed
 from pnp_recon.solvers.core.theorem import Constant, Premise
 
 # What a duality gap can prove in float64, where its rounding hides the square of the error. Under
@@ -147,6 +147,7 @@ class Objective:
         known = basis_of(*(term for term in terms if term is not None))
         return (
             transposed(self.fidelity.A),
+            *bounded_below(self.fidelity.A),
             Premise("f and g are convex; the proximal map of g is firmly nonexpansive", known),
             LAWS,
         )

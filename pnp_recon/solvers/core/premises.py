@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operators.base import LinearOperator
+from pnp_recon.fidelity.base import gram_lower_bound
 from pnp_recon.solvers.core.theorem import Basis, Premise
 
 LAWS = Premise("every step keeps the laws that the theorem implies", Basis.CHECKED)
@@ -16,6 +17,19 @@ _BY = {
 def transposed(A: LinearOperator) -> Premise:
     """That the adjoint is the transpose: by construction, measured, or as somebody declares."""
     return Premise(f"A_adjoint of '{A.name}' is the transpose of A", _BY[A.transpose_by])
+
+
+def bounded_below(A: LinearOperator) -> tuple[Premise, ...]:
+    """That AᵀA is bounded below, where a bound is known: by the package, or as somebody declares.
+
+    Contraction rests on it; convergence does not.
+    """
+    least = gram_lower_bound(A)
+    if not least > 0:
+        return ()
+    ours = type(A).__module__.startswith("operators.")
+    words = f"‖A x‖² ≥ {least:.6g}‖x‖² for A = '{A.name}'"
+    return (Premise(words, Basis.PROVEN if ours else Basis.DECLARED),)
 
 
 def basis_of(*things: object) -> Basis:

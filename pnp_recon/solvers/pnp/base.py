@@ -15,7 +15,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
 from pnp_recon.solvers.core.loop import Solver, State, norms, share
-from pnp_recon.solvers.core.premises import LAWS, basis_of, transposed
+from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded_below, transposed
 from pnp_recon.solvers.core.theorem import Basis, Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.plugged import Plugged
@@ -130,6 +130,7 @@ class PnP(Solver[Warm]):
         proof = "as its model card proves for its weights" if carded else "as it declares"
         return (
             transposed(self.fidelity.A),
+            *bounded_below(self.fidelity.A),
             Premise(
                 f"denoiser {held.name} has its constant {proof}",
                 Basis.PROVEN if carded else Basis.DECLARED,
