@@ -142,7 +142,7 @@ class Fidelity(ABC):
     @property
     def strong_convexity(self) -> float:
         """Proven m ≥ 0 with f − m/2 ‖·‖² convex: that of φ times a lower bound of AᵀA."""
-        return round_down(self.loss_strong_convexity * gram_lower_bound(self.A))
+        return round_down(self.loss_strong_convexity * self.A.gram_lower_bound)
 
     @property
     def has_prox(self) -> bool:
@@ -199,8 +199,3 @@ class Fidelity(ABC):
                 slope = ahead - center + gamma * self.gradient(ahead)
             found = ahead.to(z.dtype)
             return found, image_norms(slope) + image_norms(ahead - found.to(wide))
-
-
-def gram_lower_bound(operator: LinearOperator) -> float:
-    """Proven m ≥ 0 with ‖A x‖² ≥ m‖x‖² for every x; 0 where none is known."""
-    return float(getattr(operator, "gram_lower_bound", 0.0))

@@ -26,7 +26,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import Solver, State, Step, share
-from pnp_recon.solvers.core.premises import bounded, signed, transposed
+from pnp_recon.solvers.core.premises import bounded, bounded_below, signed, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,
@@ -134,6 +134,7 @@ class _Descent(Solver[State]):
         premises = (
             known(self.fidelity.A),
             transposed(self.fidelity.A),
+            *(bounded_below(self.fidelity.A) if convexity > 0 else ()),
             Premise("residuals never increase", Basis.CHECKED),
         )
         return map_theorem(statement, held, tuple(constants), premises)
@@ -258,8 +259,8 @@ class SIRT(_Descent):
 
     @property
     def stride(self) -> float:
-        """min(1, ωL), L = 1 up to rounding."""
-        return share(self.relaxation * self._smoothness)
+        """min(1, ωL) with L = 1, which it is up to rounding."""
+        return share(self.relaxation)
 
     def parameters(self, state: State | None = None) -> dict[str, float]:
         return {"sirt_relaxation": self.relaxation}

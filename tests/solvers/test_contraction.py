@@ -10,7 +10,7 @@ import torch
 
 from laws.solvers import FOREVER, SIZE, TINY, blur, measurements, random_kernel
 from pnp_recon import guarantees
-from pnp_recon.fidelity import LeastSquares
+from pnp_recon.fidelity import Fidelity, LeastSquares
 from pnp_recon.priors.denoiser import wrap
 from pnp_recon.solvers import (
     Anderson,
@@ -24,7 +24,7 @@ from pnp_recon.solvers import (
     iterate,
 )
 from pnp_recon.solvers.core.error_bar import Bar, ErrorBar
-from pnp_recon.solvers.core.theorem import AveragedMap
+from pnp_recon.solvers.core.theorem import AveragedMap, Basis
 from support.contractions import (
     DATA,
     LEAST,
@@ -123,6 +123,17 @@ def test_the_constants_by_hand() -> None:
     for name, constant in wanted.items():
         assert SOLVERS[name](f).theorem().guarantee.lipschitz == pytest.approx(constant), name
     assert SOLVERS["pnp-drs"](f).theorem().error_bar.picture == pytest.approx(1 / (1 + 2 * m))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["pnp-hqs", "drs"])
+def test_a_bound_that_somebody_declares_is_a_declared_premise(name: str) -> None:
+    def declared(f: Fidelity) -> list[str]:
+        premises = SOLVERS[name](f).theorem().premises
+        return [p.words for p in premises if p.basis is Basis.DECLARED and "‖A x‖² ≥" in p.words]
+
+    (words,) = declared(steady())
+    assert words.startswith("‖A x‖² ≥ 0.16‖x‖² for A = 'circular convolution")
+    assert declared(ridged()) == []
 
 
 # ---- laws on the run -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.convex.existence import CONFINED, UNKNOWN
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
-from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded, transposed
+from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded, bounded_below, transposed
 from pnp_recon.solvers.core.theorem import Constant, Premise
 
 # What a duality gap can prove in float64, where its rounding hides the square of the error. Under
@@ -173,6 +173,7 @@ class Objective:
         return (
             *((bounded(A),) if smooth else ()),
             transposed(A),
+            *bounded_below(A),
             Premise("f and g are convex; the proximal map of g is firmly nonexpansive", known),
             *((finite,) if claimed else ()),
             LAWS,

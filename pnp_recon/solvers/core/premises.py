@@ -49,6 +49,19 @@ def signed(A: LinearOperator) -> Premise:
     return Premise(f"no entry of '{A.name}' is negative", _BY[A.sign_by])
 
 
+def bounded_below(A: LinearOperator) -> tuple[Premise, ...]:
+    """That AᵀA is bounded below, where a bound is known: by the package, or as somebody declares.
+
+    Contraction rests on it; convergence does not.
+    """
+    least = A.gram_lower_bound
+    if not least > 0:
+        return ()
+    ours = type(A).__module__.startswith("operators.")
+    words = f"‖A x‖² ≥ {least:.6g}‖x‖² for A = '{A.name}'"
+    return (Premise(words, Basis.PROVEN if ours else Basis.DECLARED),)
+
+
 def _confront(A: LinearOperator, *, norm: bool) -> None:
     if (reason := probe(A, norm=norm).refuted) is not None:
         raise InputError(

@@ -15,7 +15,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
 from pnp_recon.solvers.core.loop import Solver, State, norms, share
-from pnp_recon.solvers.core.premises import LAWS, bounded, transposed
+from pnp_recon.solvers.core.premises import LAWS, bounded, bounded_below, transposed
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.plugged import Plugged
@@ -132,7 +132,7 @@ class PnP(Solver[Warm]):
         """
         A = self.fidelity.A
         known = (bounded(A), transposed(A)) if norm else (transposed(A),)
-        return (*known, self.denoiser.premise(), LAWS)
+        return (*known, *bounded_below(A), self.denoiser.premise(), LAWS)
 
     def missing(self, *, gamma: float | None = None) -> Unproven | None:
         """What a theorem lacks, or None where it applies.
