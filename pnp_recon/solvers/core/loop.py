@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.certificate import Certificate
+from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.solution import History, Look, Solution
 from pnp_recon.solvers.core.stopping import Status, Stopping
@@ -115,6 +116,14 @@ class Solver(ABC, Generic[S]):
         """What the error of a step may be for errors to stay summable; None: steps are exact."""
         return None
 
+    def examination(self) -> Examination | None:
+        """A search for what contradicts a declared premise of the theorem; None: none is open."""
+        return None
+
+    def examined(self, state: S) -> Tensor:
+        """Where that search looks: a picture (B, C, H, W) near which the run calls the prior."""
+        return state.z
+
     def parameters(self, state: S | None = None) -> dict[str, float]:
         """The solver's numbers, for the report; with a state, also what the run counted."""
         return {}
@@ -136,6 +145,7 @@ def iterate(
     certificate = Certificate(solver.theorem())
     begin = time.perf_counter()
     run = _Run(History(), [])
+    examination = solver.examination() if certificate.proven else None
     status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
     with torch.inference_mode():
         state = solver.init()
@@ -157,6 +167,8 @@ def iterate(
                     status = Status.NON_FINITE
                     break
                 last_finite = state
+                if examination is not None:
+                    examination = examination.look(solver.examined(state), iteration)
                 relative = max(run.history.relative(-1))
                 image = partial(solver.image, state)
                 psnr = run.measure(image(), reference) if reference is not None else None
@@ -173,6 +185,8 @@ def iterate(
             done = run.history.iterations + len(run.pending)
             if run.pending and run.look(done, time.perf_counter() - begin):
                 last_finite = state
+        if examination is not None and status not in (Status.INTERRUPTED, Status.TIME_LIMIT):
+            examination = examination.end(solver.examined(last_finite))
         picture = solver.image(last_finite).clone()
     if certificate.proven:
         precision = torch.finfo(start.dtype).eps
@@ -180,6 +194,8 @@ def iterate(
         tolerances = [tolerance for tolerance in found if tolerance is not None]
         laws = certificate.theorem.laws()
         observed = observe(run.history, laws, reach, precision, tolerances)
+        if examination is not None:
+            observed = (*observed, *examination.observations)
         certificate = certificate.with_observations(observed)
     parameters = solver.parameters(state)
     return Solution(picture, status, certificate, run.history, solver.name, parameters)

@@ -12,11 +12,13 @@ from pnp_recon import guarantees
 from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
 from pnp_recon.solvers.core.loop import Solver, State, norms
 from pnp_recon.solvers.core.premises import LAWS, basis_of, transposed
 from pnp_recon.solvers.core.theorem import Basis, Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.pnp.examining import DeclaredConstant
 from pnp_recon.solvers.pnp.plugged import Plugged
 from pnp_recon.solvers.tuning import Choice
 
@@ -84,6 +86,23 @@ class PnP(Solver[Warm]):
         """Every fixed point lies in the box, so no entry is further than max(z, 1 − z)."""
         return norms(z.abs().maximum((1 - z).abs()))
 
+    @property
+    def denoiser_declared(self) -> bool:
+        """Does a constant of the denoiser rest on somebody's word?"""
+        held = self.denoiser.denoiser
+        # A card proves something of a network of the package, nothing of a function beside it.
+        carded = bool(held.card.get("certificate"))
+        return not (carded and basis_of(held.function) is Basis.PROVEN)
+
+    def examination(self) -> Examination | None:
+        held = self.denoiser.guarantee
+        if not self.denoiser_declared or not held.holds:
+            return None
+        return DeclaredConstant.begin(self.denoiser, held)
+
+    def examined(self, state: Warm) -> Tensor:
+        return state.z if state.inner is None else state.inner
+
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         return {
             "denoiser_level": self.denoiser.sigma,
@@ -97,16 +116,13 @@ class PnP(Solver[Warm]):
 
     def premises(self) -> tuple[Premise, ...]:
         """What every theorem about these iterations rests on, besides its constants."""
-        held = self.denoiser.denoiser
-        # A card proves something of a network of the package, nothing of a function beside it.
-        carded = bool(held.card.get("certificate"))
-        carded = carded and basis_of(held.function) is Basis.PROVEN
-        proof = "as its model card proves for its weights" if carded else "as it declares"
+        held, declared = self.denoiser.denoiser, self.denoiser_declared
+        proof = "as it declares" if declared else "as its model card proves for its weights"
         return (
             transposed(self.fidelity.A),
             Premise(
                 f"denoiser {held.name} has its constant {proof}",
-                Basis.PROVEN if carded else Basis.DECLARED,
+                Basis.DECLARED if declared else Basis.PROVEN,
             ),
             LAWS,
         )

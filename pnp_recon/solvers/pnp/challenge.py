@@ -1,0 +1,329 @@
+"""An active search for two pictures that a declared constant does not allow.
+
+A denoiser N that is declared α-averaged is (1−α)I + αR with a 1-Lipschitz R, so that for any two
+pictures ‖R z − R z'‖ ≤ ‖z − z'‖, and one that is declared L-Lipschitz has ‖N z − N z'‖ ≤ L‖z − z'‖.
+The iterates of a run seldom lie where a false constant shows. A `Challenge` looks for the place:
+
+* pairs z, z + d with d in the subspace that earlier pairs span. It is enlarged by images R d, as a
+  Krylov space is (an outlier at 1 + e shows after about 1/√e images, where plain power steps take
+  1/e), and where autograd passes through N by RᵀR d, which sees expansions that R d turns out of the
+  subspace. Directions that it starts from: noise, fine and coarse, in one place, a constant,
+  the picture itself. The direction in which the images say that R grows most is then measured.
+* pairs of pictures that are far apart: z and its mirror image, mid-grey, its negative, black, white
+  and where the run was first seen; and far along that direction, for kinks and whatever else no
+  derivative at z knows.
+
+Linear algebra only says where to look. What counts is the two sides of the inequality at pictures
+that N was called with. It knows no solver and holds no generator: all that it remembers is in
+frozen values, and calls leave the random numbers of the program as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from operators.conjugate_gradient import per_image
+from pnp_recon.guarantees import Guarantee
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS
+from pnp_recon.solvers.core.loop import norms
+
+Denoise = Callable[[Tensor], Tensor]
+
+# ‖d‖ of a small pair over the root of the number of entries. In float32 the allowance for rounding
+# is then 8e-4 of ‖d‖ for a picture of norm one for each entry, far below 1 %.
+SMALL = 1e-2
+# The same for pairs far along the best direction.
+FAR = (0.1, 0.4)
+# Directions kept; two pictures each.
+MEMORY = 8
+KEPT = 3
+# A direction whose part outside the subspace is less than this has nothing new; noise takes over.
+NOVEL = 1e-2
+# Eigenvalues of the Gram matrix of unit directions, below which a combination is only noise.
+DEPENDENT = 1e-4
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Unit directions (B, m, N) and the difference quotients (R(z + d) − R(z))/‖d‖ in them."""
+
+    directions: Tensor
+    images: Tensor
+
+    @property
+    def size(self) -> int:
+        return self.directions.shape[1]
+
+    def add(self, direction: Tensor, image: Tensor) -> Subspace:
+        """With one more, (B, N) each."""
+        return Subspace(
+            torch.cat([self.directions, direction[:, None]], 1),
+            torch.cat([self.images, image[:, None]], 1),
+        )
+
+    def ranked(self, count: int) -> Subspace:
+        """The `count` combinations that R stretches most, if it is linear: Rayleigh and Ritz."""
+        gram = (self.directions @ self.directions.mT).double()
+        values, vectors = torch.linalg.eigh(gram)
+        usable = values > DEPENDENT
+        scale = torch.where(usable, values.clamp_min(DEPENDENT).rsqrt(), 0.0)
+        whiten = vectors * scale[:, None, :]
+        inner = whiten.mT @ (self.images @ self.images.mT).double() @ whiten
+        order = torch.linalg.eigh(0.5 * (inner + inner.mT))[1].flip(-1)[..., :count]
+        weights = (whiten @ order).mT.to(self.directions)
+        found = weights @ self.directions
+        length = torch.linalg.vector_norm(found, dim=2, keepdim=True).clamp_min(1e-30)
+        return Subspace(found / length, weights @ self.images / length)
+
+    def outside(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """The unit part of (B, N) outside the subspace, and how much of the vector it is (B,)."""
+        size = torch.linalg.vector_norm(vector, dim=1).clamp_min(1e-30)
+        rest = vector / size[:, None]
+        basis = torch.linalg.qr(self.directions.mT)[0]
+        for _ in range(2):  # twice is enough (Kahan; Parlett 1998, §6.9)
+            rest = rest - (basis @ (basis.mT @ rest[:, :, None]))[:, :, 0]
+        left = torch.linalg.vector_norm(rest, dim=1)
+        return rest / left.clamp_min(1e-30)[:, None], left
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What has been tried so far.
+
+    Attributes:
+        lipschitz: declared Lipschitz constant.
+        averagedness: declared α, or None where none is.
+        worst: left over right side (B,), the largest so far; above 1 contradicts the declaration.
+        pairs: how many pairs of pictures were tried.
+        calls: what that cost, in calls of N; a derivative counts as two.
+        differentiable: False once autograd has not passed through N.
+        subspace: directions from earlier pairs.
+        first: where the search first was.
+        seeds: starting directions that were used up.
+    """
+
+    lipschitz: float
+    averagedness: float | None
+    worst: Tensor | None = None
+    pairs: int = 0
+    calls: int = 0
+    differentiable: bool = True
+    subspace: Subspace | None = None
+    first: Tensor | None = None
+    seeds: int = 0
+
+    @classmethod
+    def begin(cls, declared: Guarantee) -> Self:
+        """Before the first pair.
+
+        Raises:
+            ValueError: nothing is declared.
+        """
+        if declared.lipschitz is None:
+            raise ValueError(f"there is no constant to challenge: {declared.source}")
+        return cls(declared.lipschitz, declared.averagedness)
+
+    @property
+    def words(self) -> str:
+        """The inequality, and on how many pairs it was tried."""
+        alpha, constant = self.averagedness, self.lipschitz
+        if alpha is None or constant < 1:
+            law = f"‖N z − N z'‖ ≤ {constant:.6g}·‖z − z'‖"
+        elif alpha == 1:
+            law = "‖N z − N z'‖ ≤ ‖z − z'‖"
+        else:
+            law = f"‖R z − R z'‖ ≤ ‖z − z'‖, R = (N − (1−α)I)/α, α = {alpha:.6g},"
+        return f"{law} on {self.pairs} pairs that were searched for (ratio)"
+
+    def confront(
+        self, denoise: Denoise, z: Tensor, calls: int, *, far: bool = False
+    ) -> tuple[Tensor, Challenge]:
+        """Tries pairs around z (B, C, H, W).
+
+        Args:
+            denoise: N.
+            calls: how many calls of N it may take, at least 3.
+            far: try pairs that are far apart as well; of a small budget they take half at most.
+
+        Returns:
+            ratio: the largest (B,) of these pairs, infinite where N gives no finite picture.
+            challenge: what is known now.
+        """
+        at = _Point.of(denoise, z)
+        left, known = calls - 1, replace(self, calls=self.calls + 1)
+        known = replace(known, first=z.clone() if self.first is None else self.first)
+        ratio = norms(z).double() * 0
+        if far:
+            assert known.first is not None
+            for other in far_points(z, known.first)[: max(left // 2, 1)]:
+                found, known, _ = known._try(at, other)
+                ratio, left = torch.maximum(ratio, found), left - 1
+        along = FAR if far else ()
+        while left > 1 + len(along):
+            known, direction = known._propose(z)
+            found, known, image = known._try(at, _moved(z, direction, SMALL))
+            ratio, left = torch.maximum(ratio, found), left - 1
+            known = known._learn(direction, image)
+            turned = far and known.differentiable and left > 4 + len(along)
+            if turned and known.seeds >= len(SEEDS) and known.subspace is not None:
+                best = known.subspace.ranked(1)
+                back = known._transposed(at, best)
+                known, left = replace(known, calls=known.calls + 3), left - 3
+                if back is None:
+                    known = replace(known, differentiable=False)
+                else:
+                    new = known.subspace.outside(back)[0]  # type: ignore[union-attr]
+                    found, known, image = known._try(at, _moved(z, new, SMALL))
+                    ratio, left = torch.maximum(ratio, found), left - 1
+                    known = known._learn(new, image)
+        if known.subspace is not None and left > 0:
+            best = known.subspace.ranked(KEPT)
+            direction = best.directions[:, 0]
+            for size in (SMALL, *along)[:left]:
+                sign = 1.0 if size == SMALL else _inwards(z, direction)
+                found, known, image = known._try(at, _moved(z, sign * direction, size))
+                ratio = torch.maximum(ratio, found)
+                if size == SMALL:
+                    images = torch.cat([image[:, None], best.images[:, 1:]], 1)
+                    known = replace(known, subspace=replace(best, images=images))
+        worst = ratio if known.worst is None else torch.maximum(known.worst, ratio)
+        return ratio, replace(known, worst=worst)
+
+    def _try(self, at: _Point, point: Tensor) -> tuple[Tensor, Challenge, Tensor]:
+        """One pair: its ratio (B,), what is known now, and R's difference quotient (B, N)."""
+        moved, image = point - at.z, at.denoise(point)
+        turn = image - at.image
+        # Each of the two calls is off by rounding, relative to the larger of picture and result.
+        slack = at.slack + _rounding(point, image)
+        size = norms(moved).double()
+        ratio = norms(turn).double() / (self.lipschitz * size + slack).clamp_min(1e-300)
+        driving = turn / self.lipschitz if self.lipschitz > 0 else turn
+        if (alpha := self.averagedness) is not None:
+            reflected = (turn - (1 - alpha) * moved) / alpha
+            averaged = norms(reflected).double() / (size + slack / alpha).clamp_min(1e-300)
+            ratio = torch.maximum(ratio, averaged)
+            driving = driving if self.lipschitz < 1 else reflected
+        ratio = torch.where(size > 0, ratio, 0.0)
+        ratio = torch.where(torch.isfinite(ratio), ratio, torch.inf)
+        quotient = driving.flatten(1) / size.clamp_min(1e-30).to(driving)[:, None]
+        known = replace(self, pairs=self.pairs + 1, calls=self.calls + 1)
+        return ratio, known, torch.where(torch.isfinite(quotient), quotient, 0.0)
+
+    def _propose(self, z: Tensor) -> tuple[Challenge, Tensor]:
+        """The next direction (B, N): one to start from, or the best one's image."""
+        known = replace(self, seeds=self.seeds + 1)
+        if self.subspace is None:
+            return known, _unit(SEEDS[0](z, 0))
+        if self.seeds < len(SEEDS):
+            return known, self.subspace.outside(_unit(SEEDS[self.seeds](z, self.seeds)))[0]
+        new, part = self.subspace.outside(self.subspace.ranked(1).images[:, 0])
+        noise = self.subspace.outside(_unit(_noise(z, self.seeds)))[0]
+        return known, torch.where((part > NOVEL)[:, None], new, noise)
+
+    def _learn(self, direction: Tensor, image: Tensor) -> Challenge:
+        """With the pair's direction and image (B, N) in the subspace."""
+        held = self.subspace
+        if held is None:
+            return replace(self, subspace=Subspace(direction[:, None], image[:, None]))
+        held = held.ranked(KEPT) if held.size >= MEMORY else held
+        return replace(self, subspace=held.add(direction, image))
+
+    def _transposed(self, at: _Point, best: Subspace) -> Tensor | None:
+        """Rᵀ (B, N) of the best direction's image; None where autograd does not pass through N."""
+        cotangent = best.images[:, 0].reshape(at.z.shape)
+        try:
+            with torch.inference_mode(False), torch.enable_grad():
+                point = at.z.clone().requires_grad_()
+                image = at.denoise(point)
+                (back,) = torch.autograd.grad(image, point, cotangent.clone())
+        except (RuntimeError, NotImplementedError):
+            return None
+        if (alpha := self.averagedness) is not None and self.lipschitz >= 1:
+            back = back - (1 - alpha) * cotangent
+        return back.flatten(1) if bool(torch.isfinite(back).all()) else None
+
+
+@dataclass(frozen=True)
+class _Point:
+    """z, N z and what rounding leaves open of N z (B,)."""
+
+    denoise: Denoise
+    z: Tensor
+    image: Tensor
+    slack: Tensor
+
+    @classmethod
+    def of(cls, denoise: Denoise, z: Tensor) -> Self:
+        image = denoise(z)
+        return cls(denoise, z, image, _rounding(z, image))
+
+
+def far_points(z: Tensor, first: Tensor) -> Sequence[Tensor]:
+    """Pictures (B, C, H, W) far from z: pairs with them see what no derivative at z does."""
+    grey = torch.full_like(z, 0.5)
+    return (grey, z.flip(-1), first, torch.zeros_like(z), 1 - z, torch.ones_like(z))
+
+
+def _rounding(point: Tensor, image: Tensor) -> Tensor:
+    """What an evaluation may be off by (B,), in float64."""
+    size = torch.maximum(norms(point), norms(image)).double()
+    return ROUNDING_UNITS * torch.finfo(point.dtype).eps * size
+
+
+def _moved(z: Tensor, direction: Tensor, size: float) -> Tensor:
+    """z + d with d along a unit direction (B, N), of root mean square `size`."""
+    length = size * direction.shape[1] ** 0.5
+    return z + length * direction.reshape(z.shape)
+
+
+def _inwards(z: Tensor, direction: Tensor) -> Tensor:
+    """The sign (B, 1) that takes z along the direction (B, N) towards mid-grey."""
+    along = ((0.5 - z).flatten(1) * direction).sum(1, keepdim=True)
+    return torch.where(along < 0, -1.0, 1.0).to(direction)
+
+
+def _unit(d: Tensor) -> Tensor:
+    """(B, C, H, W) as unit vectors (B, N)."""
+    flat = d.flatten(1)
+    return flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp_min(1e-30)
+
+
+def _noise(z: Tensor, seed: int) -> Tensor:
+    """The same for every picture of a batch: what is found does not depend on its company."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(z.shape[1:], generator=generator).to(z).expand_as(z)
+
+
+def _coarse(z: Tensor, seed: int) -> Tensor:
+    """Noise of low frequencies, and a little of the others: no direction is left out for good."""
+    small = F.adaptive_avg_pool2d(_noise(z, seed), (min(z.shape[-2], 6), min(z.shape[-1], 6)))
+    wide = F.interpolate(small, z.shape[-2:], mode="bilinear", align_corners=False)
+    wide = wide / wide.std().clamp_min(1e-30)
+    return wide + 0.1 * _noise(z, seed + 1)
+
+
+def _fine(z: Tensor, seed: int) -> Tensor:
+    """Noise times a checkerboard's signs, smoothed before: high frequencies."""
+    rows, columns = (torch.arange(side, device=z.device) for side in z.shape[-2:])
+    signs = (1 - 2 * ((rows[:, None] + columns) % 2)).to(z)
+    return _coarse(z, seed) * signs
+
+
+def _place(z: Tensor, seed: int) -> Tensor:
+    """Noise where the picture changes most: denoisers do most there."""
+    detail = (z - F.avg_pool2d(z, 3, 1, 1, count_include_pad=False)).abs().mean(1, keepdim=True)
+    wide = F.avg_pool2d(detail, 5, 1, 2)
+    return _noise(z, seed) * per_image(1 / wide.amax((1, 2, 3)).clamp_min(1e-30), wide) * wide
+
+
+def _itself(z: Tensor, seed: int) -> Tensor:
+    return z - 0.5 + 1e-3 * _noise(z, seed)
+
+
+SEEDS = (_noise, _coarse, _itself, _fine, _place)
