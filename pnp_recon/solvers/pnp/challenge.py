@@ -35,16 +35,21 @@ from pnp_recon.solvers.core.loop import norms
 
 Denoise = Callable[[Tensor], Tensor]
 
-# ‖d‖ of a small pair over the root of the number of entries. In float32 the allowance for rounding
-# is then 8e-4 of ‖d‖ for a picture of norm one for each entry, far below 1 %.
-SMALL = 1e-2
+# ‖d‖ of a small pair over the root of the number of entries: small, so that a network is nearly
+# linear over it. In float32 the allowance for rounding is then at most 2.6e-3 of ‖d‖ for pictures in
+# [0, 1] (64 eps/3e-3 for white), well below 1 %.
+SMALL = 3e-3
 # The same for pairs far along the best direction.
 FAR = (0.1, 0.4)
-# Directions kept; two pictures each.
-MEMORY = 8
-KEPT = 3
-# A direction whose part outside the subspace is less than this has nothing new; noise takes over.
-NOVEL = 1e-2
+# Directions kept, two pictures each: as many as `ROOM` entries hold, but from 4 to 24. When they
+# are full, the best third goes on.
+MEMORY = (4, 24)
+ROOM = 2**26
+# Share of the last search that follows RᵀR, and what a step of it costs in calls.
+TURNED = 0.5
+TURN = 3
+# A direction whose part outside the subspace is less than this is rounding; noise takes over.
+NOVEL = 1e-4
 # Eigenvalues of the Gram matrix of unit directions, below which a combination is only noise.
 DEPENDENT = 1e-4
 
@@ -60,11 +65,16 @@ class Subspace:
     def size(self) -> int:
         return self.directions.shape[1]
 
-    def add(self, direction: Tensor, image: Tensor) -> Subspace:
-        """With one more, (B, N) each."""
+    @classmethod
+    def of(cls, direction: Tensor, image: Tensor) -> Self:
+        """Of one direction and its image, (B, N) each."""
+        return cls(direction[:, None], image[:, None])
+
+    def joined(self, other: Subspace) -> Subspace:
+        """With the directions of `other` after its own."""
         return Subspace(
-            torch.cat([self.directions, direction[:, None]], 1),
-            torch.cat([self.images, image[:, None]], 1),
+            torch.cat([self.directions, other.directions], 1),
+            torch.cat([self.images, other.images], 1),
         )
 
     def ranked(self, count: int) -> Subspace:
@@ -165,33 +175,28 @@ class Challenge:
                 found, known, _ = known._try(at, other)
                 ratio, left = torch.maximum(ratio, found), left - 1
         along = FAR if far else ()
-        while left > 1 + len(along):
-            known, direction = known._propose(z)
-            found, known, image = known._try(at, _moved(z, direction, SMALL))
-            ratio, left = torch.maximum(ratio, found), left - 1
-            known = known._learn(direction, image)
-            turned = far and known.differentiable and left > 4 + len(along)
-            if turned and known.seeds >= len(SEEDS) and known.subspace is not None:
-                best = known.subspace.ranked(1)
-                back = known._transposed(at, best)
-                known, left = replace(known, calls=known.calls + 3), left - 3
-                if back is None:
-                    known = replace(known, differentiable=False)
-                else:
-                    new = known.subspace.outside(back)[0]  # type: ignore[union-attr]
-                    found, known, image = known._try(at, _moved(z, new, SMALL))
-                    ratio, left = torch.maximum(ratio, found), left - 1
-                    known = known._learn(new, image)
-        if known.subspace is not None and left > 0:
-            best = known.subspace.ranked(KEPT)
+        left -= 1 + len(along)
+        back = known._transpose(at) if far and known.differentiable else None
+        turns = int(TURNED * left / TURN) if back is not None else 0
+        found, known = known._walk(at, left - TURN * turns)
+        ratio = torch.maximum(ratio, found)
+        if turns:
+            known = replace(known, calls=known.calls + (TURN - 1) * turns)
+            found, known = known._walk(at, turns, back)
+            ratio = torch.maximum(ratio, found)
+        elif far:
+            known = replace(known, differentiable=False)
+        if known.subspace is not None:
+            best = known.subspace.ranked(1)
             direction = best.directions[:, 0]
-            for size in (SMALL, *along)[:left]:
+            for size in (SMALL, *along):
                 sign = 1.0 if size == SMALL else _inwards(z, direction)
                 found, known, image = known._try(at, _moved(z, sign * direction, size))
                 ratio = torch.maximum(ratio, found)
                 if size == SMALL:
-                    images = torch.cat([image[:, None], best.images[:, 1:]], 1)
-                    known = replace(known, subspace=replace(best, images=images))
+                    # In front: the chain goes on from the last one.
+                    held = Subspace.of(direction, image)
+                    known = replace(known, subspace=held.joined(known.subspace))
         worst = ratio if known.worst is None else torch.maximum(known.worst, ratio)
         return ratio, replace(known, worst=worst)
 
@@ -215,38 +220,67 @@ class Challenge:
         known = replace(self, pairs=self.pairs + 1, calls=self.calls + 1)
         return ratio, known, torch.where(torch.isfinite(quotient), quotient, 0.0)
 
-    def _propose(self, z: Tensor) -> tuple[Challenge, Tensor]:
-        """The next direction (B, N): one to start from, or the best one's image."""
-        known = replace(self, seeds=self.seeds + 1)
-        if self.subspace is None:
-            return known, _unit(SEEDS[0](z, 0))
-        if self.seeds < len(SEEDS):
-            return known, self.subspace.outside(_unit(SEEDS[self.seeds](z, self.seeds)))[0]
-        new, part = self.subspace.outside(self.subspace.ranked(1).images[:, 0])
-        noise = self.subspace.outside(_unit(_noise(z, self.seeds)))[0]
-        return known, torch.where((part > NOVEL)[:, None], new, noise)
+    def _walk(
+        self, at: _Point, steps: int, back: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Challenge]:
+        """Small pairs along a chain: each direction is the image of the one before, or Rᵀ of it."""
+        known, ratio = self, norms(at.z).double() * 0
+        for step in range(steps):
+            if back is not None and step == 0:
+                start = _noise(at.z, 1000 + known.seeds)
+            elif known.seeds < len(SEEDS):
+                start = SEEDS[known.seeds](at.z, known.seeds)
+            else:
+                start = None
+            known, direction = replace(known, seeds=known.seeds + 1), known._next(at.z, start, back)
+            found, known, image = known._try(at, _moved(at.z, direction, SMALL))
+            ratio, known = torch.maximum(ratio, found), known._learn(direction, image)
+        return ratio, known
+
+    def _next(
+        self, z: Tensor, start: Tensor | None, back: Callable[[Tensor], Tensor] | None
+    ) -> Tensor:
+        """A unit direction (B, N) outside the subspace; noise where the chain has nothing new."""
+        held = self.subspace
+        if held is None:
+            return _unit(_noise(z, self.seeds) if start is None else start)
+        if start is not None:
+            return held.outside(_unit(start))[0]
+        image = held.images[:, -1]
+        new, part = held.outside(image if back is None else back(image))
+        noise = held.outside(_unit(_noise(z, self.seeds)))[0]
+        return torch.where((part > NOVEL)[:, None], new, noise)
 
     def _learn(self, direction: Tensor, image: Tensor) -> Challenge:
         """With the pair's direction and image (B, N) in the subspace."""
-        held = self.subspace
+        held, new = self.subspace, Subspace.of(direction, image)
         if held is None:
-            return replace(self, subspace=Subspace(direction[:, None], image[:, None]))
-        held = held.ranked(KEPT) if held.size >= MEMORY else held
-        return replace(self, subspace=held.add(direction, image))
+            return replace(self, subspace=new)
+        least, most = MEMORY
+        if held.size >= min(max(ROOM // (2 * direction.numel()), least), most):
+            held = held.ranked(max(held.size // 3, 1))
+        return replace(self, subspace=held.joined(new))
 
-    def _transposed(self, at: _Point, best: Subspace) -> Tensor | None:
-        """Rᵀ (B, N) of the best direction's image; None where autograd does not pass through N."""
-        cotangent = best.images[:, 0].reshape(at.z.shape)
+    def _transpose(self, at: _Point) -> Callable[[Tensor], Tensor] | None:
+        """Rᵀ at z, of (B, N); None where autograd does not pass through N."""
+        alpha = self.averagedness if self.lipschitz >= 1 else None
         try:
             with torch.inference_mode(False), torch.enable_grad():
                 point = at.z.clone().requires_grad_()
                 image = at.denoise(point)
-                (back,) = torch.autograd.grad(image, point, cotangent.clone())
+                torch.autograd.grad(image.sum(), point, retain_graph=True)
         except (RuntimeError, NotImplementedError):
             return None
-        if (alpha := self.averagedness) is not None and self.lipschitz >= 1:
-            back = back - (1 - alpha) * cotangent
-        return back.flatten(1) if bool(torch.isfinite(back).all()) else None
+
+        def back(vector: Tensor) -> Tensor:
+            with torch.inference_mode(False), torch.enable_grad():
+                cotangent = vector.clone().reshape(at.z.shape)
+                (found,) = torch.autograd.grad(image, point, cotangent, retain_graph=True)
+            if alpha is not None:
+                found = found - (1 - alpha) * cotangent
+            return torch.where(torch.isfinite(found), found, 0.0).flatten(1)
+
+        return back
 
 
 @dataclass(frozen=True)
@@ -326,4 +360,5 @@ def _itself(z: Tensor, seed: int) -> Tensor:
     return z - 0.5 + 1e-3 * _noise(z, seed)
 
 
-SEEDS = (_noise, _coarse, _itself, _fine, _place)
+# Noise is the last: the chain goes on from it, and it has a part in every direction.
+SEEDS = (_coarse, _itself, _fine, _place, _noise)

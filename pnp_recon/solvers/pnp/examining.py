@@ -19,7 +19,7 @@ from pnp_recon.solvers.pnp.challenge import Challenge, Denoise
 BEGINNING = 8
 SHARE = 0.25
 PART = 8
-ENDING = 40
+ENDING = 80
 
 
 @dataclass(frozen=True)

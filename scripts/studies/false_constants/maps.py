@@ -41,7 +41,7 @@ def _average(x: Tensor) -> Tensor:
 
 
 def _total_variation(x: Tensor) -> Tensor:
-    return TotalVariation(1.0, max_iter=4000).prox(x, 0.5 * LEVEL, tol=1e-4)[0]
+    return TotalVariation(1.0, max_iter=4000).prox(x, 0.2 * LEVEL, tol=1e-3)[0]
 
 
 def _orthogonal(x: Tensor) -> Tensor:

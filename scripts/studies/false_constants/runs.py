@@ -101,7 +101,7 @@ def watched() -> Iterator[Watch]:
         yield watch
 
 
-def measure(case: Case, max_iter: int = 200) -> dict[str, Any]:
+def measure(case: Case, max_iter: int = 100) -> dict[str, Any]:
     """The row of a run: contradicted by the laws of the iterates, by the challenge, at what cost."""
     function = KINDS[case.kind](BASES[case.base], case.size, case.seed)
     declared = guarantees.averaged(ALPHA, "declared in a study")
