@@ -6,9 +6,9 @@ The iterates of a run seldom lie where a false constant shows. A `Challenge` loo
 
 * pairs z, z + d with d in the subspace that earlier pairs span. It is enlarged by images R d, as a
   Krylov space is (an outlier at 1 + e shows after about 1/√e images, where plain power steps take
-  1/e), and where autograd passes through N by RᵀR d, which sees expansions that R d turns out of the
-  subspace. Directions that it starts from: noise, fine and coarse, in one place, a constant,
-  the picture itself. The direction in which the images say that R grows most is then measured.
+  1/e), and where autograd passes through N by RᵀR d, which sees expansions that R turns out of the
+  subspace. It starts from noise, coarse, fine and in one place, and from the picture.
+  The direction in which the images say that R grows most is then measured.
 * pairs of pictures that are far apart: z and its mirror image, mid-grey, its negative, black, white
   and where the run was first seen; and far along that direction, for kinks and whatever else no
   derivative at z knows.
@@ -20,24 +20,24 @@ frozen values, and calls leave the random numbers of the program as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from operators.conjugate_gradient import per_image
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.loop import norms
+from pnp_recon.solvers.pnp.directions import SEEDS, far_points, noise, unit
+from pnp_recon.solvers.pnp.subspace import Subspace
 
 Denoise = Callable[[Tensor], Tensor]
 
 # ‖d‖ of a small pair over the root of the number of entries: small, so that a network is nearly
-# linear over it. In float32 the allowance for rounding is then at most 2.6e-3 of ‖d‖ for pictures in
-# [0, 1] (64 eps/3e-3 for white), well below 1 %.
+# linear over it. In float32 the allowance for rounding is then at most 2.6e-3 of ‖d‖ for pictures
+# in [0, 1] (64 eps/3e-3 for white), well below 1 %.
 SMALL = 3e-3
 # The same for pairs far along the best direction.
 FAR = (0.1, 0.4)
@@ -48,58 +48,10 @@ ROOM = 2**26
 # Share of the last search that follows RᵀR, and what a step of it costs in calls.
 TURNED = 0.5
 TURN = 3
+# Entries of the largest batch whose derivatives are taken: all that N computes is kept for them.
+TURNABLE = 2**20
 # A direction whose part outside the subspace is less than this is rounding; noise takes over.
 NOVEL = 1e-4
-# Eigenvalues of the Gram matrix of unit directions, below which a combination is only noise.
-DEPENDENT = 1e-4
-
-
-@dataclass(frozen=True)
-class Subspace:
-    """Unit directions (B, m, N) and the difference quotients (R(z + d) − R(z))/‖d‖ in them."""
-
-    directions: Tensor
-    images: Tensor
-
-    @property
-    def size(self) -> int:
-        return self.directions.shape[1]
-
-    @classmethod
-    def of(cls, direction: Tensor, image: Tensor) -> Self:
-        """Of one direction and its image, (B, N) each."""
-        return cls(direction[:, None], image[:, None])
-
-    def joined(self, other: Subspace) -> Subspace:
-        """With the directions of `other` after its own."""
-        return Subspace(
-            torch.cat([self.directions, other.directions], 1),
-            torch.cat([self.images, other.images], 1),
-        )
-
-    def ranked(self, count: int) -> Subspace:
-        """The `count` combinations that R stretches most, if it is linear: Rayleigh and Ritz."""
-        gram = (self.directions @ self.directions.mT).double()
-        values, vectors = torch.linalg.eigh(gram)
-        usable = values > DEPENDENT
-        scale = torch.where(usable, values.clamp_min(DEPENDENT).rsqrt(), 0.0)
-        whiten = vectors * scale[:, None, :]
-        inner = whiten.mT @ (self.images @ self.images.mT).double() @ whiten
-        order = torch.linalg.eigh(0.5 * (inner + inner.mT))[1].flip(-1)[..., :count]
-        weights = (whiten @ order).mT.to(self.directions)
-        found = weights @ self.directions
-        length = torch.linalg.vector_norm(found, dim=2, keepdim=True).clamp_min(1e-30)
-        return Subspace(found / length, weights @ self.images / length)
-
-    def outside(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """The unit part of (B, N) outside the subspace, and how much of the vector it is (B,)."""
-        size = torch.linalg.vector_norm(vector, dim=1).clamp_min(1e-30)
-        rest = vector / size[:, None]
-        basis = torch.linalg.qr(self.directions.mT)[0]
-        for _ in range(2):  # twice is enough (Kahan; Parlett 1998, §6.9)
-            rest = rest - (basis @ (basis.mT @ rest[:, :, None]))[:, :, 0]
-        left = torch.linalg.vector_norm(rest, dim=1)
-        return rest / left.clamp_min(1e-30)[:, None], left
 
 
 @dataclass(frozen=True)
@@ -176,19 +128,20 @@ class Challenge:
                 ratio, left = torch.maximum(ratio, found), left - 1
         along = FAR if far else ()
         left -= 1 + len(along)
-        back = known._transpose(at) if far and known.differentiable else None
-        turns = int(TURNED * left / TURN) if back is not None else 0
+        back, turns = None, 0
+        if far and known.differentiable and z.numel() <= TURNABLE and left > 3 * TURN:
+            back, left = known._transpose(at), left - TURN
+            turns = int(TURNED * left / TURN) if back is not None else 0
+            known = replace(known, differentiable=back is not None, calls=known.calls + TURN)
         found, known = known._walk(at, left - TURN * turns)
         ratio = torch.maximum(ratio, found)
         if turns:
             known = replace(known, calls=known.calls + (TURN - 1) * turns)
             found, known = known._walk(at, turns, back)
             ratio = torch.maximum(ratio, found)
-        elif far:
-            known = replace(known, differentiable=False)
         if known.subspace is not None:
-            best = known.subspace.ranked(1)
-            direction = best.directions[:, 0]
+            tried = known.subspace
+            direction = tried.ranked(1).directions[:, 0]
             for size in (SMALL, *along):
                 sign = 1.0 if size == SMALL else _inwards(z, direction)
                 found, known, image = known._try(at, _moved(z, sign * direction, size))
@@ -196,7 +149,7 @@ class Challenge:
                 if size == SMALL:
                     # In front: the chain goes on from the last one.
                     held = Subspace.of(direction, image)
-                    known = replace(known, subspace=held.joined(known.subspace))
+                    known = replace(known, subspace=held.joined(tried))
         worst = ratio if known.worst is None else torch.maximum(known.worst, ratio)
         return ratio, replace(known, worst=worst)
 
@@ -227,7 +180,7 @@ class Challenge:
         known, ratio = self, norms(at.z).double() * 0
         for step in range(steps):
             if back is not None and step == 0:
-                start = _noise(at.z, 1000 + known.seeds)
+                start = noise(at.z, 1000 + known.seeds)
             elif known.seeds < len(SEEDS):
                 start = SEEDS[known.seeds](at.z, known.seeds)
             else:
@@ -243,13 +196,13 @@ class Challenge:
         """A unit direction (B, N) outside the subspace; noise where the chain has nothing new."""
         held = self.subspace
         if held is None:
-            return _unit(_noise(z, self.seeds) if start is None else start)
+            return unit(noise(z, self.seeds) if start is None else start)
         if start is not None:
-            return held.outside(_unit(start))[0]
+            return held.outside(unit(start))[0]
         image = held.images[:, -1]
         new, part = held.outside(image if back is None else back(image))
-        noise = held.outside(_unit(_noise(z, self.seeds)))[0]
-        return torch.where((part > NOVEL)[:, None], new, noise)
+        other = held.outside(unit(noise(z, self.seeds)))[0]
+        return torch.where((part > NOVEL)[:, None], new, other)
 
     def _learn(self, direction: Tensor, image: Tensor) -> Challenge:
         """With the pair's direction and image (B, N) in the subspace."""
@@ -298,12 +251,6 @@ class _Point:
         return cls(denoise, z, image, _rounding(z, image))
 
 
-def far_points(z: Tensor, first: Tensor) -> Sequence[Tensor]:
-    """Pictures (B, C, H, W) far from z: pairs with them see what no derivative at z does."""
-    grey = torch.full_like(z, 0.5)
-    return (grey, z.flip(-1), first, torch.zeros_like(z), 1 - z, torch.ones_like(z))
-
-
 def _rounding(point: Tensor, image: Tensor) -> Tensor:
     """What an evaluation may be off by (B,), in float64."""
     size = torch.maximum(norms(point), norms(image)).double()
@@ -320,45 +267,3 @@ def _inwards(z: Tensor, direction: Tensor) -> Tensor:
     """The sign (B, 1) that takes z along the direction (B, N) towards mid-grey."""
     along = ((0.5 - z).flatten(1) * direction).sum(1, keepdim=True)
     return torch.where(along < 0, -1.0, 1.0).to(direction)
-
-
-def _unit(d: Tensor) -> Tensor:
-    """(B, C, H, W) as unit vectors (B, N)."""
-    flat = d.flatten(1)
-    return flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp_min(1e-30)
-
-
-def _noise(z: Tensor, seed: int) -> Tensor:
-    """The same for every picture of a batch: what is found does not depend on its company."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(z.shape[1:], generator=generator).to(z).expand_as(z)
-
-
-def _coarse(z: Tensor, seed: int) -> Tensor:
-    """Noise of low frequencies, and a little of the others: no direction is left out for good."""
-    small = F.adaptive_avg_pool2d(_noise(z, seed), (min(z.shape[-2], 6), min(z.shape[-1], 6)))
-    wide = F.interpolate(small, z.shape[-2:], mode="bilinear", align_corners=False)
-    wide = wide / wide.std().clamp_min(1e-30)
-    return wide + 0.1 * _noise(z, seed + 1)
-
-
-def _fine(z: Tensor, seed: int) -> Tensor:
-    """Noise times a checkerboard's signs, smoothed before: high frequencies."""
-    rows, columns = (torch.arange(side, device=z.device) for side in z.shape[-2:])
-    signs = (1 - 2 * ((rows[:, None] + columns) % 2)).to(z)
-    return _coarse(z, seed) * signs
-
-
-def _place(z: Tensor, seed: int) -> Tensor:
-    """Noise where the picture changes most: denoisers do most there."""
-    detail = (z - F.avg_pool2d(z, 3, 1, 1, count_include_pad=False)).abs().mean(1, keepdim=True)
-    wide = F.avg_pool2d(detail, 5, 1, 2)
-    return _noise(z, seed) * per_image(1 / wide.amax((1, 2, 3)).clamp_min(1e-30), wide) * wide
-
-
-def _itself(z: Tensor, seed: int) -> Tensor:
-    return z - 0.5 + 1e-3 * _noise(z, seed)
-
-
-# Noise is the last: the chain goes on from it, and it has a part in every direction.
-SEEDS = (_coarse, _itself, _fine, _place, _noise)

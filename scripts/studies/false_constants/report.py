@@ -14,8 +14,8 @@ Row = dict[str, Any]
 
 HEAD = """# Declared constants that are false
 
-Written by `python -m scripts.studies.false_constants`. A denoiser declares α = 0.99 and expands by so
-much, somewhere (`scripts.studies.false_constants.maps`): pictures of 48², float32, at most 100
+Written by `python -m scripts.studies.false_constants`. A denoiser declares α = 0.99 and expands by
+so much, somewhere (`scripts.studies.false_constants.maps`): pictures of 48², float32, at most 100
 iterations. **Laws**: contradicted by what the iterates must do (residuals monotone and below their
 rate, the inequality between successive evaluations). **Challenge**: by pairs of pictures that were
 searched for (`pnp_recon.solvers.pnp.challenge`). Size 0 is the twin whose declaration is true.

@@ -102,7 +102,7 @@ def watched() -> Iterator[Watch]:
 
 
 def measure(case: Case, max_iter: int = 100) -> dict[str, Any]:
-    """The row of a run: contradicted by the laws of the iterates, by the challenge, at what cost."""
+    """The row of a run: contradicted by the iterates' laws, by the challenge, and the cost."""
     function = KINDS[case.kind](BASES[case.base], case.size, case.seed)
     declared = guarantees.averaged(ALPHA, "declared in a study")
     denoiser = wrap(lambda x, sigma: function(x), case.base, declared)
