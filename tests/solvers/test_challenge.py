@@ -30,7 +30,7 @@ HALF = guarantees.averaged(0.5, "declared in a test")
 
 
 def searched(
-    denoise: Callable[[Tensor], Tensor], z: Tensor, held: Guarantee, calls: int = 40
+    denoise: Callable[[Tensor], Tensor], z: Tensor, held: Guarantee, calls: int = 32
 ) -> Challenge:
     """What is known after a short and a long search around z."""
     with torch.inference_mode():
@@ -50,7 +50,7 @@ def test_what_is_proven_is_never_accused(name: str, dtype: torch.dtype) -> None:
     network = load_denoiser(name).to(dtype)
     channels, nearest = network.channels or 1, 0.0
     for level in network.sigma_range:
-        for side in ((8, 8), (24, 31), (64, 48)):
+        for side in ((8, 8), (24, 31)):
             for z in (
                 picture(2, channels, *side, seed=1).to(dtype),
                 random_picture(channels, side),
@@ -64,8 +64,8 @@ def test_what_is_proven_is_never_accused(name: str, dtype: torch.dtype) -> None:
 
 def test_large_pictures_are_not_accused() -> None:
     network = load_denoiser("euler_grey")
-    z = picture(1, 1, 500, 400, seed=2).float()
-    assert 0.99 < worst(searched(lambda x: network(x, 0.01), z, network.guarantee, 22)) <= 1
+    z = picture(1, 1, 500, 64, seed=2).float()
+    assert 0.99 < worst(searched(lambda x: network(x, 0.01), z, network.guarantee, 16)) <= 1
 
 
 def random_picture(channels: int, side: tuple[int, int]) -> Tensor:
@@ -77,7 +77,7 @@ def test_proximal_maps_are_not_accused(dtype: torch.dtype) -> None:
     wavelet, variation = Wavelet(), TotalVariation(1.0)
     for z in (picture(1, 1, 24, 31, seed=1).to(dtype), random_picture(1, (24, 31)).to(dtype)):
         assert worst(searched(lambda x: wavelet(x, 0.1), z, Wavelet.guarantee)) <= 1
-        tight = searched(lambda x: variation.prox(x, 0.02, tol=1e-6)[0], z, HALF, 24)
+        tight = searched(lambda x: variation.prox(x, 0.02, tol=1e-5)[0], z, HALF, 20)
         assert worst(tight) <= 1
         assert not tight.differentiable  # no gradients, and no harm
 
@@ -118,16 +118,19 @@ def test_each_picture_of_a_batch_is_judged_by_itself() -> None:
 
 
 def test_only_derivatives_see_what_is_turned_away() -> None:
-    """N d = 1.5⟨v, d⟩u, u ⊥ v: images of images are zero. A function without gradients hides it."""
-    u, v = direction(1, 24, 31), direction(1, 31, 24).reshape(1, 1, 24, 31)
+    """What lies along v is written along u, 1.1-fold: images of images show nothing of it."""
+    u = direction(1, 24, 31)
+    v = u.flip(-1)
     v = v - u * (u * v).sum()
     v = v / v.norm()
     z, held = picture(1, 1, 24, 31, seed=1), guarantees.lipschitz(1.0, "declared in a test")
 
     def turned(x: Tensor) -> Tensor:
-        return 1.5 * u * (v * x).sum((1, 2, 3), keepdim=True)
+        along = (v * x).sum((1, 2, 3), keepdim=True)
+        rest = 0.98 * (x - along * v).roll((1, 3), (-2, -1))
+        return rest - u * (u * rest).sum((1, 2, 3), keepdim=True) + 1.1 * along * u
 
-    assert worst(searched(turned, z, held)) > 1.4
+    assert worst(searched(turned, z, held)) > 1.05
     assert worst(searched(lambda x: turned(x.detach()), z, held)) < 1
 
 
