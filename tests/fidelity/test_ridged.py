@@ -14,7 +14,6 @@ from operators import Convolution, Identity, to_matrix
 from operators.conjugate_gradient import image_norms
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity, LeastSquares, Ridged, WeightedLeastSquares
-from pnp_recon.fidelity.base import gram_lower_bound
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.solvers import PDHG
 from pnp_recon.solvers.choice import automatic_name, variational_solver
@@ -43,7 +42,7 @@ def test_a_modulus_is_that_of_the_loss_times_that_of_the_operator() -> None:
     assert LeastSquares(Known(SIZE), y).strong_convexity <= 1.0
     weighted = WeightedLeastSquares(Known(SIZE), y, 0.5 + data())
     assert weighted.strong_convexity == pytest.approx(float((0.5 + data()).min()))
-    assert gram_lower_bound(Known(SIZE)) == 1.0
+    assert Known(SIZE).gram_lower_bound == 1.0
 
 
 def test_the_modulus_of_a_known_operator_is_no_larger_than_its_least_eigenvalue() -> None:

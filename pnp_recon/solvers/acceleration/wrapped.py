@@ -19,6 +19,7 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.solvers.acceleration.safeguard import Pair, pair_law
+from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.loop import Solver, State, Step
 from pnp_recon.solvers.core.theorem import AnchoredMap, Constant, RelaxedMap, Theorem
 
@@ -130,6 +131,12 @@ class Wrapped(Solver[A], Generic[A]):
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return self.inner.error_tolerance(z, self.pace * (iteration + 1) - 1)
+
+    def examination(self) -> Examination | None:
+        return self.inner.examination()
+
+    def examined(self, state: A) -> Tensor:
+        return self.inner.examined(state.inner)
 
     def parameters(self, state: A | None = None) -> dict[str, float]:
         return self.inner.parameters(None if state is None else state.inner)

@@ -24,6 +24,8 @@ from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
+from pnp_recon.solvers.core.error_bar import Bar
+from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner_errors import FAR, inner_remarks
 from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.solution import History, Look, Solution
@@ -137,6 +139,14 @@ class Solver(ABC, Generic[S]):
         """What the error of a step may be for errors to stay summable; None: steps are exact."""
         return None
 
+    def examination(self) -> Examination | None:
+        """A search for what contradicts a declared premise of the theorem; None: none is open."""
+        return None
+
+    def examined(self, state: S) -> Tensor:
+        """Where that search looks: a picture (B, C, H, W) near which the run calls the prior."""
+        return state.z
+
     def parameters(self, state: S | None = None) -> dict[str, float]:
         """The solver's numbers, for the report; with a state, also what the run counted."""
         return {}
@@ -160,7 +170,8 @@ def iterate(
     with full_precision(), deadline(stopping.time_limit):
         mark = fingerprint(solver)
         theorem = solver.theorem()
-        run = _Run(solver, stopping, reference, callback)
+        examination = solver.examination() if theorem.holds else None
+        run = _Run(solver, stopping, reference, callback, examination)
         with torch.inference_mode():
             picture, status = run.carry_out()
         void = ""
@@ -169,8 +180,15 @@ def iterate(
         elif fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
     certificate = run.certificate(theorem, void)
-    parameters = solver.parameters(run.state)
-    return Solution(picture, status, certificate, run.history, solver.name, parameters)
+    return Solution(
+        picture,
+        status,
+        certificate,
+        run.history,
+        solver.name,
+        solver.parameters(run.state),
+        run.error_bars(theorem) if certificate.holds else (),
+    )
 
 
 class _Run:
@@ -185,18 +203,22 @@ class _Run:
         stopping: Stopping,
         reference: Tensor | None,
         callback: Callable[[Look], None] | None,
+        examination: Examination | None,
     ) -> None:
         self.solver, self.stopping = solver, stopping
         self.reference, self.callback = reference, callback
+        self.examination = examination
         self.pending: list[tuple[Tensor, ...]] = []
         self.begin = time.perf_counter()
         self.at_rest = 0
+        self.picture_errors: list[float] = []
 
     def carry_out(self) -> tuple[Tensor, Status]:
         """The picture of the last finite iterate, and how the run ended."""
         solver, stopping = self.solver, self.stopping
         self.state = last_finite = solver.init()
         self.start = self.state.z
+        self.pixels = solver.image(self.state)[0].numel()
         self.history = History(
             stride=self.solver.stride, least=ZERO * math.sqrt(self.start[0].numel())
         )
@@ -219,6 +241,10 @@ class _Run:
             status = Status.INTERRUPTED
             if self.pending and self.collect(self.history.iterations + len(self.pending)):
                 last_finite = self.state
+        if self.examination is not None and status not in (Status.INTERRUPTED, Status.TIME_LIMIT):
+            self.examination = self.examination.end(solver.examined(last_finite))
+        if status is not Status.NON_FINITE and self.history.iterations:
+            self.picture_errors = solver.picture_error(last_finite).double().tolist()
         return solver.image(last_finite).clone(), status
 
     def step(self, k: int) -> None:
@@ -236,6 +262,8 @@ class _Run:
         stopping, history = self.stopping, self.history
         if not self.collect(iteration):
             return Status.NON_FINITE
+        if self.examination is not None:
+            self.examination = self.examination.look(self.solver.examined(self.state), iteration)
         relative = max(history.relative(-1))
         image = partial(self.solver.image, self.state)
         psnr = None if self.reference is None else self.measure(image(), self.reference)
@@ -296,10 +324,29 @@ class _Run:
             return Certificate(theorem)
         precision = torch.finfo(self.start.dtype).eps
         observed = observe(self.history, theorem.laws(), self.reach, precision)
+        if self.examination is not None:
+            observed = (*observed, *self.examination.observations)
         tolerance = partial(self.solver.error_tolerance, self.start)
         alpha = theorem.guarantee.averagedness
         remarks = inner_remarks(self.history, tolerance, alpha, self.reach)
+        if (bars := self.error_bars(theorem)) and theorem.error_bar is not None:
+            rate = f"{theorem.error_bar.constant:.6g}"
+            widest = max(bars, key=lambda bar: bar.norm)
+            words = f"one fixed point, which T approaches by a factor of {rate}; the picture lies "
+            remarks = (f"{words}{widest}", *remarks)
         return Certificate(theorem, observed, void, remarks)
+
+    def error_bars(self, theorem: Theorem) -> tuple[Bar, ...]:
+        """The bar of each picture, where the theorem is about a contraction."""
+        held = theorem.error_bar
+        if held is None or not theorem.holds or not self.picture_errors:
+            return ()
+        pixels, precision = self.pixels, torch.finfo(self.start.dtype).eps
+        rows = zip(*(row[-1] for row in self.of_last()), self.picture_errors, strict=True)
+        return tuple(
+            held.bar(residual, error, pixels, norm=norm, precision=precision, picture_error=off)
+            for residual, norm, error, off in rows
+        )
 
 
 def share(*factors: float) -> float:

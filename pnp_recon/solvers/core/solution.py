@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pnp_recon.solvers.core.certificate import Certificate
+from pnp_recon.solvers.core.error_bar import Bar
 from pnp_recon.solvers.core.stopping import Status
 
 
@@ -77,6 +78,8 @@ class Solution:
         history: residuals, bounds and times.
         solver: its name in the registry.
         parameters: the solver's numbers (coupling, level, relaxation ...), for the report.
+        error_bars: proven bound of the distance between each picture and that of the one fixed
+            point, where the iterated map is a contraction; else empty.
     """
 
     image: Tensor
@@ -85,6 +88,7 @@ class Solution:
     history: History
     solver: str
     parameters: dict[str, float]
+    error_bars: tuple[Bar, ...] = ()
 
     @property
     def iterations(self) -> int:

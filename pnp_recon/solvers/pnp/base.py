@@ -13,11 +13,13 @@ from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
 from pnp_recon.solvers.core.loop import Solver, State, norms, share
 from pnp_recon.solvers.core.premises import LAWS, bounded, bounded_below, transposed
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.pnp.examining import DeclaredConstant
 from pnp_recon.solvers.pnp.plugged import Plugged
 from pnp_recon.solvers.tuning import Choice
 
@@ -87,6 +89,20 @@ class PnP(Solver[Warm]):
     def distance_bound(self, z: Tensor) -> Tensor | None:
         """Every fixed point lies in the box, so no entry is further than max(z, 1 − z)."""
         return norms(z.abs().maximum((1 - z).abs()))
+
+    @property
+    def denoiser_declared(self) -> bool:
+        """Does a constant of the denoiser rest on somebody's word?"""
+        return not self.denoiser.denoiser.proven
+
+    def examination(self) -> Examination | None:
+        held = self.denoiser.guarantee
+        if not self.denoiser_declared or not held.holds:
+            return None
+        return DeclaredConstant.begin(self.denoiser, held)
+
+    def examined(self, state: Warm) -> Tensor:
+        return state.z if state.inner is None else state.inner
 
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         return {
