@@ -242,7 +242,10 @@ class _Run:
             if self.pending and self.collect(self.history.iterations + len(self.pending)):
                 last_finite = self.state
         if self.examination is not None and status not in (Status.INTERRUPTED, Status.TIME_LIMIT):
-            self.examination = self.examination.end(solver.examined(last_finite))
+            try:
+                self.examination = self.examination.end(solver.examined(last_finite))
+            except KeyboardInterrupt:
+                status = Status.INTERRUPTED
         if status is not Status.NON_FINITE and self.history.iterations:
             self.picture_errors = solver.picture_error(last_finite).double().tolist()
         return solver.image(last_finite).clone(), status
