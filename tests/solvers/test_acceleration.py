@@ -77,7 +77,8 @@ def test_laws_hold_around_every_plug_and_play_solver(label: str, name: str, boun
     assert float(solution.image.min()) >= 0
     assert float(solution.image.max()) <= 1
     inexact = name != "pnp-pgd" and boundary != "circular"
-    assert (max(map(max, solution.history.errors)) > 0) == inexact
+    # The error of a closed form is measured, and is rounding.
+    assert (max(map(max, solution.history.errors)) > 1e-12) == inexact
     assert any("inner error" in item.law for item in certificate.observed) == inexact
 
 

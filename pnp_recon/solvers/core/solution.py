@@ -43,10 +43,10 @@ class History:
         """(‖z_{k+1} − z_k‖ + e_k)/‖z_k‖ of every picture (0-based k; −1 for the last).
 
         With the proven inner error e_k it bounds the exact residual ‖T z_k − z_k‖/‖z_k‖, which
-        an inexact step could hide.
+        an inexact step could hide. A z that is zero is measured against 1e-6.
         """
         rows = (self.residuals[iteration], self.errors[iteration], self.norms[iteration])
-        return [(residual + e) / max(norm, 1e-30) for residual, e, norm in zip(*rows, strict=True)]
+        return [(residual + e) / max(norm, 1e-6) for residual, e, norm in zip(*rows, strict=True)]
 
 
 @dataclass(frozen=True)
