@@ -47,7 +47,9 @@ def residual_error(
     step: Tensor,
     eps: float,
 ) -> Tensor:
-    """‖z − x + γAᵀ(y − A x)‖ of each image, widened by what was lost where γAᵀy and γAᵀA x cancel.
+    """Bound of the distance from x to prox: the norm of z − x + γAᵀ(y − A x), for each image.
+
+    It is widened by what was lost where γAᵀy and γAᵀA x cancel.
 
     Args:
         z, x, y: the equation's data and its solution.
