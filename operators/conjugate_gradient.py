@@ -52,10 +52,14 @@ def residual_error(
     It is widened by what was lost where γAᵀy and γAᵀA x cancel.
 
     Args:
-        z, x, y: the equation's data and its solution.
-        seen, misfit, pull: A x, y − A x, and Aᵀ(y − A x).
+        z: the point whose prox is wanted.
+        x: what was found.
+        y: the measurement.
+        seen: A x.
+        misfit: y − A x.
+        pull: Aᵀ(y − A x).
         step: γ, shaped to multiply images.
-        eps: of the arithmetic of A.
+        eps: rounding of the arithmetic of A.
     """
     z_size, x_size, y_size, back = map(image_norms, (z, x, y, pull))
     forth, tiny = image_norms(seen), 1e-30
