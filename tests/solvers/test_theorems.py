@@ -275,7 +275,9 @@ def test_who_says_that_the_adjoint_is_the_transpose() -> None:
     scan = RayTransform(parallel_beam(6, 12), (1, 12, 12))
     assert transposed(own).basis is Basis.PROVEN
     assert transposed(2.0 * own).basis is Basis.PROVEN
-    assert transposed(scan).basis is Basis.PROVEN  # the matrix and its transpose are both stored
+    assert transposed(scan).basis is Basis.PROVEN  # a stored matrix, and its transpose
+    flying = RayTransform(parallel_beam(6, 12), (1, 12, 12), storage="on_the_fly")
+    assert transposed(flying).basis is Basis.CHECKED
     mine = Mine(random_kernel(0), SIZE)
     assert transposed(mine).basis is Basis.DECLARED
     assert transposed(own @ mine).basis is Basis.DECLARED
