@@ -42,9 +42,11 @@ class Claim:
         return f"{self.what}: {sides}{f'; {self.reason}' if self.reason else ''}"
 
 
-def claim(what: str, stated: Any, found: Any, reason: str = "") -> Claim:
-    """That both sides are the same: numbers to `RELATIVE`, all else exactly."""
-    holds = same(stated, found)
+def claim(
+    what: str, stated: Any, found: Any, reason: str = "", relative: float = RELATIVE
+) -> Claim:
+    """That both sides are the same: numbers to `relative` of themselves, all else exactly."""
+    holds = same(stated, found, relative)
     return Claim(what, told(stated), told(found), holds, "" if holds else reason)
 
 

@@ -24,6 +24,7 @@ from pnp_recon.solvers.core.laws import Laws
 from pnp_recon.solvers.core.observing import observe, worst
 
 DEFAULT_TOLERANCE = Stopping().tol
+ROWS = "rows of the history"
 
 
 def consistency(report: Mapping[str, Any]) -> list[Claim]:
@@ -36,6 +37,8 @@ def consistency(report: Mapping[str, Any]) -> list[Claim]:
     found = [*_guarantee("certificate", block["guarantee"])]
     found += _guarantee("denoiser", report["denoiser"]["guarantee"])
     found += _history(report)
+    if not found[-1].holds and found[-1].what == ROWS:
+        return found
     try:
         certificate = certificate_of(block)
     except ValueError as error:
@@ -72,14 +75,14 @@ def _certificate(block: Mapping[str, Any], made: Certificate) -> list[Claim]:
 
 def _history(report: Mapping[str, Any]) -> list[Claim]:
     block, status = report["history"], report["status"]
-    counts = {len(block[name]) for name in ("residuals", "norms", "inner_errors")}
-    widths = {
-        len(row) for name in ("residuals", "norms", "inner_errors", "bounds", "ratios")
-        for row in block[name]
-    }  # fmt: skip
-    found = [claim("iterations", status["iterations"], len(block["residuals"]))]
-    if len(counts) > 1 or len(widths) > 1:
-        return [*found, Claim("rows of the history", "of one length", "of several", False)]
+    steps = len(block["residuals"])
+    found = [claim("iterations", status["iterations"], steps)]
+    always, sometimes = ("residuals", "norms", "inner_errors"), ("bounds", "ratios")
+    sound = all(len(block[name]) == steps for name in always)
+    sound &= len(block["bounds"]) in (0, steps) and len(block["ratios"]) <= steps
+    sound &= len({len(row) for name in (*always, *sometimes) for row in block[name]} or {1}) == 1
+    if not sound or (steps and not block["residuals"][0]):
+        return [*found, Claim(ROWS, "of one length", "of several", False)]
     history = history_of(block)
     relative = [history.relative(k) for k in range(history.iterations)]
     words = "(residual + inner error)/(stride·norm)"

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_recon.pictures.files import read_picture
-from pnp_recon.report.claims import Claim, claim, same_words, told, unchecked
+from pnp_recon.report.claims import RELATIVE, Claim, claim, same_words, told, unchecked
 from pnp_recon.report.reading import certificate_of, epsilon
 
+# Of constants on another machine or with other libraries: they depend on estimates of noise and
+# motion, which are rounded otherwise there.
+ELSEWHERE = 1e-4
 # Of iterations on another machine or with other libraries; more is said, not held against it.
 COUNT = 0.1
 # Of residuals on the same machine: rounding depends on how memory lies, and runs amplify it.
@@ -49,26 +52,36 @@ def compare(
         by_clock: the run was ended by the clock or by hand, the repetition after as many steps.
     """
     alike = all(stated["environment"][key] == found["environment"][key] for key in SAME)
-    claims = _problem(stated, found)
-    claims += _certificate(stated["certificate"], found["certificate"])
+    relative = RELATIVE if alike else ELSEWHERE
+    claims = _problem(stated, found, relative)
+    claims += _certificate(stated["certificate"], found["certificate"], relative)
     if by_clock:
         reason = "the clock or a hand ended the run"
         return [*claims, unchecked("run: ending and picture", stated["status"]["name"], reason)]
     claims += _ending(stated, found, alike)
     claims.append(_quality(stated["metrics"], found["metrics"]))
     if alike:
-        claims += [_residuals(stated, found), _remarks(stated, found)]
+        parameters = (one["solver"]["parameters"] for one in (stated, found))
+        claims += [
+            _both("run: parameters of the solver", *parameters, relative=RESIDUAL),
+            _residuals(stated, found),
+            _remarks(stated, found),
+        ]
+    else:
+        what = "run: parameters, residuals and remarks"
+        claims.append(unchecked(what, None, "another machine or other libraries"))
     return [*claims, _picture(written, target)]
 
 
-def _problem(stated: Mapping[str, Any], found: Mapping[str, Any]) -> list[Claim]:
+def _problem(stated: Mapping[str, Any], found: Mapping[str, Any], relative: float) -> list[Claim]:
     """Operator, noise, blur, prior and solver."""
     sides = (stated, found)
-    kernels = [None if one["kernel"] is None else one["kernel"]["weights"] for one in sides]
-    weights = _close_weights(*kernels)
+    one, other = (None if side["kernel"] is None else side["kernel"]["weights"] for side in sides)
+    weights = _close_weights(one, other, relative)
     return [
         _both("run: operator", *(list(one["operator"].values()) for one in sides)),
-        _both("run: noise level", *(one["noise"]["level"] for one in sides)),
+        _both("run: noise level", *(one["noise"]["level"] for one in sides), relative=relative),
+        _both("run: physics", *(_physics(one["physics"]) for one in sides), relative=relative),
         Claim("run: kernel", "its weights", "so" if weights else "others", weights),
         _both("run: prior", *(_picked(one["denoiser"], "name", "kind", "sha256") for one in sides)),
         _both(
@@ -82,30 +95,44 @@ def _problem(stated: Mapping[str, Any], found: Mapping[str, Any]) -> list[Claim]
     ]
 
 
-def _both(what: str, *sides: Any) -> Claim:
+def _both(what: str, *sides: Any, relative: float = RELATIVE) -> Claim:
     stated, found = sides
-    return claim(what, stated, found)
+    return claim(what, stated, found, relative=relative)
 
 
 def _picked(block: Mapping[str, Any], *keys: str) -> list[Any]:
     return [block[key] for key in keys]
 
 
-def _close_weights(stated: Any, found: Any) -> bool:
+def _physics(block: Mapping[str, Any] | None) -> Any:
+    """Name and numbers: words may hold the name of a file that has moved."""
+    if block is None:
+        return None
+    numbers = {
+        name: value for name, value in block["parameters"].items() if not isinstance(value, str)
+    }
+    return [block["name"], numbers]
+
+
+def _close_weights(stated: Any, found: Any, relative: float) -> bool:
     if stated is None or found is None:
         return stated is found
     one, other = np.asarray(stated, float), np.asarray(found, float)
-    return one.shape == other.shape and bool(np.abs(one - other).max() <= 1e-6 * other.max())
+    return one.shape == other.shape and bool(np.abs(one - other).max() <= relative * other.max())
 
 
-def _certificate(stated: Mapping[str, Any], found: Mapping[str, Any]) -> list[Claim]:
+def _certificate(
+    stated: Mapping[str, Any], found: Mapping[str, Any], relative: float
+) -> list[Claim]:
     theorem = same_words(stated["theorem"], found["theorem"])
     claims = [
         claim("run: verdict", certificate_of(stated).label, certificate_of(found).label),
         claim("run: kind of theorem", stated["kind"], found["kind"]),
         Claim("run: theorem", stated["theorem"], found["theorem"], theorem),
         _premises(stated["premises"], found["premises"]),
-        claim("run: numbers of the theorem", stated["numbers"], found["numbers"]),
+        claim(
+            "run: numbers of the theorem", stated["numbers"], found["numbers"], relative=relative
+        ),
     ]
     laws = [
         [[item[key] for key in ("law", "limit", "passed")] for item in one["observations"]]
@@ -116,7 +143,7 @@ def _certificate(stated: Mapping[str, Any], found: Mapping[str, Any]) -> list[Cl
     claims.append(claim("run: constants by name", names, again))
     if names == again:
         claims += [
-            claim(f"run: constant {one['name']}", one["value"], other["value"])
+            claim(f"run: constant {one['name']}", one["value"], other["value"], relative=relative)
             for one, other in zip(stated["constants"], found["constants"], strict=True)
         ]
     return claims

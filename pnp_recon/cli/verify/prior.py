@@ -13,8 +13,8 @@ from pnp_recon.errors import PnPReconError
 from pnp_recon.models.load import family_of, load_denoiser
 from pnp_recon.models.store import find_card, is_path, is_shipped, read_card
 from pnp_recon.priors.catalogue import CLASSICAL
-from pnp_recon.report.document import guarantee_block
 from pnp_recon.report.claims import Claim, claim, unchecked
+from pnp_recon.report.document import guarantee_block
 
 
 def prior_claims(report: Mapping[str, Any], folder: Path, attack_steps: int) -> list[Claim]:
