@@ -25,6 +25,7 @@ from operators.combined import (
 from operators.conjugate_gradient import image_norms, per_image
 from operators.errors import OperatorError
 from operators.norms import LARGEST, SMALLEST, NormBound, round_down, round_up
+from operators.values import values_like
 
 
 class Composition(Combined):
@@ -168,9 +169,9 @@ class Scaled(Combined):
         max_iter: int = 200,
     ) -> tuple[Tensor, Tensor]:
         """The prox of A for y / c with γ c², since γ/2 ‖c A x − y‖² = γ c²/2 ‖A x − y/c‖²."""
-        self._check(z, self.image_shape, "image")
+        self._checked_gamma(gamma, z)
         self._check(y, self.measurement_shape, "measurement")
-        step = self._checked_gamma(gamma, z.double()).flatten() * self.factor**2
+        step = values_like(gamma, z.double()) * self.factor**2
         return self.parts[0].prox_l2_with_error(
             z, y.double() / self.factor, step, x0, tol=tol, max_iter=max_iter
         )

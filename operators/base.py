@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
+from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image, residual_error
 from operators.errors import OperatorError
-from operators.knowledge import Known, TransposeBy, built_here
+from operators.knowledge import Known, built_here
 from operators.norms import NormBound, collatz_wielandt, require_size
 from operators.values import are_positive, values_like
 
@@ -38,13 +38,6 @@ class Extensions:
 
 
 extensions = Extensions()
-
-__all__ = ["Extensions", "LinearOperator", "TransposeBy", "extensions"]
-
-# Rounding of a residual γAᵀ(y − A x), in ε γ‖A‖(‖y‖ + ‖A x‖) with the larger of two measured gains
-# for ‖A‖. Measured in float32 against float64: 0.01 to 0.65 over blurs, gradients, ray transforms.
-RESIDUAL_ROUNDINGS = 1.0
-TINY = 1e-30
 
 
 class LinearOperator(Known, ABC):
@@ -86,7 +79,6 @@ class LinearOperator(Known, ABC):
         self.image_shape: tuple[int, int, int] = (channels, height, width)
         self.measurement_shape: tuple[int, ...] = tuple(int(n) for n in measurement_shape)
         self.noise_model = noise_model
-        self._by_formula = True
 
     # ---- the maps -------------------------------------------------------------------------
 
@@ -193,24 +185,19 @@ class LinearOperator(Known, ABC):
                 for lack of precision: the second result says how good the first one is.
 
         Returns:
-            The prox (B, C, H, W) and the bound (B,), in the precision of the solve; inf where the
-            numbers overflowed.
-
-        Raises:
-            OperatorError: shapes, batches or γ that do not fit.
+            The prox (B, C, H, W) and the bound (B,); inf where numbers overflowed.
         """
-        self._check(z, self.image_shape, "image")
+        self._checked_gamma(gamma, z)
         self._check(y, self.measurement_shape, "measurement")
         start = z if x0 is None else x0
         self._check(start, self.image_shape, "starting image")
         for what, t in (("measurement", y), ("starting image", start)):
             if len(t) not in (1, len(z)):
-                raise OperatorError(
-                    f"the {what} is a batch of {len(t)}, the image one of {len(z)}; give as many"
-                )
+                found = f"the {what} is a batch of {len(t)}, the image one of {len(z)}"
+                raise OperatorError(f"{found}; give as many")
         wide = torch.promote_types(z.dtype, self.certificate_dtype)
         z_, y_ = z.to(wide), y.to(wide)
-        step_ = self._checked_gamma(gamma, z_)
+        step_ = per_image(values_like(gamma, z_), z_)
         if self.prox_closed_form:
             x_ = self._closed_prox(z_, y_, step_)
         else:
@@ -227,33 +214,11 @@ class LinearOperator(Known, ABC):
         with torch.no_grad():
             seen = self.A(x_)
             misfit = y_ - seen
+            eps = torch.finfo(self.certificate_dtype).eps
             pull = self.A_adjoint(misfit)
-            error = image_norms(z_ - x_ + step_ * pull) + image_norms(x_ - x.to(wide))
-            # What was lost where γAᵀy and γAᵀA x̂ cancel.
-            z_size, x_size, y_size, back = map(image_norms, (z_, x_, y_, pull))
-            forth = image_norms(seen)
-            gain = torch.maximum(
-                forth / x_size.clamp_min(TINY), back / image_norms(misfit).clamp_min(TINY)
-            )
-            lost = z_size + x_size + step_.flatten() * gain * (y_size + forth)
-            error = error + RESIDUAL_ROUNDINGS * torch.finfo(self.certificate_dtype).eps * lost
+            error = residual_error(z_, x_, y_, seen, misfit, pull, step_, eps)
+            error = error + image_norms(x_ - x.to(wide))
             return x, error.nan_to_num(torch.inf, torch.inf)
-
-    @property
-    def prox_closed_form(self) -> bool:
-        """Whether `prox_l2` is a formula; its error is measured all the same."""
-        return self._by_formula and self._has_closed_form()
-
-    @prox_closed_form.setter
-    def prox_closed_form(self, value: bool) -> None:
-        self._by_formula = bool(value)
-
-    def _has_closed_form(self) -> bool:
-        return type(self)._closed_prox is not LinearOperator._closed_prox
-
-    def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
-        """The prox by a formula, for `prox_closed_form`; z and y are checked, `step` is γ."""
-        raise NotImplementedError(f"'{self.name}' has no closed-form proximal map")
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """A positive definite map close to (I + γAᵀA)⁻¹, or None; `step` is γ (B, 1, 1, 1)."""

@@ -54,6 +54,7 @@ class Known(torch.nn.Module):
         super().__init__()
         self._declared_sign = nonnegative
         self._declared_matched = True
+        self._by_formula = True
         self._kept: dict[object, Any] = {}
         self._seen: str | None = None
 
@@ -112,6 +113,22 @@ class Known(torch.nn.Module):
 
     def _transposed(self) -> bool:
         return True
+
+    @property
+    def prox_closed_form(self) -> bool:
+        """Whether `prox_l2` is a formula; its error is measured all the same."""
+        return self._by_formula and self._has_closed_form()
+
+    @prox_closed_form.setter
+    def prox_closed_form(self, value: bool) -> None:
+        self._by_formula = bool(value)
+
+    def _has_closed_form(self) -> bool:
+        return type(self)._closed_prox is not Known._closed_prox
+
+    def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
+        """The prox by a formula, for `prox_closed_form`; z and y are checked, `step` is γ."""
+        raise NotImplementedError("this operator has no closed-form proximal map")
 
     # ---- what they are about ------------------------------------------------------------------
 

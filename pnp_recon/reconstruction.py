@@ -22,8 +22,9 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Box, Composite, Regulariser, TotalVariation
 from pnp_recon.solvers.catalogue import SOLVERS, SolverEntry
 from pnp_recon.solvers.choice import accelerated, configured
-from pnp_recon.solvers.core.loop import Solver, iterate
+from pnp_recon.solvers.core.loop import iterate
 from pnp_recon.solvers.core.solution import Look, Solution
+from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import total_variation_weight

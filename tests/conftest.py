@@ -38,3 +38,9 @@ def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Declared facts of operators go unmeasured, so that a run's own laws must find a false one."""
     nothing = Probe("unprobed", 1.0)
     monkeypatch.setattr("pnp_recon.solvers.core.premises.probe", lambda A, norm: nothing)
+
+
+@pytest.fixture
+def unexamined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Declared denoisers are not challenged, so that each call of one is an iteration."""
+    monkeypatch.setattr("pnp_recon.solvers.pnp.base.PnP.examination", lambda self: None)

@@ -111,6 +111,23 @@ def check_norm(A: LinearOperator, tol: float | None = None) -> float:
     return attained
 
 
+def check_gram(A: LinearOperator) -> float:
+    """The square of the smallest singular value of the written-out matrix, for tiny images.
+
+    Raises OperatorError unless 0 <= gram_lower_bound <= it, up to the rounding of singular values.
+    """
+    matrix, stated = to_matrix(A), A.gram_lower_bound
+    singular = torch.linalg.svdvals(matrix)
+    lowest = float(singular[-1]) ** 2 if matrix.shape[0] >= matrix.shape[1] else 0.0
+    slack = ADJOINT_TOLERANCE[matrix.dtype] * float(singular[0]) ** 2
+    if not 0 <= stated <= lowest + slack:
+        raise OperatorError(
+            f"gram_lower_bound of '{A.name}' is {stated:.12g}, but the smallest ‖A x‖² / ‖x‖² is "
+            f"{lowest:.12g}"
+        )
+    return lowest
+
+
 def iterated_prox(
     A: LinearOperator, z: Tensor, y: Tensor, gamma: float | Tensor, **options: float
 ) -> Tensor:

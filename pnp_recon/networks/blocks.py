@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.activations import ACTIVATIONS
+from pnp_recon.networks.activations import ACTIVATIONS, Activation
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
 
 # Largest relative step h‖W‖²/2 of a block: below one, so that every block is averaged.
@@ -149,9 +149,26 @@ class EulerBlock(nn.Module):
         """
         if self.training and not self.certified:
             raise ValueError("in training mode the norm is an estimate; call eval()")
+        self._check_form()
         bound = conv_norm_bound(self.weight)
         ratio = bound / float(self.norm)
         alpha = float(self.relative_step.detach().double()) * ratio**2 * (1 + 1e-6)
         if alpha >= 1:
             raise ValueError(f"the block is not averaged: h‖W‖²/2 ≤ {alpha:.6f} is not below 1")
         return alpha
+
+    def _check_form(self) -> None:
+        """Refuses parts that are not those of the proof.
+
+        Raises:
+            ValueError: an activation with other slopes, or thresholds that an activation's group
+                does not share: then t φ(·/t) would be no gradient.
+        """
+        if not isinstance(self.activation, Activation):
+            raise ValueError(
+                f"its activation {type(self.activation).__name__} is none of those whose slopes "
+                "are known to lie in [0, 1]"
+            )
+        groups = self.weight.shape[0] // self.activation.group_size
+        if tuple(self.threshold.shape) != (3, groups):
+            raise ValueError(f"its thresholds have the shape {tuple(self.threshold.shape)}")

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pnp_recon.solvers.core.certificate import Certificate, Observation
     from pnp_recon.solvers.core.fixed_point import FixedPoint
     from pnp_recon.solvers.core.laws import Laws
-    from pnp_recon.solvers.core.loop import Solver, State, Step, iterate
+    from pnp_recon.solvers.core.loop import iterate
     from pnp_recon.solvers.core.solution import History, Look, Solution
+    from pnp_recon.solvers.core.solver import Solver, State, Step
     from pnp_recon.solvers.core.stopping import Status, Stopping
     from pnp_recon.solvers.core.theorem import (
         Accelerated,
@@ -63,7 +64,8 @@ _NAMES = {
     "core.certificate": ("Certificate", "Observation"),
     "core.fixed_point": ("FixedPoint",),
     "core.laws": ("Laws",),
-    "core.loop": ("Solver", "State", "Step", "iterate"),
+    "core.loop": ("iterate",),
+    "core.solver": ("Solver", "State", "Step"),
     "core.solution": ("History", "Look", "Solution"),
     "core.stopping": ("Status", "Stopping"),
     "core.theorem": (

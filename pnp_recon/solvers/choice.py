@@ -24,7 +24,7 @@ from pnp_recon.solvers.catalogue import (
     solvers_with,
 )
 from pnp_recon.solvers.convex.objective import Objective
-from pnp_recon.solvers.core.loop import Solver
+from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.base import PnP
 

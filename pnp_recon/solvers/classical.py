@@ -25,8 +25,8 @@ from pnp_recon.fidelity import Fidelity, LeastSquares
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.convex.steps import absolute_sums
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
-from pnp_recon.solvers.core.loop import Solver, State, Step, share
 from pnp_recon.solvers.core.premises import bounded, bounded_below, signed, transposed
+from pnp_recon.solvers.core.solver import Solver, State, Step, share
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,

@@ -18,8 +18,8 @@ from pnp_recon.errors import InputError
 from pnp_recon.pictures import metrics
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.solvers.core.certificate import Certificate
-from pnp_recon.solvers.core.loop import norms
 from pnp_recon.solvers.core.solution import History, Look, Solution
+from pnp_recon.solvers.core.solver import norms
 from pnp_recon.solvers.core.stopping import Status
 from pnp_recon.solvers.core.theorem import unproven
 

@@ -27,21 +27,22 @@ def test_parts_that_were_not_begun_leave_nothing_observed() -> None:
     first = replace(solution(), status=Status.INTERRUPTED)
     found = join([first], [torch.zeros_like(first.image)])
     assert len(found.image) == 2
-    assert not found.certificate.observed
+    assert not found.certificate.holds
+    assert "not begun" in found.certificate.verdict
     assert found.status is Status.INTERRUPTED
 
 
 def test_a_part_that_ended_at_once_leaves_nothing_observed() -> None:
     whole = solution()
-    idle = replace(whole, certificate=whole.certificate.with_observations(()))
+    idle = replace(whole, certificate=replace(whole.certificate, observed=()))
     for parts in ([whole, idle], [idle, whole]):
-        assert not join(parts).certificate.observed
+        assert not join(parts).certificate.holds
 
 
 def test_a_broken_law_stays_broken() -> None:
     whole = solution()
     wrong = Observation("a law", 2.0, 1.0)
-    broken = replace(whole, certificate=whole.certificate.with_observations((wrong,)))
-    idle = replace(whole, certificate=whole.certificate.with_observations(()))
+    broken = replace(whole, certificate=replace(whole.certificate, observed=(wrong,)))
+    idle = replace(whole, certificate=replace(whole.certificate, observed=()))
     for parts in ([whole, broken], [broken, idle], [idle, broken]):
         assert join(parts).certificate.contradicted

@@ -86,6 +86,30 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def test_interrupt_before_the_first_iteration_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], load: Load
+) -> None:
+    calls: list[torch.Tensor] = []
+
+    def at_once(x: torch.Tensor, sigma: float) -> torch.Tensor:
+        calls.append(x)
+        if len(calls) >= patience:
+            raise KeyboardInterrupt
+        return smooth(x, sigma)
+
+    load(Denoiser(at_once, "mean", guarantees.firm("a mean")))
+    source = save(tmp_path / "a.png", 1)
+    patience = 1
+    assert main([str(source), *FAST]) == 130
+    out = capsys.readouterr()
+    assert "nothing was written" in out.err
+    assert "certified" not in out.out
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    patience = len(calls) + 30  # after some iterations there is a picture, and it is written
+    assert main([str(source), *FAST, *ENDLESS]) == 3
+    assert (tmp_path / "a_deblurred.png").exists()
+
+
 def test_sigint_to_the_process(tmp_path: Path) -> None:
     source = save(tmp_path / "a.png", 1)
     args = [str(source), "--sigma", "0.01", "--length", "7", "--angle", "20", *ENDLESS]

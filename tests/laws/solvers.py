@@ -55,6 +55,11 @@ def invertible_kernel(seed: int = 0) -> Tensor:
     return kernel
 
 
+def lossy_kernel() -> Tensor:
+    """It annihilates stripes along the rows: no fidelity is strongly convex behind it."""
+    return torch.tensor([[0.25], [0.5], [0.25]], dtype=torch.float64)
+
+
 def blur(kernel: Tensor, boundary: Boundary = "circular") -> Convolution:
     return Convolution(kernel, SIZE, boundary)
 

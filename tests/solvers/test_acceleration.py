@@ -70,7 +70,7 @@ def test_laws_hold_around_every_plug_and_play_solver(label: str, name: str, boun
     solution = run(solver)
     certificate = solution.certificate
     assert certificate.holds, certificate.verdict
-    assert STEP_LAW in [item.law for item in certificate.observed]
+    assert any(item.law.startswith(STEP_LAW) for item in certificate.observed)
     assert max(map(max, solution.history.ratios)) > 0.1
     assert solution.solver == f"{name}+{label}"
     assert solution.history.residuals[-1][0] < 0.3 * solution.history.residuals[0][0]
@@ -78,7 +78,7 @@ def test_laws_hold_around_every_plug_and_play_solver(label: str, name: str, boun
     assert float(solution.image.max()) <= 1
     inexact = name != "pnp-pgd" and boundary != "circular"
     assert (max(map(max, solution.history.errors)) > 1e-12) == inexact  # above rounding
-    assert bool(certificate.remarks) == inexact
+    assert any("inner solves" in remark for remark in certificate.remarks) == inexact
 
 
 @pytest.mark.parametrize(("label", "name"), COMBINATIONS)
@@ -91,7 +91,8 @@ def test_false_lipschitz_constant_is_contradicted(label: str, name: str) -> None
     certificate = run(ACCELERATIONS[label].load()(solver)).certificate
     assert certificate.proven
     assert certificate.contradicted
-    assert STEP_LAW in [item.law for item in certificate.observed if not item.passed]
+    broken = [item.law for item in certificate.observed if not item.passed]
+    assert any(law.startswith(STEP_LAW) for law in broken)
 
 
 @pytest.mark.parametrize("label", ACCELERATIONS)

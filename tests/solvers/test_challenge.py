@@ -13,7 +13,7 @@ from laws.solvers import SIZE, TINY, blur, declared, measurements, random_kernel
 from pnp_recon import guarantees, load_denoiser
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.classical.variational import Wavelet
-from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.denoiser import Denoiser, wrap
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.reconstruction import reconstruct
@@ -296,5 +296,7 @@ def test_an_interrupted_run_is_not_held_up() -> None:
     assert counting.calls == 4
 
 
-def test_a_tiny_network_without_a_card_passes() -> None:
-    assert examined(ran(TINY, "pnp-hqs")) == [True]
+def test_a_true_declaration_about_a_network_passes() -> None:
+    told = wrap(lambda x, sigma: TINY(x, sigma), "told", TINY.guarantee)
+    assert examined(ran(told, "pnp-hqs")) == [True]
+    assert examined(ran(TINY, "pnp-hqs")) == []  # it is proven

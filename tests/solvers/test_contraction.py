@@ -20,6 +20,7 @@ from pnp_recon.solvers import (
     KrasnoselskiiMann,
     Nesterov,
     Solver,
+    Status,
     Stopping,
     iterate,
 )
@@ -146,7 +147,9 @@ def test_the_bar_is_above_the_true_error_and_residuals_shrink(name: str, data: s
     end = end_of(solver)
     run = followed(solver, end)
     assert run.solution.certificate.holds, run.solution.certificate.lines()
-    assert len(run.bars) == len(run.errors) == 40
+    # Some are so fast that rounding ends them.
+    assert len(run.bars) == len(run.errors)
+    assert len(run.bars) == 40 or run.solution.status is Status.STAGNATED
     for bar, error in zip(run.bars, run.errors, strict=True):
         assert bar.norm >= error - 1e-12
     laws = [item.law for item in run.solution.certificate.observed]

@@ -17,6 +17,7 @@ from laws.solvers import (
     blur,
     declared,
     invertible_kernel,
+    lossy_kernel,
     make,
     measurements,
     random_kernel,
@@ -81,8 +82,8 @@ def test_red_keeps_the_laws_of_averaged_maps(weight: float) -> None:
 
 
 def test_red_cocoercivity_is_attained() -> None:
-    # D = −I + 1 is 1-Lipschitz and no better: I − D = 2I − 1 has slope 2 = 2α, α = 1.
-    A = blur(torch.ones(1, 1, dtype=torch.float64))
+    # D = −I + 1 is 1-Lipschitz and no better: I − D = 2I − 1 has slope 2 = 2α, α = 1. L = 1.
+    A = blur(lossy_kernel())
     flip = declared(lambda x: 1 - x, alpha=1.0)
     options = {"fidelity": LeastSquares(A, A.A(picture(1, *SIZE))), "weight": 0.5}
     limit = 2 / (1 + 2 * 0.5)  # L = 1, and the field has slope 1 + 2w exactly
@@ -144,7 +145,8 @@ def test_safeguarded_momentum_is_certified_and_ends_where_the_plain_iteration_do
     plain = iterate(solver.inner, Stopping(1e-8, 300))
     assert solution.status is Status.CONVERGED
     assert solution.certificate.holds
-    assert [item.law for item in solution.certificate.observed] == [STEP_LAW]
+    (law,) = (item.law for item in solution.certificate.observed)
+    assert law.startswith(STEP_LAW)
     assert solution.parameters["accelerated_steps"] > 0
     torch.testing.assert_close(solution.image, plain.image, rtol=0, atol=1e-6)
 

@@ -75,10 +75,11 @@ def test_deepinv_physics_and_denoiser_run_here(deepinv: ModuleType) -> None:
 
 
 def test_deepinv_parts_with_declared_facts_are_certified(deepinv: ModuleType) -> None:
-    # Total variation denoising is a proximal map, whatever package computes it.
+    # Total variation denoising is a proximal map, whatever package computes it; with 200 iterations
+    # and a tolerance of 1e-8 the loop is so far from it that the challenge finds it expansive.
     physics = deepinv.physics.Blur(filter=random_kernel(0).float()[None, None], padding="circular")
     A = from_deepinv(physics, SIZE, norm_bound=1.0001)
-    total_variation = deepinv.models.TVDenoiser(n_it_max=200, crit=1e-8)
+    total_variation = deepinv.models.TVDenoiser(n_it_max=2000, crit=1e-12)
     denoiser = wrap(
         lambda x, sigma: total_variation(x, 0.1 * sigma), "TV", guarantees.firm("Moreau 1965")
     )

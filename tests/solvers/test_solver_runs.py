@@ -117,6 +117,7 @@ def interrupt(x: Tensor) -> Tensor:
     raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("unexamined")
 @pytest.mark.parametrize("name", PLUG_AND_PLAY)
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize(("good", "kept"), [(7, 5), (0, 0)])
@@ -134,6 +135,7 @@ def test_non_finite_values_keep_the_last_finite_picture(
         torch.testing.assert_close(solution.image, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("unexamined")
 @pytest.mark.parametrize("name", PLUG_AND_PLAY)
 @pytest.mark.parametrize("good", [7, 5, 0])
 def test_interrupt_keeps_the_last_picture(name: str, good: int) -> None:

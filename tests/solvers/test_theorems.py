@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from laws.solvers import SIZE, TINY, blur, declared, make, measurements, random_kernel
+from laws.solvers import SIZE, TINY, blur, declared, lossy_kernel, make, measurements, random_kernel
 from operators import Convolution, RayTransform, parallel_beam
 from pnp_recon import guarantees, load_denoiser, reconstruct
 from pnp_recon.errors import CertificateError, InputError
@@ -54,7 +54,7 @@ KINDS = {
 
 
 def certificate(name: str, prior: object = None, **settings: object) -> Certificate:
-    A = blur(random_kernel(0))
+    A = blur(lossy_kernel())
     kind = SOLVERS[name].prior_kinds[0]
     usual = {"denoiser": TINY, "functional": L1(0.01), "none": "auto"}[kind]
     if prior is None and name == "gradient-descent":
@@ -156,7 +156,7 @@ def test_a_required_certificate_is_asked_of_the_theorem(
     solver: str, acceleration: str, covered: bool
 ) -> None:
     # The denoiser is only 1-Lipschitz: enough for some solvers, not for all.
-    A = blur(random_kernel(0))
+    A = blur(lossy_kernel())
     y, nonexpansive = measurements(A), declared(lambda x: x, 1.0)
 
     def run() -> Certificate:
@@ -197,7 +197,7 @@ def test_a_required_certificate_that_the_run_contradicts() -> None:
 
 @pytest.mark.parametrize("label", ACCELERATIONS)
 def test_accelerations_keep_the_premises(label: str) -> None:
-    A = blur(random_kernel(0))
+    A = blur(lossy_kernel())
     held = reconstruct(
         measurements(A),
         A,
@@ -275,7 +275,9 @@ def test_who_says_that_the_adjoint_is_the_transpose() -> None:
     scan = RayTransform(parallel_beam(6, 12), (1, 12, 12))
     assert transposed(own).basis is Basis.PROVEN
     assert transposed(2.0 * own).basis is Basis.PROVEN
-    assert transposed(scan).basis is Basis.PROVEN  # the matrix and its transpose are both stored
+    assert transposed(scan).basis is Basis.PROVEN  # a stored matrix, and its transpose
+    flying = RayTransform(parallel_beam(6, 12), (1, 12, 12), storage="on_the_fly")
+    assert transposed(flying).basis is Basis.CHECKED
     mine = Mine(random_kernel(0), SIZE)
     assert transposed(mine).basis is Basis.DECLARED
     assert transposed(own @ mine).basis is Basis.DECLARED

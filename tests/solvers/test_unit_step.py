@@ -41,8 +41,8 @@ from pnp_recon.solvers import (
     iterate,
 )
 from pnp_recon.solvers.choice import variational_solver
-from pnp_recon.solvers.core.loop import share
 from pnp_recon.solvers.core.solution import History
+from pnp_recon.solvers.core.solver import share
 
 TOL = 1e-4
 

@@ -74,7 +74,7 @@ def test_total_variation(name: str, box: tuple[float, float] | None) -> None:
     solution = solve(solver, 1e-8 if name == "auto" else 3e-6, 1500)
     torch.testing.assert_close(solution.image, expected, rtol=0, atol=1e-6)
     if name != "auto":  # an inner loop: its premise is observed as well
-        assert "inner solves" in solution.certificate.remarks[0]
+        assert any("inner solves" in remark for remark in solution.certificate.remarks)
         assert max(row[0] for row in solution.history.errors) > 0
 
 

@@ -52,14 +52,12 @@ LATE = 10**6
 class Steady(Convolution):
     """A blur that knows a lower bound of AᵀA."""
 
-    transpose_by = "construction"
     gram_lower_bound = LEAST
 
 
 class Lying(Convolution):
     """A blur that claims more than it has."""
 
-    transpose_by = "construction"
     gram_lower_bound = 0.9
 
 

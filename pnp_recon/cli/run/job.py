@@ -29,7 +29,7 @@ from pnp_recon.report import (
     residuals_csv,
     write_report,
 )
-from pnp_recon.solvers import Look, Solution
+from pnp_recon.solvers import Look, Solution, Status
 
 # The PSNR is recorded where the iteration has grown by this factor: a picture costs a solve.
 TRACK_GROWTH = 1.25
@@ -61,6 +61,7 @@ def run_job(
     Raises:
         PnPReconError, OperatorError: nothing was written then, unless the picture is finished and
             its report cannot be written.
+        KeyboardInterrupt: interrupted before the first iteration; nothing was written.
     """
     options, begin = session.options, time.perf_counter()
     check_places(command.names, job, options)
@@ -78,6 +79,8 @@ def run_job(
     prepared = time.perf_counter()
     live.stage("starting")
     solution, track = _solve(case, prior, options, live)
+    if solution.status is Status.INTERRUPTED and not solution.iterations:
+        raise KeyboardInterrupt  # the picture would be the start: there is no result
     solved = time.perf_counter()
     run = replace(_as_run(job, case, prior, solution, session), psnr_track=track)
     notes = (*warnings, *case.write(job.target, solution.image))

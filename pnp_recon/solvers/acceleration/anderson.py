@@ -21,7 +21,7 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.acceleration.safeguard import DEVIATION_FACTOR, Safeguard, safeguarded
 from pnp_recon.solvers.acceleration.wrapped import Around, Wrapped
-from pnp_recon.solvers.core.loop import Step
+from pnp_recon.solvers.core.solver import Step
 from pnp_recon.solvers.core.theorem import Theorem
 
 # Tikhonov weight relative to ‖Δr_j‖²; from 1e-12 to 1e-3 the iterations hardly change.

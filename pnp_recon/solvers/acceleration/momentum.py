@@ -21,7 +21,7 @@ from pnp_recon import guarantees
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.acceleration.safeguard import DEVIATION_FACTOR, Safeguard, safeguarded
 from pnp_recon.solvers.acceleration.wrapped import Around, Wrapped
-from pnp_recon.solvers.core.loop import Step
+from pnp_recon.solvers.core.solver import Step
 from pnp_recon.solvers.core.theorem import PerturbedMap, Theorem
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.iterations import PnPPGD

@@ -20,7 +20,7 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.solvers.acceleration.safeguard import Pair, pair_law
 from pnp_recon.solvers.core.examination import Examination
-from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.solver import Solver, State, Step
 from pnp_recon.solvers.core.theorem import AnchoredMap, Constant, RelaxedMap, Theorem
 
 

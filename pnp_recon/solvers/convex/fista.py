@@ -17,7 +17,7 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.convex.gradient import Descent, ProximalGradient
 from pnp_recon.solvers.convex.objective import at_most
-from pnp_recon.solvers.core.loop import Step, norms
+from pnp_recon.solvers.core.solver import Step, norms
 from pnp_recon.solvers.core.theorem import Accelerated, Constant, Theorem, unproven
 
 UPPER_BOUND = "f(x⁺) ≤ f(y) + ⟨∇f(y), x⁺ − y⟩ + L/2 ‖x⁺ − y‖² (ratio)"

@@ -27,7 +27,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser, Ridge
 from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, at_most, smoothness
 from pnp_recon.solvers.core.inner import inner_tolerance
-from pnp_recon.solvers.core.loop import Solver, State, Step, norms, share
+from pnp_recon.solvers.core.solver import Solver, State, Step, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
 

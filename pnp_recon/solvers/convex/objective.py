@@ -12,8 +12,8 @@ from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquar
 from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.convex.existence import CONFINED, UNKNOWN
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
-from pnp_recon.solvers.core.loop import norms
 from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded, bounded_below, transposed
+from pnp_recon.solvers.core.solver import norms
 from pnp_recon.solvers.core.theorem import Constant, Premise
 
 # What a duality gap can prove in float64, where its rounding hides the square of the error. Under

@@ -32,8 +32,8 @@ from pnp_recon.solvers.convex.existence import Existence, of_saddle_point
 from pnp_recon.solvers.convex.steps import BUDGET, absolute_sums
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
-from pnp_recon.solvers.core.loop import Solver, State, Step, share
 from pnp_recon.solvers.core.premises import basis_of, bounded, signed, transposed
+from pnp_recon.solvers.core.solver import Solver, State, Step, share
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.solvers.core.loop import Solver, State, Step
+from pnp_recon.solvers.core.solver import Solver, State, Step
 from pnp_recon.solvers.core.theorem import AveragedMap, Basis, Premise, map_theorem
 
 

@@ -1,27 +1,21 @@
 """The one loop: z ← T(z), with the laws of its theorem checked on what ran.
 
-A solver says which theorem covers it (`theorem`, asked before the first iteration), where it starts
-(`init`), what a step is (`step`) and which picture belongs to a state (`image`). All that a run
-remembers is in its state: a solver has none, and one solver can run twice. The loop knows nothing
-of denoisers or operators.
+Every solver runs through it (`solver`). It knows nothing of denoisers or operators.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, Self, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from operators.deadlines import deadline, expired
 from pnp_recon.priors.fingerprints import fingerprint
-from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.error_bar import Bar
@@ -29,127 +23,14 @@ from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner_errors import FAR, inner_remarks
 from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.solution import History, Look, Solution
+from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Status, Stopping
 from pnp_recon.solvers.core.theorem import Theorem
-from pnp_recon.solvers.knobs import Knobs
 
 # Root mean square below which a picture in [0, 1] is black: solutions may be zero.
 ZERO = 1e-6
 # Looks in a row at which nothing moves any more, before a run is given up as stagnated.
 LOOKS_AT_REST = 3
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a run is. What else a method remembers (warm starts, momentum) a subclass adds.
-
-    Attributes:
-        z: what the theorem is about (B, ...): a picture, or whatever the method keeps.
-    """
-
-    z: Tensor
-
-
-S = TypeVar("S", bound=State)
-
-
-@dataclass(frozen=True)
-class Step(Generic[S]):
-    """One iteration.
-
-    Attributes:
-        state: the next one.
-        error: proven bound (B,) on the distance of its z to what exact arithmetic would give.
-        residual: (B,), what tends to zero at a solution; None: ‖z_{k+1} − z_k‖.
-        ratio: (B,), left over right side of an inequality that the theorem implies for this step,
-            rounding allowed for; `Laws.step` names it. Or None.
-    """
-
-    state: S
-    error: Tensor
-    residual: Tensor | None = None
-    ratio: Tensor | None = None
-
-    @property
-    def z(self) -> Tensor:
-        return self.state.z
-
-
-class Solver(ABC, Generic[S]):
-    """An iteration; mostly z ← T(z) for a map T that a theorem is about."""
-
-    name: str
-
-    @classmethod
-    def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
-        """The solver of a problem with a prior: what the knobs leave open is automatic.
-
-        Args:
-            problem: with a start.
-            prior: its kind is one that the catalogue's entry names; None for solvers without.
-            knobs: what the caller has set.
-
-        Raises:
-            InputError: what does not fit together.
-        """
-        raise NotImplementedError(f"{cls.__name__} is not made from a problem")
-
-    @abstractmethod
-    def theorem(self) -> Theorem:
-        """What covers the run; raises StepSizeError where parameters leave its range."""
-
-    @abstractmethod
-    def init(self) -> S:
-        """The start of a run."""
-
-    @abstractmethod
-    def step(self, state: S, iteration: int) -> Step[S]:
-        """One iteration. The state that it is given is spent: its buffers may be used again."""
-
-    @abstractmethod
-    def image(self, state: S) -> Tensor:
-        """The picture (B, C, H, W) that belongs to a state, which it leaves as it is."""
-
-    def at(self, state: S, z: Tensor) -> S:
-        """The state moved to z from outside, as accelerations do."""
-        return state if z is state.z else replace(state, z=z)
-
-    def norm(self, z: Tensor) -> Tensor:
-        """The norm (B,) that the theorem is about."""
-        return norms(z)
-
-    def distance_bound(self, z: Tensor) -> Tensor | None:
-        """Proven bound (B,) on ‖z − z*‖ for every fixed point z*, or None."""
-        return None
-
-    @property
-    def stride(self) -> float:
-        """The step as a share of the natural one, in (0, 1].
-
-        Residuals are divided by it before they are compared with the tolerance: a short step
-        must not pass for a small residual.
-        """
-        return 1.0
-
-    def picture_error(self, state: S) -> Tensor:
-        """Proven bound (B,) on the error with which `image` computes the picture of its point."""
-        return state.z.new_zeros(state.z.shape[0])
-
-    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
-        """What the error of a step may be for errors to stay summable; None: steps are exact."""
-        return None
-
-    def examination(self) -> Examination | None:
-        """A search for what contradicts a declared premise of the theorem; None: none is open."""
-        return None
-
-    def examined(self, state: S) -> Tensor:
-        """Where that search looks: a picture (B, C, H, W) near which the run calls the prior."""
-        return state.z
-
-    def parameters(self, state: S | None = None) -> dict[str, float]:
-        """The solver's numbers, for the report; with a state, also what the run counted."""
-        return {}
 
 
 def iterate(
@@ -242,7 +123,10 @@ class _Run:
             if self.pending and self.collect(self.history.iterations + len(self.pending)):
                 last_finite = self.state
         if self.examination is not None and status not in (Status.INTERRUPTED, Status.TIME_LIMIT):
-            self.examination = self.examination.end(solver.examined(last_finite))
+            try:
+                self.examination = self.examination.end(solver.examined(last_finite))
+            except KeyboardInterrupt:
+                status = Status.INTERRUPTED
         if status is not Status.NON_FINITE and self.history.iterations:
             self.picture_errors = solver.picture_error(last_finite).double().tolist()
         return solver.image(last_finite).clone(), status
@@ -329,11 +213,12 @@ class _Run:
         tolerance = partial(self.solver.error_tolerance, self.start)
         alpha = theorem.guarantee.averagedness
         remarks = inner_remarks(self.history, tolerance, alpha, self.reach)
-        if (bars := self.error_bars(theorem)) and theorem.error_bar is not None:
-            rate = f"{theorem.error_bar.constant:.6g}"
-            widest = max(bars, key=lambda bar: bar.norm)
-            words = f"one fixed point, which T approaches by a factor of {rate}; the picture lies "
-            remarks = (f"{words}{widest}", *remarks)
+        bars = self.error_bars(theorem)
+        widest = max(bars, key=lambda bar: bar.norm, default=None)
+        if widest is not None and widest.says_something and theorem.error_bar is not None:
+            q = theorem.error_bar.constant
+            words = f"one fixed point, which every step of T approaches by a factor of {q:.6g}; "
+            remarks = (f"{words}the picture lies {widest}", *remarks)
         return Certificate(theorem, observed, void, remarks)
 
     def error_bars(self, theorem: Theorem) -> tuple[Bar, ...]:
@@ -347,19 +232,3 @@ class _Run:
             held.bar(residual, error, pixels, norm=norm, precision=precision, picture_error=off)
             for residual, norm, error, off in rows
         )
-
-
-def share(*factors: float) -> float:
-    """A `Solver.stride`: the product of what each factor lies below 1.
-
-    One that is no positive number, in a run outside every theorem, counts as 1.
-    """
-    found = 1.0
-    for factor in factors:
-        found *= factor if 0 < factor < 1 else 1.0
-    return max(found, 1e-30)
-
-
-def norms(z: Tensor) -> Tensor:
-    """Euclidean norm of every picture of the batch: (B,)."""
-    return torch.linalg.vector_norm(z.flatten(1), dim=1)

@@ -15,8 +15,8 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
-from pnp_recon.solvers.core.loop import Solver, State, norms, share
 from pnp_recon.solvers.core.premises import LAWS, bounded, bounded_below, transposed
+from pnp_recon.solvers.core.solver import Solver, State, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.examining import DeclaredConstant

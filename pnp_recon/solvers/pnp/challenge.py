@@ -29,7 +29,7 @@ from torch import Tensor
 
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
-from pnp_recon.solvers.core.loop import norms
+from pnp_recon.solvers.core.solver import norms
 from pnp_recon.solvers.pnp.directions import SEEDS, far_points, noise, unit
 from pnp_recon.solvers.pnp.subspace import Subspace
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import inner_tolerance
-from pnp_recon.solvers.core.loop import Step, share
+from pnp_recon.solvers.core.solver import Step, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, Coupled, PnP, Warm

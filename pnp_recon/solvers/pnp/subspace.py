@@ -25,7 +25,7 @@ class Subspace:
 
     @classmethod
     def of(cls, direction: Tensor, image: Tensor) -> Self:
-        """Of one direction and its image, (B, N) each."""
+        """The span of one direction, with its image, (B, N) each."""
         return cls(direction[:, None], image[:, None])
 
     def joined(self, other: Subspace) -> Subspace:

@@ -1,0 +1,1 @@
+"""How often a false constant of a denoiser is found out."""
