@@ -258,11 +258,13 @@ def test_refusals(good: Good, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert words in only_line("pnp-recon", capsys.readouterr().err)
 
 
-def test_reconstructions_are_the_commands_of_that_name() -> None:
+def test_every_command_that_reconstructs_can_be_repeated() -> None:
     for name, entry in RECONSTRUCTIONS.items():
-        command = entry.load()
-        assert command.program == name
+        assert entry.load().program == name
         assert COMMANDS[name].home.partition(":")[0] == entry.home.partition(":")[0]
+    modules = {name: sys.modules[entry.load().__module__] for name, entry in COMMANDS.items()}
+    reconstruct = {name for name, module in modules.items() if hasattr(module, "COMMAND")}
+    assert reconstruct == set(RECONSTRUCTIONS)
 
 
 def test_options_survive_a_report() -> None:

@@ -119,7 +119,7 @@ def _options(
 
 
 def _suffix(report: Mapping[str, Any], command: Any, source: Path) -> str:
-    """Of the result, which is then written as it was."""
+    """The suffix of the result, which is then written in the same format."""
     if report["output"] is not None:
         return Path(report["output"]).suffix
     return str(command.names.output or source.suffix)
