@@ -25,7 +25,7 @@ def prior_claims(report: Mapping[str, Any], folder: Path, attack_steps: int) -> 
     if sha256 is None and name in CLASSICAL:
         return _constants(block, guarantee_block(load_denoiser(name).guarantee))
     if sha256 is None:
-        reason = "it has no weights; what is proven of it enters the constants of the run"
+        reason = "the report holds no hash of weights; what is proven enters the run's constants"
         return [unchecked(what, block["guarantee"]["words"], reason)]
     model = _model(report, folder)
     if model is None:
