@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from pnp_recon.cli import deblur
 from pnp_recon.cli.listing import main
+from pnp_recon.cli.verify.report import verify_report
 from support.blurred import DONE, FAST, save
 from support.verified import QUICK, UNRUN, Good, Plain, claims, exported, failing
 
@@ -243,6 +246,13 @@ def test_lost_weights_are_not_checked_and_said_so(
         (lambda p: p["kernel"]["weights"][0].__setitem__(0, 0.5), "run: kernel"),
         (lambda p: p["operator"].update(name="identity"), "run: operator"),
         (lambda p: p["options"].update(max_iter=2), "run: status"),
+        (lambda p: p.update(linear_light=True), "run: simulated, linear light"),
+        (lambda p: p["inputs"][0].update(bit_depth=16), "run: inputs"),
+        (lambda p: p["noise"].update(origin="estimated"), "run: noise is"),
+        (lambda p: p["kernel"]["parameters"].update(length=9.0), "run: kernel is"),
+        (lambda p: p["certificate"]["constants"][0].update(how="exact"), "run: constant"),
+        (lambda p: p["certificate"].update(step_law="all falls"), "run: law of each step"),
+        (lambda p: p["history"].update(least=1e-9), "run: residuals"),
         (lambda p: p["solver"]["parameters"].update(gamma=1.0), "run: parameters of the solver"),
         (lambda p: p["metrics"].update(after={"psnr": 99.0, "ssim": 1.0}), "run: quality"),
         (lambda p: p["certificate"]["remarks"].append("within 0 of the fixed point"), "run: remar"),
@@ -257,6 +267,54 @@ def test_what_only_the_run_can_refute_is_named(
     good.edit(change)
     assert main(["verify", str(good.report), *UNRUN, "-q"]) == 0
     assert f"report.json: {words}" in failing(capsys, good.report, *QUICK)
+
+
+# What a report says of the clock and of inner errors below rounding, nobody can hold against it.
+FREE = ("history/inner_errors", "history/checked", "history/seconds")
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The plain values of a document, of lists the first and the last."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list):
+        for place in sorted({0, len(value) - 1} if value else ()):
+            yield from leaves(value[place], (*path, place))
+    elif value is not None:
+        yield path, value
+
+
+def other(value: Any) -> Any:
+    """Another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return 1.01 * value + 1e-6 if isinstance(value, float) else f"{value}x"
+
+
+@pytest.mark.slow
+def test_every_value_that_is_no_setting_is_held_against_the_run(good: Good) -> None:
+    """Whatever is edited: a new field of the report must be verified, or stand in `FREE`."""
+    blocks = ("certificate", "denoiser", "history", "kernel", "noise", "operator", "solver")
+    blocks += ("status", "inputs", "simulated", "linear_light", "metrics")
+    whole, path = good.read(), good.report / "report.json"
+    unseen, count = [], 0
+    for place, value in leaves({name: whole[name] for name in blocks}):
+        plain = copy.deepcopy(whole)
+        inner = plain
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = other(value)
+        path.write_text(json.dumps(plain), encoding="utf-8")
+        name, count = "/".join(map(str, place)), count + 1
+        if name == "inputs/0/path" or name.startswith(FREE):
+            continue
+        if all(one.holds is not False for one in verify_report(path, {}, 0)):
+            unseen.append(name)
+    assert count > 60
+    assert unseen == []
 
 
 # ---- models ---------------------------------------------------------------------------------

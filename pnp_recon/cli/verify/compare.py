@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_recon.pictures.files import read_picture
-from pnp_recon.report.claims import RELATIVE, Claim, claim, same_words, told, unchecked
+from pnp_recon.report.claims import RELATIVE, Claim, claim, same, same_words, told, unchecked
 from pnp_recon.report.reading import certificate_of, epsilon
 
 # Of constants on another machine or with other libraries: they depend on estimates of noise and
@@ -30,6 +30,7 @@ MEASURED = 0.15
 QUALITY = {"psnr": 0.05, "ssim": 1e-3}
 # What a picture may be off: half a grey level of 8 bit, or so little noise.
 HALF_LEVEL, DECIBELS = 0.5 / 255, 60.0
+FLAGS = ("simulated", "linear_light")
 # What has to be the same for the same roundings.
 SAME = ("python", "pnp_recon", "libraries", "platform", "device_name", "dtype", "threads")
 
@@ -63,7 +64,7 @@ def compare(
     if alike:
         parameters = (one["solver"]["parameters"] for one in (stated, found))
         claims += [
-            _both("run: parameters of the solver", *parameters, relative=RESIDUAL),
+            _both("run: parameters of the solver", *parameters, relative=ELSEWHERE),
             _residuals(stated, found),
             _remarks(stated, found),
         ]
@@ -82,6 +83,11 @@ def _problem(stated: Mapping[str, Any], found: Mapping[str, Any], relative: floa
         _both("run: operator", *(list(one["operator"].values()) for one in sides)),
         _both("run: noise level", *(one["noise"]["level"] for one in sides), relative=relative),
         _both("run: physics", *(_physics(one["physics"]) for one in sides), relative=relative),
+        _both("run: inputs", *(_inputs(one) for one in sides)),
+        _both("run: simulated, linear light", *(_picked(one, *FLAGS) for one in sides)),
+        _both("run: noise is", *(one["noise"]["origin"] for one in sides)),
+        _words("run: noise in words", *(one["noise"]["words"] for one in sides)),
+        _both("run: kernel is", *(_made(one["kernel"]) for one in sides), relative=relative),
         Claim("run: kernel", "its weights", "so" if weights else "others", weights),
         _both("run: prior", *(_picked(one["denoiser"], "name", "kind", "sha256") for one in sides)),
         _both(
@@ -114,6 +120,26 @@ def _physics(block: Mapping[str, Any] | None) -> Any:
     return [block["name"], numbers]
 
 
+def _inputs(report: Mapping[str, Any]) -> list[Any]:
+    """What was read; the places where it lies are nobody's claim."""
+    return [_picked(file, "role", "sha256", "shape", "bit_depth") for file in report["inputs"]]
+
+
+def _made(kernel: Mapping[str, Any] | None) -> Any:
+    """How a kernel came about; that of a file is called by the file."""
+    if kernel is None:
+        return None
+    name = None if kernel["origin"] == "file" else kernel["name"]
+    return [name, *_picked(kernel, "origin", "parameters", "confidence", "method", "shape")]
+
+
+def _words(what: str, *sides: str | None) -> Claim:
+    """The same words, whose rounded numbers may differ in the last digit."""
+    stated, found = sides
+    holds = same_words(stated or "", found or "")
+    return Claim(what, told(stated), told(found), holds)
+
+
 def _close_weights(stated: Any, found: Any, relative: float) -> bool:
     if stated is None or found is None:
         return stated is found
@@ -124,11 +150,11 @@ def _close_weights(stated: Any, found: Any, relative: float) -> bool:
 def _certificate(
     stated: Mapping[str, Any], found: Mapping[str, Any], relative: float
 ) -> list[Claim]:
-    theorem = same_words(stated["theorem"], found["theorem"])
     claims = [
         claim("run: verdict", certificate_of(stated).label, certificate_of(found).label),
         claim("run: kind of theorem", stated["kind"], found["kind"]),
-        Claim("run: theorem", stated["theorem"], found["theorem"], theorem),
+        _words("run: theorem", stated["theorem"], found["theorem"]),
+        _both("run: law of each step", stated["step_law"], found["step_law"]),
         _premises(stated["premises"], found["premises"]),
         claim(
             "run: numbers of the theorem", stated["numbers"], found["numbers"], relative=relative
@@ -141,11 +167,12 @@ def _certificate(
     claims.append(_both("run: observed laws", *laws))
     names, again = ([item["name"] for item in one["constants"]] for one in (stated, found))
     claims.append(claim("run: constants by name", names, again))
-    if names == again:
-        claims += [
-            claim(f"run: constant {one['name']}", one["value"], other["value"], relative=relative)
-            for one, other in zip(stated["constants"], found["constants"], strict=True)
-        ]
+    if names != again:
+        return claims
+    for one, other in zip(stated["constants"], found["constants"], strict=True):
+        what = f"run: constant {one['name']}"
+        claims.append(claim(what, one["value"], other["value"], relative=relative))
+        claims.append(_words(f"{what}, how it is known", one["how"], other["how"]))
     return claims
 
 
@@ -169,15 +196,19 @@ def _ending(stated: Mapping[str, Any], found: Mapping[str, Any], alike: bool) ->
 
 
 def _residuals(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Claim:
-    """The residuals of a run on the same machine, but for rounding."""
+    """Residuals and inner errors of a run on the same machine, but for rounding."""
     unit = 32 * epsilon(found["environment"]["dtype"])
-    what, sides = "run: residuals", [one["history"]["residuals"] for one in (stated, found)]
-    for k, (one, other) in enumerate(zip(*sides, strict=False)):
-        norms = found["history"]["norms"][k]
-        for value, again, norm in zip(one, other, norms, strict=False):
-            slack = unit * norm + RESIDUAL * abs(again)
-            if value is None or not abs(value - again) <= slack:
-                return Claim(what, told(value), told(again), False, f"iteration {k + 1}")
+    what, one, other = "run: residuals", stated["history"], found["history"]
+    scale, again = (_picked(side, "least", "stride") for side in (one, other))
+    if not same(scale, again, ELSEWHERE):
+        return Claim(what, told(scale), told(again), False, "least norm and stride")
+    for name in ("residuals", "inner_errors"):
+        for k, rows in enumerate(zip(one[name], other[name], other["norms"], strict=False)):
+            for value, now, norm in zip(*rows, strict=False):
+                slack = unit * norm + RESIDUAL * abs(now)
+                if value is None or not abs(value - now) <= slack:
+                    place = f"{name.replace('_', ' ')}, iteration {k + 1}"
+                    return Claim(what, told(value), told(now), False, place)
     return Claim(what, "those of the history", "so")
 
 
