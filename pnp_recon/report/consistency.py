@@ -24,7 +24,9 @@ from pnp_recon.solvers.core.laws import Laws
 from pnp_recon.solvers.core.observing import observe, worst
 
 DEFAULT_TOLERANCE = Stopping().tol
-ROWS = "rows of the history"
+ROWS, THEOREM = "rows of the history", "theorem"
+# Where one of these fails, nothing more can be said of a report.
+UNREADABLE = (ROWS, THEOREM)
 
 
 def consistency(report: Mapping[str, Any]) -> list[Claim]:
@@ -41,10 +43,10 @@ def consistency(report: Mapping[str, Any]) -> list[Claim]:
         return found
     try:
         certificate = certificate_of(block)
-    except ValueError as error:
-        return [*found, Claim("theorem", block["kind"], "none such", False, str(error))]
-    found += _certificate(block, certificate)
-    found += _observations(report, certificate)
+        found += _certificate(block, certificate)
+        found += _observations(report, certificate)
+    except (ArithmeticError, ValueError) as error:  # of numbers that no theorem has
+        return [*found, Claim(THEOREM, block["kind"], "none such", False, str(error))]
     return [*found, *_status(report)]
 
 

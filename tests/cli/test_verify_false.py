@@ -74,6 +74,14 @@ def _wide(plain: Plain) -> None:
         row[0] *= 2
 
 
+def _nothing_moves(plain: Plain) -> None:
+    """A relaxation of 0, by which the rate of its theorem is divided."""
+    block = plain["certificate"]
+    block["kind"] = "averaged map"
+    block["numbers"]["relaxation"] = 0.0
+    block["guarantee"]["lipschitz"] = block["numbers"]["lipschitz"] = 1.0
+
+
 def _broken(plain: Plain) -> None:
     """The run broke its law, and still says that it is certified."""
     plain["certificate"]["observations"][0] |= {"worst": 3.0, "passed": False}
@@ -89,6 +97,7 @@ def _broken(plain: Plain) -> None:
         (lambda p: p["certificate"].update(kind="Krylov"), "observed|verdict|bounds"),
         (lambda p: p["certificate"].update(kind="magic"), "theorem: stated magic"),
         (lambda p: p["certificate"].update(proven=False), "proven"),
+        (_nothing_moves, "guarantee of the cert"),
         (lambda p: p["certificate"].update(observations=[]), "unchecked"),
         (_bare, "conditions: stated none"),
         (_certified, "verdict: stated certified:"),

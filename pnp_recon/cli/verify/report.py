@@ -16,7 +16,7 @@ from pnp_recon.cli.verify.rerun import run_claims
 from pnp_recon.errors import InputError
 from pnp_recon.report import SCHEMA_VERSION, ReportError, validate_report
 from pnp_recon.report.claims import Claim, unchecked
-from pnp_recon.report.consistency import consistency
+from pnp_recon.report.consistency import UNREADABLE, consistency
 
 
 def verify_report(
@@ -52,6 +52,9 @@ def verify_report(
     claims += [output, *prior_claims(report, path.parent, attack_steps)]
     if not run:
         return [*claims, unchecked("run", report["program"], "it was not asked for (--no-run)")]
+    if any(one.what in UNREADABLE and one.holds is False for one in claims):
+        reason = "there is no such certificate or history to compare it with"
+        return [*claims, unchecked("run", report["program"], reason)]
     changed = [one for one in claims if one.what in RUN_NEEDS and not one.holds]
     if changed:
         reason = f"{changed[0].what} is not what it was"
