@@ -57,7 +57,7 @@ def inner_remarks(
         bound = horizon_bound(laws.rate(steps - 1), reach[worst], total)
         if bound < size:  # for few steps, or a weak constant, it says nothing
             found.append(
-                f"finite horizon: with these errors the residual of step {steps} is proven to be at "
+                f"finite horizon: with these errors residual {steps} is proven to be at "
                 f"most {bound:.2e}, {bound / size:.1e} of ‖z‖"
             )
     return tuple(found)
