@@ -200,7 +200,7 @@ def replaced(module: torch.nn.Module) -> list[str]:
 
 def _content(module: torch.nn.Module) -> tuple[object, ...]:
     """Everything that a fingerprint covers, as a tree of plain values."""
-    held: list[object] = [type(module).__qualname__]
+    held: list[object] = [type(module).__qualname__, built_here(module)]  # names can be borrowed
     if isinstance(module, Known):
         held.extend(module._own_content())
     for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers("", False)):

@@ -124,7 +124,7 @@ class EulerFamily(DenoiserFamily[EulerNet]):
             if len(constants) == len(network.blocks):
                 found = network.combined(constants)
                 if found.averagedness == stated:
-                    denoiser.vouch(found)
+                    denoiser._vouch(found)
         proven = denoiser.guarantee
         if proven.averagedness is None:
             raise WeightsError(f"the card of {card.name} claims α = {stated}, but {proven}")

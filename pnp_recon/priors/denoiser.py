@@ -18,7 +18,15 @@ from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.fingerprints import fingerprint
-from pnp_recon.priors.proof import CHANGED, HALF, narrow, proven_now, proves_itself
+from pnp_recon.priors.proof import (
+    CHANGED,
+    HALF,
+    changed,
+    is_ours,
+    narrow,
+    proven_now,
+    proves_itself,
+)
 from pnp_recon.priors.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
 
 Precision = Literal["float32", "bfloat16"]
@@ -101,8 +109,8 @@ class Denoiser(nn.Module):
             return guarantees.none(BFLOAT16)
         if (dtype := narrow(self)) is not None:
             return guarantees.none(f"{self.name}: {HALF.format(dtype=dtype)}")
-        if type(self) is Denoiser and (what := self._altered()) is not None:
-            return guarantees.none(f"{self.name} is not as it was made: {what}")
+        if type(self) is Denoiser and (what := changed(self)) is not None:
+            return guarantees.none(f"{self.name} is not as it was made: it {what}")
         mark = fingerprint(self.function)
         if self._known is None or self._known[0] != mark:
             self._known = (mark, self._found())
@@ -111,10 +119,9 @@ class Denoiser(nn.Module):
     @property
     def proven(self) -> bool:
         """Is the guarantee proven by this package for what runs? Otherwise it is declared."""
-        ours = type(self).__module__.startswith("pnp_recon.")
-        return ours and proves_itself(self.function)
+        return is_ours(type(self)) and proves_itself(self.function)
 
-    def vouch(self, guarantee: Guarantee) -> None:
+    def _vouch(self, guarantee: Guarantee) -> None:
         """Sets what has been proven elsewhere of the function as it is now.
 
         For whoever loads weights whose proof the package keeps with their hash; see `models`.
@@ -130,12 +137,6 @@ class Denoiser(nn.Module):
             return proven_now(self.function)
         except ValueError as error:
             return guarantees.none(f"denoiser {self.name}: {error}")
-
-    def _altered(self) -> str | None:
-        """What was hung onto the denoiser itself; its function is `proven_now`'s matter."""
-        if self._forward_hooks or self._forward_pre_hooks or "forward" in vars(self):
-            return "it has a hook, or a map of its own"
-        return None
 
     def _refuse_better_than(self, declared: Guarantee) -> None:
         proven = self.guarantee

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -74,6 +75,7 @@ def _state(operator: LinearOperator) -> object:
 
 def _add_module(digest: Any, module: nn.Module, seen: set[int]) -> None:
     digest.update(b"train" if module.training else b"eval")
+    digest.update(repr((replaced(module), foreign(type(module)), everywhere())).encode())
     for name in _HOOKS:
         for hook in getattr(module, name).values():
             digest.update(f"{name} {getattr(hook, '__qualname__', type(hook))}".encode())
@@ -87,6 +89,30 @@ def public(module: nn.Module) -> list[tuple[str, Any]]:
     """The attributes that somebody set at a module, besides what torch keeps there, by name."""
     found = vars(module).items()
     return sorted((name, value) for name, value in found if not name.startswith("_"))
+
+
+def replaced(module: nn.Module) -> list[str]:
+    """Attributes of the instance that are called instead of those of its class, by name."""
+    kind = type(module)
+    return sorted(name for name, f in vars(module).items() if callable(f) and hasattr(kind, name))
+
+
+def foreign(kind: type) -> list[str]:
+    """Methods of a class that another package has put there, by name."""
+    found = []
+    for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
+        home = base.__module__.partition(".")[0]
+        for name, f in vars(base).items():
+            if isinstance(f, FunctionType) and f.__module__.partition(".")[0] != home:
+                found.append(name)
+    return sorted(found)
+
+
+def everywhere() -> list[str]:
+    """Hooks that torch calls around every module, by name."""
+    held = torch.nn.modules.module
+    hooks = (*held._global_forward_hooks.values(), *held._global_forward_pre_hooks.values())
+    return [getattr(hook, "__qualname__", str(type(hook))) for hook in hooks]
 
 
 def _add_tensor(digest: Any, tensor: Tensor) -> None:

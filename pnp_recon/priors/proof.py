@@ -6,16 +6,15 @@ constant from its weights as they are. Everything else has the constant that is 
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.priors.fingerprints import public
+from pnp_recon.priors.fingerprints import everywhere, foreign, replaced
 
-# Modules of these packages compute what their source says, if nothing was hung onto them.
-_OURS = ("pnp_recon.", "torch.nn.")
 NARROW = (torch.float16, torch.bfloat16)
 HALF = (
     "its weights are in {dtype}, in which every product is rounded to a few digits; the theorem is "
@@ -42,8 +41,16 @@ class SelfProving(Protocol):
 
 def proves_itself(function: Any) -> bool:
     """Has the class of the function, which is one of this package, a proof?"""
-    ours = type(function).__module__.startswith("pnp_recon.") or _parametrized(function)
-    return ours and isinstance(function, SelfProving)
+    kind = type(function)
+    return (is_ours(kind) or _parametrized(function)) and isinstance(function, SelfProving)
+
+
+def is_ours(kind: type) -> bool:
+    """Is it the class of this package that its name says? Names can be borrowed."""
+    held: Any = sys.modules.get(kind.__module__)
+    for name in kind.__qualname__.split("."):
+        held = getattr(held, name, None)
+    return kind.__module__.startswith("pnp_recon.") and held is kind
 
 
 def altered(module: nn.Module) -> str | None:
@@ -53,17 +60,21 @@ def altered(module: nn.Module) -> str | None:
     looks at weights does not see them.
     """
     for name, part in module.named_modules():
-        where = name or "the whole"
-        kind = type(part)
-        if not f"{kind.__module__}.".startswith(_OURS):
-            return f"{where} is a {kind.__module__}.{kind.__qualname__}"
-        if part._forward_hooks or part._forward_pre_hooks:
-            return f"{where} has a forward hook"
-        for attribute, value in public(part):
-            if callable(getattr(kind, attribute, None)) and callable(value):
-                return f"{where} has a {attribute} of its own"
-        if "__call__" in vars(part) or "_call_impl" in vars(part):
-            return f"{where} has a call of its own"
+        if (found := changed(part)) is not None:
+            return f"{name or 'the whole'} {found}"
+    return None
+
+
+def changed(part: nn.Module) -> str | None:
+    """What was hung onto one module, whatever its parts, in words, or None."""
+    kind = type(part)
+    torch_own = f"{kind.__module__}.".startswith("torch.nn.")
+    if not (torch_own or is_ours(kind)):
+        return f"is a {kind.__module__}.{kind.__qualname__}"
+    if part._forward_hooks or part._forward_pre_hooks or everywhere():
+        return "has a forward hook"
+    if names := [*replaced(part), *foreign(kind)]:
+        return f"has a {names[0]} of its own"
     return None
 
 

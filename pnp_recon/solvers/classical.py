@@ -51,7 +51,7 @@ def least_squares(fidelity: Fidelity) -> LeastSquares:
     Raises:
         InputError: it is another one, which they would silently ignore.
     """
-    if not isinstance(fidelity, LeastSquares):
+    if type(fidelity) is not LeastSquares:
         raise InputError(
             f"landweber, sirt and cgls solve plain least squares, not {fidelity.name}; leave the "
             "fidelity out, or take a solver with a prior"

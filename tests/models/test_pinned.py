@@ -14,6 +14,7 @@ from pnp_recon.models.pinned import PINNED
 from pnp_recon.models.store import find_card, shipped_models
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.proof import proven_now
 
 CERTIFIED = [
     name
@@ -49,8 +50,10 @@ def test_weights_that_are_not_pinned_are_proven_on_loading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     proven: list[EulerNet] = []
-    check = EulerNet.prove
-    monkeypatch.setattr(EulerNet, "prove", lambda self: (proven.append(self), check(self))[1])
+    monkeypatch.setattr(
+        "pnp_recon.priors.denoiser.proven_now",
+        lambda network: (proven.append(network), proven_now(network))[1],
+    )
     vouched = load_denoiser("euler_grey").guarantee
     assert not proven
     monkeypatch.setattr("pnp_recon.models.euler.PINNED", frozenset())

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from operators.conjugate_gradient import per_image
-from pnp_recon.solvers.core.laws import ROUNDING_UNITS
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS, UNCOMPARED
 from pnp_recon.solvers.core.theorem import Constant, PerturbedMap, Theorem
 
 Norm = Callable[[Tensor], Tensor]
@@ -66,7 +66,7 @@ class Pair:
         turn = image - z
         following = replace(self, last=(z, image, turn, slack))
         if self.last is None:
-            return torch.zeros_like(error), following
+            return torch.full_like(error, UNCOMPARED), following
         weight = (1 - self.alpha) / self.alpha
         moved = self.norm(image - self.last[1]).square()
         turned = self.norm(turn - self.last[2]).square()

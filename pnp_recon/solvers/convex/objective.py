@@ -12,7 +12,14 @@ from pnp_recon.fidelity import Fidelity, Huber, LeastSquares, WeightedLeastSquar
 from pnp_recon.proximal import L1, Box, Composite, Regulariser, Ridge
 from pnp_recon.solvers.convex.existence import CONFINED, UNKNOWN
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
-from pnp_recon.solvers.core.premises import LAWS, basis_of, bounded, bounded_below, transposed
+from pnp_recon.solvers.core.premises import (
+    LAWS,
+    basis_of,
+    bounded,
+    bounded_below,
+    solved,
+    transposed,
+)
 from pnp_recon.solvers.core.solver import norms
 from pnp_recon.solvers.core.theorem import Constant, Premise
 
@@ -171,7 +178,7 @@ class Objective:
         claimed = self.existence() != UNKNOWN
         finite = Premise("f is finite everywhere", basis_of(self.fidelity))
         return (
-            *((bounded(A),) if smooth else ()),
+            *((bounded(A),) if smooth else solved(A)),
             transposed(A),
             *bounded_below(A),
             Premise("f and g are convex; the proximal map of g is firmly nonexpansive", known),

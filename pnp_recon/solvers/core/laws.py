@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 # Rounding of one evaluation of T in units of the machine epsilon, relative to ‖z‖.
 ROUNDING_UNITS = 32.0
+# A `Step.ratio` of a step that had nothing to be compared with, such as the first of pairs.
+UNCOMPARED = -1.0
 
 
 @dataclass(frozen=True)

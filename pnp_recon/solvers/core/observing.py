@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from pnp_recon.solvers.core.certificate import Observation
-from pnp_recon.solvers.core.laws import ROUNDING_UNITS, Laws
+from pnp_recon.solvers.core.laws import ROUNDING_UNITS, UNCOMPARED, Laws
 from pnp_recon.solvers.core.solution import History
 
 
@@ -65,11 +65,12 @@ def observe(
                 allowed = history.bounds[k][i] + (3 + 2 * factor) * total[i]
                 rates.append(value / max(allowed, 1e-300))
     found = []
-    if laws.monotone:
+    if laws.monotone and growths:  # a single step has nothing to be compared with
         found.append(Observation(laws.monotone_words, worst(growths), 1.0))
     if bounded:
         words = f"residual below its {laws.rate_words} bound (ratio)"
         found.append(Observation(words, worst(rates), 1.0))
-    if laws.step and history.ratios:
-        found.append(Observation(laws.step, worst(chain(*history.ratios)), 1.0))
+    ratios = [ratio for ratio in chain(*history.ratios) if ratio != UNCOMPARED]
+    if laws.step and ratios:
+        found.append(Observation(laws.step, worst(ratios), 1.0))
     return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from operators.base import LinearOperator
 from operators.checks import probe
 from pnp_recon.errors import InputError
+from pnp_recon.priors.proof import is_ours
 from pnp_recon.solvers.core.theorem import Basis, Premise
 
 LAWS = Premise("every step keeps the laws that the theorem implies", Basis.CHECKED)
@@ -69,7 +70,33 @@ def _confront(A: LinearOperator, *, norm: bool) -> None:
         )
 
 
+def solved(A: LinearOperator) -> tuple[Premise, ...]:
+    """That proximal maps are as exact as they say: of nobody's operator but those with their own.
+
+    The package recomputes the error of every solve; whoever replaces `prox_l2_with_error` says it.
+    """
+    parts = (part for part in A.modules() if isinstance(part, LinearOperator))
+    if all(str(part.prox_l2_with_error.__module__).startswith("operators.") for part in parts):
+        return ()
+    words = f"the proximal map of '{A.name}' is as exact as it says"
+    return (Premise(words, Basis.DECLARED),)
+
+
+def fitting(fidelity: object) -> tuple[Premise, ...]:
+    """That somebody's fidelity is convex and has the constants that it states; () for ours."""
+    if basis_of(fidelity) is Basis.PROVEN:
+        return ()
+    name = getattr(fidelity, "name", type(fidelity).__name__)
+    return (Premise(f"the fidelity '{name}' is convex, with its constants", Basis.DECLARED),)
+
+
 def basis_of(*things: object) -> Basis:
-    """PROVEN for what this package defines; what anybody else wrote is as they declare."""
-    ours = all(type(thing).__module__.startswith("pnp_recon.") for thing in things)
+    """PROVEN for what this package defines; what anybody else wrote is as they declare.
+
+    So is what wraps it: the fidelity inside a ridge.
+    """
+    ours = all(is_ours(type(thing)) for thing in things)
+    inner = [thing.fidelity for thing in things if hasattr(thing, "fidelity")]
+    if inner and ours:
+        return basis_of(*inner)
     return Basis.PROVEN if ours else Basis.DECLARED

@@ -15,7 +15,14 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance, relative_tolerance
-from pnp_recon.solvers.core.premises import LAWS, bounded, bounded_below, transposed
+from pnp_recon.solvers.core.premises import (
+    LAWS,
+    bounded,
+    bounded_below,
+    fitting,
+    solved,
+    transposed,
+)
 from pnp_recon.solvers.core.solver import Solver, State, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
@@ -115,6 +122,14 @@ class PnP(Solver[Warm]):
             "relaxation": self.relaxation,
         }
 
+    @property
+    def stride(self) -> float:
+        """min(1, λ): where the operator sees nothing, only the denoiser moves the picture.
+
+        Coupling and step weigh data against denoiser, and move the fixed point.
+        """
+        return share(self.relaxation)
+
     def relaxed(self, x: Tensor) -> Tensor:
         """N_λ(x) = x + λ(N(x) − x)."""
         return x + self.relaxation * (self.denoiser(x) - x)
@@ -152,7 +167,8 @@ class PnP(Solver[Warm]):
         """
         A = self.fidelity.A
         known = (bounded(A), transposed(A)) if norm else (transposed(A),)
-        return (*known, *bounded_below(A), self.denoiser.premise(), LAWS)
+        own = (*bounded_below(A), *fitting(self.fidelity))
+        return (*known, *own, self.denoiser.premise(), LAWS)
 
     def missing(self, *, gamma: float | None = None) -> Unproven | None:
         """What a theorem lacks, or None where it applies.
@@ -203,6 +219,9 @@ class Coupled(PnP):
         """What is proven of prox_{γf}."""
         return guarantees.proximal(self.gamma, self.convexity, PROX)
 
+    def premises(self, *, norm: bool) -> tuple[Premise, ...]:
+        return (*solved(self.fidelity.A), *super().premises(norm=norm))
+
     def coupling(self) -> Constant:
         """γ, and how its proximal map is computed."""
         how = (
@@ -215,12 +234,6 @@ class Coupled(PnP):
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return None if self.fidelity.exact_prox else inner_tolerance(z, iteration)
-
-    @property
-    def stride(self) -> float:
-        """Short where the data and the denoiser both move little: min(1, max(γL, λ))."""
-        data = 0.0 if self.smoothness is None else self.gamma * self.smoothness
-        return share(max(data, self.relaxation))
 
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         return {"gamma": self.gamma, **super().parameters(state)}

@@ -78,12 +78,6 @@ class PnPPGD(PnP):
         forward = z - self.step_size * self.fidelity.gradient(z)
         return Step(Warm(into_box(self.relaxed(forward))), z.new_zeros(z.shape[0]))
 
-    @property
-    def stride(self) -> float:
-        """Short where the data and the denoiser both move little: min(1, max(τL, λ))."""
-        data = 0.0 if self.smoothness is None else self.step_size * self.smoothness
-        return share(max(data, self.relaxation))
-
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         return {"step": self.step_size, **super().parameters(state)}
 

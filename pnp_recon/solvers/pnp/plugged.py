@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from pnp_recon import guarantees
@@ -37,7 +38,10 @@ class Plugged:
 
     def __call__(self, x: Tensor) -> Tensor:
         c = self.scaling
-        found = self.denoiser(x if c == 1 else c * x, self.sigma)
+        if self.denoiser.proven:
+            found = self.denoiser(x if c == 1 else c * x, self.sigma)
+        else:  # it may write into what it is given, and give the same memory again
+            found = self.denoiser(c * x if c != 1 else x.clone(), self.sigma).clone()
         if found.shape != x.shape or found.dtype != x.dtype:
             raise InputError(
                 f"denoiser {self.denoiser.name} makes {tuple(found.shape)} in {found.dtype} of "
@@ -52,7 +56,14 @@ class Plugged:
             InputError: naming both.
         """
         weights = next((p for p in self.denoiser.parameters() if p.is_floating_point()), None)
-        if weights is None or self.denoiser.precision != "float32":
+        if weights is None:
+            return
+        if self.denoiser.precision != "float32":
+            if weights.dtype != torch.float32:
+                raise InputError(
+                    f"denoiser {self.denoiser.name} computes in {self.denoiser.precision}, its "
+                    f"weights are in {weights.dtype}; load it with dtype=torch.float32"
+                )
             return
         held, given = (weights.dtype, weights.device), (picture.dtype, picture.device)
         if held != given:
