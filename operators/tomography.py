@@ -34,6 +34,8 @@ BYTES_PER_COEFFICIENT = 32
 # While it is built ASTRA and scipy hold it in float64 as well.
 BUILDING_FACTOR = 2
 MEMORY_BUDGET = 2_000_000_000
+# One part in so many of what is free may go into matrices, twice that while they are built.
+FREE_SHARE = 4
 
 # The bracket of the norm is closed to this ratio, in at most so many applications of AᵀA.
 NORM_RTOL = 4e-4
@@ -61,7 +63,8 @@ class RayTransform(LinearOperator):
             sparse matrices of A and of Aᵀ, for float32 and float64, on whatever device the
             tensors lie; three to ten times faster than a call of ASTRA. 'on_the_fly': ASTRA
             computes them anew every time, in float32. 'auto': a matrix if it fits the budget.
-        memory_budget: bytes that the matrices may take.
+        memory_budget: bytes that the matrices may take; None: a quarter of the memory that is free,
+            and no less than 2 GB.
         noise_model: applied by `forward`.
         name: for reports.
 
@@ -81,7 +84,7 @@ class RayTransform(LinearOperator):
         *,
         backend: BackendChoice = "auto",
         storage: Storage = "auto",
-        memory_budget: float = MEMORY_BUDGET,
+        memory_budget: float | None = None,
         noise_model: Callable[[Tensor], Tensor] | None = None,
         name: str | None = None,
     ) -> None:
@@ -106,6 +109,8 @@ class RayTransform(LinearOperator):
         half_diagonal(self.image_shape[1:], geometry.pixel_mm, geometry.source_radius or math.inf)
         self._geometry = geometry
         self._backend: Backend = _chosen_backend(geometry, self.image_shape, backend)
+        if memory_budget is None:
+            memory_budget = max(MEMORY_BUDGET, _memory.available_bytes("cpu") / FREE_SHARE)
         self._storage, needed = _chosen_storage(self, storage, memory_budget)
         self._device = "cpu"
         if self.backend == "astra_cuda":

@@ -52,7 +52,7 @@ COMMANDS: Registry[CommandEntry] = Registry(
         CommandEntry(
             "pnp-recon",
             "pnp_recon.cli.listing:main",
-            "Lists operators, solvers, regularisers, denoisers and models with their guarantees.",
+            "Lists what there is with its guarantees, and verifies reports and models.",
         ),
     ],
 )

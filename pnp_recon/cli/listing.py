@@ -1,4 +1,4 @@
-"""`pnp-recon list`: what there is, and what is proven about each.
+"""`pnp-recon list`: what there is, and what is proven about each; and `pnp-recon verify`.
 
 Everything comes from the registries; torch is imported after parsing.
 """
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pnp_recon.cli.shell import package_version, run_app
+from pnp_recon.cli.verify import verify
 from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.proximal.catalogue import REGULARISERS
 from pnp_recon.registry import Registry
@@ -26,7 +27,7 @@ UNROLLED = "no guarantee: a fixed number of iterations; equivariance of its maps
 app = typer.Typer(
     help="This is plug-and-play image reconstruction that can be proven to converge. The work is "
     "done by pnp-deblur, pnp-inpaint, pnp-ct, pnp-train and pnp-bench; this command says what they "
-    "can use.",
+    "can use, and verifies what their reports and models claim.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich
@@ -58,8 +59,10 @@ def _program(
         ),
     ] = False,
 ) -> None:
-    # With a callback, `list` stays a subcommand although it is the only one.
     pass
+
+
+app.command("verify")(verify)
 
 
 @app.command("list")

@@ -155,7 +155,7 @@ class Fidelity(ABC):
         return False
 
     def prox(
-        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float = 0.0
+        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor]:
         """argmin γ f(x) + ½‖x − z‖², and a proven bound (B,) on the error.
 

@@ -48,7 +48,7 @@ class LeastSquares(Fidelity):
         return self.A.prox_closed_form
 
     def prox(
-        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float = 0.0
+        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor]:
         """argmin γ f(x) + ½‖x − z‖², and a proven bound (B,) on the error.
 
@@ -120,7 +120,7 @@ class WeightedLeastSquares(Fidelity):
         return round_up(_RowScaled(self.A, largest).norm_bound ** 2)
 
     def prox(
-        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float = 0.0
+        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor]:
         """argmin γ f(x) + ½‖x − z‖², and a proven bound (B,) on the error.
 

@@ -103,7 +103,7 @@ class Ridged(Fidelity):
         return self.fidelity.exact_prox
 
     def prox(
-        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float = 0.0
+        self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor]:
         """argmin γ(f(x) + weight/2·‖x − c‖²) + ½‖x − z‖², and a proven bound (B,) on the error.
 

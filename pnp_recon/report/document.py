@@ -46,6 +46,7 @@ def build_report(run: Run) -> dict[str, Any]:
     report = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "program": run.program,
         "inputs": [
             {
                 "role": file.role,
@@ -57,6 +58,7 @@ def build_report(run: Run) -> dict[str, Any]:
             for file in run.files
         ],
         "output": run.output,
+        "output_sha256": run.output_sha256,
         "options": run.options,
         "notes": run.notes,
         "simulated": run.simulated,
@@ -75,7 +77,7 @@ def build_report(run: Run) -> dict[str, Any]:
             "name": run.denoiser.name,
             "kind": run.prior_kind,
             "sha256": run.denoiser.sha256,
-            "guarantee": _guarantee(run.denoiser.guarantee),
+            "guarantee": guarantee_block(run.denoiser.guarantee),
         },
         "solver": {"name": solution.solver, "parameters": solution.parameters},
         "status": {
@@ -108,11 +110,12 @@ def certificate_block(certificate: Certificate) -> dict[str, Any]:
         "theorem": certificate.theorem.statement,
         "kind": certificate.theorem.kind,
         "numbers": certificate.theorem.numbers(),
+        "step_law": certificate.theorem.step_law,
         "premises": [
             {"words": premise.words, "basis": premise.basis.value}
             for premise in certificate.theorem.premises
         ],
-        "guarantee": _guarantee(certificate.guarantee),
+        "guarantee": guarantee_block(certificate.guarantee),
         "constants": [
             {"name": item.name, "value": item.value, "how": item.how}
             for item in certificate.constants
@@ -208,7 +211,8 @@ def plain_json(value: Any) -> Any:
     return str(value)
 
 
-def _guarantee(guarantee: Guarantee) -> dict[str, Any]:
+def guarantee_block(guarantee: Guarantee) -> dict[str, Any]:
+    """What is proven of a map, as plain values."""
     return {
         "holds": guarantee.holds,
         "lipschitz": guarantee.lipschitz,
@@ -257,8 +261,12 @@ def _history(solution: Solution, track: tuple[tuple[int, float], ...]) -> dict[s
     return {
         "residuals": history.residuals,
         "relative_residuals": [history.relative(k) for k in range(history.iterations)],
+        "norms": history.norms,
         "inner_errors": history.errors,
         "bounds": history.bounds,
+        "ratios": history.ratios,
+        "least": history.least,
+        "stride": history.stride,
         "checked": history.checked,
         "seconds": history.seconds,
         "psnr": [{"iteration": iteration, "psnr": value} for iteration, value in track],

@@ -102,7 +102,9 @@ class Run:
         noise_level: standard deviation in the units of the measurement ([0, 1] for a picture);
             `noise_origin` says how it is known, `noise_words` both where σ·255 is not the unit.
         degraded, restored, reference: (1, C, H, W) in [0, 1], of one shape, as they are viewed.
-        files: what went in, with hashes. `output` is the picture that came out.
+        program: the command that ran, whose `options` these are; None for a run from Python.
+        files: what went in, with hashes. `output` is the picture that came out, with its hash
+            where it was written before the report.
         before, after: quality against the reference.
         psnr_track: (iteration, dB) pairs recorded during the run.
         timings: seconds by stage.
@@ -124,7 +126,9 @@ class Run:
     noise_origin: str = "given"
     noise_words: str | None = None
     files: tuple[SourceFile, ...] = ()
+    program: str | None = None
     output: Path | None = None
+    output_sha256: str | None = None
     before: Quality | None = None
     after: Quality | None = None
     psnr_track: tuple[tuple[int, float], ...] = ()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import rich.console
 
+from pnp_recon.cli.model_check import print_table
 from pnp_recon.cli.train import display
-from pnp_recon.cli.train.check import _print_table
 from pnp_recon.models.family import Check, Row
 from pnp_recon.training.trainer import Progress as LogLine
 from support.training import RECIPE, trainer
@@ -59,7 +59,7 @@ def test_a_bar_that_is_shown_is_whole(shown: io.StringIO, tmp_path: Path) -> Non
 
 
 def test_checked_constants_are_whole(shown: io.StringIO) -> None:
-    _print_table(FOUND)
+    print_table(FOUND)
     text = shown.getvalue()
     assert f"{FOUND.name}: certificate recomputed in float64" in text.splitlines()
     (line,) = [line for line in text.splitlines() if WHAT in line]

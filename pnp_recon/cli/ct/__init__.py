@@ -45,14 +45,14 @@ def _prepare(job: Job, session: Session[CtOptions]) -> Case:
     return make_case(job, session)
 
 
-COMMAND = Command("pnp-ct", Names("_reconstructed", SCANS, RESULTS, ".npy"), _prepare)
+COMMAND = Command("pnp-ct", CtOptions, Names("_reconstructed", SCANS, RESULTS, ".npy"), _prepare)
 
 
 def _run(options: CtOptions) -> int:
     return run_batch(COMMAND, options)
 
 
-app = make_app(COMMAND.program, HELP, CtOptions, _run)
+app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
 
 
 def main(argv: list[str] | None = None) -> int:

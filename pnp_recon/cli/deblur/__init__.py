@@ -43,14 +43,14 @@ def _prepare(job: Job, session: Session[DeblurOptions]) -> Case:
     return make_case(job, session)
 
 
-COMMAND = Command("pnp-deblur", Names("_deblurred"), _prepare)
+COMMAND = Command("pnp-deblur", DeblurOptions, Names("_deblurred"), _prepare)
 
 
 def _run(options: DeblurOptions) -> int:
     return run_batch(COMMAND, options)
 
 
-app = make_app(COMMAND.program, HELP, DeblurOptions, _run)
+app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
 
 
 def main(argv: list[str] | None = None) -> int:

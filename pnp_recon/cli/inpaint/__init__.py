@@ -38,14 +38,14 @@ def _prepare(job: Job, session: Session[InpaintOptions]) -> Case:
     return make_case(job, session)
 
 
-COMMAND = Command("pnp-inpaint", Names("_inpainted"), _prepare)
+COMMAND = Command("pnp-inpaint", InpaintOptions, Names("_inpainted"), _prepare)
 
 
 def _run(options: InpaintOptions) -> int:
     return run_batch(COMMAND, options)
 
 
-app = make_app(COMMAND.program, HELP, InpaintOptions, _run)
+app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
 
 
 def main(argv: list[str] | None = None) -> int:

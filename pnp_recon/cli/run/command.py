@@ -23,10 +23,12 @@ class Command(Generic[Options]):
 
     Attributes:
         program: its name.
+        options: its options, a dataclass.
         names: what its inputs and results are called.
         prepare: reads a job's files and turns them into the case y = A x + noise.
     """
 
     program: str
+    options: type[Options]
     names: Names
     prepare: Callable[[Job, Session[Options]], Case]

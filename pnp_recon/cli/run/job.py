@@ -20,7 +20,7 @@ from pnp_recon.cli.run.plan import Job, check_places
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, solve
 from pnp_recon.contracts import PriorRecord
-from pnp_recon.files import atomic_write
+from pnp_recon.files import atomic_write, sha256_of
 from pnp_recon.pictures.metrics import psnr, ssim
 from pnp_recon.report import (
     Quality,
@@ -89,11 +89,12 @@ def run_job(
         "reconstruct": solved - prepared,
         "total": time.perf_counter() - begin,
     }
-    run = replace(run, timings=timings, notes=notes)
+    run = replace(run, program=command.program, timings=timings, notes=notes)
     if job.residuals is not None:
         atomic_write(job.residuals, residuals_csv(solution.history, track))
     if job.report is not None:
         live.stage("writing the report")
+        run = replace(run, output_sha256=sha256_of(job.target))
         write_report(job.report, run, overwrite=options.overwrite)
     return Result(job, run, notes)
 

@@ -161,7 +161,7 @@ class Anderson(Wrapped[Around]):
             noise=noise,
             restarts=restarts,
         )
-        return Step(moved, found.error, found.residual, found.ratio)
+        return Step(moved, found.error, found.residual, found.ratio, found.tolerance)
 
     def parameters(self, state: Around | None = None) -> dict[str, float]:
         """Counts are means over the pictures of the batch."""

@@ -85,7 +85,7 @@ class Nesterov(Wrapped[Around]):
             residual=residual,
             t=after,
         )
-        return Step(moved, found.error, residual, found.ratio)
+        return Step(moved, found.error, residual, found.ratio, found.tolerance)
 
     def parameters(self, state: Around | None = None) -> dict[str, float]:
         """Counts are means over the pictures of the batch."""

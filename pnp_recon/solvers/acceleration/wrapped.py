@@ -44,10 +44,12 @@ A = TypeVar("A", bound=Around)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """T at z: T z, its error (B,), T z − z, the norm of that, and the ratio of `pair_law`."""
+    """T at z: T z, its error (B,) and what was asked of it, T z − z, the norm of that,
+    and the ratio of `pair_law`."""
 
     image: Tensor
     error: Tensor
+    tolerance: Tensor | None
     difference: Tensor
     residual: Tensor
     ratio: Tensor | None
@@ -105,7 +107,9 @@ class Wrapped(Solver[A], Generic[A]):
         if pair is not None:
             ratio, pair = pair.ratio(z, found.z, found.error)
         residual = self.norm(difference)
-        return Evaluation(found.z, found.error, difference, residual, ratio, found.state, pair)
+        return Evaluation(
+            found.z, found.error, found.tolerance, difference, residual, ratio, found.state, pair
+        )
 
     def at(self, state: A, z: Tensor) -> A:
         return state if z is state.z else replace(state, z=z, shown=None)
@@ -198,8 +202,9 @@ class KrasnoselskiiMann(Wrapped[Around]):
         found = self.evaluate(state, iteration)
         z = state.z + self.relaxation * found.difference
         moved = Around(z=z, inner=found.inner, pair=found.pair)
-        error = max(self.relaxation, 1.0) * found.error
-        return Step(moved, error, found.residual, found.ratio)
+        factor, asked = max(self.relaxation, 1.0), found.tolerance
+        asked = None if asked is None else factor * asked
+        return Step(moved, factor * found.error, found.residual, found.ratio, asked)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = super().error_tolerance(z, iteration)
@@ -261,7 +266,8 @@ class Halpern(Wrapped[Anchored]):
         moved = Anchored(
             z=z, inner=found.inner, pair=found.pair, shown=found.image, anchor=state.anchor
         )
-        return Step(moved, found.error / alpha, found.residual, found.ratio)
+        asked = None if found.tolerance is None else found.tolerance / alpha
+        return Step(moved, found.error / alpha, found.residual, found.ratio, asked)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         found = super().error_tolerance(z, iteration)

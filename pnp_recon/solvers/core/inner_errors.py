@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from pnp_recon.solvers.core.laws import Laws
 from pnp_recon.solvers.core.solution import History
 
-# Tolerance of step k.
+# The least tolerance that step k is given.
 Tolerance = Callable[[int], float | None]
 
 # Iterations after which a tolerance that still falls must have fallen.
@@ -20,13 +21,13 @@ FAR = 1000
 
 
 def inner_remarks(
-    history: History, tolerance: Tolerance, alpha: float | None, reach: Sequence[float] | None
+    history: History, tolerance: Tolerance, laws: Laws, reach: Sequence[float] | None
 ) -> tuple[str, ...]:
     """Sentences about the inner solves of a run, for the picture where they were least exact.
 
     Args:
-        tolerance: what step k = 0, 1, … may be off by; None where steps are exact.
-        alpha: averagedness of the map, or None.
+        tolerance: the least that step k = 0, 1, … may be off by; None where steps are exact.
+        laws: of the run's theorem.
         reach: proven bounds of ‖z₀ − z*‖, one for each picture, or None.
     """
     steps = history.iterations
@@ -38,7 +39,7 @@ def inner_remarks(
     words = f"inner solves: their proven errors sum to {total:.2e}, {total / size:.1e} of ‖z‖"
     floor = first_at_floor(tolerance, steps)
     if floor is None:
-        words += "; their tolerances still fall like 1/k²"
+        words += "; their tolerances still fall"
     else:
         words += (
             f"; from iteration {floor + 1} on they are as exact as the arithmetic allows, so that "
@@ -46,19 +47,19 @@ def inner_remarks(
             f"of {max(history.relative(-1)):.1e}"
         )
     missed = sum(
-        max(row) > allowed * (1 + 1e-6)
-        for k, row in enumerate(history.errors)
-        if (allowed := tolerance(k)) is not None
+        any(error > asked * (1 + 1e-6) for error, asked in zip(errors, row, strict=True))
+        for errors, row in zip(history.errors, history.tolerances, strict=True)
     )
     if missed:
         words += f"; {missed} of {steps} ended before their tolerance"
     found = [words]
-    if reach is not None and alpha is not None and 0 < alpha < 1:
-        bound = horizon_bound(alpha, steps, reach[worst], total)
-        found.append(
-            f"finite horizon: with these errors some residual ‖T z − z‖ of the {steps} is proven "
-            f"to be at most {bound:.2e}, {bound / size:.1e} of ‖z‖"
-        )
+    if reach is not None and laws.rate is not None:
+        bound = horizon_bound(laws.rate(steps - 1), reach[worst], total)
+        if bound < size:  # for few steps, or a weak constant, it says nothing
+            found.append(
+                f"finite horizon: with these errors the residual of step {steps} is proven to be at "
+                f"most {bound:.2e}, {bound / size:.1e} of ‖z‖"
+            )
     return tuple(found)
 
 
@@ -71,9 +72,13 @@ def first_at_floor(tolerance: Tolerance, steps: int) -> int | None:
     return None
 
 
-def horizon_bound(alpha: float, steps: int, reach: float, total: float) -> float:
-    """Bound of min_k ‖T z_k − z_k‖ over `steps` steps of z ← T(z) + e_k, Σ‖e_k‖ ≤ total.
+def horizon_bound(rate: float, reach: float, total: float) -> float:
+    """Bound of the k-th residual of an inexact run: (‖z₀ − z*‖ + 2E)·rate(k) + 3E, E = Σ e_j.
 
-    With c = (1−α)/α the sum of the squares is at most (reach + 2·total)²/c: see `observing`.
+    See `observing`, which holds every run against it.
+
+    Args:
+        rate: of exact steps, relative to ‖z₀ − z*‖ ≤ `reach`.
+        total: E.
     """
-    return (reach + 2 * total) / math.sqrt((1 - alpha) / alpha * steps)
+    return (reach + 2 * total) * rate + 3 * total

@@ -92,7 +92,7 @@ class _Run:
         self.solver, self.stopping = solver, stopping
         self.reference, self.callback = reference, callback
         self.examination = examination
-        self.pending: list[tuple[Tensor, ...]] = []
+        self.pending: list[list[Tensor]] = []
         self.begin = time.perf_counter()
         self.at_rest = 0
         self.picture_errors: list[float] = []
@@ -141,8 +141,12 @@ class _Run:
         residual = result.residual
         if residual is None:
             residual = self.solver.norm(self.state.z - before)
-        row = (residual, self.solver.norm(before), result.error)
-        self.pending.append(row if result.ratio is None else (*row, result.ratio))
+        row = [residual, self.solver.norm(before), result.error]
+        asked, error = self.solver.error_tolerance(self.start, k), result.error
+        if asked is not None:
+            found = torch.full_like(error, asked) if result.tolerance is None else result.tolerance
+            row.append(found.to(error))
+        self.pending.append(row if result.ratio is None else [*row, result.ratio])
 
     def look(self, iteration: int) -> Status | None:
         """Whether the run has ended, and how; tells the callback."""
@@ -189,14 +193,16 @@ class _Run:
     def stuck(self, k: int) -> Status | None:
         """Whether nothing more can be shown in this precision: looks in a row without movement."""
         unit = torch.finfo(self.start.dtype).eps
-        allowed = self.solver.error_tolerance(self.start, k)
-        later = self.solver.error_tolerance(self.start, k + FAR)
+        least = self.solver.error_tolerance(self.start, k)
+        exact, fallen = least is None, least == self.solver.error_tolerance(self.start, k + FAR)
+        asked = self.history.tolerances[-1:] or [[math.inf] * len(self.history.errors[-1])]
         still, hidden = True, False
-        for residual, norm, error in zip(*(row[-1] for row in self.of_last()), strict=True):
+        rows = zip(*(row[-1] for row in self.of_last()), asked[0], strict=True)
+        for residual, norm, error, allowed in rows:
             # An inner error that no longer falls, or missed its tolerance, hides the residual.
-            stands = allowed is None or error > allowed or later == allowed
+            stands = exact or fallen or error > allowed
             still &= stands and residual <= max(error, unit * norm)
-            hidden |= error > unit * norm
+            hidden |= not exact and error > unit * norm
         self.at_rest = self.at_rest + 1 if still else 0
         if self.at_rest < LOOKS_AT_REST:
             return None
@@ -210,10 +216,13 @@ class _Run:
         block = torch.stack([torch.stack(row) for row in self.pending]).double().cpu()
         self.pending.clear()
         history = self.history
-        for residual, norm, error, *ratio in block.tolist():
+        inexact = self.solver.error_tolerance(self.start, 0) is not None
+        for residual, norm, error, *rest in block.tolist():
             if not all(map(math.isfinite, residual + norm + error)):
                 return False
-            history.ratios.extend(ratio)
+            if inexact:
+                history.tolerances.append(rest.pop(0))
+            history.ratios.extend(rest)
             history.residuals.append(residual)
             history.norms.append(norm)
             history.errors.append(error)
@@ -232,14 +241,14 @@ class _Run:
         if not theorem.holds:
             return Certificate(theorem)
         precision = torch.finfo(self.start.dtype).eps
-        observed = observe(self.history, theorem.laws(), self.reach, precision)
+        laws = theorem.laws()
+        observed = observe(self.history, laws, self.reach, precision)
         if self.examination is not None:
             observed = (*observed, *self.examination.observations)
-        tolerance = partial(self.solver.error_tolerance, self.start)
-        if not void and tolerance(0) is None:
+        floor = partial(self.solver.error_tolerance, self.start)
+        if not void and floor(0) is None:
             void = self.wrong_formula()
-        alpha = theorem.guarantee.averagedness
-        remarks = inner_remarks(self.history, tolerance, alpha, self.reach)
+        remarks = inner_remarks(self.history, floor, laws, self.reach)
         bars = self.error_bars(theorem)
         widest = max(bars, key=lambda bar: bar.norm, default=None)
         if widest is not None and widest.says_something and theorem.error_bar is not None:

@@ -21,6 +21,7 @@ class History:
         norms: ‖z_k‖.
         errors: proven bounds on ‖z_{k+1} − T z_k‖ (zero for closed forms).
         bounds: the theorem's bound on residuals; empty where there is none.
+        tolerances: what was asked of the errors; empty where steps are exact.
         ratios: left over right side of the inequality that the solver checks at every step.
         checked: iterations at which the loop looked (stopping, callback).
         seconds: time since the start, at each look.
@@ -33,6 +34,7 @@ class History:
     norms: list[list[float]] = field(default_factory=list)
     errors: list[list[float]] = field(default_factory=list)
     bounds: list[list[float]] = field(default_factory=list)
+    tolerances: list[list[float]] = field(default_factory=list)
     ratios: list[list[float]] = field(default_factory=list)
     checked: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)

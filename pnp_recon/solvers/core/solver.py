@@ -44,12 +44,14 @@ class Step(Generic[S]):
         residual: (B,), what tends to zero at a solution; None: ‖z_{k+1} − z_k‖.
         ratio: (B,), left over right side of an inequality that the theorem implies for this step,
             rounding allowed for; `Laws.step` names it. Or None.
+        tolerance: (B,), what was asked of `error`; None: what `Solver.error_tolerance` says.
     """
 
     state: S
     error: Tensor
     residual: Tensor | None = None
     ratio: Tensor | None = None
+    tolerance: Tensor | None = None
 
     @property
     def z(self) -> Tensor:

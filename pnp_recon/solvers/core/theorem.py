@@ -167,6 +167,9 @@ class RelaxedMap(AveragedMap):
 
     relaxation: float = 1.0
 
+    def numbers(self) -> dict[str, float]:
+        return {**super().numbers(), "relaxation": self.relaxation}
+
     def laws(self) -> Laws:
         alpha = self.guarantee.averagedness
         if alpha is None or alpha >= 1:

@@ -14,7 +14,7 @@ from pnp_recon.fidelity import Fidelity
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.examination import Examination
-from pnp_recon.solvers.core.inner import LAST, inner_tolerance
+from pnp_recon.solvers.core.inner import LAST, inner_tolerance, relative_tolerance
 from pnp_recon.solvers.core.premises import (
     LAWS,
     bounded,
@@ -40,12 +40,16 @@ PROX = "proximal map of a convex function (Moreau 1965)"
 
 @dataclass(frozen=True)
 class Warm(State):
-    """z, and the last inner solution: where the next inner solve starts.
+    """z, and what the last step left for the next inner solve.
 
-    Its error bound is recomputed from the result, so that a start can cost time, never truth.
+    Attributes:
+        inner: its solution: where the next one starts. The error bound is recomputed from the
+            result, so that a start can cost time, never truth.
+        moved: ‖T z − z‖ of that step (B,), which the next tolerance is relative to.
     """
 
     inner: Tensor | None = None
+    moved: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -201,8 +205,15 @@ class Coupled(PnP):
     def prox(self, state: Warm, iteration: int = LAST) -> tuple[Tensor, Tensor]:
         """prox_{γf}(z) and a proven bound (B,) on its error."""
         start = state.z if state.inner is None else state.inner
-        tol = inner_tolerance(state.z, iteration)
+        tol = self.asked(state, iteration)
         return self.fidelity.prox(state.z, self.gamma, start=start, tol=tol)
+
+    def asked(self, state: Warm, iteration: int) -> Tensor:
+        """The tolerance (B,) of the inner solve."""
+        least = inner_tolerance(state.z, iteration)
+        if state.moved is None or iteration == LAST:
+            return state.z.new_full((state.z.shape[0],), least)
+        return relative_tolerance(state.moved, iteration).clamp_min(least)
 
     def proximal(self) -> Guarantee:
         """What is proven of prox_{γf}."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 from torch import Tensor
@@ -25,7 +26,7 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.inner import inner_tolerance
-from pnp_recon.solvers.core.solver import Step, share
+from pnp_recon.solvers.core.solver import Step, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, Coupled, PnP, Warm
@@ -103,9 +104,11 @@ class PnPHQS(Coupled):
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         found = self.prox(state, iteration)
         z, error = hqs(lambda _: found, self.relaxed, state.z)
-        return Step(Warm(z, found[0]), self._stretch * error)
+        asked, moved = self.asked(state, iteration), norms(z - state.z)
+        stretch = self._stretch
+        return Step(Warm(z, found[0], moved), stretch * error, tolerance=stretch * asked)
 
-    @property
+    @cached_property
     def _stretch(self) -> float:
         """What N_λ may do to an inner error: above 1 for a denoiser that only f makes contract."""
         return max(1.0, self.relaxed_guarantee.lipschitz or 1.0)
@@ -166,7 +169,8 @@ class PnPDRS(Coupled):
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         found = self.prox(state, iteration)
         z, error = drs(lambda _: found, self.denoiser, state.z, self.relaxation)
-        return Step(Warm(z, found[0]), error)
+        asked, moved = self.asked(state, iteration), norms(z - state.z)
+        return Step(Warm(z, found[0], moved), error, tolerance=2 * self.relaxation * asked)
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         exact = self.fidelity.exact_prox

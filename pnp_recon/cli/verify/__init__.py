@@ -1,0 +1,186 @@
+"""`pnp-recon verify`: is what a model's card or a report claims true? Loads torch when it runs.
+
+Exit codes: 0 nothing that was checked failed; 2 there is neither card nor report; 4 a claim failed;
+130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pnp_recon.cli.model_check import check_model, refuse_false, show_check
+from pnp_recon.errors import CertificateError, InputError
+
+if TYPE_CHECKING:
+    from pnp_recon.report.claims import Claim
+
+REPORT = "report.json"
+# What --input may name; the rest of its value is a path.
+ROLES = ("input", "reference", "kernel", "mask", "geometry")
+
+
+def verify(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|REPORT",
+            help="Give a shipped model or the path of a model card, or a report.json or its "
+            "folder.",
+        ),
+    ],
+    attack_steps: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Attack the weights with this many gradient steps from each start."
+        ),
+    ] = 30,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="[ROLE=]PATH",
+            help="A file of the report lies here now. ROLE is input, reference, kernel, mask or "
+            "geometry; without it the path is that of the input. May be given several times.",
+        ),
+    ] = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Do not repeat the run.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print nothing but one JSON object.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but the claim that failed.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "-v", "--verbose", help="Print both sides of every claim, and tracebacks of errors."
+        ),
+    ] = False,
+) -> None:
+    """Recompute what a model's card or a report claims, and say which claim fails.
+
+    Of a model, the certificate is recomputed from its weights, compared with the card and attacked.
+    Of a report, every verdict and law is computed again from what it holds, the files are hashed,
+    the denoiser's constant is proven anew, and the run is repeated and compared. What cannot be
+    checked here is listed with the reason.
+
+    Exit codes: 0 if no claim failed; 2 if there is neither card nor report; 4 if a claim failed.
+    """
+    path = _report_path(what)
+    if path is None:
+        if inputs:
+            raise InputError(f"--input goes with a report; {what} is a model")
+        _verify_model(what, attack_steps, as_json, quiet)
+        return
+    from pnp_recon.cli.verify.report import verify_report  # loads torch
+
+    moved = _moved(inputs or [])
+    claims = verify_report(path, moved, attack_steps, run=not no_run, live=not (quiet or as_json))
+    if as_json:
+        print(_as_json(path, claims))
+    elif not quiet:
+        typer.echo("\n".join(_lines(path, claims, verbose)))
+    for failed in [one for one in claims if one.holds is False]:
+        raise CertificateError(f"{path}: {' '.join(str(failed).split())}")
+
+
+def _verify_model(name: str, attack_steps: int, as_json: bool, quiet: bool) -> None:
+    result = check_model(name, attack_steps)
+    if as_json:
+        rows = [{**asdict(row), "looseness": row.looseness} for row in result.rows]
+        print(
+            json.dumps(
+                {
+                    "model": result.name,
+                    "constants": rows,
+                    "lines": result.lines,
+                    "problems": result.problems,
+                },
+                indent=1,
+                ensure_ascii=False,
+            )
+        )
+    elif not quiet:
+        show_check(result)
+    refuse_false(result)
+
+
+def _report_path(what: str) -> Path | None:
+    """The report.json that is meant; None for a model.
+
+    Raises:
+        InputError: there is something else at the path.
+    """
+    path = Path(what)
+    if path.is_dir():
+        inside = path / REPORT
+        if inside.is_file():
+            return inside
+        if path.parent != Path() or what.endswith("/"):
+            raise InputError(f"{what} is a folder without a {REPORT}; expected a report or a model")
+        return None
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}; expected a report or a model card"
+        ) from error
+    if isinstance(found, dict) and "schema_version" in found:
+        return path
+    if isinstance(found, dict) and "card_version" in found:
+        return None
+    raise InputError(f"{path} is neither a report nor a model card")
+
+
+def _moved(entries: list[str]) -> dict[str, Path]:
+    """Role -> where its file lies now."""
+    found: dict[str, Path] = {}
+    for entry in entries:
+        role, mark, rest = entry.partition("=")
+        role, place = (role, rest) if mark and role in ROLES else ("input", entry)
+        if not Path(place).is_file():
+            raise InputError(f"--input {entry}: {place} is no file; expected the {role} of the run")
+        if role in found:
+            raise InputError(f"--input names the {role} twice: {found[role]} and {place}")
+        found[role] = Path(place)
+    return found
+
+
+def _lines(path: Path, claims: list[Claim], verbose: bool) -> list[str]:
+    """A line for each claim, and how many there are of each kind."""
+    out = [f"{path}:"]
+    for one in claims:
+        mark = {True: "holds", False: "FAILED", None: "not checked"}[one.holds]
+        if one.holds is None:
+            said = f"{one.what}: {one.reason}"
+        elif one.holds and not verbose:
+            said = one.what
+        else:
+            said = str(one)
+        out.append(f"  {mark:<11}  {said}")
+    held, failed, open_ = _counts(claims)
+    return [*out, f"{held} claims hold, {failed} failed, {open_} were not checked"]
+
+
+def _counts(claims: list[Claim]) -> tuple[int, int, int]:
+    found = [one.holds for one in claims]
+    return found.count(True), found.count(False), found.count(None)
+
+
+def _as_json(path: Path, claims: list[Claim]) -> str:
+    held, failed, open_ = _counts(claims)
+    plain: dict[str, Any] = {
+        "report": str(path),
+        "claims": [asdict(one) for one in claims],
+        "held": held,
+        "failed": failed,
+        "not_checked": open_,
+    }
+    return json.dumps(plain, indent=1, ensure_ascii=False)
