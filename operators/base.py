@@ -257,7 +257,8 @@ class LinearOperator(Known, ABC):
     @property
     def has_norm_bound(self) -> bool:
         """Whether `norm_bound` can be proven."""
-        return self.nonnegative and self.adjoint_matched
+        proof = type(self)._prove_norm is not LinearOperator._prove_norm
+        return (self.nonnegative or proof) and self.adjoint_matched
 
     def _prove_norm(self) -> NormBound:
         if not self.has_norm_bound:

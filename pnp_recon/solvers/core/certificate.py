@@ -89,7 +89,7 @@ class Certificate:
         """One line: certified, certified if, contradicted, or no guarantee and why."""
         if self.contradicted:
             broken = "; ".join(str(item) for item in self.observed if not item.passed)
-            return f"CERTIFICATE FAILED: {broken}"
+            return f"CERTIFICATE FAILED: {broken}" + (f"; {self.void}" if self.void else "")
         if not self.proven:
             return self.theorem.why_not
         if self.unchecked:

@@ -22,6 +22,7 @@ from pnp_recon.solvers.core.error_bar import Bar
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner_errors import FAR, inner_remarks
 from pnp_recon.solvers.core.observing import observe
+from pnp_recon.solvers.core.premises import own
 from pnp_recon.solvers.core.solution import History, Look, Solution
 from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Status, Stopping
@@ -53,15 +54,15 @@ def iterate(
     stopping = stopping or Stopping()
     with full_precision(), deadline(stopping.time_limit):
         mark = fingerprint(solver)
-        theorem = solver.theorem()
+        theorem = own(solver, solver.theorem())
         examination = solver.examination() if theorem.holds else None
-        run = _Run(solver, stopping, reference, callback, examination)
+        run = _Run(solver, stopping, reference, callback, examination, mark)
         with torch.inference_mode():
             picture, status = run.carry_out()
         void = ""
         if status is Status.NON_FINITE:
             void = "the run became non-finite; look at the data and the start, are they finite?"
-        elif fingerprint(solver) != mark:
+        elif run.changed or fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
     certificate = run.certificate(theorem, void)
     return Solution(
@@ -88,10 +89,11 @@ class _Run:
         reference: Tensor | None,
         callback: Callable[[Look], None] | None,
         examination: Examination | None,
+        mark: str,
     ) -> None:
         self.solver, self.stopping = solver, stopping
         self.reference, self.callback = reference, callback
-        self.examination = examination
+        self.examination, self.mark, self.changed = examination, mark, False
         self.pending: list[list[Tensor]] = []
         self.begin = time.perf_counter()
         self.at_rest = 0
@@ -160,6 +162,8 @@ class _Run:
         psnr = None if self.reference is None else self.measure(image(), self.reference)
         if self.callback is not None:
             self.callback(Look(iteration, relative, psnr, image))
+            # It may change what runs, and change it back.
+            self.changed |= fingerprint(self.solver) != self.mark
         if relative <= stopping.tol:
             return Status.CONVERGED
         if (stuck := self.stuck(iteration - 1)) is not None:

@@ -6,11 +6,13 @@ an error of whoever made it, and no theorem is applied to it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from operators.base import LinearOperator
 from operators.checks import probe
 from pnp_recon.errors import InputError
 from pnp_recon.priors.proof import is_ours
-from pnp_recon.solvers.core.theorem import Basis, Premise
+from pnp_recon.solvers.core.theorem import Basis, Premise, Theorem
 
 LAWS = Premise("every step keeps the laws that the theorem implies", Basis.CHECKED)
 _BY = {
@@ -80,6 +82,19 @@ def solved(A: LinearOperator) -> tuple[Premise, ...]:
         return ()
     words = f"the proximal map of '{A.name}' is as exact as it says"
     return (Premise(words, Basis.DECLARED),)
+
+
+def own(solver: object, theorem: Theorem) -> Theorem:
+    """The theorem, with somebody's own solver as a premise: that its steps are those of the map."""
+    strange, part = [], solver
+    while part is not None:  # an acceleration is around another solver
+        if not is_ours(type(part)):
+            strange.append(str(getattr(part, "name", type(part).__name__)))
+        part = getattr(part, "inner", None)
+    if not strange or not theorem.holds:
+        return theorem
+    words = f"solver {' and '.join(strange)} makes the steps that its theorem is about"
+    return replace(theorem, premises=(*theorem.premises, Premise(words, Basis.DECLARED)))
 
 
 def fitting(fidelity: object) -> tuple[Premise, ...]:
