@@ -24,7 +24,7 @@ from support.blurred import save
 from support.cli import light, only_line
 from support.ct_files import SIZE, save_archive, save_counts, save_lines
 from support.unrolled import random_network, small
-from support.verified import QUICK, Good, Plain, claims, exported
+from support.verified import QUICK, UNRUN, Good, Plain, claims, exported, failing
 
 # ---- what is true ---------------------------------------------------------------------------
 
@@ -187,6 +187,8 @@ def test_a_run_that_cannot_be_repeated_is_not_counted_as_true(
     assert words in found["run"]["reason"]
     assert main(["verify", str(good.report), *QUICK]) == 0
     assert capsys.readouterr().out.endswith("0 failed, 1 were not checked\n")
+    # Who wants everything checked is told what was not.
+    assert f"run: not checked, {words}"[:18] in failing(capsys, good.report, *QUICK, "--strict")
 
 
 def test_another_machine_may_count_differently(
@@ -207,18 +209,15 @@ def test_another_machine_may_count_differently(
     assert claims(capsys, good.report, *QUICK, code=4)["run: iterations"]["holds"] is False
 
 
-def test_a_run_that_the_clock_ended_is_repeated_for_as_many_iterations(
+def test_a_strict_reader_hears_first_of_what_failed(
     good: Good, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def late(plain: Plain) -> None:
-        message = "stopped at the time limit; raise time_limit or loosen tol"
-        plain["status"] |= {"name": "time_limit", "succeeded": False, "message": message}
-        plain["options"]["time_limit"] = 1e-9
-
-    good.edit(late)
-    found = claims(capsys, good.report, *QUICK)
-    assert found["run: verdict"]["holds"]
-    assert found["run: ending and picture"]["holds"] is None
+    assert main(["verify", str(good.report), *QUICK, "--strict", "-q"]) == 0
+    assert "run: not checked, it was not asked for" in failing(
+        capsys, good.report, *UNRUN, "--strict"
+    )
+    good.edit(lambda plain: plain["status"].update(message="so"))
+    assert "status in words" in failing(capsys, good.report, *UNRUN, "--strict")
 
 
 # ---- what is neither, and the command itself ------------------------------------------------
@@ -248,6 +247,7 @@ def test_refusals(good: Good, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ([str(tmp_path)], "is a folder without a report.json"),
         (["no_such_model"], "no model 'no_such_model'"),
         ([str(good.model), "--input", str(good.source)], "--input goes with a report"),
+        ([str(good.model), "--strict"], "--strict goes with a report"),
         ([str(good.report), "--input", "mask=none.png"], "none.png is no file"),
         ([str(good.report), "--input", "a", "--input", "a"], "a is no file"),
         (

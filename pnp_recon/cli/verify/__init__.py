@@ -1,7 +1,7 @@
 """`pnp-recon verify`: is what a model's card or a report claims true? Loads torch when it runs.
 
-Exit codes: 0 nothing that was checked failed; 2 there is neither card nor report; 4 a claim failed;
-130 Ctrl-C.
+Exit codes: 0 nothing that was checked failed; 2 there is neither card nor report; 4 a claim failed,
+or with --strict was not checked; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ def verify(
             "geometry; without it the path is that of the input. May be given several times.",
         ),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Fail as well where a claim of a report cannot be checked."),
+    ] = False,
     no_run: Annotated[bool, typer.Option("--no-run", help="Do not repeat the run.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print nothing but one JSON object.")
@@ -69,12 +73,14 @@ def verify(
     the denoiser's constant is proven anew, and the run is repeated and compared. What cannot be
     checked here is listed with the reason.
 
-    Exit codes: 0 if no claim failed; 2 if there is neither card nor report; 4 if a claim failed.
+    Exit codes: 0 if no claim failed; 2 if there is neither card nor report; 4 if a claim failed,
+    with --strict also if one was not checked.
     """
     path = _report_path(what)
     if path is None:
-        if inputs:
-            raise InputError(f"--input goes with a report; {what} is a model")
+        for flag, given in (("--input", inputs), ("--strict", strict)):
+            if given:
+                raise InputError(f"{flag} goes with a report; {what} is a model")
         _verify_model(what, attack_steps, as_json, quiet)
         return
     from pnp_recon.cli.verify.report import verify_report  # loads torch
@@ -85,7 +91,9 @@ def verify(
         print(_as_json(path, claims))
     elif not quiet:
         typer.echo("\n".join(_lines(path, claims, verbose)))
-    for failed in [one for one in claims if one.holds is False]:
+    # What failed comes first.
+    refused = sorted((one for one in claims if not one.holds), key=lambda one: one.holds is None)
+    for failed in refused if strict else [one for one in refused if one.holds is False]:
         raise CertificateError(f"{path}: {' '.join(str(failed).split())}")
 
 

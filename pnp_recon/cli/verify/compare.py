@@ -13,17 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pnp_recon.cli.verify.histories import ELSEWHERE, by_clock, curves, endings, same_length
 from pnp_recon.pictures.files import read_picture
-from pnp_recon.report.claims import RELATIVE, Claim, claim, same, same_words, told, unchecked
-from pnp_recon.report.reading import certificate_of, epsilon
+from pnp_recon.report.claims import RELATIVE, Claim, claim, same_words, told, unchecked
+from pnp_recon.report.reading import certificate_of
 
-# Of constants on another machine or with other libraries: they depend on estimates of noise and
-# motion, which are rounded otherwise there.
-ELSEWHERE = 1e-4
-# Of iterations on another machine or with other libraries; more is said, not held against it.
-COUNT = 0.1
-# Of residuals on the same machine: rounding depends on how memory lies, and runs amplify it.
-RESIDUAL = 1e-2
 # Of numbers in remarks, which are measured and printed with two digits.
 MEASURED = 0.15
 # Of PSNR and SSIM, in dB and in parts.
@@ -40,8 +34,6 @@ def compare(
     found: Mapping[str, Any],
     written: Path | None,
     target: Path,
-    *,
-    by_clock: bool = False,
 ) -> list[Claim]:
     """The claims about a run.
 
@@ -49,27 +41,28 @@ def compare(
         stated: the report.
         found: the report of the repetition.
         written: the picture of the report; None where it is not at hand, or not that of the run.
-        target: the picture of the repetition.
-        by_clock: the run was ended by the clock or by hand, the repetition after as many steps.
+        target: the picture of the repetition, which ended after as many steps where the clock or
+            a hand ended the run.
     """
     alike = all(stated["environment"][key] == found["environment"][key] for key in SAME)
     relative = RELATIVE if alike else ELSEWHERE
     claims = _problem(stated, found, relative)
     claims += _certificate(stated["certificate"], found["certificate"], relative)
-    if by_clock:
-        reason = "the clock or a hand ended the run"
-        return [*claims, unchecked("run: ending and picture", stated["status"]["name"], reason)]
-    claims += _ending(stated, found, alike)
+    claims += endings(stated, found, alike=alike)
+    if not same_length(stated, found) and by_clock(stated):
+        # Parts that the clock ended each after a number of steps of their own.
+        reason = "the repetition made other numbers of steps"
+        return [*claims, unchecked("run: picture and history", stated["status"]["name"], reason)]
     claims.append(_quality(stated["metrics"], found["metrics"]))
+    claims.append(curves(stated, found, alike=alike))
     if alike:
         parameters = (one["solver"]["parameters"] for one in (stated, found))
         claims += [
             _both("run: parameters of the solver", *parameters, relative=ELSEWHERE),
-            _residuals(stated, found),
             _remarks(stated, found),
         ]
     else:
-        what = "run: parameters, residuals and remarks"
+        what = "run: parameters of the solver"
         claims.append(unchecked(what, None, "another machine or other libraries"))
     return [*claims, _picture(written, target)]
 
@@ -182,34 +175,6 @@ def _premises(stated: list[Any], found: list[Any]) -> Claim:
         same_words(one, other) for one, other in zip(*sides, strict=True)
     )
     return Claim("run: premises", told(sides[0]), told(sides[1]), holds)
-
-
-def _ending(stated: Mapping[str, Any], found: Mapping[str, Any], alike: bool) -> list[Claim]:
-    one, other = stated["status"], found["status"]
-    claims = [claim("run: status", one["name"], other["name"])]
-    what, counts = "run: iterations", (one["iterations"], other["iterations"])
-    if alike or counts[0] == counts[1]:
-        return [*claims, claim(what, *counts)]
-    near = abs(counts[1] - counts[0]) <= COUNT * max(counts[0], 1)
-    words = "another machine or other libraries" + ("" if near else ", and more than 10 % apart")
-    return [*claims, unchecked(what, counts[0], f"stated {counts[0]}, found {counts[1]}: {words}")]
-
-
-def _residuals(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Claim:
-    """Residuals and inner errors of a run on the same machine, but for rounding."""
-    unit = 32 * epsilon(found["environment"]["dtype"])
-    what, one, other = "run: residuals", stated["history"], found["history"]
-    scale, again = (_picked(side, "least", "stride") for side in (one, other))
-    if not same(scale, again, ELSEWHERE):
-        return Claim(what, told(scale), told(again), False, "least norm and stride")
-    for name in ("residuals", "inner_errors"):
-        for k, rows in enumerate(zip(one[name], other[name], other["norms"], strict=False)):
-            for value, now, norm in zip(*rows, strict=False):
-                slack = unit * norm + RESIDUAL * abs(now)
-                if value is None or not abs(value - now) <= slack:
-                    place = f"{name.replace('_', ' ')}, iteration {k + 1}"
-                    return Claim(what, told(value), told(now), False, place)
-    return Claim(what, "those of the history", "so")
 
 
 def _remarks(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Claim:

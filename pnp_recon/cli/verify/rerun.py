@@ -22,13 +22,11 @@ from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import Device, describe
 from pnp_recon.cli.verify.compare import compare
 from pnp_recon.cli.verify.files import find
+from pnp_recon.cli.verify.histories import by_clock
 from pnp_recon.errors import InputError
 from pnp_recon.report import build_report
 from pnp_recon.report.claims import Claim, unchecked
 from pnp_recon.solvers import Status
-
-# How a run ends that the clock or a hand has ended: repeated, it ends after as many iterations.
-BY_CLOCK = (Status.TIME_LIMIT.name.lower(), Status.INTERRUPTED.name.lower())
 
 
 def run_claims(
@@ -80,11 +78,7 @@ def run_claims(
         if found["status"]["name"] == Status.INTERRUPTED.name.lower():
             raise KeyboardInterrupt
         written = find(report["output"], folder) if output.holds else None
-        return compare(report, found, written, target, by_clock=_by_clock(report))
-
-
-def _by_clock(report: Mapping[str, Any]) -> bool:
-    return report["status"]["name"] in BY_CLOCK
+        return compare(report, found, written, target)
 
 
 def _options(
@@ -92,7 +86,7 @@ def _options(
 ) -> RunOptions:
     """The options with the files where they lie now, on the device of the run, writing nothing."""
     steps = report["status"]["iterations"]
-    if _by_clock(report) and not steps:
+    if by_clock(report) and not steps:
         raise InputError("it was ended before its first iteration")
     # Files besides the input are named by the option of their role.
     roles = {
@@ -110,7 +104,7 @@ def _options(
         overwrite=True,
         require_certificate=False,
         time_limit=None,
-        max_iter=steps if _by_clock(report) else options.max_iter,
+        max_iter=steps if by_clock(report) else options.max_iter,
         device=Device.cpu if report["environment"]["device"] == "cpu" else Device.cuda,
         as_json=False,
         quiet=True,

@@ -102,7 +102,7 @@ class _Run:
     def carry_out(self) -> tuple[Tensor, Status]:
         """The picture of the last finite iterate, and how the run ended."""
         solver, stopping = self.solver, self.stopping
-        self.state = last_finite = solver.init()
+        self.state = self.shown = solver.init()
         self.start = self.state.z
         self.pixels = solver.image(self.state)[0].numel()
         self.history = History(
@@ -118,36 +118,35 @@ class _Run:
                 if waits and not expired():
                     continue
                 ended = self.look(iteration)
-                if ended is not Status.NON_FINITE:
-                    last_finite = self.state
                 if ended is not None:
                     status = ended
                     break
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
-            if self.pending and self.collect(self.history.iterations + len(self.pending)):
-                last_finite = self.state
+            if self.pending:
+                self.collect(self.history.iterations + len(self.pending))
         if self.examination is not None and status not in (Status.INTERRUPTED, Status.TIME_LIMIT):
             try:
-                self.examination = self.examination.end(solver.examined(last_finite))
+                self.examination = self.examination.end(solver.examined(self.shown))
             except KeyboardInterrupt:
                 status = Status.INTERRUPTED
         if status is not Status.NON_FINITE and self.history.iterations:
-            self.picture_errors = solver.picture_error(last_finite).double().tolist()
-        return solver.image(last_finite).clone(), status
+            self.picture_errors = solver.picture_error(self.shown).double().tolist()
+        return solver.image(self.shown).clone(), status
 
     def step(self, k: int) -> None:
         before = self.state.z
         result = self.solver.step(self.state, k)
-        self.state = result.state
         residual = result.residual
         if residual is None:
-            residual = self.solver.norm(self.state.z - before)
+            residual = self.solver.norm(result.state.z - before)
         row = [residual, self.solver.norm(before), result.error]
         asked, error = self.solver.error_tolerance(self.start, k), result.error
         if asked is not None:
             found = torch.full_like(error, asked) if result.tolerance is None else result.tolerance
             row.append(found.to(error))
+        # Side by side: where a hand ends the run, the picture is that of the last row.
+        self.state = result.state
         self.pending.append(row if result.ratio is None else [*row, result.ratio])
 
     def look(self, iteration: int) -> Status | None:
@@ -230,6 +229,7 @@ class _Run:
             history.residuals.append(residual)
             history.norms.append(norm)
             history.errors.append(error)
+        self.shown = self.state
         history.checked.append(iteration)
         history.seconds.append(time.perf_counter() - self.begin)
         return True
