@@ -199,9 +199,9 @@ def _residuals(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Claim:
     """Residuals and inner errors of a run on the same machine, but for rounding."""
     unit = 32 * epsilon(found["environment"]["dtype"])
     what, one, other = "run: residuals", stated["history"], found["history"]
-    scale, again = (_picked(side, "least", "stride") for side in (one, other))
+    scale, again = (_picked(side, "least", "stride", "unit") for side in (one, other))
     if not same(scale, again, ELSEWHERE):
-        return Claim(what, told(scale), told(again), False, "least norm and stride")
+        return Claim(what, told(scale), told(again), False, "least norm, stride and unit")
     for name in ("residuals", "inner_errors"):
         for k, rows in enumerate(zip(one[name], other[name], other["norms"], strict=False)):
             for value, now, norm in zip(*rows, strict=False):
