@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -227,6 +228,11 @@ def _plain(value: object) -> object:
         return repr(value)
     if isinstance(value, tuple | list):
         return tuple(_plain(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((repr(key), _plain(item)) for key, item in value.items())
+    if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
+        held = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16)
+        return (str(value.dtype), value.shape, held.hexdigest())
     return None
 
 

@@ -131,11 +131,11 @@ def transpose_factor(A: LinearOperator, generator: torch.Generator) -> float | N
 def negative_entry(A: LinearOperator, generator: torch.Generator) -> float | None:
     """The most negative value that 0/1 tensors are mapped to by A or its transpose, or None.
 
-    Relative to the largest of the same result; what rounding explains is not counted. NaN where a
+    Relative to the largest of all results; what rounding explains is not counted. NaN where a
     result is not finite. Tensors of several densities add up many entries, and single ones show
     one column each.
     """
-    worst = 0.0
+    lowest, largest = 0.0, 0.0
     tolerance = ADJOINT_TOLERANCE[A.certificate_dtype]
     maps = ((A.A, A.image_shape), (A.A_adjoint, A.measurement_shape))
     for apply, shape in maps[: 2 if A.adjoint_matched else 1]:
@@ -146,12 +146,12 @@ def negative_entry(A: LinearOperator, generator: torch.Generator) -> float | Non
             else:
                 picture = (draw == draw.max()).to(draw)
             result = apply(picture)
-            largest = float(result.abs().max())
+            # Not each result by itself: what a part sees nothing of is rounding alone.
+            largest = max(largest, float(result.abs().max()))
             if not math.isfinite(largest):
                 return math.nan
-            if largest > 0:
-                worst = min(worst, float(result.min()) / largest)
-    return worst if worst < -tolerance else None
+            lowest = min(lowest, float(result.min()))
+    return lowest / largest if lowest < -tolerance * largest else None
 
 
 def attained(A: LinearOperator, generator: torch.Generator, enough: float = math.inf) -> float:

@@ -14,7 +14,6 @@ from pnp_recon.report.claims import Claim, claim, same, told, unchecked
 from pnp_recon.report.reading import (
     certificate_of,
     columns,
-    epsilon,
     guarantee_of,
     history_of,
     theorem_of,
@@ -121,7 +120,7 @@ def _observations(report: Mapping[str, Any], certificate: Certificate) -> list[C
     if not theorem.holds or not history.residuals:
         return found
     laws = theorem.laws()
-    seen, bounds = _observed(history, laws, epsilon(report["environment"]["dtype"]))
+    seen, bounds = _observed(history, laws)
     found.append(_bounds(history, bounds, laws))
     stated = {item.law: item for item in certificate.observed}
     for law, made in seen.items():
@@ -141,7 +140,7 @@ def _observations(report: Mapping[str, Any], certificate: Certificate) -> list[C
 
 
 def _observed(
-    history: History, laws: Laws, precision: float
+    history: History, laws: Laws
 ) -> tuple[dict[str, Observation], list[list[float]] | None]:
     """The laws on all pictures, and the bounds; None where one rate does not give them all."""
     parts = columns(history)
@@ -153,7 +152,7 @@ def _observed(
             reach = [part.bounds[0][0] / laws.rate(0)]
         own = [row[0] for row in part.bounds]
         part.bounds.clear()
-        for item in observe(part, laws, reach, precision):
+        for item in observe(part, laws, reach):
             per_law.setdefault(item.law, []).append(item)
         again = [row[0] for row in part.bounds]
         if len(parts) > 1 and not same(own, again):

@@ -267,6 +267,7 @@ def _history(solution: Solution, track: tuple[tuple[int, float], ...]) -> dict[s
         "ratios": history.ratios,
         "least": history.least,
         "stride": history.stride,
+        "unit": history.unit,
         "checked": history.checked,
         "seconds": history.seconds,
         "psnr": [{"iteration": iteration, "psnr": value} for iteration, value in track],

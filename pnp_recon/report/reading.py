@@ -75,6 +75,7 @@ def history_of(block: Mapping[str, Any]) -> History:
         ratios=_rows(block["ratios"]),
         least=block["least"],
         stride=block["stride"],
+        unit=block["unit"],
     )
 
 
@@ -104,6 +105,7 @@ def columns(history: History) -> list[History]:
                 ratios=_upright(_column(history.ratios, i)[:length]),
                 least=history.least,
                 stride=history.stride,
+                unit=history.unit,
             )
         )
     return found

@@ -31,6 +31,7 @@ BELOW = 10.0
 PLACES = (0.0, 0.25, 0.5, 0.75)
 # Rounding of a residual, in machine epsilons of the norm.
 UNITS = 32
+SCALE = ("least", "stride", "unit")
 ROWS = ("residuals", "inner_errors")
 # How a run ends that the clock or a hand has ended: repeated, it ends after as many iterations.
 TIME_LIMIT, INTERRUPTED = Status.TIME_LIMIT.name.lower(), Status.INTERRUPTED.name.lower()
@@ -104,9 +105,9 @@ def curves(stated: Report, found: Report, *, alike: bool) -> Claim:
         alike: the repetition ran on the same machine with the same libraries.
     """
     what, one, other = "run: residuals", stated["history"], found["history"]
-    scale, again = ([side[key] for key in ("least", "stride")] for side in (one, other))
+    scale, again = ([side[key] for key in SCALE] for side in (one, other))
     if not same(scale, again, ELSEWHERE):
-        return Claim(what, told(scale), told(again), False, "least norm and stride")
+        return Claim(what, told(scale), told(again), False, "least norm, stride and unit")
     width, now = (len(row) for side in (one, other) for row in (side["residuals"] or [[]])[:1])
     if width != now:
         return Claim(what, told(width), told(now), False, "pictures in the history")

@@ -46,6 +46,7 @@ class Pair:
         alpha: proven averagedness, 1 for maps that are only nonexpansive.
         norm: the norm (B,) that T is averaged in.
         constant: q ≤ 1, below 1 for a contraction.
+        gain: `Solver.rounding_gain` of T.
         last: z, T z, T z − z and what rounding and inner solves leave open of them.
     """
 
@@ -53,6 +54,7 @@ class Pair:
     norm: Norm
     last: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
     constant: float = 1.0
+    gain: float = 1.0
 
     def ratio(self, z: Tensor, image: Tensor, error: Tensor) -> tuple[Tensor, Pair]:
         """Left over right side, roots of both, (B,), zero at the first evaluation; and the pair
@@ -61,7 +63,7 @@ class Pair:
         An evaluation is off by `error` (B,) and by rounding, a together for both points. By
         Minkowski's inequality the root of the left side is off by at most √(1 + (1−α)/α)·a.
         """
-        units = ROUNDING_UNITS * torch.finfo(z.dtype).eps
+        units = ROUNDING_UNITS * self.gain * torch.finfo(z.dtype).eps
         slack = error + units * torch.maximum(self.norm(z), self.norm(image))
         turn = image - z
         following = replace(self, last=(z, image, turn, slack))

@@ -95,7 +95,8 @@ class Wrapped(Solver[A], Generic[A]):
         pair = None
         if held.averagedness is not None:
             constant = 1.0 if held.lipschitz is None else held.lipschitz
-            pair = Pair(held.averagedness, self.inner.norm, constant=constant)
+            gain = self.inner.rounding_gain
+            pair = Pair(held.averagedness, self.inner.norm, constant=constant, gain=gain)
         return {"z": inner.z, "inner": inner, "pair": pair}
 
     def evaluate(self, state: A, iteration: int) -> Evaluation:
@@ -125,6 +126,10 @@ class Wrapped(Solver[A], Generic[A]):
     def stride(self) -> float:
         """The stride of T, whose residuals these are."""
         return self.inner.stride
+
+    @property
+    def rounding_gain(self) -> float:
+        return self.inner.rounding_gain
 
     def picture_error(self, state: A) -> Tensor:
         shown = state.z if state.shown is None else state.shown

@@ -106,7 +106,9 @@ class _Run:
         self.start = self.state.z
         self.pixels = solver.image(self.state)[0].numel()
         self.history = History(
-            stride=self.solver.stride, least=ZERO * math.sqrt(self.start[0].numel())
+            unit=torch.finfo(self.start.dtype).eps * solver.rounding_gain,
+            stride=solver.stride,
+            least=ZERO * math.sqrt(self.start[0].numel()),
         )
         reach = solver.distance_bound(self.start)
         self.reach = None if reach is None else reach.double().tolist()
@@ -195,7 +197,7 @@ class _Run:
 
     def stuck(self, k: int) -> Status | None:
         """Whether nothing more can be shown in this precision: looks in a row without movement."""
-        unit = torch.finfo(self.start.dtype).eps
+        unit = self.history.unit
         least = self.solver.error_tolerance(self.start, k)
         exact, fallen = least is None, least == self.solver.error_tolerance(self.start, k + FAR)
         asked = self.history.tolerances[-1:] or [[math.inf] * len(self.history.errors[-1])]
@@ -244,9 +246,8 @@ class _Run:
         """The theorem with what the run showed of it."""
         if not theorem.holds:
             return Certificate(theorem)
-        precision = torch.finfo(self.start.dtype).eps
         laws = theorem.laws()
-        observed = observe(self.history, laws, self.reach, precision)
+        observed = observe(self.history, laws, self.reach)
         if self.examination is not None:
             observed = (*observed, *self.examination.observations)
         floor = partial(self.solver.error_tolerance, self.start)
@@ -266,7 +267,7 @@ class _Run:
         held = theorem.error_bar
         if held is None or not theorem.holds or not self.picture_errors:
             return ()
-        pixels, precision = self.pixels, torch.finfo(self.start.dtype).eps
+        pixels, precision = self.pixels, self.history.unit
         rows = zip(*(row[-1] for row in self.of_last()), self.picture_errors, strict=True)
         return tuple(
             held.bar(residual, error, pixels, norm=norm, precision=precision, picture_error=off)

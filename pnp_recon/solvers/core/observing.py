@@ -28,16 +28,13 @@ def worst(values: Iterable[float]) -> float:
     return largest
 
 
-def observe(
-    history: History, laws: Laws, reach: Sequence[float] | None, precision: float
-) -> tuple[Observation, ...]:
+def observe(history: History, laws: Laws, reach: Sequence[float] | None) -> tuple[Observation, ...]:
     """The laws on the worst picture of the batch; fills `history.bounds`.
 
     Limits are ratios: 1 plus what rounding and the proven inner errors allow.
 
     Args:
         reach: proven bounds on ‖z₀−z*‖, one for each picture, or None.
-        precision: machine epsilon of the run.
     """
     if not history.residuals:
         return ()
@@ -47,7 +44,7 @@ def observe(
     before, total = [0.0] * pictures, [0.0] * pictures
     for k, residual in enumerate(history.residuals):
         slack = [
-            error + ROUNDING_UNITS * precision * norm
+            error + ROUNDING_UNITS * history.unit * norm
             for error, norm in zip(history.errors[k], history.norms[k], strict=True)
         ]
         for i, value in enumerate(residual):

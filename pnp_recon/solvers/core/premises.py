@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from operators.base import LinearOperator
 from operators.checks import probe
+from operators.knowledge import built_here
 from pnp_recon.errors import InputError
 from pnp_recon.priors.proof import is_ours
 from pnp_recon.solvers.core.theorem import Basis, Premise, Theorem
@@ -39,7 +40,10 @@ def bounded(A: LinearOperator) -> Premise:
         InputError: it is declared, and some picture attains more.
     """
     _confront(A, norm=True)
-    return Premise(f"the norm of '{A.name}' is at most {A.norm_bound:.6g}", _BY[A.norm_by])
+    words = f"the norm of '{A.name}' is at most {A.norm_bound:.6g}"
+    if A.norm_by == A.sign_by == "declaration" and "Collatz" in A.norm_certificate.method:
+        words = f"no entry of '{A.name}' is negative, so that {words}"
+    return Premise(words, _BY[A.norm_by])
 
 
 def signed(A: LinearOperator) -> Premise:
@@ -60,7 +64,8 @@ def bounded_below(A: LinearOperator) -> tuple[Premise, ...]:
     least = A.gram_lower_bound
     if not least > 0:
         return ()
-    ours = type(A).__module__.startswith("operators.")
+    parts = [part for part in A.modules() if isinstance(part, LinearOperator)]
+    ours = all(map(built_here, parts))  # the weakest part decides
     words = f"‖A x‖² ≥ {least:.6g}‖x‖² for A = '{A.name}'"
     return (Premise(words, Basis.PROVEN if ours else Basis.DECLARED),)
 

@@ -27,6 +27,8 @@ class History:
         seconds: time since the start, at each look.
         psnr: against the reference, at each look; empty without one.
         least: norm below which z counts as zero, so that relative residuals are held against it.
+        unit: rounding of one number in a step, relative: machine epsilon, or what the solver makes
+            of it (`Solver.rounding_gain`).
         stride: `Solver.stride`, by which `relative` divides.
     """
 
@@ -42,6 +44,8 @@ class History:
     least: float = 1e-30
     stride: float = 1.0
 
+    unit: float = 2.3e-16
+
     @property
     def iterations(self) -> int:
         return len(self.residuals)
@@ -50,11 +54,13 @@ class History:
         """(‖z_{k+1} − z_k‖ + e_k)/(stride·‖z_k‖) of every picture (0-based k; −1 for the last).
 
         With the proven inner error e_k it bounds the exact residual ‖T z_k − z_k‖/‖z_k‖, which
-        an inexact step could hide; the stride keeps a short step from passing for a small residual.
+        an inexact step could hide; the stride keeps a short step from passing for a small residual,
+        and so does half a unit of rounding, in which it may vanish altogether.
         """
         rows = (self.residuals[iteration], self.errors[iteration], self.norms[iteration])
+        hidden = self.unit / 2 if self.stride < 1 else 0.0
         return [
-            (residual + e) / (self.stride * max(norm, self.least))
+            (residual + e + hidden * norm) / (self.stride * max(norm, self.least))
             for residual, e, norm in zip(*rows, strict=True)
         ]
 

@@ -114,6 +114,11 @@ class Solver(ABC, Generic[S]):
         """
         return 1.0
 
+    @property
+    def rounding_gain(self) -> float:
+        """By how much a step multiplies the rounding of its precision, at least 1."""
+        return 1.0
+
     def picture_error(self, state: S) -> Tensor:
         """Proven bound (B,) on the error with which `image` computes the picture of its point."""
         return state.z.new_zeros(state.z.shape[0])

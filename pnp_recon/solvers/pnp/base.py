@@ -130,6 +130,11 @@ class PnP(Solver[Warm]):
         """
         return share(self.relaxation)
 
+    @property
+    def rounding_gain(self) -> float:
+        """D(cx)/c multiplies what D rounds by 1/c: a network's values do not shrink with c."""
+        return max(1.0, 1 / self.denoiser.scaling)
+
     def relaxed(self, x: Tensor) -> Tensor:
         """N_λ(x) = x + λ(N(x) − x)."""
         return x + self.relaxation * (self.denoiser(x) - x)
