@@ -72,13 +72,18 @@ def same(stated: Any, found: Any, relative: float = RELATIVE) -> bool:
 
 def same_words(stated: str, found: str, printed: float = PRINTED) -> bool:
     """The same sentence, whose rounded numbers may differ by this part of themselves."""
-    if _NUMBER.sub("#", stated) != _NUMBER.sub("#", found):
+    if skeleton(stated) != skeleton(found):
         return False
     pairs = zip(_NUMBER.findall(stated), _NUMBER.findall(found), strict=True)
     return all(
         math.isclose(float(one.replace("−", "-")), float(other.replace("−", "-")), rel_tol=printed)
         for one, other in pairs
     )
+
+
+def skeleton(words: str) -> str:
+    """A sentence without its numbers."""
+    return _NUMBER.sub("#", words)
 
 
 def told(value: Any) -> str:

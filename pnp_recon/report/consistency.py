@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pnp_recon.report.claims import Claim, claim, same, told, unchecked
+from pnp_recon.report.claims import Claim, claim, same, same_words, skeleton, told, unchecked
 from pnp_recon.report.reading import (
     certificate_of,
     columns,
@@ -21,6 +21,8 @@ from pnp_recon.report.reading import (
 from pnp_recon.solvers import Certificate, History, Observation, Status, Stopping
 from pnp_recon.solvers.core.laws import Laws
 from pnp_recon.solvers.core.observing import observe, worst
+from pnp_recon.solvers.core.remarks import remarks
+from pnp_recon.solvers.core.theorem import Theorem
 
 DEFAULT_TOLERANCE = Stopping().tol
 ROWS, THEOREM = "rows of the history", "theorem"
@@ -44,6 +46,7 @@ def consistency(report: Mapping[str, Any]) -> list[Claim]:
         certificate = certificate_of(block)
         found += _certificate(block, certificate)
         found += _observations(report, certificate)
+        found += _remarks(report, certificate)
     except (ArithmeticError, ValueError) as error:  # of numbers that no theorem has
         return [*found, Claim(THEOREM, block["kind"], "none such", False, str(error))]
     return [*found, *_status(report)]
@@ -78,12 +81,16 @@ def _history(report: Mapping[str, Any]) -> list[Claim]:
     block, status = report["history"], report["status"]
     steps = len(block["residuals"])
     found = [claim("iterations", status["iterations"], steps)]
-    always, sometimes = ("residuals", "norms", "inner_errors"), ("bounds", "ratios")
+    always = ("residuals", "norms", "inner_errors")
+    sometimes = ("bounds", "ratios", "tolerances")
     sound = all(len(block[name]) == steps for name in always)
-    sound &= len(block["bounds"]) in (0, steps) and len(block["ratios"]) <= steps
+    sound &= all(len(block[name]) in (0, steps) for name in ("bounds", "tolerances"))
+    sound &= len(block["ratios"]) <= steps
     sound &= len({len(row) for name in (*always, *sometimes) for row in block[name]} or {1}) == 1
     if not sound or (steps and not block["residuals"][0]):
         return [*found, Claim(ROWS, "of one length", "of several", False)]
+    if len(block["picture_errors"]) not in (0, len((block["residuals"] or [[]])[0])):
+        return [*found, Claim(ROWS, "an error for each picture", "for others", False)]
     history = history_of(block)
     relative = [history.relative(k) for k in range(history.iterations)]
     words = "(residual + inner error)/(stride·norm)"
@@ -137,6 +144,34 @@ def _observations(report: Mapping[str, Any], certificate: Certificate) -> list[C
         reason = "the history does not hold what was tried; the run tries again"
         found.append(unchecked(f"observed: {law}", stated[law].worst, reason))
     return found
+
+
+def _remarks(report: Mapping[str, Any], certificate: Certificate) -> list[Claim]:
+    """That each remark is what a run says of such a history, and none is missing."""
+    theorem, history = certificate.theorem, history_of(report["history"])
+    found = []
+    if theorem.error_bar is not None:
+        known = [item.value for item in theorem.constants if item.name == "q"]
+        what = "constant of the error bar"
+        found.append(claim(what, theorem.error_bar.constant, min(known, default=None)))
+    made, stated = _said(theorem, history), certificate.remarks
+    if len(made) == len(stated) and all(map(same_words, stated, made)):
+        return [*found, Claim("remarks", told(stated), told(made))]
+    # Pictures that were solved in parts, each with constants of its own, say as much each.
+    parts = columns(history)
+    kinds = {skeleton(words) for part in parts for words in _said(theorem, part)}
+    if len(parts) > 1 and all(skeleton(words) in kinds for words in stated):
+        reason = "the pictures were solved in parts, each with constants of its own"
+        return [*found, unchecked("remarks", stated, reason)]
+    return [*found, Claim("remarks", told(stated), told(made), False)]
+
+
+def _said(theorem: Theorem, history: History) -> tuple[str, ...]:
+    rate = theorem.laws().rate if theorem.holds else None
+    reach = None
+    if history.bounds and rate is not None:
+        reach = [bound / rate(0) for bound in history.bounds[0]]
+    return remarks(theorem, history, reach)
 
 
 def _observed(

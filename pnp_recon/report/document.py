@@ -26,6 +26,7 @@ from pnp_recon.errors import PnPReconError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
 from pnp_recon.solvers import Certificate, Solution
+from pnp_recon.solvers.core.error_bar import ErrorBar
 
 SCHEMA_VERSION = "1.4"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -111,6 +112,7 @@ def certificate_block(certificate: Certificate) -> dict[str, Any]:
         "kind": certificate.theorem.kind,
         "numbers": certificate.theorem.numbers(),
         "step_law": certificate.theorem.step_law,
+        "error_bar": _error_bar(certificate.theorem.error_bar),
         "premises": [
             {"words": premise.words, "basis": premise.basis.value}
             for premise in certificate.theorem.premises
@@ -249,6 +251,12 @@ def _noise(run: Run) -> dict[str, Any]:
     return {"level": level, "origin": run.noise_origin, "words": words}
 
 
+def _error_bar(bar: ErrorBar | None) -> dict[str, float | None] | None:
+    if bar is None:
+        return None
+    return {"constant": bar.constant, "after": bar.after, "picture": bar.picture}
+
+
 def _quality(quality: Quality | None) -> dict[str, float] | None:
     return None if quality is None else {"psnr": quality.psnr, "ssim": quality.ssim}
 
@@ -263,11 +271,15 @@ def _history(solution: Solution, track: tuple[tuple[int, float], ...]) -> dict[s
         "relative_residuals": [history.relative(k) for k in range(history.iterations)],
         "norms": history.norms,
         "inner_errors": history.errors,
+        "tolerances": history.tolerances,
         "bounds": history.bounds,
         "ratios": history.ratios,
         "least": history.least,
         "stride": history.stride,
         "unit": history.unit,
+        "floor": history.floor,
+        "picture_errors": history.picture_errors,
+        "pixels": history.pixels,
         "checked": history.checked,
         "seconds": history.seconds,
         "psnr": [{"iteration": iteration, "psnr": value} for iteration, value in track],

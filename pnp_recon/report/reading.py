@@ -14,6 +14,7 @@ import torch
 
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers import Certificate, Constant, History, Observation
+from pnp_recon.solvers.core.error_bar import ErrorBar
 from pnp_recon.solvers.core.theorem import Basis, Premise, RelaxedMap, Theorem
 
 
@@ -46,6 +47,7 @@ def theorem_of(block: Mapping[str, Any]) -> Theorem:
             Premise(item["words"], Basis(item["basis"])) for item in block["premises"]
         ),
         "step_law": block["step_law"],
+        "error_bar": None if block["error_bar"] is None else ErrorBar(**block["error_bar"]),
     }
     if kind == RelaxedMap.kind and "relaxation" in numbers:
         return RelaxedMap(**given, relaxation=_number(numbers["relaxation"], math.nan))
@@ -71,11 +73,15 @@ def history_of(block: Mapping[str, Any]) -> History:
         residuals=_rows(block["residuals"]),
         norms=_rows(block["norms"]),
         errors=_rows(block["inner_errors"]),
+        tolerances=_rows(block["tolerances"], math.inf),
         bounds=_rows(block["bounds"], math.inf),
         ratios=_rows(block["ratios"]),
         least=block["least"],
         stride=block["stride"],
         unit=block["unit"],
+        floor=block["floor"],
+        picture_errors=[_number(value, math.nan) for value in block["picture_errors"]],
+        pixels=block["pixels"],
     )
 
 
@@ -101,11 +107,15 @@ def columns(history: History) -> list[History]:
                 residuals=_upright(residuals[:length]),
                 norms=_upright(norms[:length]),
                 errors=_upright(errors[:length]),
+                tolerances=_upright(_column(history.tolerances, i)[:length]),
                 bounds=_upright(_column(history.bounds, i)[:length]),
                 ratios=_upright(_column(history.ratios, i)[:length]),
                 least=history.least,
                 stride=history.stride,
                 unit=history.unit,
+                floor=history.floor,
+                picture_errors=history.picture_errors[i : i + 1],
+                pixels=history.pixels,
             )
         )
     return found

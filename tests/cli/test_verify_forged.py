@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pnp_recon.cli import deblur
 from pnp_recon.cli.listing import main
+from pnp_recon.report.reading import history_of, theorem_of
 from pnp_recon.solvers import Status
-from support.verified import QUICK, UNRUN, Good, Plain, claims, failing
+from pnp_recon.solvers.core.remarks import remarks
+from support.blurred import save
+from support.verified import QUICK, UNRUN, Good, Plain, claims, exported, failing
 
 
 def ran(good: Good, *more: str, code: int = 0) -> Good:
@@ -177,3 +181,124 @@ def test_a_longer_run_elsewhere_gets_no_further_than_the_repetition(
     found = claims(capsys, good.report, *QUICK, code=4)  # the row has no bound of its own
     assert found["run: residuals"]["holds"] is holds
     assert found["run: iterations"]["holds"] is None
+
+
+# ---- remarks --------------------------------------------------------------------------------
+
+
+def narrow(plain: Plain) -> None:
+    """The bar of a contraction, a thousand times as good."""
+    said = plain["certificate"]["remarks"]
+    assert "one fixed point" in said[0]
+    value = re.search(r"within (\S+) of the fixed point, or (\S+)/255", said[0])
+    assert value is not None
+    better = f"within {float(value[1]) / 1e3:.2g} of the fixed point, or 0/255"
+    said[0] = said[0].replace(value[0], better)
+
+
+def free(plain: Plain) -> None:
+    plain["certificate"]["remarks"].append("proven to be the picture of the original scene")
+
+
+def silent(plain: Plain) -> None:
+    plain["certificate"]["remarks"].clear()
+
+
+def unneeded(plain: Plain) -> None:
+    """A map from z to the point shown that takes everything to the fixed point."""
+    plain["certificate"]["error_bar"]["after"] = 0.0
+
+
+@pytest.fixture(scope="module")
+def contraction(tmp_path_factory: pytest.TempPathFactory) -> Good:
+    """A run with an error bar, and steps that are not exact."""
+    folder = tmp_path_factory.mktemp("contraction")
+    model = exported(folder, 0)
+    good = Good(folder, save(folder / "a.png", 1), folder / "out.png", model)
+    args = ["--sigma", "0.02", "--length", "5", "--angle", "20", "--ridge", "0.2"]
+    args += ["--acceleration", "none", "--tol", "1e-3", "--max-iter", "300"]
+    made = ["-o", str(good.output), "--report", str(good.report), "-q"]
+    assert deblur.main([str(good.source), *args, "--denoiser", str(model), *made]) == 0
+    return good
+
+
+@pytest.fixture
+def bar(contraction: Good) -> Iterator[Good]:
+    path = contraction.report / "report.json"
+    text = path.read_text(encoding="utf-8")
+    yield contraction
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_an_honest_error_bar_holds_on_any_machine(
+    bar: Good, capsys: pytest.CaptureFixture[str], moved: bool
+) -> None:
+    said = bar.read()["certificate"]["remarks"]
+    assert "one fixed point" in said[0]
+    assert "inner solves" in said[1]
+    if moved:
+        bar.edit(elsewhere)
+    found = claims(capsys, bar.report, *QUICK)
+    open_ = [what for what, one in found.items() if not one["holds"]]
+    assert open_ == (["run: parameters of the solver"] if moved else [])
+    assert found["remarks"]["holds"]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("change", [narrow, free, silent])
+def test_remarks_follow_from_the_history(
+    bar: Good,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Plain], object],
+    moved: bool,
+) -> None:
+    bar.edit(change)
+    if moved:
+        bar.edit(elsewhere)
+    assert "report.json: remarks: stated" in failing(capsys, bar.report, *UNRUN)
+
+
+def test_a_remark_where_nothing_is_to_be_said_is_named(
+    good: Good, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good.edit(free)
+    good.edit(elsewhere)
+    assert "report.json: remarks: stated" in failing(capsys, good.report, *UNRUN)
+
+
+def said_again(good: Good, capsys: pytest.CaptureFixture[str]) -> None:
+    """A forger makes the remarks follow from what he changed."""
+    plain = good.read()
+    theorem, history = theorem_of(plain["certificate"]), history_of(plain["history"])
+    rate = theorem.laws().rate
+    reach = None if rate is None else [x / rate(0) for x in (history.bounds or [[]])[0]]
+    good.edit(
+        lambda p: p["certificate"].update(remarks=list(remarks(theorem, history, reach or None)))
+    )
+    assert main(["verify", str(good.report), *UNRUN, "-q"]) == 0
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (unneeded, "run: error bar"),
+        (lambda p: p["history"].update(pixels=10**9), "run: residuals"),
+        (lambda p: p["history"].update(tolerances=[]), "run: residuals"),
+        (lambda p: p["history"].update(floor=1), "run: residuals"),
+        (lambda p: p["history"].update(picture_errors=[1e-30]), "run: residuals"),
+    ],
+)
+def test_what_remarks_are_made_of_is_that_of_the_run(
+    bar: Good,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Plain], object],
+    words: str,
+    moved: bool,
+) -> None:
+    bar.edit(change)
+    said_again(bar, capsys)
+    if moved:
+        bar.edit(elsewhere)
+    assert f"report.json: {words}" in failing(capsys, bar.report, *QUICK)

@@ -65,21 +65,25 @@ def test_a_run_in_single_precision_says_where_it_reached_its_floor() -> None:
 
 def history(residual: float, error: float, steps: int) -> History:
     return History(
-        [[residual]] * steps, [[1.0]] * steps, [[error]] * steps, tolerances=[[error]] * steps
+        [[residual]] * steps,
+        [[1.0]] * steps,
+        [[error]] * steps,
+        tolerances=[[error]] * steps if error else [],
+        floor=0,
     )
 
 
 def test_the_horizon_is_told_where_it_says_something() -> None:
     laws = averaged_laws(0.5)
     assert laws.rate is not None
-    told = inner_remarks(history(1e-3, 1e-6, 400), lambda k: 1e-6, laws, [1.0])
+    told = inner_remarks(history(1e-3, 1e-6, 400), laws, [1.0])
     bound = horizon_bound(laws.rate(399), 1.0, 400e-6)
     assert bound == pytest.approx((1 + 8e-4) / 20 + 1.2e-3)
     assert f"{bound:.2e}" in told[1]
-    assert len(inner_remarks(history(1e-3, 1e-6, 400), lambda k: 1e-6, laws, [1e3])) == 1
+    assert len(inner_remarks(history(1e-3, 1e-6, 400), laws, [1e3])) == 1
     weak = averaged_laws(1.0)  # without a rate there is none
-    assert len(inner_remarks(history(1e-3, 1e-6, 400), lambda k: 1e-6, weak, [1.0])) == 1
-    assert inner_remarks(history(1e-3, 0.0, 4), lambda k: None, laws, [1.0]) == ()
+    assert len(inner_remarks(history(1e-3, 1e-6, 400), weak, [1.0])) == 1
+    assert inner_remarks(history(1e-3, 0.0, 4), laws, [1.0]) == ()
 
 
 class Shrinking(PnPHQS):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from torch import Tensor
 from pnp_recon.cli.run.case import Case
 from pnp_recon.solvers import Certificate, History, Look, Observation, Solution, Status
 from pnp_recon.solvers.core.observing import worst
+
+Item = TypeVar("Item")
 
 # The worst comes last.
 _SEVERITY = (
@@ -66,6 +69,7 @@ def join(solutions: Sequence[Solution], rest: Sequence[Tensor] = ()) -> Solution
         status=max((solution.status for solution in solutions), key=_SEVERITY.index),
         certificate=_certificate([solution.certificate for solution in solutions], not rest),
         history=_history([solution.history for solution in solutions]),
+        error_bars=_all([solution.error_bars for solution in solutions]),
     )
 
 
@@ -106,7 +110,14 @@ def _history(found: Sequence[History]) -> History:
         norms=beside([history.norms for history in found]),
         errors=beside([history.errors for history in found]),
         bounds=beside([history.bounds for history in found]),
+        tolerances=beside([history.tolerances for history in found]),
         ratios=beside([history.ratios for history in found]),
         psnr=[],
         stride=min(history.stride for history in found),
+        picture_errors=list(_all([history.picture_errors for history in found])),
     )
+
+
+def _all(found: Sequence[Sequence[Item]]) -> tuple[Item, ...]:
+    """What each part says of its pictures; nothing where one says nothing."""
+    return tuple(item for own in found for item in own) if all(found) else ()

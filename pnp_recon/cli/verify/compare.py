@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_recon.cli.verify.histories import ELSEWHERE, by_clock, curves, endings, same_length
+from pnp_recon.cli.verify.histories import ELSEWHERE, FACTOR, by_clock, curves, endings, same_length
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.report.claims import RELATIVE, Claim, claim, same_words, told, unchecked
 from pnp_recon.report.reading import certificate_of
 
 # Of numbers in remarks, which are measured and printed with two digits.
 MEASURED = 0.15
+# The same on another machine or with other libraries, as residuals are compared there.
+HALF = 1 - 1 / FACTOR
 # Of PSNR and SSIM, in dB and in parts.
 QUALITY = {"psnr": 0.05, "ssim": 1e-3}
 # What a picture may be off: half a grey level of 8 bit, or so little noise.
@@ -59,9 +61,12 @@ def compare(
         parameters = (one["solver"]["parameters"] for one in (stated, found))
         claims += [
             _both("run: parameters of the solver", *parameters, relative=ELSEWHERE),
-            _remarks(stated, found),
+            _remarks(stated, found, MEASURED),
         ]
     else:
+        # Of one picture they follow from the history, which is compared.
+        if same_length(stated, found) and len(stated["history"]["picture_errors"]) > 1:
+            claims.append(_remarks(stated, found, HALF))
         what = "run: parameters of the solver"
         claims.append(unchecked(what, None, "another machine or other libraries"))
     return [*claims, _picture(written, target)]
@@ -148,6 +153,7 @@ def _certificate(
         claim("run: kind of theorem", stated["kind"], found["kind"]),
         _words("run: theorem", stated["theorem"], found["theorem"]),
         _both("run: law of each step", stated["step_law"], found["step_law"]),
+        _both("run: error bar", stated["error_bar"], found["error_bar"], relative=relative),
         _premises(stated["premises"], found["premises"]),
         claim(
             "run: numbers of the theorem", stated["numbers"], found["numbers"], relative=relative
@@ -177,11 +183,11 @@ def _premises(stated: list[Any], found: list[Any]) -> Claim:
     return Claim("run: premises", told(sides[0]), told(sides[1]), holds)
 
 
-def _remarks(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Claim:
+def _remarks(stated: Mapping[str, Any], found: Mapping[str, Any], printed: float) -> Claim:
     """What is said besides, such as the error bar of a contraction."""
     sides = [one["certificate"]["remarks"] for one in (stated, found)]
     holds = len(sides[0]) == len(sides[1]) and all(
-        same_words(one, other, MEASURED) for one, other in zip(*sides, strict=True)
+        same_words(one, other, printed) for one, other in zip(*sides, strict=True)
     )
     return Claim("run: remarks", told(sides[0]), told(sides[1]), holds)
 

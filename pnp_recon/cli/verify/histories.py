@@ -31,8 +31,9 @@ BELOW = 10.0
 PLACES = (0.0, 0.25, 0.5, 0.75)
 # Rounding of a residual, in machine epsilons of the norm.
 UNITS = 32
+SOMETIMES = ("tolerances", "bounds", "picture_errors")
 SCALE = ("least", "stride", "unit")
-ROWS = ("residuals", "inner_errors")
+ROWS = ("residuals", "inner_errors", "norms", "tolerances")
 # How a run ends that the clock or a hand has ended: repeated, it ends after as many iterations.
 TIME_LIMIT, INTERRUPTED = Status.TIME_LIMIT.name.lower(), Status.INTERRUPTED.name.lower()
 # How the repetition of such a run ends, if the run had not ended by itself.
@@ -111,6 +112,15 @@ def curves(stated: Report, found: Report, *, alike: bool) -> Claim:
     width, now = (len(row) for side in (one, other) for row in (side["residuals"] or [[]])[:1])
     if width != now:
         return Claim(what, told(width), told(now), False, "pictures in the history")
+    for name in ("pixels", "floor") if same_length(stated, found) else ("pixels",):
+        if one[name] != other[name]:
+            return Claim(what, told(one[name]), told(other[name]), False, name)
+    filled = [[bool(side[name]) for name in SOMETIMES] for side in (one, other)]
+    if filled[0] != filled[1]:
+        return Claim(what, told(filled[0]), told(filled[1]), False, " and ".join(SOMETIMES))
+    for off, least in zip(one["picture_errors"], other["picture_errors"], strict=False):
+        if not _bounds_too(off, least, RESIDUAL if alike else BELOW - 1):
+            return Claim(what, told(off), told(least), False, "error of the picture")
     unit = UNITS * epsilon(found["environment"]["dtype"])
     if alike:
         return _rows(what, one, other, range(len(one["residuals"])), unit, RESIDUAL)
@@ -127,7 +137,7 @@ def _rows(
     what: str, stated: Report, found: Report, places: Any, unit: float, relative: float
 ) -> Claim:
     """Values within 1 + `relative` of each other, rounding aside."""
-    for name in (*ROWS, "norms"):
+    for name in ROWS:
         for k in places:
             rows = (stated[name][k : k + 1], found[name][k : k + 1], found["norms"][k : k + 1])
             for value, now, norm in zip(*(row[0] if row else [] for row in rows), strict=False):
@@ -140,6 +150,13 @@ def _rows(
 def _near(value: float, now: float, slack: float, relative: float) -> bool:
     low, high = sorted((value, now))
     return high <= (1 + relative) * low + slack
+
+
+def _bounds_too(stated: float | None, found: float | None, relative: float) -> bool:
+    """Proven bounds of an error, which is nothing for closed forms."""
+    if stated is None or found is None or not found:
+        return stated == found
+    return found / (1 + relative) <= stated <= found * (1 + relative)
 
 
 def _last(what: str, stated: Report, found: Report) -> Claim:

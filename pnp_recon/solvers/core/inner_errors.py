@@ -20,25 +20,23 @@ Tolerance = Callable[[int], float | None]
 FAR = 1000
 
 
-def inner_remarks(
-    history: History, tolerance: Tolerance, laws: Laws, reach: Sequence[float] | None
-) -> tuple[str, ...]:
+def inner_remarks(history: History, laws: Laws, reach: Sequence[float] | None) -> tuple[str, ...]:
     """Sentences about the inner solves of a run, for the picture where they were least exact.
 
     Args:
-        tolerance: the least that step k = 0, 1, … may be off by; None where steps are exact.
+        history: without tolerances where steps are exact; its `floor` is that of `first_at_floor`.
         laws: of the run's theorem.
         reach: proven bounds of ‖z₀ − z*‖, one for each picture, or None.
     """
     steps = history.iterations
-    if not steps or tolerance(0) is None:
+    if not steps or not history.tolerances:
         return ()
     sums = [math.fsum(row[i] for row in history.errors) for i in range(len(history.errors[0]))]
     worst = max(range(len(sums)), key=sums.__getitem__)
     total, size = sums[worst], max(history.norms[-1][worst], 1e-30)
     words = f"inner solves: their proven errors sum to {total:.2e}, {total / size:.1e} of ‖z‖"
-    floor = first_at_floor(tolerance, steps)
-    if floor is None:
+    floor = history.floor
+    if floor is None or floor >= steps:
         words += "; their tolerances still fall"
     else:
         words += (
@@ -64,7 +62,11 @@ def inner_remarks(
 
 
 def first_at_floor(tolerance: Tolerance, steps: int) -> int | None:
-    """The first k < steps at which the tolerance has stopped falling, or None."""
+    """The first k < steps at which the tolerance has stopped falling, or None.
+
+    Args:
+        tolerance: the least that step k = 0, 1, … may be off by; None where steps are exact.
+    """
     for k in range(steps):
         now, later = tolerance(k), tolerance(k + FAR)
         if now is not None and later is not None and later >= now:

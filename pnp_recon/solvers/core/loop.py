@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,11 @@ from operators.deadlines import deadline, expired
 from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
-from pnp_recon.solvers.core.error_bar import Bar
 from pnp_recon.solvers.core.examination import Examination
-from pnp_recon.solvers.core.inner_errors import FAR, inner_remarks
+from pnp_recon.solvers.core.inner_errors import FAR, first_at_floor
 from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.premises import own
+from pnp_recon.solvers.core.remarks import error_bars, remarks
 from pnp_recon.solvers.core.solution import History, Look, Solution
 from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Status, Stopping
@@ -72,7 +73,7 @@ def iterate(
         run.history,
         solver.name,
         solver.parameters(run.state),
-        run.error_bars(theorem) if certificate.holds else (),
+        error_bars(theorem, run.history) if certificate.holds else (),
     )
 
 
@@ -97,15 +98,14 @@ class _Run:
         self.pending: list[list[Tensor]] = []
         self.begin = time.perf_counter()
         self.at_rest = 0
-        self.picture_errors: list[float] = []
 
     def carry_out(self) -> tuple[Tensor, Status]:
         """The picture of the last finite iterate, and how the run ended."""
         solver, stopping = self.solver, self.stopping
         self.state = self.shown = solver.init()
         self.start = self.state.z
-        self.pixels = solver.image(self.state)[0].numel()
         self.history = History(
+            pixels=solver.image(self.state)[0].numel(),
             unit=torch.finfo(self.start.dtype).eps * solver.rounding_gain,
             stride=solver.stride,
             least=ZERO * math.sqrt(self.start[0].numel()),
@@ -133,7 +133,7 @@ class _Run:
             except KeyboardInterrupt:
                 status = Status.INTERRUPTED
         if status is not Status.NON_FINITE and self.history.iterations:
-            self.picture_errors = solver.picture_error(self.shown).double().tolist()
+            self.history.picture_errors.extend(solver.picture_error(self.shown).double().tolist())
         return solver.image(self.shown).clone(), status
 
     def step(self, k: int) -> None:
@@ -253,23 +253,6 @@ class _Run:
         floor = partial(self.solver.error_tolerance, self.start)
         if not void and floor(0) is None:
             void = self.wrong_formula()
-        remarks = inner_remarks(self.history, floor, laws, self.reach)
-        bars = self.error_bars(theorem)
-        widest = max(bars, key=lambda bar: bar.norm, default=None)
-        if widest is not None and widest.says_something and theorem.error_bar is not None:
-            q = theorem.error_bar.constant
-            words = f"one fixed point, which every step of T approaches by a factor of {q:.6g}; "
-            remarks = (f"{words}the picture lies {widest}", *remarks)
-        return Certificate(theorem, observed, void, remarks)
-
-    def error_bars(self, theorem: Theorem) -> tuple[Bar, ...]:
-        """The bar of each picture, where the theorem is about a contraction."""
-        held = theorem.error_bar
-        if held is None or not theorem.holds or not self.picture_errors:
-            return ()
-        pixels, precision = self.pixels, self.history.unit
-        rows = zip(*(row[-1] for row in self.of_last()), self.picture_errors, strict=True)
-        return tuple(
-            held.bar(residual, error, pixels, norm=norm, precision=precision, picture_error=off)
-            for residual, norm, error, off in rows
-        )
+        self.history = replace(self.history, floor=first_at_floor(floor, self.history.iterations))
+        said = remarks(theorem, self.history, self.reach)
+        return Certificate(theorem, observed, void, said)

@@ -30,6 +30,9 @@ class History:
         unit: rounding of one number in a step, relative: machine epsilon, or what the solver makes
             of it (`Solver.rounding_gain`).
         stride: `Solver.stride`, by which `relative` divides.
+        floor: first step (0-based) from which on tolerances fall no further; None if none does.
+        picture_errors: proven bound on the error of each picture as computed of the last iterate.
+        pixels: of one picture, times channels.
     """
 
     residuals: list[list[float]] = field(default_factory=list)
@@ -43,8 +46,10 @@ class History:
     psnr: list[list[float]] = field(default_factory=list)
     least: float = 1e-30
     stride: float = 1.0
-
     unit: float = 2.3e-16
+    floor: int | None = None
+    picture_errors: list[float] = field(default_factory=list)
+    pixels: int = 1
 
     @property
     def iterations(self) -> int:
