@@ -24,7 +24,8 @@ def inner_remarks(history: History, laws: Laws, reach: Sequence[float] | None) -
     """Sentences about the inner solves of a run, for the picture where they were least exact.
 
     Args:
-        history: without tolerances where steps are exact; its `floor` is that of `first_at_floor`.
+        history: of the run, with the `floor` that `first_at_floor` finds; without tolerances all
+            steps are exact.
         laws: of the run's theorem.
         reach: proven bounds of ‖z₀ − z*‖, one for each picture, or None.
     """
@@ -65,7 +66,7 @@ def first_at_floor(tolerance: Tolerance, steps: int) -> int | None:
     """The first k < steps at which the tolerance has stopped falling, or None.
 
     Args:
-        tolerance: the least that step k = 0, 1, … may be off by; None where steps are exact.
+        tolerance: least error that step k = 0, 1, … may have; None where steps are exact.
     """
     for k in range(steps):
         now, later = tolerance(k), tolerance(k + FAR)

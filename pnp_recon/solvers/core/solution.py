@@ -30,9 +30,9 @@ class History:
         unit: rounding of one number in a step, relative: machine epsilon, or what the solver makes
             of it (`Solver.rounding_gain`).
         stride: `Solver.stride`, by which `relative` divides.
-        floor: first step (0-based) from which on tolerances fall no further; None if none does.
+        floor: first step (0-based) from which on tolerances fall no further, or None.
         picture_errors: proven bound on the error of each picture as computed of the last iterate.
-        pixels: of one picture, times channels.
+        pixels: number of values of one picture, channels included.
     """
 
     residuals: list[list[float]] = field(default_factory=list)
