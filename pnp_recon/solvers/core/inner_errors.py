@@ -27,7 +27,7 @@ def inner_remarks(
 
     Args:
         tolerance: the least that step k = 0, 1, … may be off by; None where steps are exact.
-        laws: of the run's theorem.
+        laws: what the run's theorem implies.
         reach: proven bounds of ‖z₀ − z*‖, one for each picture, or None.
     """
     steps = history.iterations
