@@ -137,7 +137,9 @@ def parse_level(text: str, option: str = "--sigma") -> float | None:
     return value
 
 
-def parse_positive(text: str, option: str) -> float | None:
+def parse_positive(
+    text: str, option: str, expected: str = "auto or a number above 0"
+) -> float | None:
     """A number above 0, or None for "auto".
 
     Raises:
@@ -150,7 +152,7 @@ def parse_positive(text: str, option: str) -> float | None:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise InputError(f"{option} is {text!r}; expected auto or a number above 0")
+        raise InputError(f"{option} is {text!r}; expected {expected}")
     return value
 
 

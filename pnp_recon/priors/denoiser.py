@@ -7,6 +7,7 @@ weights, the mode and the arithmetic that it has when it is asked for.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
@@ -207,11 +208,31 @@ def wrap(
 ) -> Denoiser:
     """Any denoiser called as function(x, sigma), such as deepinv's.
 
-    Without a declared guarantee, runs that use it report that there is none.
+    Without a declared guarantee (`guarantees.averaged(0.5, "why")`), runs that use it report that
+    there is none.
+
+    Raises:
+        InputError: it cannot be called so.
     """
     if isinstance(function, Denoiser):
         return function
+    _check_call(function)
     name = name or str(getattr(function, "name", type(function).__name__))
     if guarantee is None:
         guarantee = guarantees.none(f"denoiser {name} declares no Lipschitz constant")
     return Denoiser(function, name, guarantee)
+
+
+def _check_call(function: Any) -> None:
+    """Refuses what does not take a picture and a noise level."""
+    called = function.forward if isinstance(function, nn.Module) else function
+    try:
+        inspect.signature(called).bind(None, 0.1)
+    except ValueError:
+        return  # what is written in C may have no signature
+    except TypeError as error:
+        raise InputError(
+            f"a denoiser is called as function(x, sigma), but {type(function).__name__} does not "
+            f"take two arguments: {error}; wrap(lambda x, sigma: f(x)) makes one of an f that "
+            "knows no noise level"
+        ) from error

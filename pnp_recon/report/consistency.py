@@ -155,6 +155,7 @@ def _remarks(report: Mapping[str, Any], certificate: Certificate) -> list[Claim]
         what = "constant of the error bar"
         found.append(claim(what, theorem.error_bar.constant, min(known, default=None)))
     made, stated = _said(theorem, history), certificate.remarks
+    made = () if certificate.contradicted else made
     if len(made) == len(stated) and all(map(same_words, stated, made)):
         return [*found, Claim("remarks", told(stated), told(made))]
     # Pictures that were solved in parts, each with constants of its own, say as much each.

@@ -137,8 +137,12 @@ def _headline(run: Run) -> str:
     if certificate.unchecked:
         return "NOT CERTIFIED: the run checked nothing"
     if certificate.conditions:
-        return "certified, if what was declared is true: the iteration converges"
-    return "certified: the iteration is proven to converge"
+        return f"certified, if what was declared is true: the iteration converges{_so_far(run)}"
+    return f"certified: the iteration is proven to converge{_so_far(run)}"
+
+
+def _so_far(run: Run) -> str:
+    return "" if run.solution.status.succeeded else "; it was stopped before it had"
 
 
 def _physics(axes: Axes, run: Run) -> None:

@@ -86,7 +86,7 @@ def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
         f"<h1>Restoration of {escape(name)}</h1>",
         f'<p class="sub">{escape(report["created"])} · pnp-recon '
         f"{escape(report['environment']['pnp_recon'] or 'development version')}</p>",
-        _verdict(report["certificate"]),
+        _verdict(report["certificate"], report["status"]["succeeded"]),
         _section("What was done", f"<p>{escape(' '.join(_story(report)))}</p>" + _notes(report)),
         _section("Before and after", _pictures(run)),
         _section("What is proven", _proven(report["certificate"])),
@@ -102,7 +102,7 @@ def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
     )
 
 
-def _verdict(certificate: Mapping[str, Any]) -> str:
+def _verdict(certificate: Mapping[str, Any], settled: bool) -> str:
     if certificate["contradicted"]:
         kind, title = "failed", "The certificate FAILED"
         text = (
@@ -133,6 +133,8 @@ def _verdict(certificate: Mapping[str, Any]) -> str:
             "blowing up, and the run agreed with the proof. This is a statement about the "
             "method, not that every restored detail is true."
         )
+    if kind == "good" and not settled:
+        text += " This run was stopped before it had settled: the picture is an intermediate one."
     return (
         f'<div class="verdict {kind}"><strong>{title}</strong><p>{text}</p>'
         f"<p>{escape(certificate['verdict'])}</p></div>"

@@ -11,15 +11,17 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from pnp_recon.cli import deblur
+from pnp_recon.cli import ct, deblur
 from pnp_recon.cli.listing import main
 from pnp_recon.report.reading import history_of, theorem_of
 from pnp_recon.solvers import Status
 from pnp_recon.solvers.core.remarks import remarks
 from support.blurred import save
+from support.ct_files import save_lines
 from support.verified import QUICK, UNRUN, Good, Plain, claims, exported, failing
 
 
@@ -189,11 +191,10 @@ def test_a_longer_run_elsewhere_gets_no_further_than_the_repetition(
 def narrow(plain: Plain) -> None:
     """The bar of a contraction, a thousand times as good."""
     said = plain["certificate"]["remarks"]
-    assert "one fixed point" in said[0]
-    value = re.search(r"within (\S+) of the fixed point, or (\S+)/255", said[0])
+    assert "there is one solution" in said[0]
+    value = re.search(r"within (\S+)/255 of it", said[0])
     assert value is not None
-    better = f"within {float(value[1]) / 1e3:.2g} of the fixed point, or 0/255"
-    said[0] = said[0].replace(value[0], better)
+    said[0] = said[0].replace(value[0], f"within {float(value[1]) / 1e3:.2g}/255 of it")
 
 
 def free(plain: Plain) -> None:
@@ -235,7 +236,7 @@ def test_an_honest_error_bar_holds_on_any_machine(
     bar: Good, capsys: pytest.CaptureFixture[str], moved: bool
 ) -> None:
     said = bar.read()["certificate"]["remarks"]
-    assert "one fixed point" in said[0]
+    assert "there is one solution" in said[0]
     assert "inner solves" in said[1]
     if moved:
         bar.edit(elsewhere)
@@ -302,3 +303,25 @@ def test_what_remarks_are_made_of_is_that_of_the_run(
     if moved:
         bar.edit(elsewhere)
     assert f"report.json: {words}" in failing(capsys, bar.report, *QUICK)
+
+
+def test_pictures_that_were_solved_in_parts_say_what_the_repetition_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five slices in three parts; what each part says follows from constants of its own."""
+    source, model = save_lines(tmp_path / "a.npz", 5), exported(tmp_path, 1)
+    args = [str(source), "--max-iter", "8", "--denoiser", str(model), "--acceleration", "none"]
+    assert ct.main([*args, "--ridge", "0.2", "--report", str(tmp_path / "r"), "-q"]) in (0, 3)
+    path = tmp_path / "r" / "report.json"
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    elsewhere(plain)
+    said = plain["certificate"]["remarks"]
+    assert "there is one solution" in said[0]
+    path.write_text(json.dumps(plain), encoding="utf-8")
+    assert claims(capsys, path, *QUICK)["run: remarks"]["holds"]
+    said[0] = re.sub(r"within \S+/255", "within 1e-9/255", said[0])
+    path.write_text(json.dumps(plain), encoding="utf-8")
+    assert "run: remarks" in failing(capsys, path, *QUICK)
+    said.append("proven to be the picture of the original scene")
+    path.write_text(json.dumps(plain), encoding="utf-8")
+    assert "report.json: remarks: stated" in failing(capsys, path, *UNRUN)

@@ -17,7 +17,7 @@ def blocks() -> list[str]:
 
 @pytest.mark.slow
 def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    first, convex, second, layers = blocks()
+    first, convex, second, own, layers = blocks()
     names: dict[str, object] = {}
     exec(first, names)
     printed = capsys.readouterr().out
@@ -33,6 +33,10 @@ def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.startswith("no guarantee")
     assert printed.endswith("torch.Size([1, 3, 128, 128])\n")
+    exec(own, names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("certified if; A_adjoint of 'flip' is the transpose")
+    assert "denoiser mine has the constant" in printed
     exec(layers, names)
     printed = capsys.readouterr().out
     assert max(float(line.split()[3]) for line in printed.splitlines()[1:-1]) < 1e-10

@@ -251,7 +251,7 @@ def test_a_bar_in_image_units() -> None:
     bar = Bar(2.0, 400)
     assert bar.rms == pytest.approx(0.1)
     assert bar.rms_255 == pytest.approx(25.5)
-    assert "0.1 of the fixed point" in str(bar)
+    assert "within 26/255" in str(bar)
     assert "wider than the range" in str(Bar(20.0, 400))
 
 

@@ -132,8 +132,8 @@ StepSize = Annotated[float | None, typer.Option(
 )]  # fmt: skip
 Ridge = Annotated[str | None, typer.Option(
     "--ridge", metavar="F",
-    help="Add this weight times half the squared distance from mid-grey to the fidelity. Then "
-    "there is one fixed point, and a proven error bar.",
+    help="Add this weight, such as 0.001, times half the squared distance from mid-grey to the "
+    "fidelity. Then there is one solution, and a proven error bar.",
 )]  # fmt: skip
 MaxIter = Annotated[
     int | None, typer.Option("--max-iter", min=1, help="Stop after so many iterations.")
@@ -240,7 +240,7 @@ class RunOptions:
         """
         if self.ridge is None:
             return None
-        weight = parse_positive(self.ridge, "--ridge")
+        weight = parse_positive(self.ridge, "--ridge", "a number above 0, such as 0.001")
         if weight is None:
             raise InputError("--ridge has no automatic weight; give a number above 0")
         return weight

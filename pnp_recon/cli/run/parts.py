@@ -69,7 +69,7 @@ def join(solutions: Sequence[Solution], rest: Sequence[Tensor] = ()) -> Solution
         status=max((solution.status for solution in solutions), key=_SEVERITY.index),
         certificate=_certificate([solution.certificate for solution in solutions], not rest),
         history=_history([solution.history for solution in solutions]),
-        error_bars=_all([solution.error_bars for solution in solutions]),
+        error_bars=() if rest else _all([solution.error_bars for solution in solutions]),
     )
 
 

@@ -115,7 +115,7 @@ class Certificate:
         held = self.guarantee
         if (held.holds or not self.proven) and str(held) != self.verdict:
             out.append(f"  iterated map: {held}")
-        out += [f"  {item.name} = {item.value:.6g}  [{item.how}]" for item in self.constants]
+        out += [f"  {item}" for item in self.constants]
         out += [f"  observed: {item}" for item in self.observed]
         out += [f"  {remark}" for remark in self.remarks]
         return out

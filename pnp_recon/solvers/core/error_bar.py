@@ -48,7 +48,7 @@ class Bar:
     def __str__(self) -> str:
         if not self.says_something:
             return "the proven error bar is wider than the range of pictures"
-        return f"within {self.rms:.2g} of the fixed point, or {self.rms_255:.2g}/255 (rms, proven)"
+        return f"within {self.rms_255:.2g}/255 of it, root mean square"
 
 
 @dataclass(frozen=True)

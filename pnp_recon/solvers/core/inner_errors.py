@@ -24,9 +24,9 @@ def inner_remarks(history: History, laws: Laws, reach: Sequence[float] | None) -
     """Sentences about the inner solves of a run, for the picture where they were least exact.
 
     Args:
-        history: of the run, with the `floor` that `first_at_floor` finds; without tolerances all
-            steps are exact.
-        laws: of the run's theorem.
+        history: the rows of the run, with the `floor` that `first_at_floor` finds; without
+            tolerances all steps are exact.
+        laws: what the run's theorem implies.
         reach: proven bounds of ‖z₀ − z*‖, one for each picture, or None.
     """
     steps = history.iterations
@@ -35,15 +35,18 @@ def inner_remarks(history: History, laws: Laws, reach: Sequence[float] | None) -
     sums = [math.fsum(row[i] for row in history.errors) for i in range(len(history.errors[0]))]
     worst = max(range(len(sums)), key=sums.__getitem__)
     total, size = sums[worst], max(history.norms[-1][worst], 1e-30)
-    words = f"inner solves: their proven errors sum to {total:.2e}, {total / size:.1e} of ‖z‖"
+    words = (
+        "inner solves: each step solves a linear system up to a proven error; over the run these "
+        f"errors add up to at most {total:.2e}, {total / size:.1e} of ‖z‖"
+    )
     floor = history.floor
     if floor is None or floor >= steps:
-        words += "; their tolerances still fall"
+        words += ", and still fall from step to step, as the theorem wants"
     else:
         words += (
-            f"; from iteration {floor + 1} on they are as exact as the arithmetic allows, so that "
-            "convergence is that of exact arithmetic, and this run is followed down to a residual "
-            f"of {max(history.relative(-1)):.1e}"
+            f"; from iteration {floor + 1} on they are as exact as the arithmetic allows and fall "
+            "no more: the theorem is about exact arithmetic, and what this run shows of it is a "
+            f"residual of {max(history.relative(-1)):.1e}, the error of the last step included"
         )
     missed = sum(
         any(error > asked * (1 + 1e-6) for error, asked in zip(errors, row, strict=True))
@@ -81,7 +84,7 @@ def horizon_bound(rate: float, reach: float, total: float) -> float:
     See `observing`, which holds every run against it.
 
     Args:
-        rate: of exact steps, relative to ‖z₀ − z*‖ ≤ `reach`.
+        rate: what exact steps keep to, relative to ‖z₀ − z*‖ ≤ `reach`.
         total: E.
     """
     return (reach + 2 * total) * rate + 3 * total

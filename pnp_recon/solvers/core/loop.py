@@ -254,5 +254,6 @@ class _Run:
         if not void and floor(0) is None:
             void = self.wrong_formula()
         self.history = replace(self.history, floor=first_at_floor(floor, self.history.iterations))
-        said = remarks(theorem, self.history, self.reach)
-        return Certificate(theorem, observed, void, said)
+        found = Certificate(theorem, observed, void)
+        said = () if found.contradicted else remarks(theorem, self.history, self.reach)
+        return replace(found, remarks=said)

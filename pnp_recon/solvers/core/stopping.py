@@ -15,15 +15,17 @@ class Status(Enum):
     FIXED_DEPTH = "computed by a network, whose iterations are learned and of a fixed number"
     CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
     EARLY_STOP = "stopped early: for this method the early stop is the regularisation"
-    ITERATION_LIMIT = "stopped at the iteration limit; raise max_iter or loosen tol"
-    TIME_LIMIT = "stopped at the time limit; raise time_limit or loosen tol"
+    ITERATION_LIMIT = (
+        "stopped at the iteration limit; raise max_iter (--max-iter) or loosen tol (--tol)"
+    )
+    TIME_LIMIT = "stopped at the time limit; raise time_limit (--time-limit) or loosen tol (--tol)"
     STAGNATED = (
         "stagnated: the steps are below the rounding of this precision, and the tolerance is below "
-        "what they can show; loosen tol, take larger steps, or compute in float64"
+        "what they can show; loosen tol (--tol), or compute in float64 (--dtype float64)"
     )
     INNER_LIMIT = (
         "not converged: the inner solves are less exact than the tolerance asks for, by rounding "
-        "or by their own limits; loosen tol, weaken the coupling, or compute in float64"
+        "or by their own limits; loosen tol (--tol), or compute in float64 (--dtype float64)"
     )
     INTERRUPTED = "interrupted; the picture is the last iterate"
     NON_FINITE = "diverged to non-finite values; the picture is the last finite iterate"

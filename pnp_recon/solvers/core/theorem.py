@@ -7,6 +7,7 @@ class here.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,6 +42,14 @@ class Constant:
     name: str
     value: float
     how: str
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return f"{self.name}: none  [{self.how}]"
+        # Next to 1 what counts is how far below.
+        near = 0 < 1 - self.value < 1e-3
+        value = f"1 − {1 - self.value:.3g}" if near else f"{self.value:.6g}"
+        return f"{self.name} = {value}  [{self.how}]"
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,10 @@ class Contraction(AveragedMap):
         return contracting_laws(held.averagedness, held.lipschitz, self.step_law)
 
 
+# A constant nearer to 1 says nothing that anybody could wait for.
+LEAST_GAIN = 1e-6
+
+
 def map_theorem(
     statement: str,
     guarantee: Guarantee,
@@ -150,7 +163,7 @@ def map_theorem(
         picture: Lipschitz constant of the picture as a function of z.
     """
     q = guarantee.lipschitz
-    if q is None or q >= 1:
+    if q is None or 1 - q < LEAST_GAIN:
         return AveragedMap(statement, guarantee, constants, premises, step_law)
     constants = (*constants, Constant("q", q, f"Lipschitz constant of T, 1 − {1 - q:.3g}"))
     bar = ErrorBar(q, picture=picture)

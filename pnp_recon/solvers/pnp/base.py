@@ -186,7 +186,10 @@ class PnP(Solver[Warm]):
         if not operator.adjoint_matched:
             reason = f"A_adjoint of operator '{operator.name}' is not the transpose of A"
         elif gamma is None and not operator.has_norm_bound:
-            reason = f"no proven bound of the norm of operator '{operator.name}' is known"
+            reason = (
+                f"no proven bound of the norm of operator '{operator.name}' is known; give it "
+                "_prove_norm, or nonnegative=True if no entry is negative, or take pnp-hqs"
+            )
         elif gamma is None and math.isinf(self.fidelity.lipschitz):
             reason = f"the gradient of the fidelity '{self.fidelity.name}' is not Lipschitz"
         for name, value in (("relaxation", self.relaxation), ("gamma", gamma)):

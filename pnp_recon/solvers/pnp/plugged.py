@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -78,9 +79,11 @@ class Plugged:
         return guarantees.scale(self.denoiser.guarantee, self.scaling)
 
     def constant(self) -> Constant:
-        held = self.denoiser.guarantee
-        value = held.averagedness if held.averagedness is not None else float("nan")
-        return Constant(f"averagedness of denoiser {self.denoiser.name}", value, held.source)
+        held, name = self.denoiser.guarantee, self.denoiser.name
+        if held.averagedness is None and held.lipschitz is not None:
+            return Constant(f"Lipschitz constant of denoiser {name}", held.lipschitz, held.source)
+        value = math.nan if held.averagedness is None else held.averagedness
+        return Constant(f"averagedness of denoiser {name}", value, held.source)
 
     def premise(self) -> Premise:
         """That the constant holds: proven for the very weights, or as somebody declares."""
