@@ -226,7 +226,7 @@ def _status(report: Mapping[str, Any]) -> list[Claim]:
     block = report["status"]
     status = Status[block["name"].upper()]
     words = [status.value, status.succeeded]
-    found = [claim("status in words", [block["message"], block["succeeded"]], words)]
+    found = [claim("words of the status", [block["message"], block["succeeded"]], words)]
     rows = report["history"]["relative_residuals"]
     if status is Status.NON_FINITE:
         held = report["certificate"]["holds"]

@@ -37,7 +37,7 @@ def test_a_good_deblurring_is_verified_to_the_last_claim(
     assert out.err == ""
     assert "FAILED" not in out.out
     *lines, last = out.out.splitlines()
-    assert last == f"{len(lines) - 1} claims hold, 0 failed, 0 were not checked"
+    assert last == f"{len(lines) - 1} claims hold, 0 failed, 0 not checked"
     for said in ("verdict", "input file", "proof of denoiser tiny", "run: picture", "schema"):
         assert f"  holds        {said}" in lines
     found = claims(capsys, good.report / "report.json", *QUICK)
@@ -186,7 +186,7 @@ def test_a_run_that_cannot_be_repeated_is_not_counted_as_true(
     assert found["run"]["holds"] is None
     assert words in found["run"]["reason"]
     assert main(["verify", str(good.report), *QUICK]) == 0
-    assert capsys.readouterr().out.endswith("0 failed, 1 were not checked\n")
+    assert capsys.readouterr().out.endswith("0 failed, 1 not checked\n")
     # Who wants everything checked is told what was not.
     assert f"run: not checked, {words}"[:18] in failing(capsys, good.report, *QUICK, "--strict")
 
@@ -217,7 +217,7 @@ def test_a_strict_reader_hears_first_of_what_failed(
         capsys, good.report, *UNRUN, "--strict"
     )
     good.edit(lambda plain: plain["status"].update(message="so"))
-    assert "status in words" in failing(capsys, good.report, *UNRUN, "--strict")
+    assert "words of the status" in failing(capsys, good.report, *UNRUN, "--strict")
 
 
 # ---- what is neither, and the command itself ------------------------------------------------

@@ -105,7 +105,7 @@ def _broken(plain: Plain) -> None:
         (_wide, "bounds of the history"),
         (lambda p: p["certificate"]["remarks"].append("within 0 of the fixed point"), "remarks"),
         (lambda p: p["status"].update(iterations=1), "iterations"),
-        (lambda p: p["status"].update(name="direct"), "status in words"),
+        (lambda p: p["status"].update(name="direct"), "words of the status"),
         (lambda p: p["options"].update(tol=1e-9), "residual below the tolerance"),
         (lambda p: p["history"]["norms"].pop(), "rows of the history"),
         (lambda p: p.pop("notes"), "schema"),

@@ -174,7 +174,7 @@ def _lines(path: Path, claims: list[Claim], verbose: bool) -> list[str]:
             said = str(one)
         out.append(f"  {mark:<11}  {said}")
     held, failed, open_ = _counts(claims)
-    return [*out, f"{held} claims hold, {failed} failed, {open_} were not checked"]
+    return [*out, f"{held} claims hold, {failed} failed, {open_} not checked"]
 
 
 def _counts(claims: list[Claim]) -> tuple[int, int, int]:
