@@ -174,7 +174,10 @@ def _residuals(axes: Axes, run: Run) -> None:
         axes.loglog(shown, bounds, color=_ORANGE, ls="--", lw=1.8, label="proven bound")
     else:
         proven = run.solution.certificate.proven
-        words = "proven to converge, without a rate" if proven else "no bound: nothing is proven"
+        words = "proven to converge" if proven else "no bound: nothing is proven"
+        if bars := run.solution.error_bars:
+            widest = max(bar.rms_255 for bar in bars)
+            words += f", to within {widest:.2g}/255 (rms)"
         axes.text(
             0.98, 0.93, words, color=_INK if proven else _RED, ha="right", va="top",
             transform=axes.transAxes, fontsize=11,
