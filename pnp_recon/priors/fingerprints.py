@@ -14,6 +14,7 @@ from dataclasses import fields, is_dataclass
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,12 +47,16 @@ def _add(digest: Any, thing: Any, seen: set[int]) -> None:
     if isinstance(thing, Tensor):
         _add_tensor(digest, thing)
         return
+    if isinstance(thing, np.ndarray | np.generic) and not thing.dtype.hasobject:
+        digest.update(f"{thing.shape} {thing.dtype}".encode())
+        digest.update(np.ascontiguousarray(thing).tobytes())
+        return
     if id(thing) in seen:  # an object that holds itself, or that two others share
         return
     seen.add(id(thing))
     digest.update(_type(thing).encode())
     if isinstance(thing, LinearOperator):
-        digest.update(repr(_state(thing)).encode())
+        digest.update(thing.fingerprint().encode())
     elif isinstance(thing, nn.Module):
         _add_module(digest, thing, seen)
     elif is_dataclass(thing) and not isinstance(thing, type):
@@ -67,10 +72,6 @@ def _add(digest: Any, thing: Any, seen: set[int]) -> None:
             _add(digest, value, seen)
     else:
         digest.update(getattr(thing, "__qualname__", "").encode())
-
-
-def _state(operator: LinearOperator) -> object:
-    return operator.fingerprint()
 
 
 def _add_module(digest: Any, module: nn.Module, seen: set[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -134,6 +135,7 @@ def test_what_a_fingerprint_sees() -> None:
     assert fingerprint(tensor) != mark
     assert fingerprint({"a": [1, tensor]}) != fingerprint({"a": [2, tensor]})
     assert fingerprint(torch.zeros(4)) != fingerprint(torch.zeros(2, 2))
+    assert fingerprint(np.zeros(3)) != fingerprint(np.ones(3))
     assert fingerprint(nn.ReLU()) != fingerprint(nn.SELU())
     loop: list[object] = []
     loop.append(loop)

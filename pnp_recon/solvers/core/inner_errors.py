@@ -1,6 +1,6 @@
 """What a run says of its inner solves: how far their errors add up, and what that leaves proven.
 
-The theorems of inexact iterations want errors with a finite sum. Tolerances fall like 1/k², but not
+The theorems of inexact iterations want errors with a finite sum. Tolerances fall so, but not
 below what the arithmetic can reach: from there on the sum grows with every step. Then the theorem
 is one about exact arithmetic, and what is true of the run is a bound for its finite horizon.
 """

@@ -236,7 +236,7 @@ class Coupled(PnP):
             "closed form"
             if self.fidelity.exact_prox
             else "an inner iteration; each error is at most the recomputed residual, as the "
-            "objective is 1-strongly convex, and its tolerance falls like 1/k² down to rounding"
+            "objective is 1-strongly convex, and tolerances have a finite sum, down to rounding"
         )
         return Constant("coupling γ", self.gamma, f"any γ > 0 is covered; prox by {how}")
 
