@@ -17,6 +17,7 @@ from pnp_recon.errors import CertificateError, InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.models.load import load_prior
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Box, Composite, Regulariser, TotalVariation
@@ -30,7 +31,7 @@ from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 
-Prior = Denoiser | Regulariser | LearnedReconstruction | str
+Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.
 WORDS = ("auto", "tv")
 
@@ -167,20 +168,21 @@ def _check_prior(prior: object) -> None:
     Raises:
         InputError: saying how a function becomes one.
     """
-    if isinstance(prior, Denoiser | Regulariser | LearnedReconstruction | str):
+    if isinstance(prior, Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str):
         return
     what = getattr(prior, "__name__", type(prior).__name__)
     raise InputError(
         f"prior is {'None' if prior is None else f'{what}, no prior of the package'}; expected a "
-        "name, a Denoiser, a Regulariser or a LearnedReconstruction. "
+        "name, a Denoiser, an energy (load_energy, energy_from), a Regulariser or a "
+        "LearnedReconstruction. "
         "pnp_recon.wrap makes a Denoiser of any function(x, sigma), also of a "
         "compiled one"
     )
 
 
-def _box(prior: Denoiser | Regulariser | None) -> tuple[float, float] | None:
+def _box(prior: Denoiser | LearnedEnergy | Regulariser | None) -> tuple[float, float] | None:
     """Where the pictures of a prior lie, or None: [0, 1] for denoisers."""
-    if isinstance(prior, Denoiser):
+    if isinstance(prior, Denoiser | LearnedEnergy):
         return 0.0, 1.0
     box = prior.domain if isinstance(prior, Composite) else prior
     return (box.low, box.high) if isinstance(box, Box) else None
@@ -200,22 +202,34 @@ def _require_after(solution: Solution) -> None:
 
 
 def resolve(
-    prior: Denoiser | Regulariser | str, entry: SolverEntry | None, problem: Problem, knobs: Knobs
-) -> Denoiser | Regulariser | None:
+    prior: Denoiser | LearnedEnergy | Regulariser | str,
+    entry: SolverEntry | None,
+    problem: Problem,
+    knobs: Knobs,
+) -> Denoiser | LearnedEnergy | Regulariser | None:
     """The prior as an object; None for solvers that know none."""
     if entry is not None and "none" in entry.prior_kinds:
         if isinstance(prior, str) and prior == "auto":
             return None
         raise InputError(f"solver {entry.name} has no prior; leave the prior out, or take another")
     if not isinstance(prior, str):
-        return prior
+        return _fitting(prior, entry)
     functional = entry is not None and "functional" in entry.prior_kinds
     if prior == "tv" or (prior == "auto" and functional):
         variation = total_variation(problem)
         return replace(variation, weight=knobs.strength * variation.weight)
     like = problem.y if problem.start is None else problem.start
     found = load_prior(prior, problem.A.image_shape[0], device=str(like.device), dtype=like.dtype)
-    return cast(Denoiser, found)
+    return _fitting(cast("Denoiser | LearnedEnergy", found), entry)
+
+
+def _fitting(
+    prior: Denoiser | LearnedEnergy | Regulariser, entry: SolverEntry | None
+) -> Denoiser | LearnedEnergy | Regulariser:
+    """An energy's denoiser, where the solver takes denoisers and no energies."""
+    if entry is None or not isinstance(prior, LearnedEnergy) or prior.denoiser is None:
+        return prior
+    return prior.denoiser if "denoiser" in entry.prior_kinds else prior
 
 
 def total_variation(problem: Problem) -> TotalVariation:
@@ -225,7 +239,7 @@ def total_variation(problem: Problem) -> TotalVariation:
     return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
 
 
-def _require(solver: Solver, prior: Denoiser | Regulariser | None) -> None:
+def _require(solver: Solver, prior: Denoiser | LearnedEnergy | Regulariser | None) -> None:
     """Refuses a solver that no theorem covers.
 
     Raises:

@@ -23,8 +23,8 @@ from pnp_recon.models.precision import is_deviation
 from pnp_recon.priors.unrolled_domain import TrainedOn
 
 Network = TypeVar("Network", bound=nn.Module)
-# A model is a denoiser, or a network that reconstructs by itself.
-Kind = Literal["denoiser", "network"]
+# A model is a denoiser, an energy, which has a denoiser, too, or a network that reconstructs.
+Kind = Literal["denoiser", "energy", "network"]
 
 CARD_VERSION = 1
 COMMON_FIELDS = ("card_version", "name", "network", "sha256")
@@ -80,13 +80,16 @@ def family_name(fields: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def denoiser_card(path: Path, fields: Mapping[str, Any], certified: Mapping[str, bool]) -> Card:
-    """The card of a denoiser, checked.
+def denoiser_card(
+    path: Path, fields: Mapping[str, Any], certified: Mapping[str, bool], kind: Kind = "denoiser"
+) -> Card:
+    """The card of a denoiser or an energy, checked.
 
     Args:
         path: where the card is.
         fields: see `read_fields`.
         certified: the families of denoisers, and whether a network of each has a certificate.
+        kind: what the model does.
 
     Raises:
         WeightsError: it is damaged, of another version, or asks for an unknown network.
@@ -113,7 +116,7 @@ def denoiser_card(path: Path, fields: Mapping[str, Any], certified: Mapping[str,
             f"model card {path} is damaged: certificate, sigma_range_255, network, sha256, name "
             f"and {DEVIATION} must be as `export` writes them; fetch the card again"
         )
-    return _card(path, fields, "denoiser", sigma_range=(low / 255, high / 255))
+    return _card(path, fields, kind, sigma_range=(low / 255, high / 255))
 
 
 def network_card(path: Path, fields: Mapping[str, Any]) -> Card:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
 from pnp_recon.models.card import Card
-from pnp_recon.models.family import Check
+from pnp_recon.models.family import Check, Options
 from pnp_recon.models.unproven import ATTACK_LEVEL, UnprovenFamily
 from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
 from pnp_recon.networks.energies import gradient_step, ridge
 from pnp_recon.networks.energies.energy import Energy
+from pnp_recon.priors.energies.base import LearnedEnergy
 
 Network = TypeVar("Network", bound=Energy)
 
@@ -29,6 +30,18 @@ AGREEMENT = 1e-6
 
 class EnergyFamily(UnprovenFamily[Network]):
     """See `networks.energies`."""
+
+    def prior(self, card: Card, options: Options) -> LearnedEnergy:
+        """The energy, with the denoiser that belongs to it."""
+        denoiser = self.denoiser(card, options)
+        return LearnedEnergy(
+            cast(Energy, denoiser.function),
+            card.name,
+            denoiser,
+            denoiser.channels,
+            denoiser.sigma_range,
+            card.fields,
+        ).eval()
 
     def verify(self, card: Card, attack_steps: int) -> Check:
         """See `UnprovenFamily`; also that the gradient is that of the energy, in float64."""

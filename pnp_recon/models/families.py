@@ -16,11 +16,11 @@ class FamilyEntry(Entry):
     """A family of networks; `home` is its `Family`.
 
     Attributes:
-        kind: what its models do: denoise, or reconstruct by themselves.
+        kind: what its models are: denoisers, energies, or networks that reconstruct by themselves.
         certified: a card of it must hold a certificate.
     """
 
-    kind: Literal["denoiser", "network"]
+    kind: Literal["denoiser", "energy", "network"]
     certified: bool = False
 
 
@@ -29,8 +29,8 @@ FAMILIES: Registry[FamilyEntry] = Registry(
     [
         FamilyEntry("EulerNet", "pnp_recon.models.euler:FAMILY", "denoiser", certified=True),
         FamilyEntry("DnCNN", "pnp_recon.models.dncnn:FAMILY", "denoiser"),
-        FamilyEntry("GradientStepNet", "pnp_recon.models.energies:GRADIENT_STEP", "denoiser"),
-        FamilyEntry("RidgeNet", "pnp_recon.models.energies:RIDGE", "denoiser"),
+        FamilyEntry("GradientStepNet", "pnp_recon.models.energies:GRADIENT_STEP", "energy"),
+        FamilyEntry("RidgeNet", "pnp_recon.models.energies:RIDGE", "energy"),
         FamilyEntry("UnrolledNetwork", "pnp_recon.models.unrolled:FAMILY", "network"),
     ],
 )

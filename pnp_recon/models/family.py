@@ -21,6 +21,7 @@ from pnp_recon.models.precision import FIELD as DEVIATION
 from pnp_recon.models.precision import deviation_words
 from pnp_recon.networks.equivariant.convolution import TiedFilters
 from pnp_recon.priors.denoiser import Denoiser, Precision
+from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -121,7 +122,9 @@ class Family(ABC, Generic[Network]):
         """What the model is, in one line."""
 
     @abstractmethod
-    def prior(self, card: Card, options: Options) -> Denoiser | LearnedReconstruction:
+    def prior(
+        self, card: Card, options: Options
+    ) -> Denoiser | LearnedEnergy | LearnedReconstruction:
         """The model, ready to run.
 
         Raises:
@@ -166,8 +169,12 @@ class Family(ABC, Generic[Network]):
 class DenoiserFamily(Family[Network]):
     """Networks called as network(x, sigma), with `config.channels` and `recipe()`."""
 
-    def prior(self, card: Card, options: Options) -> Denoiser:
-        """See `Family`.
+    def prior(self, card: Card, options: Options) -> Denoiser | LearnedEnergy:
+        """See `Family`."""
+        return self.denoiser(card, options)
+
+    def denoiser(self, card: Card, options: Options) -> Denoiser:
+        """The model as a denoiser.
 
         Raises:
             WeightsError: as `Family.prior`; or the weights were exported with another constant.

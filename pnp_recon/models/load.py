@@ -19,6 +19,7 @@ from pnp_recon.models.store import find_card, is_shipped, read_card
 from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.priors.classical.base import ClassicalMap
 from pnp_recon.priors.denoiser import Denoiser, Precision
+from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 
 # What the prior "auto" means, by the number of picture channels.
@@ -32,7 +33,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     precision: Precision = "float32",
     tile: Tile = "auto",
-) -> Denoiser | LearnedReconstruction:
+) -> Denoiser | LearnedEnergy | LearnedReconstruction:
     """The prior of that name, whatever it does.
 
     Args:
@@ -74,7 +75,23 @@ def load_denoiser(
         InputError: bfloat16 with weights of another `dtype`, or with a classical denoiser; a
             library that the denoiser needs is not installed.
     """
-    return cast(Denoiser, _load(name, "denoiser", Options(device, dtype, precision, tile)))
+    found = _load(name, "denoiser", Options(device, dtype, precision, tile))
+    if isinstance(found, LearnedEnergy):
+        assert found.denoiser is not None  # models come with theirs
+        return found.denoiser
+    return cast(Denoiser, found)
+
+
+def load_energy(
+    name: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> LearnedEnergy:
+    """A shipped energy by name, or any exported one by path; its denoiser is `load_denoiser`'s.
+
+    Raises:
+        WeightsError: a file is missing, damaged, or does not fit the other, or the model is none.
+    """
+    card = read_card(find_card(name), "energy")
+    return cast(LearnedEnergy, family_of(card).prior(card, Options(device, dtype)))
 
 
 def load_unrolled(
@@ -92,7 +109,7 @@ def load_unrolled(
 
 def load_prior(
     name: str, channels: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
-) -> Denoiser | LearnedReconstruction:
+) -> Denoiser | LearnedEnergy | LearnedReconstruction:
     """The prior that a user means by a name, "auto" included.
 
     Args:
@@ -104,7 +121,7 @@ def load_prior(
         WeightsError, InputError: as `load`.
     """
     if name == "auto":
-        return load_denoiser(AUTO.get(channels, AUTO[1]), device=device, dtype=dtype)
+        name = AUTO.get(channels, AUTO[1])
     return load(name, device=device, dtype=dtype)
 
 
@@ -140,7 +157,9 @@ def family_of(card: Card) -> Family:
     return found
 
 
-def _load(name: str, kind: Kind | None, options: Options) -> Denoiser | LearnedReconstruction:
+def _load(
+    name: str, kind: Kind | None, options: Options
+) -> Denoiser | LearnedEnergy | LearnedReconstruction:
     if name in CLASSICAL and not is_shipped(name):
         return _classical(name, options)
     card = read_card(find_card(name), kind)

@@ -110,19 +110,20 @@ def read_card(path: Path, kind: Kind | None = None) -> Card:
 
     Args:
         path: see `find_card`.
-        kind: what the model must be; None: either.
+        kind: what the model must be; an energy serves as a denoiser, too. None: any.
 
     Raises:
         WeightsError: it is damaged, of another version, or of a model of the other kind.
     """
     fields = read_fields(path)
     found = _kind(fields)
-    if kind is not None and found != kind:
+    fits = kind in (None, found) or (kind == "denoiser" and found == "energy")
+    if not fits:
         raise WeightsError(f"{path.stem} is {_OTHERS[found]}")
     if found == "network":
         return network_card(path, fields)
-    denoisers = {name: e.certified for name, e in FAMILIES.items() if e.kind == "denoiser"}
-    return denoiser_card(path, fields, denoisers)
+    denoisers = {name: e.certified for name, e in FAMILIES.items() if e.kind != "network"}
+    return denoiser_card(path, fields, denoisers, found)
 
 
 def _kind(fields: Mapping[str, Any]) -> Kind:
@@ -134,6 +135,7 @@ def _kind(fields: Mapping[str, Any]) -> Kind:
 _OTHERS: Mapping[Kind, str] = {
     "network": "a reconstruction network, not a denoiser: give it to load_unrolled, to "
     "reconstruct(y, A, name) or to pnp-ct --model",
+    "energy": "an energy: give it to load_energy, to reconstruct(y, A, name) or to --denoiser",
     "denoiser": "a denoiser, not a reconstruction network: give it to load_denoiser, to "
     "reconstruct(y, A, name) or to --denoiser",
 }

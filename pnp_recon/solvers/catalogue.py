@@ -82,6 +82,14 @@ SOLVERS: Registry[SolverEntry] = Registry(
             "converges like it (Combettes 2001); without the safeguard no guarantee",
         ),
         SolverEntry(
+            "descent",
+            "pnp_recon.solvers.descent.solver:Descent",
+            ("denoiser_level",),
+            ("energy",),
+            "E falls enough at every step, checked in float64; the iterates converge to a critical "
+            "point of the energy (Attouch, Bolte & Svaiter 2013)",
+        ),
+        SolverEntry(
             "gradient-descent",
             "pnp_recon.solvers.convex.gradient:GradientDescent",
             ("step",),
@@ -199,7 +207,7 @@ ACCELERATIONS: Registry[AccelerationEntry] = Registry(
 
 
 # What "auto" means where nothing about the problem decides.
-DEFAULT_SOLVERS: dict[PriorKind, str] = {"denoiser": "pnp-hqs"}
+DEFAULT_SOLVERS: dict[PriorKind, str] = {"denoiser": "pnp-hqs", "energy": "descent"}
 AUTOMATIC_ACCELERATION = "anderson"
 
 

@@ -11,6 +11,7 @@ from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity, Ridged
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Composite, Regulariser
 from pnp_recon.solvers.acceleration.wrapped import Wrapped
@@ -30,7 +31,7 @@ from pnp_recon.solvers.pnp.base import PnP
 
 
 def configured(
-    prior: Denoiser | Regulariser | None,
+    prior: Denoiser | LearnedEnergy | Regulariser | None,
     entry: SolverEntry | None,
     problem: Problem,
     knobs: Knobs,

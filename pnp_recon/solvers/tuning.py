@@ -9,7 +9,9 @@ the level follows the noise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT_SOLVER = "pnp-hqs"
 
@@ -76,3 +78,50 @@ def total_variation_weight(noise_level: float, scale: float = 1.0) -> float:
     """
     noise = max(noise_level / scale, LEAST_NOISE)
     return TV_FACTOR * noise**TV_EXPONENT * scale**2
+
+
+@dataclass(frozen=True)
+class EnergyChoice:
+    """How an energy R_σ is weighed against the data.
+
+    Attributes:
+        level: σ, [0, 1] scale.
+        noise: of the data, in their units.
+        factor: c of λ = c (noise/σ)².
+        curvature: about the largest curvature of R_σ: the first step is 1/(λ·curvature).
+    """
+
+    level: float
+    noise: float
+    factor: float
+    curvature: float
+
+    def weight(self, level: float) -> float:
+        """λ at a level."""
+        return self.factor * (self.noise / level) ** 2
+
+
+# For a gradient-step energy, whose denoiser x − ∇R_σ(x) is trained at σ.
+ENERGY_LEVEL, ENERGY_FACTOR, ENERGY_CURVATURE = 1.0, 0.4, 1.3
+
+
+def energy_choice(
+    noise_level: float, scale: float, levels: tuple[float, float], card: Mapping[str, Any]
+) -> EnergyChoice:
+    """The tuned choice of an energy for a noise level.
+
+    Args:
+        noise_level, scale: as for `automatic`.
+        levels: at which the energy may be used, [0, 1] scale.
+        card: of the energy; its "coupling" overrides the numbers above.
+    """
+    tuned = card.get("coupling", {})
+    noise = max(noise_level / scale, LEAST_NOISE)
+    level = noise * tuned.get("level", ENERGY_LEVEL)
+    level = min(max(level, levels[0], tuned.get("least_level", 0.0)), levels[1])
+    return EnergyChoice(
+        level,
+        noise * scale,
+        tuned.get("factor", ENERGY_FACTOR),
+        tuned.get("curvature", ENERGY_CURVATURE),
+    )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +80,11 @@ class GradientStepNet(Energy):
     """
 
     config: GradientStepConfig
+    denoises_by_gradient_step: ClassVar[bool] = True
+    smoothness: ClassVar[str] = (
+        "half the squared norm of convolutions, SiLU and sums: real analytic, definable with the "
+        "exponential function"
+    )
 
     def __init__(self, config: GradientStepConfig) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,10 @@ class RidgeNet(Energy):
     """
 
     config: RidgeConfig
+    smoothness: ClassVar[str] = (
+        "potentials whose derivatives are continuous, piecewise linear and not negative, of norms "
+        "of linear maps: semialgebraic, with a Lipschitz gradient"
+    )
     knots: Tensor
     cos: Tensor
     sin: Tensor

@@ -14,6 +14,10 @@ from dataclasses import dataclass
 
 # Rounding of one evaluation of T in units of the machine epsilon, relative to ‖z‖.
 ROUNDING_UNITS = 32.0
+# Of an energy in float64, relative: far above its rounding, far below a step that counts.
+ENERGY_ROUNDING = 1e-12
+H1 = "H1: E falls by a‖x_{k+1}−x_k‖² at least (ratio)"
+H2 = "H2: ‖∇E(x_{k+1})‖ at most b‖x_{k+1}−x_k‖ (ratio)"
 # A `Step.ratio` of a step that had nothing to be compared with, such as the first of pairs.
 UNCOMPARED = -1.0
 
@@ -27,6 +31,7 @@ class Laws:
         rate: the k-th residual, k = 0, 1, ..., is at most rate(k)·‖z₀−z*‖; None: no such bound.
         rate_words: the rate as it is written in reports.
         step: what it means that every `Step.ratio` is at most 1; empty where there is none.
+        descent: a and b of H1 and H2, which every step of a descent obeys; None elsewhere.
         factor: q ≤ 1 with ‖z_{k+1} − z_k‖ ≤ q‖z_k − z_{k−1}‖, below 1 for a contraction.
     """
 
@@ -35,6 +40,7 @@ class Laws:
     rate_words: str = ""
     step: str = ""
     factor: float = 1.0
+    descent: tuple[float, float] | None = None
 
     @property
     def monotone_words(self) -> str:

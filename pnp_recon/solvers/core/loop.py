@@ -96,6 +96,7 @@ class _Run:
         self.reference, self.callback = reference, callback
         self.examination, self.mark, self.changed = examination, mark, False
         self.pending: list[list[Tensor]] = []
+        self.descended: list[Tensor] = []
         self.begin = time.perf_counter()
         self.at_rest = 0
 
@@ -113,10 +114,11 @@ class _Run:
         reach = solver.distance_bound(self.start)
         self.reach = None if reach is None else reach.double().tolist()
         status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
+        every = min(stopping.check_every, solver.look_every or stopping.check_every)
         try:
             for iteration in range(1, stopping.max_iter + 1):
                 self.step(iteration - 1)
-                waits = iteration % stopping.check_every and iteration < stopping.max_iter
+                waits = iteration % every and iteration < stopping.max_iter
                 if waits and not expired():
                     continue
                 ended = self.look(iteration)
@@ -150,6 +152,8 @@ class _Run:
         # Side by side: where a hand ends the run, the picture is that of the last row.
         self.state = result.state
         self.pending.append(row if result.ratio is None else [*row, result.ratio])
+        if result.descent is not None:
+            self.descended.append(result.descent)
 
     def look(self, iteration: int) -> Status | None:
         """Whether the run has ended, and how; tells the callback."""
@@ -167,6 +171,8 @@ class _Run:
             self.changed |= fingerprint(self.solver) != self.mark
         if relative <= stopping.tol:
             return Status.CONVERGED
+        if self.solver.stalled(self.state):
+            return Status.STAGNATED
         if (stuck := self.stuck(iteration - 1)) is not None:
             return stuck
         if stopping.time_limit and history.seconds[-1] > stopping.time_limit:
@@ -231,6 +237,14 @@ class _Run:
             history.residuals.append(residual)
             history.norms.append(norm)
             history.errors.append(error)
+        for energies, falls, gradients, moves in (block.tolist() for block in self.descended):
+            if not all(map(math.isfinite, energies + gradients)):
+                return False
+            history.energies.append(energies)
+            history.falls.append(falls)
+            history.gradients.append(gradients)
+            history.moves.append(moves)
+        self.descended.clear()
         self.shown = self.state
         history.checked.append(iteration)
         history.seconds.append(time.perf_counter() - self.begin)

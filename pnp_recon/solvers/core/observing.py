@@ -14,7 +14,14 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from pnp_recon.solvers.core.certificate import Observation
-from pnp_recon.solvers.core.laws import ROUNDING_UNITS, UNCOMPARED, Laws
+from pnp_recon.solvers.core.laws import (
+    ENERGY_ROUNDING,
+    H1,
+    H2,
+    ROUNDING_UNITS,
+    UNCOMPARED,
+    Laws,
+)
 from pnp_recon.solvers.core.solution import History
 
 
@@ -67,7 +74,36 @@ def observe(history: History, laws: Laws, reach: Sequence[float] | None) -> tupl
     if bounded:
         words = f"residual below its {laws.rate_words} bound (ratio)"
         found.append(Observation(words, worst(rates), 1.0))
+    if laws.descent is not None:
+        found += _descent(history, *laws.descent)
     ratios = [ratio for ratio in chain(*history.ratios) if ratio != UNCOMPARED]
     if laws.step and ratios:
         found.append(Observation(laws.step, worst(ratios), 1.0))
     return tuple(found)
+
+
+def _descent(history: History, fall: float, slope: float) -> list[Observation]:
+    """H1 and H2 for every picture and step; a picture that stood still took none.
+
+    Each fall is also what two successive energies say: E is what descends, and nothing else.
+    """
+    falls, slopes, before = [], [], [math.nan] * len(history.energies[0])
+    rows = (history.energies, history.falls, history.gradients, history.moves)
+    for energies, fell, gradients, moves in zip(*rows, strict=True):
+        for i, (energy, less, gradient, move) in enumerate(
+            zip(energies, fell, gradients, moves, strict=True)
+        ):
+            rounding = ENERGY_ROUNDING * abs(energy)
+            if not math.isnan(before[i]):
+                less = min(less, before[i] - energy + rounding)
+            before[i] = energy
+            if move == 0:
+                continue
+            have = less + rounding
+            falls.append(fall * move * move / have if have > 0 else math.inf)
+            slopes.append(gradient / (slope * move))
+            if math.isnan(less):
+                falls.append(math.nan)
+    if not falls:
+        return []
+    return [Observation(H1, worst(falls), 1.0), Observation(H2, worst(slopes), 1.0)]

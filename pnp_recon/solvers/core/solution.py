@@ -23,6 +23,8 @@ class History:
         bounds: the theorem's bound on residuals; empty where there is none.
         tolerances: what was asked of the errors; empty where steps are exact.
         ratios: left over right side of the inequality that the solver checks at every step.
+        energies, falls, gradients, moves: of a descent, after each step: E, by how much it fell,
+            ‖∇E‖, ‖z_{k+1} − z_k‖, in float64; empty elsewhere.
         checked: iterations at which the loop looked (stopping, callback).
         seconds: time since the start, at each look.
         psnr: against the reference, at each look; empty without one.
@@ -41,6 +43,10 @@ class History:
     bounds: list[list[float]] = field(default_factory=list)
     tolerances: list[list[float]] = field(default_factory=list)
     ratios: list[list[float]] = field(default_factory=list)
+    energies: list[list[float]] = field(default_factory=list)
+    falls: list[list[float]] = field(default_factory=list)
+    gradients: list[list[float]] = field(default_factory=list)
+    moves: list[list[float]] = field(default_factory=list)
     checked: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     psnr: list[list[float]] = field(default_factory=list)

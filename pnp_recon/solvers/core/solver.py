@@ -45,6 +45,8 @@ class Step(Generic[S]):
         ratio: (B,), left over right side of an inequality that the theorem implies for this step,
             rounding allowed for; `Laws.step` names it. Or None.
         tolerance: (B,), what was asked of `error`; None: what `Solver.error_tolerance` says.
+        descent: (4, B) in float64, where an energy is descended: E(z_{k+1}), by how much it fell,
+            ‖∇E(z_{k+1})‖, ‖z_{k+1} − z_k‖; else None.
     """
 
     state: S
@@ -52,6 +54,7 @@ class Step(Generic[S]):
     residual: Tensor | None = None
     ratio: Tensor | None = None
     tolerance: Tensor | None = None
+    descent: Tensor | None = None
 
     @property
     def z(self) -> Tensor:
@@ -134,6 +137,15 @@ class Solver(ABC, Generic[S]):
     def examined(self, state: S) -> Tensor:
         """Where that search looks: a picture (B, C, H, W) near which the run calls the prior."""
         return state.z
+
+    def stalled(self, state: S) -> bool:
+        """No step could be made that the theorem allows: the run cannot go on."""
+        return False
+
+    @property
+    def look_every(self) -> int | None:
+        """Steps between two looks of the loop, where they are long ones; None: as it likes."""
+        return None
 
     def parameters(self, state: S | None = None) -> dict[str, float]:
         """The solver's numbers, for the report; with a state, also what the run counted."""

@@ -244,6 +244,32 @@ class Accelerated(Theorem):
 
 
 @dataclass(frozen=True)
+class CriticalPoint(Theorem):
+    """Descent on an explicit energy: the iterates converge to a critical point of it.
+
+    Attributes:
+        fall: a of E(x⁺) + a‖x⁺ − x‖² ≤ E(x) (H1).
+        slope: b of ‖w‖ ≤ b‖x⁺ − x‖ for a w ∈ ∂E(x⁺) (H2).
+    """
+
+    kind = "critical point"
+    iterates_map = False
+
+    fall: float = 0.0
+    slope: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        return self.fall > 0 and self.slope > 0
+
+    def laws(self) -> Laws:
+        return Laws(step=self.step_law, descent=(self.fall, self.slope))
+
+    def numbers(self) -> dict[str, float]:
+        return {"fall": self.fall, "slope": self.slope}
+
+
+@dataclass(frozen=True)
 class Krylov(Theorem):
     """Conjugate gradients: errors never grow and end after finitely many steps."""
 

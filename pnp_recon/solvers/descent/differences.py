@@ -1,0 +1,76 @@
+"""Is the gradient that of the energy? Central differences in float64, where a run began and ended.
+
+A gradient of another function, or of part of it, would lead to points that are critical for
+nothing, however well everything falls on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from pnp_recon.solvers.core.certificate import Observation
+from pnp_recon.solvers.descent.objective import Objective
+
+# Step of the differences, relative to a direction whose largest entry is 1, on the [0, 1] scale.
+STEP = 1e-4
+# Relative difference that is allowed: above the cubic term of smooth networks, far below a mistake.
+AGREEMENT = 1e-3
+LAW = "the gradient is that of the energy (relative difference from central differences)"
+
+
+@dataclass(frozen=True)
+class GradientOfEnergy:
+    """See the module; an `Examination`.
+
+    Attributes:
+        objective: whose gradient.
+        worst: the largest difference so far, or None.
+    """
+
+    objective: Objective
+    worst: float | None = None
+
+    def look(self, z: Tensor, iteration: int) -> Self:
+        return self if self.worst is not None else self._compared(z)
+
+    def end(self, z: Tensor) -> Self:
+        return self._compared(z)
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        if self.worst is None:
+            return ()
+        return (Observation(LAW, self.worst, AGREEMENT),)
+
+    def _compared(self, z: Tensor) -> Self:
+        if not bool(torch.isfinite(z).all()):
+            return self
+        found = difference(self.objective, z)
+        return replace(self, worst=found if self.worst is None else max(found, self.worst))
+
+
+def difference(objective: Objective, z: Tensor) -> float:
+    """How far ⟨∇R(z), d⟩ is from (R(z + hd) − R(z − hd))/2h, relatively, for the worst picture.
+
+    d is a part of the gradient, seen through random signs, so that no slope is small by chance and
+    errors in places do not cancel.
+    """
+    prior, level = objective.exact, objective.level
+    wide = z.double()
+    gradient = prior.gradient(wide, level)
+    generator = torch.Generator(device=z.device).manual_seed(0)
+    keep = torch.rand(z.shape, generator=generator, device=z.device, dtype=torch.float64) < 0.5
+    d = gradient * keep
+    size = d.abs().flatten(1).amax(1).clamp_min(1e-300).view(-1, 1, 1, 1)
+    d = d / size
+    ahead, behind = (prior.value(wide + h * d, level) for h in (STEP, -STEP))
+    measured = (ahead - behind) / (2 * STEP)
+    stated = (gradient * d).flatten(1).sum(1)
+    # A flat energy has nothing to compare.
+    rounding = 1e-12 * prior.value(wide, level).abs() / STEP
+    error = ((measured - stated).abs() - rounding).clamp_min(0) / stated.abs().clamp_min(1e-300)
+    return float(torch.where(stated.abs() > rounding, error, torch.zeros_like(error)).max())

@@ -1,0 +1,129 @@
+"""E(x) = f(x) + λR_σ(x) + (c/2) dist²(x, [0, 1]ⁿ): what it is, and the number that H1 asks about.
+
+Candidates are found in the precision of the pictures; whether E fell, and how large its gradient
+is, is computed in float64. It knows no iteration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pnp_recon.fidelity import Fidelity, LeastSquares, Ridged, WeightedLeastSquares
+from pnp_recon.priors.energies.base import LearnedEnergy
+from pnp_recon.solvers.core.solver import norms
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What is known of a picture, in float64.
+
+    Attributes:
+        energy: E(x), (B,).
+        slope: gradient of λR_σ + (c/2) dist², (B, C, H, W): what a forward step follows.
+        stationarity: ‖∇E(x)‖, (B,).
+    """
+
+    energy: Tensor
+    slope: Tensor
+    stationarity: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """E for the pictures of a batch.
+
+    Attributes:
+        fidelity: f, convex with a Lipschitz gradient.
+        prior: R, in the precision of the pictures; `exact` is the same in float64.
+        level: σ, [0, 1] scale.
+        weight: λ > 0.
+        split: the picture is x with prox_{f/λ}(x) = z, not z itself.
+        penalty: c > 0. It makes the level sets bounded, whatever f and R are.
+    """
+
+    fidelity: Fidelity
+    prior: LearnedEnergy
+    exact: LearnedEnergy
+    level: float
+    weight: float
+    penalty: float
+    split: bool
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """E(x) and ∇E(x) in the precision of x: what a search goes by, and proves nothing."""
+        outside = x - x.clamp(0, 1)
+        value, gradient = self.prior.value_and_gradient(x, self.level)
+        image = self.fidelity.A.A(x)
+        data = self.fidelity.value_at(x, image)
+        pull = self.fidelity.gradient_at(x, image)
+        beyond = 0.5 * self.penalty * outside.square().flatten(1).sum(1)
+        energy = data + self.weight * value + beyond
+        return energy, pull + self.weight * gradient + self.penalty * outside
+
+    def value(self, x: Tensor) -> Tensor:
+        """E(x) of every picture in float64, (B,)."""
+        wide = x.double()
+        outside = (wide - wide.clamp(0, 1)).square().flatten(1).sum(1)
+        prior = self.weight * self.exact.value(wide, self.level)
+        return self.fidelity.value(wide).double() + prior + 0.5 * self.penalty * outside
+
+    def facts(self, x: Tensor) -> Facts:
+        """E and its gradient in float64."""
+        wide = x.double()
+        outside = wide - wide.clamp(0, 1)
+        value, gradient = self.exact.value_and_gradient(wide, self.level)
+        slope = self.weight * gradient + self.penalty * outside
+        image = self.fidelity.A.A(wide)
+        data = self.fidelity.value_at(wide, image).double()
+        pull = self.fidelity.gradient_at(wide, image).double()
+        beyond = 0.5 * self.penalty * outside.square().flatten(1).sum(1)
+        return Facts(data + self.weight * value + beyond, slope, norms(slope + pull))
+
+    def backward(self, z: Tensor, step: float, start: Tensor, tol: float | Tensor) -> Tensor:
+        """prox of step·f at z. How exact it is decides how far E falls, never what is proven."""
+        return self.fidelity.prox(z, step, start=start, tol=tol)[0]
+
+    def metric_solve(self, q: Tensor, relative: float) -> Tensor:
+        """About (∇²f + λ)⁻¹ q, from the proximal map of f, which is affine for a quadratic f.
+
+        Args:
+            relative: error that is allowed, relative to q/λ.
+        """
+        if not self.quadratic:
+            return q / (self.fidelity.lipschitz + self.weight)
+        step = 1 / self.weight
+        moved = step * q
+        tol = relative * norms(moved)
+        return self.backward(self.origin + moved, step, self.origin, tol) - self.rest
+
+    @cached_property
+    def origin(self) -> Tensor:
+        """A point that the proximal map of f/λ hardly moves, about which it is affine."""
+        shape = (len(self.fidelity.y), *self.fidelity.A.image_shape)
+        return self.fidelity.y.new_zeros(shape)
+
+    @cached_property
+    def rest(self) -> Tensor:
+        """prox of f/λ at `origin`."""
+        return self.backward(self.origin, 1 / self.weight, self.origin, 1e-6)
+
+    @property
+    def quadratic(self) -> bool:
+        """Is f a quadratic function?"""
+        held = self.fidelity
+        while isinstance(held, Ridged):
+            held = held.fidelity
+        return isinstance(held, LeastSquares | WeightedLeastSquares)
+
+    def picture(self, z: Tensor) -> Tensor:
+        """x with prox_{f/λ}(x) = z, which is z + ∇f(z)/λ; see `solver`."""
+        return z + self.fidelity.gradient(z) / self.weight
+
+
+def merged(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """`one` for the pictures where `chosen` (B,) is true, else `other`."""
+    return torch.where(chosen.view(-1, *[1] * (one.ndim - 1)), one, other)

@@ -1,0 +1,209 @@
+"""Descent to a critical point of an energy: any candidate counts for which H1 and H2 hold.
+
+A step of the iteration x_k → x_{k+1} is a candidate (`candidates`), however it was found, that is
+taken for those pictures of the batch where, in float64,
+
+    H1  E(x_{k+1}) + a‖x_{k+1} − x_k‖² ≤ E(x_k),
+    H2  ‖∇E(x_{k+1})‖ ≤ b‖x_{k+1} − x_k‖,
+
+with an a and a b that are set before the run. Where they fail, plain forward-backward steps are
+tried, each half as long as the one before, down to a floor. By Attouch, Bolte & Svaiter (2013,
+Thm 2.9) the points then converge to a critical point, and their moves have a finite sum.
+
+The picture is the point itself (`split` false), or x = z + ∇f(z)/λ: then z = prox_{f/λ}(x), and x
+is a critical point of E ∘ prox_{f/λ}, the energy of what the data make of a picture: it is the
+fixed point of half-quadratic splitting, x = D_σ(prox_{f/λ}(x)) with D_σ = I − ∇R_σ, and suits energies
+whose denoiser is the gradient step. Nothing is applied after the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from pnp_recon.priors.energies.base import LearnedEnergy
+from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.examination import Examination
+from pnp_recon.solvers.core.solver import Solver, State, Step, norms
+from pnp_recon.solvers.core.theorem import Theorem
+from pnp_recon.solvers.descent.candidates import Search, advance, continuation
+from pnp_recon.solvers.descent.differences import GradientOfEnergy
+from pnp_recon.solvers.descent.objective import Facts, Objective, merged
+from pnp_recon.solvers.descent.premises import descent_theorem
+from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.tuning import energy_choice
+
+# Evaluations of the energy for a candidate.
+CANDIDATE = 10
+# a and b in units of λ; halvings of a plain step down to the floor.
+FALL, SLOPE, HALVINGS = 1e-3, 64.0, 4
+# Steps of the continuation that is the start, and the level that it begins with.
+LEVELS, HIGHEST = 8, 49 / 255
+
+
+@dataclass(frozen=True)
+class Descending(State):
+    """A point, what is known of it, and the search.
+
+    Attributes:
+        facts: of z, in float64; None before the first step, as is the search for candidates.
+        halvings: how many plain steps were tried.
+        stalled: pictures (B,) for which no step was found that the theorem allows.
+    """
+
+    facts: Facts | None = None
+    search: Search | None = None
+    halvings: int = 0
+    stalled: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Descent(Solver[Descending]):
+    """See the module.
+
+    Attributes:
+        objective: E.
+        step_size: τ, the first step.
+        start: (B, C, H, W).
+        continued: falling levels of the continuation, with weights in units of λ; () for none.
+    """
+
+    objective: Objective
+    step_size: float
+    start: Tensor
+    continued: tuple[tuple[float, float], ...] = ()
+    allow_uncertified: bool = False
+    name = "descent"
+
+    def __post_init__(self) -> None:
+        self.objective.prior.check_fits(self.start)
+
+    @classmethod
+    def configure(cls, problem: Problem, prior: LearnedEnergy, knobs: Knobs) -> Self:
+        noise, scale = problem.noise(), problem.scale
+        choice = energy_choice(noise, scale, prior.sigma_range, prior.card)
+        level = choice.level
+        if knobs.denoiser_level is not None:
+            low, high = prior.sigma_range
+            level = min(max(knobs.denoiser_level, low), high)
+        weight = knobs.strength * choice.weight(level)
+        start = problem.first_guess()
+        objective = Objective(
+            problem.data_term, prior, prior.in_double(), level, weight, weight, prior.split
+        )
+        top = max(min(HIGHEST, prior.sigma_range[1]), level)
+        count = LEVELS if top > level else 0
+        levels = [top * (level / top) ** (k / max(count - 1, 1)) for k in range(count)]
+        continued = tuple((one, (level / one) ** 2) for one in levels)
+        return cls(
+            objective, 1 / (weight * choice.curvature), start, continued, knobs.allow_uncertified
+        )
+
+    @property
+    def look_every(self) -> int:
+        return 1
+
+    @property
+    def fall(self) -> float:
+        """a of H1."""
+        return FALL * self.objective.weight
+
+    @property
+    def slope(self) -> float:
+        """b of H2."""
+        return SLOPE * self.objective.weight
+
+    def theorem(self) -> Theorem:
+        return descent_theorem(
+            self.objective, self.step_size, self.fall, self.slope, len(self.continued)
+        )
+
+    def examination(self) -> Examination | None:
+        return GradientOfEnergy(self.objective)
+
+    def init(self) -> Descending:
+        x = self.start
+        if self.continued:
+            weight = self.objective.weight
+            levels = [level for level, _ in self.continued]
+            weights = [share * weight for _, share in self.continued]
+            x = continuation(self.objective, x, levels, weights, self.step_size * weight)
+        return Descending(x)
+
+    def image(self, state: Descending) -> Tensor:
+        return self.objective.picture(state.z) if self.objective.split else state.z
+
+    def examined(self, state: Descending) -> Tensor:
+        return state.z
+
+    def step(self, state: Descending, iteration: int) -> Step[Descending]:
+        z, objective = state.z, self.objective
+        facts = objective.facts(z) if state.facts is None else state.facts
+        search = Search.begin(objective, z) if state.search is None else state.search
+        found = advance(objective, search, CANDIDATE)
+        new, seen, after, halvings = found.x, objective.facts(found.x), found, 0
+        good = self._allowed(z, facts, new, seen)
+        if not bool(good.all()):
+            new, seen, good, halvings = self._plain(z, facts, new, seen, good)
+            after = replace(Search.begin(objective, new), calls=found.calls + halvings + 1)
+        following = Descending(new, seen, after, state.halvings + halvings, ~good)
+        rows = [seen.energy, facts.energy - seen.energy, seen.stationarity, _moved(z, new)]
+        return Step(
+            following,
+            z.new_zeros(len(z)),
+            residual=(seen.stationarity / objective.weight).to(z.dtype),
+            descent=torch.stack(rows),
+        )
+
+    def stalled(self, state: Descending) -> bool:
+        return state.stalled is not None and bool(state.stalled.any())
+
+    def parameters(self, state: Descending | None = None) -> dict[str, float]:
+        found = {
+            "denoiser_level": self.objective.level,
+            "lambda": self.objective.weight,
+            "step": self.step_size,
+            "penalty": self.objective.penalty,
+        }
+        if state is not None:
+            calls = 0 if state.search is None else state.search.calls
+            found["evaluations"] = float(calls + len(self.continued))
+            found["halvings"] = float(state.halvings)
+        return found
+
+    # ---- inside ----------------------------------------------------------------------------------
+
+    def _allowed(self, z: Tensor, facts: Facts, new: Tensor, seen: Facts) -> Tensor:
+        """Where H1 and H2 hold for the step from z to new, (B,)."""
+        moved = _moved(z, new)
+        falls = seen.energy + self.fall * moved.square() <= facts.energy
+        return falls & (seen.stationarity <= self.slope * moved)
+
+    def _plain(
+        self, z: Tensor, facts: Facts, new: Tensor, seen: Facts, good: Tensor
+    ) -> tuple[Tensor, Facts, Tensor, int]:
+        """Plain steps for the pictures whose candidate is none, which stay where they are if no
+        step down to the floor is one."""
+        forward, step, tries = facts.slope.to(z.dtype), self.step_size, 0
+        while not bool(good.all()) and tries <= HALVINGS:
+            tried = self.objective.backward(z - step * forward, step, z, 0.0)
+            known = self.objective.facts(tried)
+            better = self._allowed(z, facts, tried, known) & ~good
+            new, seen = merged(better, tried, new), _merged(better, known, seen)
+            good, step, tries = good | better, step / 2, tries + 1
+        return merged(good, new, z), _merged(good, seen, facts), good, tries
+
+
+def _moved(z: Tensor, new: Tensor) -> Tensor:
+    return norms(new.double() - z.double())
+
+
+def _merged(chosen: Tensor, one: Facts, other: Facts) -> Facts:
+    return Facts(
+        torch.where(chosen, one.energy, other.energy),
+        merged(chosen, one.slope, other.slope),
+        torch.where(chosen, one.stationarity, other.stationarity),
+    )
