@@ -12,7 +12,7 @@ Thm 2.9) the points then converge to a critical point, and their moves have a fi
 
 The picture is the point itself (`split` false), or x = z + ∇f(z)/λ: then z = prox_{f/λ}(x), and x
 is a critical point of E ∘ prox_{f/λ}, the energy of what the data make of a picture: it is the
-fixed point of half-quadratic splitting, x = D_σ(prox_{f/λ}(x)) with D_σ = I − ∇R_σ, and suits energies
+fixed point of half-quadratic splitting, x = D_σ(prox_{f/λ}(x)), D_σ = I − ∇R_σ, and suits energies
 whose denoiser is the gradient step. Nothing is applied after the last one.
 """
 
