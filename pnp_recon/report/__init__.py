@@ -110,7 +110,8 @@ def residuals_csv(history: History, psnr_track: tuple[tuple[int, float], ...] = 
 
     Columns: iteration (from 1), picture (from 0), residual ‖z_{k+1}−z_k‖, relative residual,
     inner_error (proven bound on the error of the step), bound (the theorem's), seconds and
-    psnr (dB), the last two where the loop looked. What is not known stays empty.
+    psnr (dB), the last two where the loop looked; of a descent also the energy, by how much it
+    fell, the norm of its gradient, and the length of the step. What is not known stays empty.
     """
     seconds = dict(zip(history.checked, history.seconds, strict=False))
     psnr: dict[int, list[float]] = dict(zip(history.checked, history.psnr, strict=False))
@@ -119,8 +120,9 @@ def residuals_csv(history: History, psnr_track: tuple[tuple[int, float], ...] = 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         ["iteration", "picture", "residual", "relative_residual", "inner_error", "bound",
-         "seconds", "psnr"]
+         "seconds", "psnr", "energy", "fall", "gradient", "move"]
     )  # fmt: skip
+    descent = (history.energies, history.falls, history.gradients, history.moves)
     for k, row in enumerate(history.residuals):
         relative = history.relative(k)
         bounds = history.bounds[k] if k < len(history.bounds) else []
@@ -133,6 +135,7 @@ def residuals_csv(history: History, psnr_track: tuple[tuple[int, float], ...] = 
                 bounds[picture] if bounds else None,
                 seconds.get(k + 1),
                 decibels[picture] if picture < len(decibels) else None,
+                *(rows[k][picture] if rows else None for rows in descent),
             ]
             writer.writerow([k + 1, picture, *map(_cell, cells)])
     return text.getvalue()

@@ -82,9 +82,12 @@ def _history(report: Mapping[str, Any]) -> list[Claim]:
     steps = len(block["residuals"])
     found = [claim("iterations", status["iterations"], steps)]
     always = ("residuals", "norms", "inner_errors")
-    sometimes = ("bounds", "ratios", "tolerances")
+    descent = ("energies", "falls", "gradients", "moves")
+    sometimes = ("bounds", "ratios", "tolerances", *descent)
     sound = all(len(block[name]) == steps for name in always)
     sound &= all(len(block[name]) in (0, steps) for name in ("bounds", "tolerances"))
+    sound &= len({len(block[name]) for name in descent}) == 1
+    sound &= len(block["energies"]) in (0, steps)
     sound &= len(block["ratios"]) <= steps
     sound &= len({len(row) for name in (*always, *sometimes) for row in block[name]} or {1}) == 1
     if not sound or (steps and not block["residuals"][0]):

@@ -28,7 +28,7 @@ from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, nois
 from pnp_recon.solvers import Certificate, Solution
 from pnp_recon.solvers.core.error_bar import ErrorBar
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 _LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
 
@@ -274,6 +274,10 @@ def _history(solution: Solution, track: tuple[tuple[int, float], ...]) -> dict[s
         "tolerances": history.tolerances,
         "bounds": history.bounds,
         "ratios": history.ratios,
+        "energies": history.energies,
+        "falls": history.falls,
+        "gradients": history.gradients,
+        "moves": history.moves,
         "least": history.least,
         "stride": history.stride,
         "unit": history.unit,

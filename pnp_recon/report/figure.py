@@ -168,7 +168,9 @@ def _residuals(axes: Axes, run: Run) -> None:
     residuals = [_positive(max(row)) for row in history.residuals]
     if residuals:
         axes.loglog(iterations, residuals, color=_BLUE, lw=2, label="measured")
-    if history.bounds:
+    if history.gradients:
+        _descent(axes, run)
+    elif history.bounds:
         bounds = [_positive(max(row)) for row in history.bounds]
         shown = iterations[: len(bounds)]
         axes.loglog(shown, bounds, color=_ORANGE, ls="--", lw=1.8, label="proven bound")
@@ -193,6 +195,21 @@ def _residuals(axes: Axes, run: Run) -> None:
         axes.spines[side].set_color(_PALE)
     if residuals:
         axes.legend(frameon=False, loc="lower left")
+
+
+def _descent(axes: Axes, run: Run) -> None:
+    """How far the energy fell, its gradient, and the bound of the gradient that H2 sets."""
+    history = run.solution.history
+    steps = list(range(1, history.iterations + 1))
+    slope = run.solution.certificate.theorem.numbers().get("slope", math.nan)
+    lines = (
+        ("fall of E", history.falls, 1.0, _PALE, "-"),
+        ("‖∇E‖", history.gradients, 1.0, _INK, "-"),
+        ("bound of ‖∇E‖", history.moves, slope, _ORANGE, "--"),
+    )
+    for label, rows, factor, colour, style in lines:
+        values = [_positive(factor * max(row)) for row in rows]
+        axes.loglog(steps, values, color=colour, ls=style, lw=1.8, label=label)
 
 
 def _positive(value: float) -> float:

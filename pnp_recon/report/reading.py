@@ -15,7 +15,7 @@ import torch
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers import Certificate, Constant, History, Observation
 from pnp_recon.solvers.core.error_bar import ErrorBar
-from pnp_recon.solvers.core.theorem import Basis, Premise, RelaxedMap, Theorem
+from pnp_recon.solvers.core.theorem import Basis, CriticalPoint, Premise, RelaxedMap, Theorem
 
 
 def guarantee_of(block: Mapping[str, Any]) -> Guarantee:
@@ -51,6 +51,9 @@ def theorem_of(block: Mapping[str, Any]) -> Theorem:
     }
     if kind == RelaxedMap.kind and "relaxation" in numbers:
         return RelaxedMap(**given, relaxation=_number(numbers["relaxation"], math.nan))
+    if kind == CriticalPoint.kind:
+        fall, slope = (_number(numbers.get(name), math.nan) for name in ("fall", "slope"))
+        return CriticalPoint(**given, fall=fall, slope=slope)
     return classes[kind](**given)
 
 
@@ -76,6 +79,10 @@ def history_of(block: Mapping[str, Any]) -> History:
         tolerances=_rows(block["tolerances"], math.inf),
         bounds=_rows(block["bounds"], math.inf),
         ratios=_rows(block["ratios"]),
+        energies=_rows(block["energies"]),
+        falls=_rows(block["falls"]),
+        gradients=_rows(block["gradients"]),
+        moves=_rows(block["moves"]),
         least=block["least"],
         stride=block["stride"],
         unit=block["unit"],
@@ -110,6 +117,10 @@ def columns(history: History) -> list[History]:
                 tolerances=_upright(_column(history.tolerances, i)[:length]),
                 bounds=_upright(_column(history.bounds, i)[:length]),
                 ratios=_upright(_column(history.ratios, i)[:length]),
+                energies=_upright(_column(history.energies, i)[:length]),
+                falls=_upright(_column(history.falls, i)[:length]),
+                gradients=_upright(_column(history.gradients, i)[:length]),
+                moves=_upright(_column(history.moves, i)[:length]),
                 least=history.least,
                 stride=history.stride,
                 unit=history.unit,

@@ -318,7 +318,9 @@ class RunOptions:
             return
         entry, kind = SOLVERS[name], self.prior_kind
         takers = ", ".join(solvers_for(kind))
-        fits = kind in entry.prior_kinds or "none" in entry.prior_kinds
+        # --denoiser names energies, too.
+        kinds = ("denoiser", "energy") if kind == "denoiser" else (kind,)
+        fits = "none" in entry.prior_kinds or bool(set(kinds) & set(entry.prior_kinds))
         refuse(
             [f"--solver {name}"],
             f"--method {self.method.value}; it goes with {takers}",

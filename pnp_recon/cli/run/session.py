@@ -13,8 +13,10 @@ from torch import Tensor
 
 from pnp_recon.cli.run.options import Options, Precision
 from pnp_recon.cli.shell import choose_device
+from pnp_recon.errors import InputError
 from pnp_recon.models import load
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 
 
@@ -25,7 +27,7 @@ class Session(Generic[Options]):
     options: Options
     device: torch.device = field(init=False)
     dtype: torch.dtype = field(init=False)
-    denoisers: dict[str, Denoiser] = field(default_factory=dict)
+    priors: dict[str, Denoiser | LearnedEnergy] = field(default_factory=dict)
     _learned: LearnedReconstruction | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -33,16 +35,23 @@ class Session(Generic[Options]):
         is_double = self.options.dtype == Precision.float64
         self.dtype = torch.float64 if is_double else torch.float32
 
-    def denoiser(self, channels: int, model: str | None = None) -> Denoiser:
-        """The denoiser that --denoiser names; `model` is what auto means, None: by channels."""
+    def prior(self, channels: int, model: str | None = None) -> Denoiser | LearnedEnergy:
+        """What --denoiser names; `model` is what auto means, None: by channels.
+
+        Raises:
+            InputError: it is a reconstruction network.
+        """
         name = self.options.denoiser
         if name == "auto":
             name = load.AUTO[channels] if model is None else model
-        if name not in self.denoisers:
-            self.denoisers[name] = load.load_denoiser(
-                name, device=str(self.device), dtype=self.dtype
-            )
-        return self.denoisers[name]
+        if name not in self.priors:
+            found = load.load(name, device=str(self.device), dtype=self.dtype)
+            if isinstance(found, LearnedReconstruction):
+                raise InputError(
+                    f"{name} is a reconstruction network, not a denoiser; give it to --model"
+                )
+            self.priors[name] = found
+        return self.priors[name]
 
     def learned(self) -> LearnedReconstruction | None:
         """The reconstruction network that --model names, if it names one."""

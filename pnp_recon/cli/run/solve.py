@@ -16,6 +16,7 @@ from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
@@ -23,7 +24,7 @@ from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.solvers import Look, Solution, Stopping
 from pnp_recon.solvers.catalogue import solvers_for
 
-Prior = Denoiser | Regulariser | LearnedReconstruction | None
+Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | None
 
 
 def choose_prior(case: Case, session: Session[Options]) -> Prior:
@@ -39,7 +40,7 @@ def choose_prior(case: Case, session: Session[Options]) -> Prior:
         fidelity = case.arguments.get("fidelity")
         found = total_variation(Problem(case.A, case.y, case.noise_level, fidelity=fidelity))
         return found if weight is None else replace(found, weight=weight)
-    return session.denoiser(case.A.image_shape[0], case.model)
+    return session.prior(case.A.image_shape[0], case.model)
 
 
 def model_warnings(case: Case, session: Session[Options]) -> tuple[str, ...]:
