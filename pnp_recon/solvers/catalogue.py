@@ -82,6 +82,14 @@ SOLVERS: Registry[SolverEntry] = Registry(
             "converges like it (Combettes 2001); without the safeguard no guarantee",
         ),
         SolverEntry(
+            "dpir",
+            "pnp_recon.solvers.pnp.schedule:DPIR",
+            ("denoiser_level",),
+            ("denoiser",),
+            "none: a schedule of 8 changing maps, as published for comparison (Zhang et al. 2021); "
+            "no convergence theorem",
+        ),
+        SolverEntry(
             "gradient-descent",
             "pnp_recon.solvers.convex.gradient:GradientDescent",
             ("step",),

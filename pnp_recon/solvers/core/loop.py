@@ -113,10 +113,13 @@ class _Run:
         reach = solver.distance_bound(self.start)
         self.reach = None if reach is None else reach.double().tolist()
         status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
+        last = stopping.max_iter
+        if solver.depth is not None and solver.depth <= last:
+            last, status = solver.depth, Status.FIXED_DEPTH
         try:
-            for iteration in range(1, stopping.max_iter + 1):
+            for iteration in range(1, last + 1):
                 self.step(iteration - 1)
-                waits = iteration % stopping.check_every and iteration < stopping.max_iter
+                waits = iteration % stopping.check_every and iteration < last
                 if waits and not expired():
                     continue
                 ended = self.look(iteration)
@@ -165,10 +168,11 @@ class _Run:
             self.callback(Look(iteration, relative, psnr, image))
             # It may change what runs, and change it back.
             self.changed |= fingerprint(self.solver) != self.mark
-        if relative <= stopping.tol:
-            return Status.CONVERGED
-        if (stuck := self.stuck(iteration - 1)) is not None:
-            return stuck
+        if self.solver.depth is None:  # a short step of a schedule says nothing of its end
+            if relative <= stopping.tol:
+                return Status.CONVERGED
+            if (stuck := self.stuck(iteration - 1)) is not None:
+                return stuck
         if stopping.time_limit and history.seconds[-1] > stopping.time_limit:
             return Status.TIME_LIMIT
         return None
