@@ -98,8 +98,8 @@ class Plan:
         settings: the suite's own, such as the tolerance of its iterations.
         tuned: parameters of the methods, see `tuned`; part of the plan, so that a run that is
             resumed goes on with the ones that it began with.
-        strength: of the prior in reconstructions: "auto", "tuned" (the parameters of `tuned`), or a
-            number, which multiplies the automatic coupling.
+        strength: how strong the prior is in reconstructions: "auto", "tuned" (the parameters of
+            `tuned`), or a number, which multiplies the automatic coupling.
     """
 
     suite: str

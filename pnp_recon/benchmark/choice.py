@@ -53,8 +53,8 @@ class Choice:
     @property
     def decides(self) -> list[str]:
         """Options given that decide which cells there are, as they are called."""
-        names = ("methods", "noise", "images", "split", "grey", "crop", "problems", "tuned")
-        names = (*names, "strength")
+        names = ("methods", "noise", "images", "split", "grey", "crop", "problems", "tuned",
+                 "strength")  # fmt: skip
         given = [f"--{name}" for name in names if getattr(self, name) is not None]
         return given + ["--set"] * bool(self.settings) + ["--quick"] * self.quick
 

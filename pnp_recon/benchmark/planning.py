@@ -115,7 +115,7 @@ def make_plan(choice: Choice) -> Plan:
 
 
 def _strength(choice: Choice, suite: SuiteEntry) -> str:
-    """Of the prior, in suites that solve something."""
+    """How strong the prior is, in suites that solve something."""
     if "solver" in suite.settings:
         return checked_strength(choice.strength or DEFAULT_STRENGTH)
     if choice.strength is not None:

@@ -23,12 +23,17 @@ class SolverEntry(Entry):
     Attributes:
         takes: the settings of `reconstruct` that it knows, besides those of every run.
         prior_kinds: the kinds of priors that it takes; "none": it knows none.
-        theorem: what is proven about it, in one line.
+        theorem: what is proven about it, in one line; "none: " and why where nothing is.
     """
 
     takes: tuple[str, ...]
     prior_kinds: tuple[PriorKind, ...]
     theorem: str
+
+    @property
+    def proven(self) -> bool:
+        """Is there a theorem at all?"""
+        return not self.theorem.startswith("none: ")
 
 
 @dataclass(frozen=True)

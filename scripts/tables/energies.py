@@ -90,7 +90,7 @@ def short(method: str) -> str:
 
 
 def plan_of(part: Part, data: Path, methods: list[str] | None, pictures: int | None,
-            strength: str) -> Plan:  # fmt: skip
+            strength: str | None) -> Plan:  # fmt: skip
     """The first so many pictures, so that a longer run holds the shorter one."""
     choice = Choice(
         suite=part.suite,
@@ -101,7 +101,7 @@ def plan_of(part: Part, data: Path, methods: list[str] | None, pictures: int | N
         grey=part.channels == 1,
         crop=part.crop,
         problems=part.problems,
-        strength=strength,
+        strength=None if part.suite == "denoise" else strength,
         threads=1,
         keep=("0",),
     )
@@ -171,8 +171,7 @@ def in_order(plan: Plan, table: Table) -> Iterator[Cell]:
     """What is to do, one cell of every method that has no time yet first: the estimate's basis."""
     todo = [cell for cell in plan.cells() if not table.has(plan, cell)]
     first = {cell.method: cell for cell in reversed(todo) if table.seconds(cell) is None}
-    for cell in first.values():
-        yield cell
+    yield from first.values()
     rest = [cell for cell in todo if cell not in first.values()]
     expected = sum(table.seconds(cell) or 0.0 for cell in rest)
     print(f"{plan.suite}: {len(rest)} cells left, about {expected / 60:.1f} minutes", flush=True)
@@ -186,7 +185,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", help="default: those of the task")
     parser.add_argument("--pictures", type=int, help="the first N; default: all")
     parser.add_argument("--channels", type=int, choices=(1, 3), help="of denoising; default: both")
-    parser.add_argument("--strength", default="tuned", help="auto, tuned or a number")
+    parser.add_argument("--strength", help="auto, tuned or a number; default: of `pnp-bench`")
     parser.add_argument("--table", type=Path, default=TABLE)
     options = parser.parse_args()
     if options.task == "report":
@@ -206,7 +205,12 @@ def main() -> None:
                 print("failed:", *cell.key[1:4], short(cell.method), row.message, flush=True)
                 continue
             table.add(fields_of(plan, cell, row))
-            print(*cell.key[1:4], short(cell.method), f"{row.psnr:.2f} dB, {row.seconds:.1f} s", flush=True)
+            print(
+                *cell.key[1:4],
+                short(cell.method),
+                f"{row.psnr:.2f} dB, {row.seconds:.1f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ standard deviation over the pictures, and a win is a picture on which the method
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,9 +30,9 @@ def report(rows: Rows) -> str:
     solved = [row for row in rows if row["suite"] != "denoise"]
     parts = [
         "# Energies beside certified denoisers",
-        "`python -m scripts.tables.energies` writes the rows (energies.csv) and this page. BSD68 and "
-        "CBSD68; noise on unclipped pictures with one seed for each picture and level, PSNR in dB "
-        f"with range 1; one thread. {_conditions(rows)}",
+        "`python -m scripts.tables.energies` writes the rows (energies.csv) and this page. BSD68 "
+        "and CBSD68; noise on unclipped pictures with one seed for each picture and level, PSNR in "
+        f"dB with range 1; one thread. {_conditions(rows)}",
     ]
     if denoised:
         parts += ["## Denoising, whole pictures", _denoising(denoised)]
@@ -54,7 +54,8 @@ def _conditions(rows: Rows) -> str:
 
 def _denoising(rows: Rows) -> str:
     lines = [
-        "| method | σ·255 | pictures | PSNR / SSIM | floor | goal | above Euler ± spread | wins | s |",
+        "| method | σ·255 | pictures | PSNR / SSIM | floor | goal | above Euler ± spread | wins "
+        "| s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for cell in _cells(rows):
@@ -83,14 +84,14 @@ def _reconstruction(rows: Rows) -> str:
             certificate = ", ".join(dict.fromkeys(row["certificate"] for row in found))
             lines.append(
                 f"| {_problem(cell)} | {cell['noise']} | {method} | {certificate} | "
-                f"{_strength(found)} | {_quality(found)} | {_beside(here, method, _baseline(cell))} "
-                f"| {_seconds(found)} |"
+                f"{_strength(found)} | {_quality(found)} | "
+                f"{_beside(here, method, _baseline(cell))} | {_seconds(found)} |"
             )
     return "\n".join(lines)
 
 
 def _means(rows: Rows) -> list[str]:
-    """In the mean of all cells of a suite, over the baseline and over the schedule of DPIR."""
+    """In the mean of all cells of a suite, over the baseline and over DPIR's schedule."""
     lines = [
         "| suite | method | over | cells | mean difference ± spread | worst cell | wins |",
         "|---|---|---|---|---|---|---|",
@@ -159,7 +160,11 @@ def _bar(bar: float | None, rows: Rows) -> str:
 def _differences(rows: Rows, method: str, other: str) -> np.ndarray:
     """PSNR of `method` less that of `other` on every picture that both have."""
     mine, theirs = (
-        {row["picture"]: float(row["psnr"]) for row in rows if row["method"] == name and row["psnr"]}
+        {
+            row["picture"]: float(row["psnr"])
+            for row in rows
+            if row["method"] == name and row["psnr"]
+        }
         for name in (method, other)
     )
     return np.array([mine[name] - theirs[name] for name in mine if name in theirs])
@@ -177,9 +182,11 @@ def _spread(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
-def _strength(rows: Iterable[Mapping[str, str]]) -> str:
+def _strength(rows: Rows) -> str:
     found = [float(row["strength"]) for row in rows if row["strength"]]
-    return f"{min(found):.2g} – {max(found):.2g}" if found else "tuned, or its own"
+    if found:
+        return f"{min(found):.2g} – {max(found):.2g}"
+    return "–" if all(row["method"].startswith(PREFIX) for row in rows) else "tuned"
 
 
 def _seconds(rows: Rows) -> str:

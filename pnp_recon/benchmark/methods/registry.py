@@ -77,8 +77,8 @@ def unknown(entry: str) -> str:
     hint = f"; did you mean {small[near[0]]}?" if near else ";"
     return (
         f"unknown method {entry!r}{hint} known: {', '.join(names)}; groups: {', '.join(GROUPS)}; "
-        f"or a denoiser of your own: module:name, file.py:name; {SCHEDULED}NAME reconstructs by the "
-        "schedule of DPIR with any of them"
+        f"or a denoiser of your own: module:name, file.py:name; {SCHEDULED}NAME reconstructs by "
+        "the schedule of DPIR with any of them"
     )
 
 

@@ -137,7 +137,7 @@ def words(value: Any) -> str:
 
 
 def parameters(rows: Iterable[Row]) -> str:
-    """The different sets of parameters among rows; of strengths chosen for each picture the range."""
+    """The different sets of parameters among rows; the range of strengths that were chosen."""
     rows = list(rows)
     chosen = sorted({row.parameters[STRENGTH] for row in rows if STRENGTH in row.parameters})
     own = [{k: v for k, v in row.parameters.items() if k != STRENGTH} for row in rows]

@@ -17,7 +17,7 @@ from torch import Tensor
 from operators.base import LinearOperator
 from pnp_recon.benchmark import measure
 from pnp_recon.benchmark.cells import STRENGTH, Cell, Plan
-from pnp_recon.benchmark.choice import STRENGTHS, TUNED
+from pnp_recon.benchmark.choice import AUTO, TUNED
 from pnp_recon.benchmark.methods import Method
 from pnp_recon.benchmark.rows import (
     CERTIFIED,
@@ -123,23 +123,23 @@ def arguments(
         "noise_level": noise,
         "stopping": stopping(plan, "max_iter"),
         "allow_uncertified": True,  # the certificate says so
+        "strength": 1.0,
     }
     factor, strength = strengths(plan)
     weight = factor * parameters.get("weight", 1.0) * total_variation_weight(noise, scale)
     prior = method.regulariser(weight, plan.channels)
     if prior is not None:
         limit = stopping(plan, "variational_max_iter")
-        return {**shared, "prior": prior, "stopping": limit, **strength}
+        own = AUTO if strength == AUTO else 1.0  # a number is in the weight already
+        return {**shared, "prior": prior, "stopping": limit, "strength": own}
     if method.energy is not None:
-        strength = strength or {"strength": factor}
-        return {**shared, "prior": method.energy, **strength}
+        return {**shared, "prior": method.energy, "strength": strength}
     denoiser = plugged(plan, method)
     if method.solver is not None:  # with its published settings
         return {**shared, "prior": denoiser, "solver": method.solver}
     solver = plan.settings["solver"]
     if plan.strength != TUNED:
-        strength = strength or {"strength": factor}
-        return {**shared, "prior": denoiser, "solver": solver, **strength}
+        return {**shared, "prior": denoiser, "solver": solver, "strength": strength}
     choice = automatic(noise, solver, scale)
     level = within(denoiser, parameters.get("level", 255 * choice.level) / 255)
     gamma = choice.coupling
@@ -154,22 +154,23 @@ def arguments(
     }
 
 
-def strengths(plan: Plan) -> tuple[float, dict[str, Any]]:
-    """The factor on the automatic coupling, and the word for `reconstruct` that chooses one."""
-    if plan.strength == TUNED:
-        return 1.0, {}
-    if plan.strength in STRENGTHS:
-        return 1.0, {"strength": plan.strength}
-    return float(plan.strength), {}
+def strengths(plan: Plan) -> tuple[float, float | str]:
+    """The factor on the automatic coupling, and what `reconstruct` takes: it, or "auto"."""
+    if plan.strength == AUTO:
+        return 1.0, AUTO
+    factor = 1.0 if plan.strength == TUNED else float(plan.strength)
+    return factor, factor
 
 
 def strength_of(plan: Plan, method: Method, solution: Solution) -> dict[str, float]:
     """The strength that a run had, where it was not tuned, as a parameter of the row."""
     if plan.strength == TUNED or method.solver is not None:
         return {}
-    factor, word = strengths(plan)
-    chosen = getattr(solution, "strength", None) if word else factor
-    return {} if chosen is None else {STRENGTH: float(chosen)}
+    factor, strength = strengths(plan)
+    if strength == AUTO:
+        chosen = getattr(solution, "strength", None)
+        factor = getattr(chosen, "value", chosen)
+    return {} if factor is None else {STRENGTH: float(factor)}
 
 
 def stopping(plan: Plan, limit: str) -> Stopping:

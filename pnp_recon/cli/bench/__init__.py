@@ -43,7 +43,8 @@ Methods = Annotated[
     str | None,
     typer.Option(
         help="Compare these methods: names, paths of model cards, module:function or "
-        "file.py:Class, dpir:NAME (the schedule of DPIR); also shipped, classical and all. `pnp-bench list` shows the names.",
+        "file.py:Class, dpir:NAME (the schedule of DPIR); also shipped, classical and all. "
+        "`pnp-bench list` shows the names.",
         show_default="the suite's",
     ),
 ]

@@ -1,10 +1,10 @@
 """DPIR's schedule: half-quadratic splitting with a denoiser whose level falls from step to step.
 
 Zhang, Li, Zuo, Zhang, Van Gool & Timofte, "Plug-and-Play Image Restoration with Deep Denoiser
-Prior" (IEEE TPAMI 2021). Step k of 8 takes x = prox_{γ_k f}(z), γ_k = s_k²/(λσ²), and z = D(x, s_k);
-s_k falls log-uniformly from 49/255 to the noise level σ. Each step is another map, and there are as
-many as the schedule has: nothing converges and nothing is proven. It is what people use, and what
-certified iterations are compared with.
+Prior" (IEEE TPAMI 2021). Step k of 8 takes x = prox_{γ_k f}(z), γ_k = s_k²/(λσ²), and
+z = D(x, s_k); s_k falls log-uniformly from 49/255 to the noise level σ. Each step is another map,
+and there are as many as the schedule has: nothing converges and nothing is proven. It is what
+people use, and what certified iterations are compared with.
 """
 
 from __future__ import annotations
