@@ -149,7 +149,8 @@ def search_plan(choice: Choice) -> Plan:
     if choice.data is None:
         raise InputError("tuning needs --data: BSDS500, or pictures that no table is made of")
     split = tuning_split(choice.data, choice.suite or "")
-    return make_plan(replace(choice, split=split, strength=TUNED))
+    plan = make_plan(replace(choice, split=split, strength=None))
+    return replace(plan, strength=TUNED)
 
 
 def about(plan: Plan, command: str) -> dict[str, Any]:
