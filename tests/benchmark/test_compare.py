@@ -97,7 +97,7 @@ def test_changes_of_status_certificate_model_and_parameters_are_named(tmp_path: 
     assert said["tv"] == ("certificate: certified → no guarantee on 12 pictures",)
     assert said["euler"] == (
         "model: abababababab → cdcdcdcdcdcd on 12 pictures",
-        "parameters: none → strength 0.5 on 12 pictures",
+        "parameters: none → weight 0.5 on 12 pictures",
     )
     dncnn = next(group for group in found.groups if group.method == "dncnn")
     assert dncnn.difference.count == 9
