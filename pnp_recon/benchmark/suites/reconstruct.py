@@ -166,11 +166,11 @@ def strength_of(plan: Plan, method: Method, solution: Solution) -> dict[str, flo
     """The strength that a run had, where it was not tuned, as a parameter of the row."""
     if plan.strength == TUNED or method.solver is not None:
         return {}
-    factor, strength = strengths(plan)
-    if strength == AUTO:
+    found: Any = strengths(plan)[1]
+    if found == AUTO:
         chosen = getattr(solution, "strength", None)
-        factor = getattr(chosen, "value", chosen)
-    return {} if factor is None else {STRENGTH: float(factor)}
+        found = getattr(chosen, "value", chosen)
+    return {} if found is None else {STRENGTH: float(found)}
 
 
 def stopping(plan: Plan, limit: str) -> Stopping:
