@@ -100,7 +100,8 @@ def _means(rows: Rows) -> list[str]:
         here = [row for row in rows if row["suite"] == suite]
         baseline = _baseline(here[0])
         for method in _methods(here):
-            for other in (baseline, f"{PREFIX}{method}"):
+            same = f"{PREFIX}{baseline}" if method.startswith(PREFIX) else f"{PREFIX}{method}"
+            for other in (baseline, same):
                 found = [_differences(_of(here, cell), method, other) for cell in _cells(here)]
                 found = [values for values in found if len(values)]
                 if other == method or not found:
