@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pnp_recon.benchmark.choice import TUNED
 from pnp_recon.errors import InputError
 
 
@@ -62,6 +63,9 @@ class Cell:
         return slug(self.suite, self.degradation.name, noise, self.picture, self.method)
 
 
+# The parameter of a row that says how strong the prior was, where that was chosen or given.
+STRENGTH = "strength"
+
 # Fields of a plan that its file calls otherwise.
 _IN_FILES = {"degradations": "problems"}
 
@@ -94,6 +98,8 @@ class Plan:
         settings: the suite's own, such as the tolerance of its iterations.
         tuned: parameters of the methods, see `tuned`; part of the plan, so that a run that is
             resumed goes on with the ones that it began with.
+        strength: how strong the prior is in reconstructions: "auto", "tuned" (the parameters of
+            `tuned`), or a number, which multiplies the automatic coupling.
     """
 
     suite: str
@@ -111,6 +117,13 @@ class Plan:
     device: str = "cpu"
     settings: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Any] = field(default_factory=dict)
+    strength: str = TUNED
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The suite's settings, and the strength of the prior where that is not the tuned one."""
+        own = {} if self.strength == TUNED else {STRENGTH: self.strength}
+        return {**self.settings, **own}
 
     def cells(self) -> Iterator[Cell]:
         """All cells, picture by picture: an unfinished run has every method on what is done."""

@@ -5,9 +5,17 @@ Imports no torch, so that a command may fill it in and answer a wrong option at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pnp_recon.errors import InputError
+
+# How strong the prior is: chosen from the data, as tuned, or a number.
+AUTO, TUNED = "auto", "tuned"
+STRENGTHS = (AUTO, TUNED)
+DEFAULT_STRENGTH = TUNED
 
 # "all pictures" and "no crop", apart from None, which is the suite's own choice.
 EVERYTHING = 0
@@ -19,6 +27,7 @@ class Choice:
 
     `images` and `crop` are `EVERYTHING` for all pictures and for whole pictures. `keep` is a number
     of pictures, alone, or their names. `device` is torch's name of one when a plan is made.
+    `strength` is one of `STRENGTHS` or a number; see `checked_strength`.
     """
 
     suite: str | None = None
@@ -32,6 +41,7 @@ class Choice:
     problems: Sequence[str] | None = None
     settings: Mapping[str, float | str] = field(default_factory=dict)
     tuned: Path | None = None
+    strength: str | None = None
     seed: int = 0
     repeats: int = 1
     keep: Sequence[str] = ("0",)
@@ -43,6 +53,26 @@ class Choice:
     @property
     def decides(self) -> list[str]:
         """Options given that decide which cells there are, as they are called."""
-        names = ("methods", "noise", "images", "split", "grey", "crop", "problems", "tuned")
+        names = ("methods", "noise", "images", "split", "grey", "crop", "problems", "tuned",
+                 "strength")  # fmt: skip
         given = [f"--{name}" for name in names if getattr(self, name) is not None]
         return given + ["--set"] * bool(self.settings) + ["--quick"] * self.quick
+
+
+def checked_strength(text: str) -> str:
+    """The strength as it is written in a plan: a word, or a number in one way of writing.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text in STRENGTHS:
+        return text
+    try:
+        value = float(text)
+        if not 0 < value < math.inf:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"--strength is {text!r}; expected {', '.join(STRENGTHS)} or a number above 0"
+        ) from None
+    return f"{value:g}"

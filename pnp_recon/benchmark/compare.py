@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pnp_recon.benchmark.cells import Key
+from pnp_recon.benchmark.cells import STRENGTH, Key
 from pnp_recon.benchmark.report.facts import command, distinct, words
 from pnp_recon.benchmark.report.layout import level
 from pnp_recon.benchmark.report.summary import Spread, largest, median, spread
@@ -211,7 +211,9 @@ def _said(row: Row, what: str) -> str:
     if what == "model":
         return row.model_sha256[:12] or "none"
     if what == "parameters":
-        return words(dict(sorted(row.parameters.items()))) or "none"
+        # A strength that was chosen for the picture is a result, like its PSNR.
+        own = {name: value for name, value in row.parameters.items() if name != STRENGTH}
+        return words(dict(sorted(own.items()))) or "none"
     return str(getattr(row, what))
 
 

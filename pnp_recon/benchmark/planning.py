@@ -16,12 +16,12 @@ import torch
 
 from pnp_recon.benchmark import measure, tuned
 from pnp_recon.benchmark.cells import Plan
-from pnp_recon.benchmark.choice import Choice
+from pnp_recon.benchmark.choice import DEFAULT_STRENGTH, TUNED, Choice, checked_strength
 from pnp_recon.benchmark.methods import expand, load_method
 from pnp_recon.benchmark.pictures import select, tuning_split
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.store import Results, manifest_file
-from pnp_recon.benchmark.suites.catalogue import SUITES
+from pnp_recon.benchmark.suites.catalogue import SUITES, SuiteEntry
 from pnp_recon.errors import InputError
 
 QUICK_IMAGES, QUICK_CROP = 8, 160
@@ -88,7 +88,12 @@ def make_plan(choice: Choice) -> Plan:
     if choice.quick and choice.methods is None:
         methods = [name for name in methods if name not in SLOW]
     for name in methods:
-        load_method(name, channels, choice.device)  # what cannot be loaded is said now
+        method = load_method(name, channels, choice.device)  # what cannot be loaded is said now
+        if method.solver is not None and "solver" not in suite.settings:
+            raise InputError(
+                f"method {name} brings a solver, and suite {suite.name} has nothing to solve; take "
+                "the denoiser itself, or another suite"
+            )
     return Plan(
         suite=suite.name,
         data=str(choice.data.absolute()),
@@ -105,7 +110,17 @@ def make_plan(choice: Choice) -> Plan:
         device=choice.device,
         settings=suite.checked(choice.settings),
         tuned=tuned.read(choice.tuned) if choice.tuned else tuned.read(),
+        strength=_strength(choice, suite),
     )
+
+
+def _strength(choice: Choice, suite: SuiteEntry) -> str:
+    """How strong the prior is, in suites that solve something."""
+    if "solver" in suite.settings:
+        return checked_strength(choice.strength or DEFAULT_STRENGTH)
+    if choice.strength is not None:
+        raise InputError(f"suite {suite.name} solves nothing; leave out --strength")
+    return TUNED
 
 
 def _kept(wanted: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -133,7 +148,9 @@ def search_plan(choice: Choice) -> Plan:
     """
     if choice.data is None:
         raise InputError("tuning needs --data: BSDS500, or pictures that no table is made of")
-    return make_plan(replace(choice, split=tuning_split(choice.data, choice.suite or "")))
+    split = tuning_split(choice.data, choice.suite or "")
+    plan = make_plan(replace(choice, split=split, strength=None))
+    return replace(plan, strength=TUNED)
 
 
 def about(plan: Plan, command: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Row:
     Attributes:
         suite, problem, noise, picture, method: the cell; noise is σ·255.
         split, channels, seed: what data it was.
-        parameters: what the method ran with, as tuned.
+        parameters: what the method ran with, as tuned; `STRENGTH` where it was not.
         status: one of `MEASURED`, or "diverged", "expansive" or "failed".
         message: why, where it failed or diverged.
         psnr, psnr_clean_peak: in dB; peak 1, and peak = maximum of the clean picture.

@@ -13,6 +13,5 @@ PINNED = frozenset(
         "c852239adeea4e9da48f1d18f95f77a49173324c2c495f578826cf223141a19a",  # euler_ct
         "679e1fab13415e3079d94049eab3b36886a34b3850fe5430da06409270df33b8",  # euler_grey
         "01bd9b9d2cca4273dd422dfa41b2c1183ea9bbc709a8fcbcb89a08a3ce28909a",  # euler_grey_eq
-        "6bcb98408b2fd65102678c596a0b316ebfbbe6d8cb0a24ce9e39e8770dd2b43c",  # euler_grey_large
     }
 )

@@ -23,12 +23,17 @@ class SolverEntry(Entry):
     Attributes:
         takes: the settings of `reconstruct` that it knows, besides those of every run.
         prior_kinds: the kinds of priors that it takes; "none": it knows none.
-        theorem: what is proven about it, in one line.
+        theorem: what is proven about it, in one line; "none: " and why where nothing is.
     """
 
     takes: tuple[str, ...]
     prior_kinds: tuple[PriorKind, ...]
     theorem: str
+
+    @property
+    def proven(self) -> bool:
+        """Is there a theorem at all?"""
+        return not self.theorem.startswith("none: ")
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,14 @@ SOLVERS: Registry[SolverEntry] = Registry(
             ("energy",),
             "E falls enough at every step, checked in float64; the iterates converge to a critical "
             "point of the energy (Attouch, Bolte & Svaiter 2013)",
+        ),
+        SolverEntry(
+            "dpir",
+            "pnp_recon.solvers.pnp.schedule:DPIR",
+            ("denoiser_level",),
+            ("denoiser",),
+            "none: a schedule of 8 changing maps, as published for comparison (Zhang et al. 2021); "
+            "no convergence theorem",
         ),
         SolverEntry(
             "gradient-descent",

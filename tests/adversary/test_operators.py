@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from laws.adversary.judge import ALONE, RUNNERS, Rig, Route, Runner, ending, falsely_certified
+from laws.adversary.judge import ALONE, PROVEN, Rig, Route, Runner, ending, falsely_certified
 from laws.adversary.operators import CHANGED, DECLARED, TAMPERED, Case, own, registered
 from laws.adversary.weights import while_it_runs
 from operators.checks import to_matrix
@@ -27,7 +27,7 @@ def test_every_registered_operator_has_a_case() -> None:
     assert {case.name for case in REGISTERED} == set(OPERATORS)
 
 
-@pytest.mark.parametrize("runner", RUNNERS, ids=str)
+@pytest.mark.parametrize("runner", PROVEN, ids=str)
 @pytest.mark.parametrize("nonnegative", [True, False])
 def test_what_is_declared_and_true_is_a_condition(nonnegative: bool, runner: Runner) -> None:
     """The twin of all that follows: the same operator of one's own, with true words."""

@@ -34,6 +34,10 @@ MOVED = ("pnp-pgd", "pnp-hqs", "pnp-fista", "red")
 def test_honest_runs_are_certified(runner: Runner) -> None:
     solution = ending(runner.rig()).solution
     assert solution is not None
+    if not SOLVERS[runner.solver].proven:
+        assert solution.certificate.verdict.startswith("no guarantee: ")
+        assert not solution.certificate.holds
+        return
     assert solution.certificate.verdict == f"certified: {solution.certificate.theorem.statement}"
 
 

@@ -88,7 +88,7 @@ def test_changes_of_status_certificate_model_and_parameters_are_named(tmp_path: 
         if cell.method == "dncnn" and cell.index < 3:
             return {"status": "diverged", "psnr": None}
         if cell.method == "euler":
-            return {"model_sha256": "cd" * 32, "parameters": {"strength": 0.5}}
+            return {"model_sha256": "cd" * 32, "parameters": {"weight": 0.5}}
         return {"certificate": "no guarantee"} if cell.method == "tv" else {}
 
     found = compare(run(tmp_path / "before"), run(tmp_path / "after", change=change))
@@ -97,12 +97,21 @@ def test_changes_of_status_certificate_model_and_parameters_are_named(tmp_path: 
     assert said["tv"] == ("certificate: certified → no guarantee on 12 pictures",)
     assert said["euler"] == (
         "model: abababababab → cdcdcdcdcdcd on 12 pictures",
-        "parameters: none → strength 0.5 on 12 pictures",
+        "parameters: none → weight 0.5 on 12 pictures",
     )
     dncnn = next(group for group in found.groups if group.method == "dncnn")
     assert dncnn.difference.count == 9
     assert "model: abababababab" in markdown(found)
     assert lines(found)[-1].endswith("changed in 9.")
+
+
+def test_strengths_chosen_for_each_picture_are_no_change_of_parameters(tmp_path: Path) -> None:
+    def change(cell: Cell) -> dict[str, Any]:
+        return {"parameters": {"weight": 0.5, "strength": 1 + cell.index}}
+
+    found = compare(run(tmp_path / "before"), run(tmp_path / "after", change=change))
+    for group in found.groups:
+        assert group.changes == ("parameters: none → weight 0.5 on 12 pictures",)
 
 
 def test_what_only_one_run_has_and_how_the_runs_differ(tmp_path: Path) -> None:

@@ -57,7 +57,6 @@ def test_the_report_in_the_docs_is_of_these_runs() -> None:
 # As the README calls methods: (grey, colour).
 NAMES = {
     "`euler_grey`, `euler_colour`": ("euler_grey", "euler_colour"),
-    "`euler_grey_large`": ("euler_grey_large", ""),
     "`euler_grey_eq`": ("euler_grey_eq", ""),
     "total variation": ("tv", "tv"),
     "wavelets": ("wavelet", "wavelet"),

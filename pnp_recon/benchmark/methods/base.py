@@ -41,6 +41,10 @@ class Method(ABC):
         inexactness: proven bound on how far a result may lie from that of the map that the
             guarantee is about, root mean square over the picture, in units of sigma; rounding comes
             on top.
+        solver: the solver of `reconstruct` that it brings, with all its settings; None: it runs in
+            the suite's.
+        energy: what `reconstruct` takes in place of the denoiser, with a solver of its own choice,
+            where the denoiser is the map of an energy; None elsewhere.
         differentiable: autograd passes through `denoise`, so that an attack may follow gradients.
     """
 
@@ -53,6 +57,8 @@ class Method(ABC):
     tuned_by: Mapping[str, Sequence[float]] = {}
     defaults: Mapping[str, float] = {}
     inexactness: float = 0.0
+    solver: str | None = None
+    energy: Any = None
     differentiable: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

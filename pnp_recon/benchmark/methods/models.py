@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.benchmark.methods.base import Method
-from pnp_recon.models.load import load_denoiser
+from pnp_recon.models.load import load, load_denoiser
 from pnp_recon.priors.denoiser import Denoiser
 
 
@@ -20,17 +20,23 @@ class Given(Method):
         denoiser: what runs.
         differentiable: see `Method`.
         dtype: the precision that it runs in; None: that of the pictures.
+        energy: see `Method`.
     """
 
     def __init__(
-        self, denoiser: Denoiser, *, differentiable: bool, dtype: torch.dtype | None = None
+        self,
+        denoiser: Denoiser,
+        *,
+        differentiable: bool,
+        dtype: torch.dtype | None = None,
+        energy: Any = None,
     ) -> None:
         self._denoiser, self._dtype = denoiser, dtype
         self.name, self.channels = denoiser.name, denoiser.channels
         self.guarantee, self.sigma_range = denoiser.guarantee, denoiser.sigma_range
         self.proven = denoiser.proven
         self.sha256 = str(denoiser.card.get("sha256", ""))
-        self.differentiable = differentiable
+        self.differentiable, self.energy = differentiable, energy
 
     def denoise(self, x: Tensor, sigma: float, *args: Any, **parameters: Any) -> Tensor:
         """D(x, sigma); x (B, C, H, W).
@@ -55,4 +61,10 @@ def model(name: str, device: str = "cpu") -> Method:
     Raises:
         WeightsError: see `load_denoiser`.
     """
-    return Given(load_denoiser(name, device=device), differentiable=True, dtype=torch.float32)
+    prior = load(name, device=device)
+    return Given(
+        load_denoiser(name, device=device),
+        differentiable=True,
+        dtype=torch.float32,
+        energy=prior if prior.kind == "energy" else None,
+    )

@@ -17,6 +17,8 @@ from pnp_recon.benchmark.methods.deepinv_models import (
 )
 from pnp_recon.benchmark.methods.entries import is_entry, load_entry
 from pnp_recon.benchmark.methods.models import model
+from pnp_recon.benchmark.methods.scheduled import PREFIX as SCHEDULED
+from pnp_recon.benchmark.methods.scheduled import InSchedule
 from pnp_recon.errors import InputError
 from pnp_recon.models.load import family_of
 from pnp_recon.models.store import find_card, is_path, read_card, shipped_models
@@ -30,8 +32,9 @@ def load_method(entry: str, channels: int, device: str = "cpu") -> Method:
 
     Args:
         entry: "tv", "wavelet", "nlm", "bilateral", "median", "bm3d"; the name of a shipped
-            denoiser or the path of a model card; "deepinv:NAME" or "deepinv:NAME@WEIGHTS"; or a
-            denoiser of one's own, "module:name", "file.py:name" or "file.py".
+            denoiser or the path of a model card; "deepinv:NAME" or "deepinv:NAME@WEIGHTS"; a
+            denoiser of one's own, "module:name", "file.py:name" or "file.py"; or "dpir:" before any
+            of them.
         channels: how many the pictures have that it will run on.
         device: where networks run; other methods run where the picture is, or on the CPU.
 
@@ -51,6 +54,8 @@ def _load(entry: str, channels: int, device: str) -> Method:
 
 
 def _resolve(entry: str, channels: int, device: str) -> Method:
+    if entry.startswith(SCHEDULED):
+        return InSchedule(_load(entry.removeprefix(SCHEDULED), channels, device))
     if entry in CLASSICAL:
         return Classical(entry)
     if entry in shipped_models("denoiser") or _is_card(entry):
@@ -72,7 +77,8 @@ def unknown(entry: str) -> str:
     hint = f"; did you mean {small[near[0]]}?" if near else ";"
     return (
         f"unknown method {entry!r}{hint} known: {', '.join(names)}; groups: {', '.join(GROUPS)}; "
-        "or a denoiser of your own: module:name, file.py:name"
+        f"or a denoiser of your own: module:name, file.py:name; {SCHEDULED}NAME reconstructs by "
+        "the schedule of DPIR with any of them"
     )
 
 
@@ -140,7 +146,7 @@ def expand(names: Sequence[str], channels: int) -> list[str]:
         info = known.get(name)
         if info is not None:
             _refuse(info, channels)
-        elif not (name.startswith(PREFIX) or is_entry(name) or _is_card(name)):
+        elif not (name.startswith((PREFIX, SCHEDULED)) or is_entry(name) or _is_card(name)):
             raise InputError(unknown(name))
         out.append(name)
     return list(dict.fromkeys(out))

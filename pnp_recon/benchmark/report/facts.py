@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pnp_recon.benchmark import rows as statuses
-from pnp_recon.benchmark.cells import Plan
+from pnp_recon.benchmark.cells import STRENGTH, Plan
 from pnp_recon.benchmark.report.layout import DASH, Entry, Table, at_most, level, plural
 from pnp_recon.benchmark.report.summary import Group, largest
 from pnp_recon.benchmark.rows import Row
@@ -44,7 +44,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("problems", _problems(plan)),
         ("noise", f"seed {plan.seed}; one draw for each picture of the split and σ, the same for "
          "every method"),
-        ("settings", _mapping(plan.settings)),
+        ("settings", _mapping(plan.conditions)),
         ("timing", f"median of {plural(plan.repeats, 'run')} of each cell"),
         ("device", distinct((row.device for row in rows), plan.device)),
         ("threads", distinct((str(row.threads) for row in rows), str(plan.threads))),
@@ -137,8 +137,12 @@ def words(value: Any) -> str:
 
 
 def parameters(rows: Iterable[Row]) -> str:
-    """The different sets of parameters among rows."""
-    return distinct(_mapping(row.parameters) for row in rows) or DASH
+    """The different sets of parameters among rows; the range of strengths that were chosen."""
+    rows = list(rows)
+    chosen = sorted({row.parameters[STRENGTH] for row in rows if STRENGTH in row.parameters})
+    own = [{k: v for k, v in row.parameters.items() if k != STRENGTH} for row in rows]
+    span = " – ".join(f"{value:.3g}" for value in dict.fromkeys((*chosen[:1], *chosen[-1:])))
+    return distinct([*map(_mapping, own), f"{STRENGTH} {span}" if chosen else ""]) or DASH
 
 
 def _problems(plan: Plan) -> str:

@@ -58,7 +58,7 @@ class Setting:
         # Pictures of BSDS500 are the same pictures wherever they lie.
         named = plan.split in ("bsd68", "test", "val") and plan.suite != "ct"
         data = "" if named else plan.data
-        settings = json.dumps(dict(plan.settings), sort_keys=True, default=str)
+        settings = json.dumps(dict(plan.conditions), sort_keys=True, default=str)
         return cls(plan.suite, plan.split, plan.channels, plan.crop, plan.seed, data, settings)
 
     @property

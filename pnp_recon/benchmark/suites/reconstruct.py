@@ -16,9 +16,16 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from pnp_recon.benchmark import measure
-from pnp_recon.benchmark.cells import Cell, Plan
+from pnp_recon.benchmark.cells import STRENGTH, Cell, Plan
+from pnp_recon.benchmark.choice import AUTO, TUNED
 from pnp_recon.benchmark.methods import Method
-from pnp_recon.benchmark.rows import CERTIFIED, CONDITIONAL, CONTRADICTED, DIVERGED, NO_GUARANTEE
+from pnp_recon.benchmark.rows import (
+    CERTIFIED,
+    CONDITIONAL,
+    CONTRADICTED,
+    DIVERGED,
+    NO_GUARANTEE,
+)
 from pnp_recon.benchmark.suites.base import (
     Outcome,
     Suite,
@@ -65,10 +72,12 @@ class Reconstruct(Suite):
         truth, start = problem.truth, problem.first_guess()
         assert truth is not None
         method = method_of(plan, cell)
-        parameters = parameters_of(plan, cell.suite, method, cell.degradation.noise)
+        parameters: dict[str, float] = {}
+        if plan.strength == TUNED:
+            parameters = parameters_of(plan, cell.suite, method, cell.degradation.noise)
         run = {**arguments(plan, method, problem, parameters), "start": start}
         # Imports, caches and the norm of the operator are not timed.
-        warm = {**run, "stopping": Stopping(tol=1.0, max_iter=1)}
+        warm = {**run, "stopping": Stopping(tol=1.0, max_iter=1), "strength": 1.0}
         solve(problem.y, problem.A, **warm)
         solution, seconds, memory = measure.timed(
             lambda: solve(problem.y, problem.A, **run), plan.repeats, plan.device
@@ -77,7 +86,7 @@ class Reconstruct(Suite):
             plan,
             cell,
             method,
-            parameters,
+            {**parameters, **strength_of(plan, method, solution)},
             seconds,
             memory,
             **course(solution),
@@ -107,19 +116,30 @@ def arguments(
 
     Parameters are "level" (of the denoiser, σ·255) and "coupling" (c of γ = c (level/σ)²), or, of
     variational methods, "weight" (in units of the automatic one); what is left out is automatic.
+    Where the plan's strength is not "tuned" there are none, and `reconstruct` couples by it.
     """
     scale, noise = problem.A.norm_bound, problem.noise()
     shared: dict[str, Any] = {
         "noise_level": noise,
         "stopping": stopping(plan, "max_iter"),
         "allow_uncertified": True,  # the certificate says so
+        "strength": 1.0,
     }
-    weight = parameters.get("weight", 1.0) * total_variation_weight(noise, scale)
+    factor, strength = strengths(plan)
+    weight = factor * parameters.get("weight", 1.0) * total_variation_weight(noise, scale)
     prior = method.regulariser(weight, plan.channels)
     if prior is not None:
-        return {**shared, "prior": prior, "stopping": stopping(plan, "variational_max_iter")}
-    solver = plan.settings["solver"]
+        limit = stopping(plan, "variational_max_iter")
+        own = AUTO if strength == AUTO else 1.0  # a number is in the weight already
+        return {**shared, "prior": prior, "stopping": limit, "strength": own}
+    if method.energy is not None:
+        return {**shared, "prior": method.energy, "strength": strength}
     denoiser = plugged(plan, method)
+    if method.solver is not None:  # with its published settings
+        return {**shared, "prior": denoiser, "solver": method.solver}
+    solver = plan.settings["solver"]
+    if plan.strength != TUNED:
+        return {**shared, "prior": denoiser, "solver": solver, "strength": strength}
     choice = automatic(noise, solver, scale)
     level = within(denoiser, parameters.get("level", 255 * choice.level) / 255)
     gamma = choice.coupling
@@ -132,6 +152,25 @@ def arguments(
         "denoiser_level": level,
         "gamma": gamma,
     }
+
+
+def strengths(plan: Plan) -> tuple[float, float | str]:
+    """The factor on the automatic coupling, and what `reconstruct` takes: it, or "auto"."""
+    if plan.strength == AUTO:
+        return 1.0, AUTO
+    factor = 1.0 if plan.strength == TUNED else float(plan.strength)
+    return factor, factor
+
+
+def strength_of(plan: Plan, method: Method, solution: Solution) -> dict[str, float]:
+    """The strength that a run had, where it was not tuned, as a parameter of the row."""
+    if plan.strength == TUNED or method.solver is not None:
+        return {}
+    found: Any = strengths(plan)[1]
+    if found == AUTO:
+        chosen = getattr(solution, "strength", None)
+        found = getattr(chosen, "value", chosen)
+    return {} if found is None else {STRENGTH: float(found)}
 
 
 def stopping(plan: Plan, limit: str) -> Stopping:

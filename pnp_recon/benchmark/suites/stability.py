@@ -191,6 +191,7 @@ def _descend(
             noise_level=sigma,
             solver="pnp-pgd",
             acceleration="none",
+            strength=1.0,
             denoiser_level=within(denoiser, cell.degradation.noise / 255),
             stopping=stopping,
             allow_uncertified=True,

@@ -43,7 +43,8 @@ Methods = Annotated[
     str | None,
     typer.Option(
         help="Compare these methods: names, paths of model cards, module:function or "
-        "file.py:Class; also shipped, classical and all. `pnp-bench list` shows the names.",
+        "file.py:Class, dpir:NAME (the schedule of DPIR); also shipped, classical and all. "
+        "`pnp-bench list` shows the names.",
         show_default="the suite's",
     ),
 ]
@@ -96,6 +97,14 @@ Tuned = Annotated[
         help="Take the parameters that `pnp-bench tune` has found.", show_default="the shipped ones"
     ),
 ]
+Strength = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|tuned|F",
+        help="Weigh the prior as chosen from the data, as tuned, or by this multiple of the rule.",
+        show_default="tuned",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Run so many processes.")]
 Threads = Annotated[
     int | None,
@@ -142,6 +151,7 @@ def run(
     problems: Problems = None,
     settings: Setting = None,
     tuned: Tuned = None,
+    strength: Strength = None,
     seed: Annotated[int, typer.Option(min=0, help="Draw the noise from this seed.")] = 0,
     repeats: Annotated[
         int,
@@ -176,6 +186,7 @@ def run(
         problems=comma_list(problems),
         settings=settings_of(settings),
         tuned=tuned,
+        strength=strength,
         seed=seed,
         repeats=repeats,
         keep=comma_list(keep) or (),

@@ -115,10 +115,13 @@ class _Run:
         self.reach = None if reach is None else reach.double().tolist()
         status = Status.EARLY_STOP if stopping.early else Status.ITERATION_LIMIT
         every = min(stopping.check_every, solver.look_every or stopping.check_every)
+        last = stopping.max_iter
+        if solver.depth is not None and solver.depth <= last:
+            last, status = solver.depth, Status.FIXED_DEPTH
         try:
-            for iteration in range(1, stopping.max_iter + 1):
+            for iteration in range(1, last + 1):
                 self.step(iteration - 1)
-                waits = iteration % every and iteration < stopping.max_iter
+                waits = iteration % every and iteration < last
                 if waits and not expired():
                     continue
                 ended = self.look(iteration)
@@ -157,7 +160,7 @@ class _Run:
 
     def look(self, iteration: int) -> Status | None:
         """Whether the run has ended, and how; tells the callback."""
-        stopping, history = self.stopping, self.history
+        solver, stopping, history = self.solver, self.stopping, self.history
         if not self.collect(iteration):
             return Status.NON_FINITE
         if self.examination is not None:
@@ -169,12 +172,13 @@ class _Run:
             self.callback(Look(iteration, relative, psnr, image))
             # It may change what runs, and change it back.
             self.changed |= fingerprint(self.solver) != self.mark
-        if relative <= stopping.tol:
-            return Status.CONVERGED
-        if self.solver.stalled(self.state):
-            return Status.STAGNATED
-        if (stuck := self.stuck(iteration - 1)) is not None:
-            return stuck
+        if solver.depth is None:  # a short step of a schedule says nothing of its end
+            if relative <= stopping.tol:
+                return Status.CONVERGED
+            if solver.stalled(self.state):
+                return Status.STAGNATED
+            if (stuck := self.stuck(iteration - 1)) is not None:
+                return stuck
         if stopping.time_limit and history.seconds[-1] > stopping.time_limit:
             return Status.TIME_LIMIT
         return None

@@ -118,6 +118,11 @@ class Solver(ABC, Generic[S]):
         return 1.0
 
     @property
+    def depth(self) -> int | None:
+        """The steps after which it is done, however far they moved; None: it iterates."""
+        return None
+
+    @property
     def rounding_gain(self) -> float:
         """By how much a step multiplies the rounding of its precision, at least 1."""
         return 1.0

@@ -12,7 +12,7 @@ class Status(Enum):
     """How a run ended; the value is the sentence for the user."""
 
     DIRECT = "computed by a formula, without iteration"
-    FIXED_DEPTH = "computed by a network, whose iterations are learned and of a fixed number"
+    FIXED_DEPTH = "computed in a fixed number of steps, those of a network or of a schedule"
     CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
     EARLY_STOP = "stopped early: for this method the early stop is the regularisation"
     ITERATION_LIMIT = (

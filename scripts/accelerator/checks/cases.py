@@ -23,7 +23,6 @@ MODELS = (
     "euler_colour",
     "euler_grey",
     "euler_grey_eq",
-    "euler_grey_large",
     "euler_ct",
     "dncnn_grey",
     "dncnn_colour",

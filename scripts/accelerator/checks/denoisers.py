@@ -69,7 +69,7 @@ def planned(session: Session) -> list[Attack]:
     names = ("euler_grey", "euler_colour")
     plan: list[Attack] = [(n, m, 1e-2, kind) for n in names for m in modes for kind in "DR"]
     plan += [(n, m, scale, "D") for scale in (1e-3, 1e-4) for n in names for m in modes]
-    others = ("euler_grey_eq", "euler_grey_large", "dncnn_grey", "dncnn_colour")
+    others = ("euler_grey_eq", "dncnn_grey", "dncnn_colour")
     plan += [(n, m, 1e-2, "D") for n in others for m in modes]
     plan += [(n, "bf16", 1e-2, "D") for n in names]
     return plan[:3] if session.tiny else plan

@@ -183,11 +183,14 @@ class Runner:
 WRAPPED = "pnp-hqs"
 ALONE = [Runner(name) for name in SOLVERS]
 RUNNERS = [*ALONE, *(Runner(WRAPPED, name) for name in ACCELERATIONS)]
+# Whoever has no theorem claims nothing, whatever is true.
+PROVEN = [item for item in RUNNERS if SOLVERS[item.solver].proven]
 WITH_DENOISER = [item for item in RUNNERS if item.solver in solvers_for("denoiser")]
 WITHOUT = [item for item in RUNNERS if item.solver not in solvers_for("denoiser")]
 
 __all__ = [
     "ALONE",
+    "PROVEN",
     "RUNNERS",
     "SIZE",
     "WITHOUT",
