@@ -1,0 +1,166 @@
+"""From trials to a strength: which are made, and which one is taken. Pure functions of numbers.
+
+Generalised cross-validation, (‖r‖²/n)/(1 − df)², estimates up to a constant how far A x̂ lies from
+the data without noise, for white noise of any level (Golub, Heath & Wahba 1979). Its minimum over
+the strength is found on a few trials and by a parabola through their logarithms. Where the noise is not
+white it fits the noise; then the residual is held against the noise level (Morozov 1966).
+
+Knows no solver: a trial is a function of a strength.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from pnp_recon.solvers.core.strength import Rule, Strength, Trial
+
+# The search, in octaves: strengths from 1/16 to 16.
+REACH, STRIDE = 4.0, 4 / 3
+# A last trial is made at the vertex of the parabola, if none is as near.
+NEAR = 0.3
+# Plain cross-validation prefers too weak a prior. df counts this many times, as in the modified
+# criterion of Kim & Gu 2004 (there 1.4, for splines); and as the curve is flat for some blurs, the
+# squared octaves from the tuned choice, strength 1, count a little. Both from val without BSD68.
+INFLATION, PULL = 1.1, 0.003
+# Of log GCV over all trials: below it the data do not tell.
+FLAT = 2e-3
+# What is left of a residual's deviation beside the noise (measured on val pictures).
+DISCREPANCY = 0.98
+# Noise is taken for white unless its implied level is this far below what is known of it, ...
+SHARE = 0.75
+# ... or neighbours in the residual are correlated like this.
+CORRELATED = 0.25
+# Trials for the discrepancy, once cross-validation is given up.
+MORE = 4
+
+Measure = Callable[[float], Trial]
+
+
+def explore(measure: Measure, noise: float, stop: Callable[[], bool]) -> list[Trial]:
+    """Trials that bracket the minimum of GCV, or else the discrepancy, until `stop` says so."""
+    trials = [measure(1.0)]
+    if stop():
+        return trials
+    trials.append(measure(2**STRIDE))
+    direction = 1 if score(trials[1]) < score(trials[0]) else -1
+    place = STRIDE if direction > 0 else 0.0
+    while not stop() and abs(place + direction * STRIDE) < REACH + 1e-9:
+        place += direction * STRIDE
+        trials.append(measure(2**place))
+        if score(trials[-1]) > min(score(trial) for trial in trials[:-1]):
+            break
+    vertex = _vertex(trials)
+    if not stop() and vertex is not None and _distance(vertex, trials) > NEAR:
+        trials.append(measure(2**vertex))
+    if noise > 0 and suspicion(_least(trials), noise):
+        for _ in range(MORE):
+            found = _crossing(trials, DISCREPANCY * noise)
+            if stop() or found is None or _distance(found, trials) < NEAR:
+                break
+            trials.append(measure(2**found))
+    return trials
+
+
+def settle(trials: Sequence[Trial], noise: float) -> Strength:
+    """The strength that trials speak for. `noise` is the level in the units of their deviation."""
+
+    def taken(value: float, rule: Rule, reason: str = "") -> Strength:
+        # Three digits, so that it can be typed in again.
+        return Strength(float(f"{value:.3g}"), rule, reason, tuple(trials), noise)
+
+    usable = [trial for trial in trials if math.isfinite(score(trial))]
+    if len(usable) < 3:
+        filled = len(trials) - len(usable) >= 2
+        words = "the data are fitted as they are, so that nothing is left to validate"
+        return taken(1.0, Rule.FIXED, words if filled else "there was no time for enough trials")
+    least = _least(usable)
+    if noise > 0 and (why := suspicion(least, noise)):
+        found = _crossing(usable, DISCREPANCY * noise)
+        words = f"{why}, where cross-validation would fit the noise"
+        if found is None:
+            words += ", and no strength that was tried leaves a residual like the noise"
+            return taken(1.0, Rule.FIXED, words)
+        return taken(2**found, Rule.DISCREPANCY, words)
+    scores = [score(trial) for trial in usable]
+    if max(scores) - min(scores) < FLAT:
+        return taken(1.0, Rule.FIXED, "the curve of cross-validation is flat")
+    vertex = _vertex(usable)
+    if vertex is not None:
+        return taken(2**vertex, Rule.CROSS_VALIDATION)
+    if least.strength > 1 and least.deviation <= 1.1 * noise:
+        words = "the picture is as smooth as the strongest prior that was tried"
+        return taken(least.strength, Rule.CROSS_VALIDATION, words)
+    return taken(1.0, Rule.FIXED, "cross-validation has its minimum at the end of what was tried")
+
+
+def score(trial: Trial) -> float:
+    """What is minimised: log GCV with an inflated df and a pull; inf where a trial says nothing."""
+    left = 1 - INFLATION * trial.df
+    if not (left > 0 and 0 < trial.deviation < math.inf):
+        return math.inf
+    octaves = math.log2(trial.strength)
+    return 2 * math.log(trial.deviation / left) + PULL * octaves**2
+
+
+def suspicion(trial: Trial, noise: float) -> str:
+    """Why the noise is not white, judged at the best trial; empty where it may be."""
+    if trial.implied_noise < SHARE * noise:
+        return (
+            f"the noise is not white: the part of it that can be told from a picture has the level "
+            f"{trial.implied_noise:.3g}, all of it {noise:.3g}"
+        )
+    if trial.correlation > CORRELATED:
+        return (
+            "the noise is not white: neighbours in the residual have the correlation "
+            f"{trial.correlation:.2f}"
+        )
+    return ""
+
+
+def _least(trials: Sequence[Trial]) -> Trial:
+    return min(trials, key=score)
+
+
+def _sorted(trials: Sequence[Trial]) -> list[Trial]:
+    return sorted(trials, key=lambda trial: trial.strength)
+
+
+def _distance(place: float, trials: Sequence[Trial]) -> float:
+    return min(abs(place - math.log2(trial.strength)) for trial in trials)
+
+
+def _vertex(trials: Sequence[Trial]) -> float | None:
+    """Octaves of the minimum, between the neighbours of the best trial; None: there is none."""
+    known = _sorted([trial for trial in trials if math.isfinite(score(trial))])
+    values = [score(trial) for trial in known]
+    best = values.index(min(values)) if values else 0
+    if not 0 < best < len(known) - 1:
+        return None
+    (a, b, c) = (math.log2(trial.strength) for trial in known[best - 1 : best + 2])
+    (u, v, w) = values[best - 1 : best + 2]
+    left, right = (v - u) / (b - a), (w - v) / (c - b)
+    bend = right - left
+    # The slope of the parabola at b, weighted by the distances.
+    slope = (left * (c - b) + right * (b - a)) / (c - a)
+    return b if bend <= 0 else min(max(b - slope * (c - a) / (2 * bend), a), c)
+
+
+def _crossing(trials: Sequence[Trial], wanted: float) -> float | None:
+    """Octaves at which the residual's deviation has the wanted value; None: at none in reach.
+
+    By interpolation in the logarithms, or by a step beyond what was tried.
+    """
+    known = _sorted([trial for trial in trials if trial.deviation > 0])
+    for one, other in zip(known, known[1:], strict=False):
+        if one.deviation <= wanted <= other.deviation:
+            share = math.log(wanted / one.deviation) / max(
+                math.log(other.deviation / one.deviation), 1e-12
+            )
+            low, high = math.log2(one.strength), math.log2(other.strength)
+            return low + share * (high - low)
+    if not known:
+        return None
+    edge, way = (known[-1], 1) if known[-1].deviation < wanted else (known[0], -1)
+    place = math.log2(edge.strength) + way * STRIDE
+    return place if abs(place) < REACH + 1e-9 else None
