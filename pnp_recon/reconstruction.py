@@ -202,9 +202,7 @@ def _check_prior(prior: object) -> None:
     )
 
 
-def _strength(
-    strength: float | Literal["auto"] | None, prior: object
-) -> float | Literal["auto"]:
+def _strength(strength: float | Literal["auto"] | None, prior: object) -> float | Literal["auto"]:
     """The strength that was asked for; None by the kind of the prior.
 
     Raises:

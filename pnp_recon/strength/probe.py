@@ -18,7 +18,7 @@ from torch import Tensor
 from operators.deadlines import expired
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.problems.problem import Problem
-from pnp_recon.solvers.core.solver import Solver, State, norms
+from pnp_recon.solvers.core.solver import Solver, State
 from pnp_recon.solvers.core.strength import Trial
 
 SEED = 0

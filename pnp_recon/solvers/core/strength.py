@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,12 +37,12 @@ class Trial:
     @property
     def gcv(self) -> float:
         """(‖r‖²/n)/(1 − df)² (Golub, Heath & Wahba 1979); inf where nothing is left to validate."""
-        return (self.deviation / (1 - self.df)) ** 2 if self.df < 1 else float("inf")
+        return (self.deviation / (1 - self.df)) ** 2 if self.df < 1 else math.inf
 
     @property
     def implied_noise(self) -> float:
         """The noise level that is in agreement with both, (‖r‖²/(n(1 − df)))^½."""
-        return self.deviation * (1 - self.df) ** -0.5 if self.df < 1 else float("inf")
+        return self.deviation * (1 - self.df) ** -0.5 if self.df < 1 else math.inf
 
 
 @dataclass(frozen=True)
