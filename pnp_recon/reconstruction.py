@@ -30,6 +30,7 @@ from pnp_recon.solvers.core.strength import Strength, Trial
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
+from pnp_recon.strength.rule import inflation_of
 from pnp_recon.strength.search import automatic
 
 Prior = Denoiser | Regulariser | LearnedReconstruction | str
@@ -170,7 +171,7 @@ def reconstruct(
         if require_certificate:
             _require(chosen, known)
         if asked == "auto":
-            found, stopping = _from_data(problem, configure, stopping, on_trial)
+            found, stopping = _from_data(problem, known, configure, stopping, on_trial)
             chosen = configure(problem, found.value)
             if require_certificate:
                 _require(chosen, known)
@@ -217,12 +218,14 @@ def _strength(strength: float | Literal["auto"] | None, prior: object) -> float 
 
 def _from_data(
     problem: Problem,
+    prior: Denoiser | Regulariser | None,
     configure: Callable[[Problem, float], Solver],
     stopping: Stopping | None,
     told: Callable[[Trial], None] | None,
 ) -> tuple[Strength, Stopping | None]:
     """The automatic strength, and what it leaves of the limits."""
-    found = automatic(problem, configure, stopping or Stopping(), told)
+    inflation = inflation_of("none" if prior is None else prior.kind)
+    found = automatic(problem, configure, stopping or Stopping(), told, inflation)
     if stopping is None or stopping.time_limit is None:
         return found, stopping
     # What was not kept of the search's share costs the run no more than all but a tenth.

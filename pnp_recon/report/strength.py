@@ -38,6 +38,7 @@ def strength_block(strength: Strength | None) -> dict[str, Any] | None:
         "reason": strength.reason,
         "words": strength.words,
         "noise": strength.noise,
+        "inflation": strength.inflation,
         "seconds": strength.seconds,
         "iterations": strength.iterations,
         "trials": [
@@ -66,7 +67,15 @@ def strength_of(block: Mapping[str, Any]) -> Strength:
         )
         for item in block["trials"]
     )
-    return Strength(block["value"], Rule(block["rule"]), block["reason"], trials, block["noise"])
+    return Strength(
+        block["value"],
+        Rule(block["rule"]),
+        block["reason"],
+        trials,
+        block["noise"],
+        block["inflation"],
+        block["seconds"],
+    )
 
 
 def strength_claims(block: Mapping[str, Any] | None) -> list[Claim]:
@@ -77,7 +86,7 @@ def strength_claims(block: Mapping[str, Any] | None) -> list[Claim]:
     found = [claim("strength in words", block["words"], stated.words)]
     if not stated.trials:
         return found
-    chosen = settle(stated.trials, stated.noise or 0.0)
+    chosen = settle(stated.trials, stated.noise or 0.0, stated.inflation)
     curve = [_finite(trial.gcv) for trial in stated.trials]
     return [
         *found,

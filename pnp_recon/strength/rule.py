@@ -14,16 +14,19 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
+from pnp_recon.contracts import PriorKind
 from pnp_recon.solvers.core.strength import Rule, Strength, Trial
 
 # The search, in octaves: strengths from 1/16 to 16.
 REACH, STRIDE = 4.0, 4 / 3
 # A last trial is made at the vertex of the parabola, if none is as near.
 NEAR = 0.3
-# Plain cross-validation prefers too weak a prior. df counts this many times, as in the modified
-# criterion of Kim & Gu 2004 (there 1.4, for splines); and as the curve is flat for some blurs, the
-# squared octaves from the tuned choice, strength 1, count a little. Both from val without BSD68.
-INFLATION, PULL = 1.1, 0.003
+# How many times df counts, by the kind of the prior: plain cross-validation (1) prefers too weak a
+# denoiser, as it does too rough a spline (Kim & Gu 2004, who take 1.4).
+INFLATION: dict[PriorKind, float] = {"denoiser": 1.1}
+# For some blurs the curve is flat; there the tuned choice, strength 1, decides: the squared octaves
+# from it count so much in log GCV. Both numbers are from val without BSD68.
+PULL = 0.004
 # Of log GCV over all trials: below it the data do not tell.
 FLAT = 2e-3
 # What is left of a residual's deviation beside the noise (measured on val pictures).
@@ -41,8 +44,19 @@ MORE = 4
 Measure = Callable[[float], Trial]
 
 
-def explore(measure: Measure, noise: float, stop: Callable[[], bool]) -> list[Trial]:
+def inflation_of(kind: PriorKind) -> float:
+    """How many times df counts for priors of a kind."""
+    return INFLATION.get(kind, 1.0)
+
+
+def explore(
+    measure: Measure, noise: float, stop: Callable[[], bool], inflation: float = 1.0
+) -> list[Trial]:
     """Trials that bracket the minimum of GCV, or else the discrepancy, until `stop` says so."""
+
+    def score(trial: Trial) -> float:
+        return criterion(trial, inflation)
+
     trials = [measure(1.0)]
     if stop():
         return trials
@@ -54,10 +68,10 @@ def explore(measure: Measure, noise: float, stop: Callable[[], bool]) -> list[Tr
         trials.append(measure(2**place))
         if score(trials[-1]) > min(score(trial) for trial in trials[:-1]):
             break
-    vertex = _vertex(trials)
+    vertex = _vertex(trials, score)
     if not stop() and vertex is not None and _distance(vertex, trials) > NEAR:
         trials.append(measure(2**vertex))
-    if noise > 0 and suspicion(_least(trials), noise):
+    if noise > 0 and suspicion(min(trials, key=score), noise):
         for _ in range(MORE):
             found = _crossing(trials, DISCREPANCY * noise)
             if stop() or _distance(found, trials) < NEAR:
@@ -66,19 +80,27 @@ def explore(measure: Measure, noise: float, stop: Callable[[], bool]) -> list[Tr
     return trials
 
 
-def settle(trials: Sequence[Trial], noise: float) -> Strength:
-    """The strength that trials speak for. `noise` is the level in the units of their deviation."""
+def settle(trials: Sequence[Trial], noise: float, inflation: float = 1.0) -> Strength:
+    """The strength that trials speak for.
+
+    Args:
+        noise: the level in the units of their deviation.
+        inflation: how many times df counts, see `inflation_of`.
+    """
+
+    def score(trial: Trial) -> float:
+        return criterion(trial, inflation)
 
     def taken(value: float, rule: Rule, reason: str = "") -> Strength:
         # Three digits, so that it can be typed in again.
-        return Strength(float(f"{value:.3g}"), rule, reason, tuple(trials), noise)
+        return Strength(float(f"{value:.3g}"), rule, reason, tuple(trials), noise, inflation)
 
     usable = [trial for trial in trials if math.isfinite(score(trial))]
     if len(usable) < 3:
         filled = len(trials) - len(usable) >= 2
         words = "the data are fitted as they are, so that nothing is left to validate"
         return taken(1.0, Rule.FIXED, words if filled else "there was no time for enough trials")
-    least = _least(usable)
+    least = min(usable, key=score)
     if noise > 0 and (why := suspicion(least, noise)):
         found = HALFWAY * _crossing(usable, DISCREPANCY * noise)
         words = f"{why}, where cross-validation would fit the noise; half-way to it from 1"
@@ -86,7 +108,7 @@ def settle(trials: Sequence[Trial], noise: float) -> Strength:
     scores = [score(trial) for trial in usable]
     if max(scores) - min(scores) < FLAT:
         return taken(1.0, Rule.FIXED, "the curve of cross-validation is flat")
-    vertex = _vertex(usable)
+    vertex = _vertex(usable, score)
     if vertex is not None:
         return taken(2**vertex, Rule.CROSS_VALIDATION)
     if least.strength > 1 and least.deviation <= 1.1 * noise:
@@ -95,9 +117,9 @@ def settle(trials: Sequence[Trial], noise: float) -> Strength:
     return taken(1.0, Rule.FIXED, "cross-validation has its minimum at the end of what was tried")
 
 
-def score(trial: Trial) -> float:
+def criterion(trial: Trial, inflation: float) -> float:
     """What is minimised: log GCV with an inflated df and a pull; inf where a trial says nothing."""
-    left = 1 - INFLATION * trial.df
+    left = 1 - inflation * trial.df
     if not (left > 0 and 0 < trial.deviation < math.inf):
         return math.inf
     octaves = math.log2(trial.strength)
@@ -117,10 +139,6 @@ def suspicion(trial: Trial, noise: float) -> str:
     return ""
 
 
-def _least(trials: Sequence[Trial]) -> Trial:
-    return min(trials, key=score)
-
-
 def _sorted(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: trial.strength)
 
@@ -129,7 +147,7 @@ def _distance(place: float, trials: Sequence[Trial]) -> float:
     return min(abs(place - math.log2(trial.strength)) for trial in trials)
 
 
-def _vertex(trials: Sequence[Trial]) -> float | None:
+def _vertex(trials: Sequence[Trial], score: Callable[[Trial], float]) -> float | None:
     """Octaves of the minimum, between the neighbours of the best trial; None: there is none."""
     known = _sorted([trial for trial in trials if math.isfinite(score(trial))])
     values = [score(trial) for trial in known]

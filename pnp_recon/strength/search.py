@@ -30,6 +30,7 @@ def automatic(
     configure: Configure,
     stopping: Stopping,
     told: Callable[[Trial], None] | None = None,
+    inflation: float = 1.0,
 ) -> Strength:
     """The strength that the data speak for, one for all pictures of the batch.
 
@@ -38,6 +39,7 @@ def automatic(
         configure: problem and strength -> solver. All that is known of solver and prior.
         stopping: of the run that follows: its limits hold for the search as well.
         told: called after every trial.
+        inflation: see `rule.inflation_of`.
 
     Returns:
         1 with its reason where strength moves nothing, or where the data do not tell.
@@ -46,7 +48,7 @@ def automatic(
         KeyboardInterrupt: Ctrl-C.
     """
     begin = time.perf_counter()
-    found = _found(problem, configure, stopping, told)
+    found = _found(problem, configure, stopping, told, inflation)
     return replace(found, seconds=time.perf_counter() - begin)
 
 
@@ -55,6 +57,7 @@ def _found(
     configure: Configure,
     stopping: Stopping,
     told: Callable[[Trial], None] | None,
+    inflation: float,
 ) -> Strength:
     marks = {fingerprint(configure(problem, strength)) for strength in (1.0, 2.0)}
     if len(marks) == 1:
@@ -76,4 +79,5 @@ def _found(
                 told(trial)
             return trial
 
-        return settle(explore(measure, probe.noise, expired), probe.noise)
+        trials = explore(measure, probe.noise, expired, inflation)
+        return settle(trials, probe.noise, inflation)

@@ -116,7 +116,8 @@ def _options(
 def _strength(options: RunOptions, report: Mapping[str, Any]) -> str:
     """The number that was chosen: the run of it is the one that is stated, without the trials."""
     stated = report["strength"]
-    return repr(stated["value"]) if stated is not None and stated["trials"] else options.strength
+    searched = options.strength == "auto" and stated is not None and stated["trials"]
+    return repr(stated["value"]) if searched else options.strength
 
 
 def _suffix(report: Mapping[str, Any], command: Any, source: Path) -> str:

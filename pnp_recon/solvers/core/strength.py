@@ -55,6 +55,7 @@ class Strength:
         reason: why it is no cross-validation, in a sentence; may be empty.
         trials: what was tried, in this order.
         noise: the noise level in the units of the trials' deviation.
+        inflation: how many times df counted.
         seconds: that the trials took.
     """
 
@@ -63,6 +64,7 @@ class Strength:
     reason: str = ""
     trials: tuple[Trial, ...] = ()
     noise: float | None = None
+    inflation: float = 1.0
     seconds: float = 0.0
 
     @property
