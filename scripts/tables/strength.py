@@ -72,10 +72,12 @@ def main() -> None:
 
 
 def cases(paths: list[tuple[int, Path]]) -> Iterator[tuple[Path, int, str, float]]:
-    for index, path in paths:
-        for kernel in KERNELS:
-            for noise in LEVELS:
-                yield path, index, kernel, noise
+    """All of them, in an order that has pictures and kernels in balance wherever it stops."""
+    cells = [(kernel, noise) for noise in LEVELS for kernel in KERNELS]
+    for shift in range(len(paths)):
+        for place, (kernel, noise) in enumerate(cells):
+            index, path = paths[(place + shift) % len(paths)]
+            yield path, index, kernel, noise
 
 
 def measured(problem: Problem, prior: Any) -> dict[str, str]:
