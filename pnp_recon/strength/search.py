@@ -37,7 +37,7 @@ def automatic(
     Args:
         problem: what is to be solved.
         configure: problem and strength -> solver. All that is known of solver and prior.
-        stopping: of the run that follows: its limits hold for the search as well.
+        stopping: the rule of the run that follows; its limits hold for the search as well.
         told: called after every trial.
         inflation: see `rule.inflation_of`.
 

@@ -94,7 +94,8 @@ class Solution:
         parameters: the solver's numbers (coupling, level, relaxation ...), for the report.
         error_bars: proven bound of the distance between each picture and that of the one fixed
             point, where the iterated map is a contraction; else empty.
-        strength: of the prior, and how it was chosen; None for methods that know none.
+        strength: how strongly the prior weighs, and how that was chosen; None for methods that
+            know no prior.
     """
 
     image: Tensor

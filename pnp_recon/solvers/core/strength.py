@@ -24,8 +24,8 @@ class Trial:
         strength: > 0.
         df: degrees of freedom, tr ∂(A x̂)/∂y / n, from one probe.
         deviation: standard deviation of the residual r, (‖r‖²/n)^½.
-        correlation: of neighbours in the residual.
-        iterations: that were made, each of a batch of two.
+        correlation: how neighbours in the residual are correlated.
+        iterations: how many were made, each of a batch of two.
     """
 
     strength: float
