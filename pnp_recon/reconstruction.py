@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Literal, cast
 
 from torch import Tensor
 
@@ -27,9 +27,12 @@ from pnp_recon.solvers.core.loop import iterate
 from pnp_recon.solvers.core.solution import Look, Solution
 from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
+from pnp_recon.solvers.core.strength import Strength, Trial
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
+from pnp_recon.strength.rule import inflation_of
+from pnp_recon.strength.search import automatic
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.
@@ -45,7 +48,7 @@ def reconstruct(
     noise_level: float | None = None,
     solver: str = "auto",
     acceleration: str = "auto",
-    strength: float = 1.0,
+    strength: float | Literal["auto"] | None = None,
     step: float | None = None,
     gamma: float | None = None,
     denoiser_level: float | None = None,
@@ -58,6 +61,7 @@ def reconstruct(
     start: Tensor | None = None,
     reference: Tensor | None = None,
     callback: Callable[[Look], None] | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
 ) -> Solution:
     """Reconstructs pictures from y = A x + noise, with a certificate.
 
@@ -80,8 +84,11 @@ def reconstruct(
         acceleration: "none", a name from `solvers.catalogue`, or "auto": Anderson's where a
             denoiser makes the iterated map averaged, none elsewhere. Safeguarded, the theorem
             stays.
-        strength: multiplies the weight of the prior against the data (1: tuned choice). For
-            PnP-PGD, whose coupling the theorem ties to the step, it multiplies the level.
+        strength: multiplies the weight of the prior against the data (1: the tuned choice, by the
+            noise level alone). For PnP-PGD, whose coupling the theorem ties to the step, it
+            multiplies the level. "auto": chosen from the data by a few trials before the run
+            (`pnp_recon.strength`), one number for all pictures of y; the run is then that of this
+            number, bit for bit. None: "auto", but 1 for a `Regulariser`, which has its weight.
         step: step size of the solvers that take one; inside the proven range by default.
         gamma: coupling γ > 0 of splitting methods; overrides `strength`.
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
@@ -97,9 +104,11 @@ def reconstruct(
         start: (B, C, H, W); default: `A.initial_guess(y)`, zero for solvers without a prior.
         reference: the true picture; adds the PSNR to the history.
         callback: called at every look with a `Look`.
+        on_trial: called after every trial of an automatic strength with a `Trial`.
 
     Returns:
-        The `Solution`; its certificate says what was proven and what was observed.
+        The `Solution`; its certificate says what was proven and what was observed, its `strength`
+        what was chosen and why.
 
     Raises:
         InputError: arguments that do not fit together, see `Problem.check`; data in another range
@@ -107,6 +116,7 @@ def reconstruct(
         StepSizeError: parameters outside the proven range, unless allowed.
         OperatorError: an operator of your own whose maps give what they must not.
         CertificateError: a certificate was required and cannot be given.
+        KeyboardInterrupt: Ctrl-C while the strength is chosen; later it returns what there is.
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
     _check_prior(prior)
@@ -114,8 +124,10 @@ def reconstruct(
         raise InputError(
             f"stopping is a {type(stopping).__name__}; expected Stopping(tol=..., max_iter=...)"
         )
+    asked = _strength(strength, prior)
+    fixed = 1.0 if asked == "auto" else asked
     knobs = Knobs(
-        strength, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
+        fixed, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
     )
     problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
     problem.check_operator()
@@ -128,7 +140,7 @@ def reconstruct(
             fidelity=fidelity is not None,
             solver=solver != "auto",
             acceleration=acceleration != "auto",
-            strength=strength != 1,
+            strength=strength not in (None, "auto", 1),
             step=step is not None,
             gamma=gamma is not None,
             denoiser_level=denoiser_level is not None,
@@ -145,18 +157,31 @@ def reconstruct(
             )
         problem.check_range()
         return run_learned(prior, y, A, reference=reference, callback=callback)
-    known = resolve(prior, entry, problem, knobs)
+    known = resolve(prior, entry, problem)
     if (box := _box(known)) is not None:
         problem.check_range(*box)
+
+    def configure(given: Problem, value: float) -> Solver:
+        return accelerated(
+            configured(known, entry, given, replace(knobs, strength=value)), acceleration
+        )
+
+    found = Strength(fixed)
     try:
-        chosen = accelerated(configured(known, entry, problem, knobs), acceleration)
+        chosen = configure(problem, fixed)
         if require_certificate:
             _require(chosen, known)
+        if asked == "auto":
+            found, stopping = _from_data(problem, known, configure, stopping, on_trial)
+            chosen = configure(problem, found.value)
+            if require_certificate:
+                _require(chosen, known)
     except StepSizeError as error:
         if require_certificate:
             raise CertificateError(f"a certificate was required: {error}") from error
         raise
     solution = iterate(chosen, stopping, reference=reference, callback=callback)
+    solution = replace(solution, strength=found)
     if require_certificate:
         _require_after(solution)
     return solution
@@ -178,6 +203,36 @@ def _check_prior(prior: object) -> None:
         "pnp_recon.wrap makes a Denoiser of any function(x, sigma), also of a "
         "compiled one"
     )
+
+
+def _strength(strength: float | Literal["auto"] | None, prior: object) -> float | Literal["auto"]:
+    """The strength that was asked for; None by the kind of the prior.
+
+    Raises:
+        InputError: another word.
+    """
+    if strength is None:
+        return 1.0 if isinstance(prior, Regulariser) else "auto"
+    if isinstance(strength, str) and strength != "auto":
+        raise InputError(f"strength is {strength!r}; expected a number above 0, or 'auto'")
+    return strength
+
+
+def _from_data(
+    problem: Problem,
+    prior: Denoiser | LearnedEnergy | Regulariser | None,
+    configure: Callable[[Problem, float], Solver],
+    stopping: Stopping | None,
+    told: Callable[[Trial], None] | None,
+) -> tuple[Strength, Stopping | None]:
+    """The automatic strength, and what it leaves of the limits."""
+    inflation = inflation_of("none" if prior is None else prior.kind)
+    found = automatic(problem, configure, stopping or Stopping(), told, inflation)
+    if stopping is None or stopping.time_limit is None:
+        return found, stopping
+    # What was not kept of the search's share costs the run no more than all but a tenth.
+    left = max(stopping.time_limit - found.seconds, 0.1 * stopping.time_limit)
+    return found, replace(stopping, time_limit=left)
 
 
 def _box(prior: Denoiser | LearnedEnergy | Regulariser | None) -> tuple[float, float] | None:
@@ -205,7 +260,6 @@ def resolve(
     prior: Denoiser | LearnedEnergy | Regulariser | str,
     entry: SolverEntry | None,
     problem: Problem,
-    knobs: Knobs,
 ) -> Denoiser | LearnedEnergy | Regulariser | None:
     """The prior as an object; None for solvers that know none."""
     if entry is not None and "none" in entry.prior_kinds:
@@ -216,8 +270,7 @@ def resolve(
         return _fitting(prior, entry)
     functional = entry is not None and "functional" in entry.prior_kinds
     if prior == "tv" or (prior == "auto" and functional):
-        variation = total_variation(problem)
-        return replace(variation, weight=knobs.strength * variation.weight)
+        return total_variation(problem)
     like = problem.y if problem.start is None else problem.start
     found = load_prior(prior, problem.A.image_shape[0], device=str(like.device), dtype=like.dtype)
     return _fitting(cast("Denoiser | LearnedEnergy", found), entry)

@@ -108,6 +108,15 @@ class Fidelity(ABC):
         """A proven lower bound of φ, a number or (B,); −inf where none is known."""
         return -math.inf
 
+    @property
+    def whitening(self) -> float | Tensor:
+        """What data are multiplied by for the noise to have one level, as φ assumes it; ≥ 0."""
+        return 1.0
+
+    def misfit(self, v: Tensor) -> Tensor:
+        """What the data lie off, v − y, times `whitening`."""
+        return self.whitening * (v - self.y)
+
     def conjugate_prox(self, u: Tensor, step: float | Tensor) -> Tensor:
         """prox of step·φ*, by Moreau's identity: u − step·prox_{φ/step}(u/step)."""
         return u - step * self.loss_prox(u / step, 1 / step)

@@ -108,6 +108,14 @@ class KullbackLeibler(Fidelity):
         return torch.where(t >= b, t - b, below)
 
     @property
+    def whitening(self) -> Tensor:
+        """The root of the inverse variance, which of counts is their mean (Pearson 1900)."""
+        return self.y.clamp_min(1).rsqrt()
+
+    def misfit(self, v: Tensor) -> Tensor:
+        return self.whitening * (v + self._b - self.y)
+
+    @property
     def loss_lipschitz(self) -> float:
         if not self.smooth:
             return math.inf

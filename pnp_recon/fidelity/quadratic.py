@@ -99,6 +99,10 @@ class WeightedLeastSquares(Fidelity):
         return (v + rate * self.y) / (1 + rate)
 
     @property
+    def whitening(self) -> Tensor:
+        return self.weights.sqrt()
+
+    @property
     def loss_lipschitz(self) -> float:
         return float(self.weights.max())
 

@@ -119,6 +119,13 @@ class Ridged(Fidelity):
     def _center(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.center, dtype=x.dtype, device=x.device)
 
+    @property
+    def whitening(self) -> float | Tensor:
+        return self.fidelity.whitening
+
+    def misfit(self, v: Tensor) -> Tensor:
+        return self.fidelity.misfit(v)
+
     # ---- the loss of A x, which it is more than ----------------------------------------------
 
     @property

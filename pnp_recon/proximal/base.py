@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import is_dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -65,6 +66,13 @@ class Regulariser(ABC):
                 saves work and does not move the limit. Closed forms have none.
         """
         return (*self.prox(x, step, tol=tol), None)
+
+    def scaled(self, factor: float) -> Regulariser:
+        """factor·g, by its weight; g itself where it has none, as a constraint has none."""
+        weight = getattr(self, "weight", None)
+        if factor == 1 or weight is None or not is_dataclass(self):
+            return self
+        return replace(self, weight=factor * weight)
 
     @property
     def exact(self) -> bool:

@@ -7,7 +7,7 @@ Methods in Optimization, chapter 6.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -77,6 +77,9 @@ class ElasticNet(Regulariser):
     def __post_init__(self) -> None:
         checked_weight(self.l1, "l1 weight of the elastic net")
         checked_weight(self.l2, "l2 weight of the elastic net")
+
+    def scaled(self, factor: float) -> ElasticNet:
+        return replace(self, l1=factor * self.l1, l2=factor * self.l2)
 
     @property
     def strong_convexity(self) -> float:

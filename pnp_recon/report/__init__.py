@@ -33,6 +33,7 @@ from pnp_recon.report.run import (
     SourceFile,
     noise_words,
 )
+from pnp_recon.report.strength import strength_block
 from pnp_recon.solvers import History
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "plain_json",
     "residuals_csv",
     "schema",
+    "strength_block",
     "validate_report",
     "write_report",
 ]

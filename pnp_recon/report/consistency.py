@@ -18,6 +18,7 @@ from pnp_recon.report.reading import (
     history_of,
     theorem_of,
 )
+from pnp_recon.report.strength import strength_claims
 from pnp_recon.solvers import Certificate, History, Observation, Status, Stopping
 from pnp_recon.solvers.core.laws import Laws
 from pnp_recon.solvers.core.observing import observe, worst
@@ -39,6 +40,7 @@ def consistency(report: Mapping[str, Any]) -> list[Claim]:
     block = report["certificate"]
     found = [*_guarantee("certificate", block["guarantee"])]
     found += _guarantee("denoiser", report["denoiser"]["guarantee"])
+    found += strength_claims(report["strength"])
     found += _history(report)
     if not found[-1].holds and found[-1].what == ROWS:
         return found

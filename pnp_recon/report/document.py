@@ -25,6 +25,7 @@ from torch import Tensor
 from pnp_recon.errors import PnPReconError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
+from pnp_recon.report.strength import strength_block
 from pnp_recon.solvers import Certificate, Solution
 from pnp_recon.solvers.core.error_bar import ErrorBar
 
@@ -81,6 +82,7 @@ def build_report(run: Run) -> dict[str, Any]:
             "guarantee": guarantee_block(run.denoiser.guarantee),
         },
         "solver": {"name": solution.solver, "parameters": solution.parameters},
+        "strength": strength_block(solution.strength),
         "status": {
             "name": solution.status,
             "message": solution.status.value,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.report.run import Quality, Run
+from pnp_recon.report.strength import draw_strength
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,9 +46,14 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
         place.add_patch(_frame(window))
         _show(close, picture[..., window[0] : window[1], window[2] : window[3]])
     beside = run.kernel is not None or (run.physics is not None and run.physics.picture is not None)
-    bottom = rows[2].subplots(1, 2, width_ratios=[1, 3] if beside else [0.02, 3])
+    strength = run.solution.strength
+    chosen = strength is not None and strength.trials
+    widths = [1.0 if beside else 0.02, 2.0 if chosen else 3.0, *([1.0] if chosen else [])]
+    bottom = rows[2].subplots(1, len(widths), width_ratios=widths)
     _physics(bottom[0], run)
     _residuals(bottom[1], run)
+    if strength is not None and strength.trials:
+        draw_strength(bottom[2], strength)
     colour = _INK if run.solution.certificate.holds else _RED
     rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
     buffer = io.BytesIO()

@@ -13,6 +13,7 @@ from typing import Any
 
 from pnp_recon.report.figure import kernel_png, picture_png
 from pnp_recon.report.run import Run
+from pnp_recon.report.strength import strength_sentence
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -182,6 +183,8 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
         )
     else:
         yield f"The method was {report['solver']['name']}."
+    if sentence := strength_sentence(report["strength"]):
+        yield sentence
     yield f"It ended like this: {status['message']}."
     before, after = report["metrics"]["before"], report["metrics"]["after"]
     if before and after:
@@ -275,6 +278,8 @@ def _numbers(report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "solver", report["solver"]["name"]
     for key, value in report["solver"]["parameters"].items():
         yield key.replace("_", " "), _number(value)
+    if report["strength"]:
+        yield "strength", report["strength"]["words"]
     prior = report["denoiser"]
     yield prior["kind"], f"{prior['name']}: {prior['guarantee']['words']}"
     yield "SHA-256 of its weights", prior["sha256"] or "none"

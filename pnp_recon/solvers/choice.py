@@ -54,6 +54,8 @@ def configured(
             f"{', '.join(solvers_for(kind))}"
         )
     check_settings(knobs, entry)
+    if isinstance(prior, Regulariser):
+        prior = prior.scaled(knobs.strength)
     with torch.no_grad():
         if problem.start is None:
             # Iterations without a prior start from nothing: an early stop is their regularisation.

@@ -58,7 +58,7 @@ WAY = (
         "solver",
         ("theorem() first,", "then init, step, image"),
         "#cfe4f3",
-        ("guarantees", "solvers", "reconstruction"),
+        ("guarantees", "solvers", "strength", "reconstruction"),
     ),
     Station("solution", ("image, history,", "status, certificate"), "#cfe4f3", ()),
     Station(

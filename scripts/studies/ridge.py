@@ -41,7 +41,7 @@ def weight_for(rate: float, gamma: float) -> float:
 def run(problem: Problem, rate: float | None, center: float, acceleration: str) -> Solution:
     """pnp-hqs with the coupling of the run without a ridge, so that the ridge alone differs."""
     denoiser = load_denoiser("euler_grey")
-    options = {"noise_level": problem.noise_level, "solver": "pnp-hqs"}
+    options = {"noise_level": problem.noise_level, "solver": "pnp-hqs", "strength": 1}
     stopping = Stopping(TOL, 20000)
     plain = reconstruct(problem.y, problem.A, denoiser, stopping=Stopping(TOL, 1), **options)
     gamma, level = (plain.parameters[key] for key in ("gamma", "denoiser_level"))

@@ -61,7 +61,7 @@ def main() -> None:
                 begin = time.perf_counter()
                 solution = reconstruct(
                     problem.y, problem.A, denoiser, acceleration=way, solver=solver,
-                    noise_level=problem.noise_level,
+                    noise_level=problem.noise_level, strength=1,
                     stopping=Stopping(tol=1e-5, max_iter=2000, check_every=1),
                 )  # fmt: skip
                 pictures[way] = solution.image

@@ -83,6 +83,7 @@ def main() -> None:
                         A,
                         denoiser,
                         noise_level=noise / 255,
+                        strength=1,
                         solver=solver,
                         denoiser_level=min(point["level"], 50.0) / 255,
                         stopping=Stopping(tol=3e-4, max_iter=60),

@@ -69,7 +69,7 @@ def test_fields_become_flags(capsys: pytest.CaptureFixture[str]) -> None:
         ({"weight": "0.1"}, "--method tv"),
         ({"weight": "-1", "method": Method.tv}, "--weight is"),
         ({"denoiser": "euler_grey", "method": Method.tv}, "--denoiser does not go with"),
-        ({"strength": "2", "method": Method.tv}, "--strength does not go with"),
+        ({"strength": "2", "weight": "0.1", "method": Method.tv}, "--strength does not go with"),
     ],
 )
 def test_options_that_do_not_fit_the_method(changes: dict[str, object], words: str) -> None:

@@ -14,7 +14,7 @@ from pnp_recon import guarantees
 from pnp_recon.cli.deblur import main
 from pnp_recon.cli.run.session import Session
 from pnp_recon.priors.denoiser import Denoiser
-from support.blurred import DONE, ENDLESS, FAST, save
+from support.blurred import DONE, ENDLESS, FAST, FIXED, save
 from support.cli import Load, only_line, smooth
 
 pytestmark = pytest.mark.usefixtures("tiny_denoiser")
@@ -112,7 +112,7 @@ def test_interrupt_before_the_first_iteration_writes_nothing(
 
 def test_sigint_to_the_process(tmp_path: Path) -> None:
     source = save(tmp_path / "a.png", 1)
-    args = [str(source), "--sigma", "0.01", "--length", "7", "--angle", "20", *ENDLESS]
+    args = [str(source), "--sigma", "0.01", "--length", "7", "--angle", "20", *FIXED, *ENDLESS]
     command = [sys.executable, "-c", INTERRUPTED_RUN, *args]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr

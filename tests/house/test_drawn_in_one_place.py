@@ -24,6 +24,7 @@ ALLOWED = {
     "pnp_recon/models/precision.py": "pictures that rounding is measured on",
     "pnp_recon/priors/attack.py": "where an attack starts",
     "pnp_recon/solvers/pnp/directions.py": "where the search for a false constant starts",
+    "pnp_recon/strength/probe.py": "the signs by which degrees of freedom are measured",
     "scripts/studies/false_constants": "maps, pictures and noise of the study",
     "pnp_recon/training/trainer.py": "the generator that a run goes on with",
     "scripts/accelerator": "noise inside a captured step, and pictures that a device is checked on",

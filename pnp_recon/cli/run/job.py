@@ -112,7 +112,7 @@ def _solve(
             track.append((seen.iteration, float(psnr(case.show(seen.image()), truth))))
         live.update(seen.iteration, seen.residual, track[-1][1] if track else None)
 
-    return solve(case, prior, options, look), tuple(track)
+    return solve(case, prior, options, look, live.tried), tuple(track)
 
 
 def _as_run(

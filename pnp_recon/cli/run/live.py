@@ -14,6 +14,8 @@ from pnp_recon.cli.shell import interactive
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from pnp_recon.solvers.core.strength import Trial
+
 
 class LiveLine:
     """A context: `file(name)` for each file, `update(...)` at each look of the solver."""
@@ -77,6 +79,10 @@ class LiveLine:
     def update(self, iteration: int, residual: float, psnr: float | None) -> None:
         quality = "" if psnr is None else f"  PSNR {psnr:.2f} dB"
         self._set(state=f"iteration {iteration}  residual {residual:.2e}{quality}")
+
+    def tried(self, trial: Trial) -> None:
+        """A strength was tried before the run."""
+        self._set(state=f"choosing the strength: tried {trial.strength:.3g}")
 
     def write(self, text: str, error: bool = False) -> None:
         """Prints lines without tearing the live line."""

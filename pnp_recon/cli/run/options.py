@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
 
@@ -120,11 +120,12 @@ AccelerationOption = Annotated[Acceleration, typer.Option(
 )]  # fmt: skip
 Strength = Annotated[str, typer.Option(
     "--strength", metavar="auto|F",
-    help="Above 1 the result is smoother, below 1 it is sharper.",
+    help="Above 1 the result is smoother, below 1 it is sharper; 1 is a rule of the noise level "
+    "alone. auto finds the strength by a few trials on the data.",
 )]  # fmt: skip
 Weight = Annotated[str, typer.Option(
     "--weight", metavar="auto|F",
-    help="Total variation has this weight; auto takes one that fits the noise.",
+    help="Total variation has this weight; auto takes one that fits the noise, times --strength.",
 )]  # fmt: skip
 StepSize = Annotated[float | None, typer.Option(
     "--step",
@@ -251,6 +252,18 @@ class RunOptions:
         return PRIOR_KINDS.get(self.method.value, "none")
 
     @property
+    def weighed(self) -> bool:
+        """The weight of the prior is given as a number."""
+        return parse_positive(self.weight, "--weight") is not None
+
+    @property
+    def asked_strength(self) -> float | Literal["auto"]:
+        """What --strength says; 1 where the weight of the prior is given."""
+        if self.weighed:
+            return 1.0
+        return parse_positive(self.strength, "--strength") or "auto"
+
+    @property
     def named_solver(self) -> str | None:
         """The solver that the user named; None: it is left to the command."""
         return None if self.solver == SolverName.auto else self.solver.value
@@ -305,11 +318,12 @@ class RunOptions:
             kind != "functional",
         )
         refuse(
-            given(self, "denoiser", "strength"),
+            given(self, "denoiser"),
             f"{method}, which has no denoiser; leave it out",
             kind != "denoiser",
         )
-        refuse(given(self, "solver", "ridge"), method, kind == "none")
+        refuse(given(self, "strength"), "--weight, which says all; give one", self.weighed)
+        refuse(given(self, "solver", "ridge", "strength"), method, kind == "none")
 
     def _check_solver(self) -> None:
         """A solver that was named, against the prior and the settings that it takes."""

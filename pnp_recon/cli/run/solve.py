@@ -5,7 +5,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,9 @@ from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct, total_variation
-from pnp_recon.solvers import Look, Solution, Stopping
+from pnp_recon.solvers import Look, Solution, Status, Stopping
 from pnp_recon.solvers.catalogue import solvers_for
+from pnp_recon.solvers.core.strength import Trial
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | None
 
@@ -58,8 +59,15 @@ def solve(
     prior: Prior,
     options: RunOptions,
     look: Callable[[Look], None],
+    tried: Callable[[Trial], None],
 ) -> Solution:
     """Runs the case's own method, or `reconstruct`.
+
+    Parts share the strength that the middle one's data speak for.
+
+    Args:
+        look: see `reconstruct`, as `callback`.
+        tried: see `reconstruct`, as `on_trial`.
 
     Raises:
         CertificateError: one is required, and cannot be given, or the run contradicts it.
@@ -68,15 +76,45 @@ def solve(
     if case.solve is not None:
         return _by_formula(case.solve, required)
     if case.parts:
-        return in_parts(case.parts, look, lambda part, see: solve(part, prior, options, see))
+        return _in_parts(case.parts, prior, options, look, tried)
     return reconstruct(
         case.y,
         case.A,
         "auto" if prior is None else prior,
         require_certificate=required,
         callback=look,
+        on_trial=tried,
         **({} if options.model is not None else _settings(case, options)),
     )
+
+
+def _in_parts(
+    parts: Sequence[Case],
+    prior: Prior,
+    options: RunOptions,
+    look: Callable[[Look], None],
+    tried: Callable[[Trial], None],
+) -> Solution:
+    """The parts one after the other, or the middle one first where its data say the strength.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C before the strength is known.
+    """
+    known: dict[int, Solution] = {}
+    if options.asked_strength == "auto" and options.model is None:
+        middle = len(parts) // 2
+        first = solve(parts[middle], prior, options, lambda _: None, tried)
+        if first.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        known[id(parts[middle])] = first
+        if first.strength is not None:
+            options = replace(options, strength=repr(first.strength.value))
+
+    def one(part: Case, see: Callable[[Look], None]) -> Solution:
+        return known.get(id(part)) or solve(part, prior, options, see, tried)
+
+    joined = in_parts(parts, look, one)
+    return replace(joined, strength=next(iter(known.values()), joined).strength)
 
 
 def _settings(case: Case, options: RunOptions) -> dict[str, Any]:
@@ -85,7 +123,7 @@ def _settings(case: Case, options: RunOptions) -> dict[str, Any]:
     given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
     given = {**case.limits, **given}
     return {
-        "strength": parse_positive(options.strength, "--strength") or 1.0,
+        "strength": options.asked_strength,
         "acceleration": options.acceleration.value,
         "noise_level": case.noise_level,
         "solver": _solver(case, options),

@@ -31,6 +31,8 @@ def lines(result: Result, verbose: bool) -> list[str]:
         )
     out.append("certificate:")
     out += [f"  {line}" for line in solution.certificate.lines()]
+    if solution.strength is not None:
+        out.insert(0, f"strength: {solution.strength.words}")
     if verbose:
         out += _details(run)
     out.append(f"wrote: {job.target}")
@@ -72,7 +74,7 @@ def warnings(result: Result) -> list[str]:
 
 def as_json(result: Result) -> dict[str, Any]:
     """A finished picture as plain JSON values."""
-    from pnp_recon.report import certificate_block, plain_json
+    from pnp_recon.report import certificate_block, plain_json, strength_block
 
     run, job = result.run, result.job
     solution, kernel, physics = run.solution, run.kernel, run.physics
@@ -110,6 +112,7 @@ def as_json(result: Result) -> dict[str, Any]:
             "method": run.options.get("method"),
             "solver": solution.solver,
             "parameters": solution.parameters,
+            "strength": strength_block(solution.strength),
             "certificate": certificate_block(solution.certificate),
             "metrics": quality,
             "notes": result.notes,

@@ -96,6 +96,10 @@ def _problem(stated: Mapping[str, Any], found: Mapping[str, Any], relative: floa
             ),
         ),
         _both("run: solver", *(one["solver"]["name"] for one in sides)),
+        _both(
+            "run: strength",
+            *(_picked(one["strength"] or {"value": None}, "value") for one in sides),
+        ),
     ]
 
 

@@ -105,11 +105,19 @@ def _options(
         require_certificate=False,
         time_limit=None,
         max_iter=steps if by_clock(report) else options.max_iter,
+        strength=_strength(options, report),
         device=Device.cpu if report["environment"]["device"] == "cpu" else Device.cuda,
         as_json=False,
         quiet=True,
         verbose=False,
     )
+
+
+def _strength(options: RunOptions, report: Mapping[str, Any]) -> str:
+    """The number that was chosen: the run of it is the one that is stated, without the trials."""
+    stated = report["strength"]
+    searched = options.strength == "auto" and stated is not None and stated["trials"]
+    return repr(stated["value"]) if searched else options.strength
 
 
 def _suffix(report: Mapping[str, Any], command: Any, source: Path) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.error_bar import Bar
 from pnp_recon.solvers.core.stopping import Status
+from pnp_recon.solvers.core.strength import Strength
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Solution:
         parameters: the solver's numbers (coupling, level, relaxation ...), for the report.
         error_bars: proven bound of the distance between each picture and that of the one fixed
             point, where the iterated map is a contraction; else empty.
+        strength: how strongly the prior weighs, and how that was chosen; None for methods that
+            know no prior.
     """
 
     image: Tensor
@@ -108,6 +111,7 @@ class Solution:
     solver: str
     parameters: dict[str, float]
     error_bars: tuple[Bar, ...] = ()
+    strength: Strength | None = None
 
     @property
     def iterations(self) -> int:

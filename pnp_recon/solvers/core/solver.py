@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -65,6 +65,8 @@ class Solver(ABC, Generic[S]):
     """An iteration; mostly z ← T(z) for a map T that a theorem is about."""
 
     name: str
+    # A trial of another strength may begin where this one ended; not so where the start decides.
+    resumes: ClassVar[bool] = True
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
@@ -142,6 +144,10 @@ class Solver(ABC, Generic[S]):
     def examined(self, state: S) -> Tensor:
         """Where that search looks: a picture (B, C, H, W) near which the run calls the prior."""
         return state.z
+
+    def trial(self) -> Solver[Any]:
+        """The iteration as trials of a strength run it, where a whole one would cost too much."""
+        return self
 
     def stalled(self, state: S) -> bool:
         """No step could be made that the theorem allows: the run cannot go on."""

@@ -53,6 +53,11 @@ class Objective:
     penalty: float
     split: bool
 
+    def slope(self, x: Tensor) -> Tensor:
+        """∇(λR_σ + (c/2) dist²)(x), in the precision of x."""
+        outside = x - x.clamp(0, 1)
+        return self.weight * self.prior.gradient(x, self.level) + self.penalty * outside
+
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """E(x) and ∇E(x) in the precision of x: what a search goes by, and proves nothing."""
         outside = x - x.clamp(0, 1)

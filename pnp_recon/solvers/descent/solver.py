@@ -33,6 +33,7 @@ from pnp_recon.solvers.descent.candidates import Search, advance, continuation
 from pnp_recon.solvers.descent.differences import GradientOfEnergy
 from pnp_recon.solvers.descent.objective import Facts, Objective, merged
 from pnp_recon.solvers.descent.premises import descent_theorem
+from pnp_recon.solvers.descent.trial import Trying
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import energy_choice
 
@@ -157,6 +158,11 @@ class Descent(Solver[Descending]):
             residual=(seen.stationarity / objective.weight).to(z.dtype),
             descent=torch.stack(rows),
         )
+
+    def trial(self) -> Trying:
+        """See `trial`; it starts where a run would, as the start decides what is found."""
+        step = 1 / self.objective.weight if self.objective.split else self.step_size
+        return Trying(self.objective, step, self.init().z)
 
     def stalled(self, state: Descending) -> bool:
         return state.stalled is not None and bool(state.stalled.any())

@@ -51,6 +51,7 @@ def repeated(session: Session, kind: str, prior: str, mode: Mode) -> Found:
                     A,
                     held,
                     noise_level=NOISE,
+                    strength=1,
                     allow_uncertified=mode == "bf16",
                     stopping=stopping,
                 )

@@ -49,6 +49,7 @@ def mixtures(session: Session) -> dict[str, Callable[[], object]]:
             operator_of(kind, tuple(x.shape[1:]), operator, dtype),
             model("euler_colour", denoiser, dtype=dtype),
             noise_level=NOISE,
+            strength=1,
             stopping=Stopping(tol=1e-12, max_iter=3),
             **more,  # type: ignore[arg-type]
         )
@@ -58,13 +59,15 @@ def mixtures(session: Session) -> dict[str, Callable[[], object]]:
         A = operator_of(blur, tuple(x.shape[1:]), "cpu").to(on)
         few = Stopping(tol=1e-12, max_iter=3)
         y = measured(blur, x).to(on)
-        return str(reconstruct(y, A, "euler_colour", noise_level=NOISE, stopping=few).image.device)
+        found = reconstruct(y, A, "euler_colour", noise_level=NOISE, strength=1, stopping=few)
+        return str(found.image.device)
 
     def mixed_types() -> str:
         A, y = operator_of(blur, tuple(x.shape[1:]), on), measured(blur, x).to(on).double()
         few = Stopping(tol=1e-12, max_iter=3)
         denoiser = model("euler_colour", on)
-        return str(reconstruct(y, A, denoiser, noise_level=NOISE, stopping=few).image.dtype)
+        found = reconstruct(y, A, denoiser, noise_level=NOISE, strength=1, stopping=few)
+        return str(found.image.dtype)
 
     runs: dict[str, Callable[[], object]] = {}
     for kind in session.size(KINDS[:1], KINDS):

@@ -63,6 +63,7 @@ class Run:
             self.A,
             self.prior,
             noise_level=NOISE,
+            strength=1,
             acceleration=self.acceleration,
             stopping=Stopping(tol=1e-12, max_iter=iterations, check_every=10),
         )

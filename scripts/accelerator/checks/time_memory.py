@@ -105,7 +105,13 @@ def deblurring(session: Session, out: Found, budget: Budget) -> None:
         with precision(mode):
             start = time.perf_counter()
             found = reconstruct(
-                y, A, denoiser, noise_level=NOISE, reference=x.to(session.device), stopping=stopping
+                y,
+                A,
+                denoiser,
+                noise_level=NOISE,
+                strength=1,
+                reference=x.to(session.device),
+                stopping=stopping,
             )
             session.sync()
         row = summary(found) | {"wall_s": time.perf_counter() - start, "time_limit_s": limit}

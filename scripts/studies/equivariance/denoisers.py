@@ -72,9 +72,10 @@ def deblur(rows: Rows, name: str, model: Denoiser, data: Path) -> None:
             problem = deblurring(x, kernel, noise / 255, table_noise(noise, index))
             A, y = problem.A, problem.y
             stopping = Stopping(tol=1e-5, max_iter=500)
-            upright = reconstruct(y, A, model, noise_level=noise / 255, stopping=stopping)
+            options = {"noise_level": noise / 255, "strength": 1, "stopping": stopping}
+            upright = reconstruct(y, A, model, **options)
             around = torch.rot90(y, 1, (-2, -1))
-            other = reconstruct(around, turned, model, noise_level=noise / 255, stopping=stopping)
+            other = reconstruct(around, turned, model, **options)
             back = torch.rot90(other.image, -1, (-2, -1))
             rows.add(
                 **key,

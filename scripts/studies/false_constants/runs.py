@@ -117,6 +117,7 @@ def measure(case: Case, max_iter: int = 100) -> dict[str, Any]:
             A,
             denoiser,
             noise_level=NOISE,
+            strength=1,
             solver=case.solver,
             acceleration=case.acceleration,
             denoiser_level=LEVEL,

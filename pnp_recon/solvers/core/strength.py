@@ -1,0 +1,82 @@
+"""What is known of how a run's strength was chosen: plain values, for reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """By what a strength was chosen."""
+
+    GIVEN = "given"
+    FIXED = "the fixed rule"
+    CROSS_VALIDATION = "generalised cross-validation"
+    DISCREPANCY = "the discrepancy principle"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One strength that was tried, in the units of the fidelity, in which noise has one level.
+
+    Attributes:
+        strength: > 0.
+        df: degrees of freedom, tr ∂(A x̂)/∂y / n, from one probe.
+        deviation: standard deviation of the residual r, (‖r‖²/n)^½.
+        correlation: how neighbours in the residual are correlated.
+        iterations: how many were made, each of a batch of two.
+    """
+
+    strength: float
+    df: float
+    deviation: float
+    correlation: float
+    iterations: int
+
+    @property
+    def gcv(self) -> float:
+        """(‖r‖²/n)/(1 − df)² (Golub, Heath & Wahba 1979); inf where nothing is left to validate."""
+        return (self.deviation / (1 - self.df)) ** 2 if self.df < 1 else math.inf
+
+    @property
+    def implied_noise(self) -> float:
+        """The noise level that is in agreement with both, (‖r‖²/(n(1 − df)))^½."""
+        return self.deviation * (1 - self.df) ** -0.5 if self.df < 1 else math.inf
+
+
+@dataclass(frozen=True)
+class Strength:
+    """The strength of the prior in a run, and how it came about.
+
+    Attributes:
+        value: by which the weight of the prior was multiplied.
+        rule: by what it was chosen.
+        reason: why it is no cross-validation, in a sentence; may be empty.
+        trials: what was tried, in this order.
+        noise: the noise level in the units of the trials' deviation.
+        inflation: how many times df counted.
+        seconds: that the trials took.
+    """
+
+    value: float = 1.0
+    rule: Rule = Rule.GIVEN
+    reason: str = ""
+    trials: tuple[Trial, ...] = ()
+    noise: float | None = None
+    inflation: float = 1.0
+    seconds: float = 0.0
+
+    @property
+    def iterations(self) -> int:
+        return sum(trial.iterations for trial in self.trials)
+
+    @property
+    def words(self) -> str:
+        """One line: what was chosen, by what, and why by nothing better."""
+        if self.rule is Rule.GIVEN:
+            return f"{self.value:.3g}, as given"
+        count = len(self.trials)
+        tried = "" if not count else f" ({count} trial{'' if count == 1 else 's'})"
+        reason = f"; {self.reason}" if self.reason else ""
+        return f"{self.value:.3g} from {self.rule.value}{tried}{reason}"

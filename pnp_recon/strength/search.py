@@ -1,0 +1,83 @@
+"""The automatic strength of a run: trials on the data, within limits, and what they speak for."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from operators.deadlines import deadline, expired
+from pnp_recon.errors import InputError
+from pnp_recon.priors.fingerprints import fingerprint
+from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.arithmetic import full_precision
+from pnp_recon.solvers.core.stopping import Stopping
+from pnp_recon.solvers.core.strength import Rule, Strength, Trial
+from pnp_recon.strength.probe import Configure, Probe
+from pnp_recon.strength.rule import explore, settle
+
+# Of a time limit, what the search may take.
+SHARE = 0.5
+# Iterations of the first trial and of those that begin where another ended, at most.
+COLD, WARM = 60, 30
+
+
+def automatic(
+    problem: Problem,
+    configure: Configure,
+    stopping: Stopping,
+    told: Callable[[Trial], None] | None = None,
+    inflation: float = 1.0,
+) -> Strength:
+    """The strength that the data speak for, one for all pictures of the batch.
+
+    Args:
+        problem: what is to be solved.
+        configure: problem and strength -> solver. All that is known of solver and prior.
+        stopping: the rule of the run that follows; its limits hold for the search as well.
+        told: called after every trial.
+        inflation: see `rule.inflation_of`.
+
+    Returns:
+        1 with its reason where strength moves nothing, or where the data do not tell.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    begin = time.perf_counter()
+    found = _found(problem, configure, stopping, told, inflation)
+    return replace(found, seconds=time.perf_counter() - begin)
+
+
+def _found(
+    problem: Problem,
+    configure: Configure,
+    stopping: Stopping,
+    told: Callable[[Trial], None] | None,
+    inflation: float,
+) -> Strength:
+    marks = {fingerprint(configure(problem, strength)) for strength in (1.0, 2.0)}
+    if len(marks) == 1:
+        return Strength(1.0, Rule.FIXED, "nothing in this run depends on it")
+    limit = None if stopping.time_limit is None else SHARE * stopping.time_limit
+    with full_precision(), deadline(limit), torch.no_grad():
+        try:
+            probe = Probe(problem, configure)
+        except InputError as error:
+            reason = f"the data cannot be moved for a trial: {error}"
+            return Strength(1.0, Rule.FIXED, reason)
+        if not probe.count:
+            return Strength(1.0, Rule.FIXED, "there are no data to choose from")
+
+        def measure(strength: float) -> Trial:
+            most = COLD if probe.state is None else WARM
+            trial = probe.trial(strength, min(most, stopping.max_iter))
+            if told is not None and math.isfinite(trial.deviation):
+                told(trial)
+            return trial
+
+        trials = explore(measure, probe.noise, expired, inflation)
+        return settle(trials, probe.noise, inflation)
