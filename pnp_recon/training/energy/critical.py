@@ -93,11 +93,17 @@ class Adjoint:
 
 
 def adjoint(
-    energy: Energy, problem: Restoration, x: Tensor, slope: Tensor, iterations: int
+    energy: Energy,
+    problem: Restoration,
+    x: Tensor,
+    slope: Tensor,
+    iterations: int,
+    solved: float = SOLVED,
 ) -> Adjoint:
     """(AᵀA + λ∇²R)v = slope by preconditioned conjugate gradients, each picture by itself.
 
-    A picture's iteration ends where its curvature is not positive: x is then no minimum.
+    A picture is done where r·M⁻¹r is `solved` times what it was. Its iteration ends as well where
+    its curvature is not positive: x is then no minimum.
     """
     data, weight = problem.data, problem.weight
     point = x.detach().requires_grad_(True)
@@ -115,7 +121,7 @@ def adjoint(
     for _ in range(iterations):
         bent = hessian(p)
         curvature = dots(p, bent)
-        live = live * (curvature > 1e-12 * dots(p, p)) * (size > SOLVED * first)
+        live = live * (curvature > 1e-12 * dots(p, p)) * (size > solved * first)
         if not bool(live.any()):
             break
         step = live * size / curvature.clamp_min(1e-30)
@@ -124,8 +130,8 @@ def adjoint(
         new = dots(r, z)
         p = torch.where(live > 0, z + new / size.clamp_min(1e-30) * p, p)
         size = torch.where(live > 0, new, size)
-    solved = (size < ACCEPTED * first).to(v)
-    return Adjoint((v * solved).detach(), gradient, solved)
+    good = (size < ACCEPTED * first).to(v)
+    return Adjoint((v * good).detach(), gradient, good)
 
 
 @dataclass(frozen=True)
@@ -159,13 +165,18 @@ def critical_loss(
 
 
 def loss_at(
-    energy: Energy, problem: Restoration, x: Tensor, clean: Tensor, iterations: int
+    energy: Energy,
+    problem: Restoration,
+    x: Tensor,
+    clean: Tensor,
+    iterations: int,
+    solved: float = SOLVED,
 ) -> tuple[Tensor, Tensor]:
     """`critical_loss` at a critical point that is known."""
     error = x - clean
     square = error.square().mean((1, 2, 3), keepdim=True)
     slope = error / square.clamp_min(LEAST_ERROR) / error[0].numel()
-    found = adjoint(energy, problem, x, slope, iterations)
+    found = adjoint(energy, problem, x, slope, iterations, solved)
     differentiated = -(found.gradient * (problem.weight * found.solution)).sum() / len(x)
     value = 0.5 * torch.log(square.flatten() / expected_error(problem.level)).mean()
     return differentiated, value
