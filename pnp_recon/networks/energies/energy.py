@@ -42,6 +42,18 @@ class Energy(nn.Module, ABC):
         """∇R_σ(x), (B, C, H, W)."""
         return self.value_and_gradient(x, sigma)[1]
 
+    def inner_filters(self) -> list[nn.Parameter]:
+        """The filters that an orthogonalised update may move in training."""
+        return []
+
+    def lipschitz(self, sigma: float) -> float | None:
+        """A proven Lipschitz constant of ∇R_σ on pictures of every size; None: none is known."""
+        return None
+
+    def weak_convexity(self, sigma: float) -> float | None:
+        """A proven ρ ≥ 0 for which R_σ + ρ/2 ‖·‖² is convex, or None, as `lipschitz`."""
+        return None
+
     def bend(self, sigma: Tensor) -> Tensor:
         """About the largest curvature of R_σ at each level, (B,): no bound, training steps by it.
 

@@ -42,8 +42,8 @@ class Potentials:
         if not self._in_pieces(radius):
             return function(radius, self.scale, self.jumps, self.knots)
         found = torch.empty_like(radius)
-        for out, *given in self._pieces(found, radius):
-            out.copy_(function(*given, self.knots))
+        for out, r, a, k in self._pieces(found, radius):
+            out.copy_(function(r, a, k, self.knots))
         return found
 
     def pair_of(self, function: Pair, radius: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,11 +51,9 @@ class Potentials:
         if not self._in_pieces(radius):
             return function(radius, self.scale, self.jumps, self.knots)
         first, second = torch.empty_like(radius), torch.empty_like(radius)
-        pieces = zip(self._pieces(first, radius), self._pieces(second, radius), strict=True)
-        for (one, *given), (other, *_) in pieces:
-            a, b = function(*given, self.knots)
-            one.copy_(a)
-            other.copy_(b)
+        for one, other, r, a, k in self._pieces(first, second, radius):
+            for out, found in zip((one, other), function(r, a, k, self.knots), strict=True):
+                out.copy_(found)
         return first, second
 
     def _in_pieces(self, radius: Tensor) -> bool:

@@ -3,9 +3,10 @@
 The idea is that of Goujon, Neumayer & Unser (2024, Learning weakly convex regularizers for
 convergent image-reconstruction algorithms); the parameters are our own. W is three convolutions
 without activation in a row, with zero mean, of the picture extended symmetrically, divided by an
-estimate of the largest singular value of its transfer function. At the border ‖W‖ may exceed 1
-slightly: a certificate has to bound W anew. Potentials act on single channels or, for colour, on
-the norms of groups of them, and depend on σ. ψ′ is odd and piecewise linear,
+estimate of the largest singular value of its transfer function. At the border ‖W‖ exceeds 1, so
+that proven constants (`lipschitz`, `weak_convexity`) bound W anew, see `bounds`. Potentials act on
+single channels or, for colour, on the norms of groups of them, and depend on σ. ψ′ is odd and
+piecewise linear,
 
     ψ′(r) = φ′(a r)/a,   φ′(t) = Σⱼ (μ pⱼ − ν qⱼ) min(t, τⱼ),   a = a_c(σ),
 
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from pnp_recon.networks.configs import RidgeConfig
 from pnp_recon.networks.energies.borders import extend, extend_transposed
+from pnp_recon.networks.energies.bounds import squared_norm
 from pnp_recon.networks.energies.conjugate import solve
 from pnp_recon.networks.energies.energy import Energy, as_levels
 from pnp_recon.networks.energies.potentials import (
@@ -98,7 +100,8 @@ class RidgeNet(Energy):
         self.secant: Pointwise = secant
         self.slope: Pointwise = slope
         self.potential: Pointwise = potential
-        # Weights and levels, and what was made of them: see `parts`.
+        # Weights and levels, and what was made of them: see `parts` and `_constants`.
+        self._proven: tuple[tuple[Tensor, ...], tuple[float, float]] | None = None
         self._kept: tuple[tuple[Tensor, ...], Filters, Potentials] | None = None
 
     # ---- the energy ------------------------------------------------------------------------------
@@ -116,6 +119,18 @@ class RidgeNet(Energy):
 
     def gradient(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         return self.gradient_with(x, *self.parts(as_levels(x, sigma)))
+
+    def lipschitz(self, sigma: float) -> float:
+        """A Lipschitz constant of ∇R_σ that is proven for pictures of every size.
+
+        −Wᵀ diag(ν_c) W ⪯ ∇²R ⪯ Wᵀ diag(μ_c) W with the extreme slopes of each potential; it takes
+        a second or two.
+        """
+        return max(self._constants(sigma))
+
+    def weak_convexity(self, sigma: float) -> float:
+        """A ρ for which R_σ + ρ/2 ‖·‖² is convex, proven for pictures of every size."""
+        return self._constants(sigma)[1]
 
     def bend(self, sigma: Tensor) -> Tensor:
         return self.parts(sigma)[1].steepest
@@ -253,11 +268,29 @@ class RidgeNet(Energy):
             x, t = new, larger
         return torch.where(ready, found, x)
 
+    @torch.no_grad()
+    def _constants(self, sigma: float) -> tuple[float, float]:
+        """Bounds of Wᵀ diag(μ_c) W and Wᵀ diag(ν_c) W."""
+        level = self.log_scale.new_tensor([sigma])
+        named = (*self.parameters(), level)
+        if self._proven is None or not _same(named, self._proven[0]):
+            held = tuple(x.detach().clone() for x in named)
+            w, pot = self.parts(level)
+            response = self._response(tuple(k.double() for k in w))
+            taps = response.permute(1, 0, 2, 3).flip(2, 3)
+            slopes = pot.slopes()[0].double().repeat_interleave(self.config.group, 0)
+            extremes = (slopes.amax(1).clamp_min(0), (-slopes).amax(1).clamp_min(0))
+            upper, lower = (
+                squared_norm(taps * extreme.sqrt()[:, None, None, None]) for extreme in extremes
+            )
+            self._proven = (held, (upper, lower))
+        return self._proven[1]
+
     # ---- inside ----------------------------------------------------------------------------------
 
     def _response(self, w: Filters) -> Tensor:
         """The impulse response of W without borders, (C, out, n, n)."""
-        v = self.impulse
+        v = self.impulse.to(w[0])
         for kernel in w:
             v = F.conv2d(v, kernel, padding=self.config.size // 2)
         return v

@@ -13,6 +13,8 @@ from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.ridge import RidgeNet
 
 Loss = tuple[Tensor, Tensor]
+# The potentials of ridge energies learn faster than the filters: factors of the rate, by name.
+RATES = {"log_scale": 3.0, "logit_mu": 5.0, "rise": 10.0, "fall": 10.0, "drop": 10.0}
 
 
 def expected_error(sigma: Tensor) -> Tensor:

@@ -10,11 +10,10 @@ from torch import nn
 
 from pnp_recon.errors import InputError
 from pnp_recon.networks.energies.energy import Energy
+from pnp_recon.training.energy.denoising import RATES
 from pnp_recon.training.energy.recipe import EnergyRecipe
 from pnp_recon.training.optimisers import Optimiser
 
-# The potentials of ridge energies learn faster than the filters.
-RATES = {"log_scale": 3.0, "logit_mu": 5.0, "rise": 10.0, "fall": 10.0, "drop": 10.0}
 BETAS = (0.9, 0.99)
 DECAY = 0.01
 

@@ -6,7 +6,7 @@ A picture has a noise level and a weight of its own; inverses have closed forms.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,6 +95,14 @@ class Restoration:
     level: Tensor
     weight: Tensor
 
+    def to(self, device: torch.device | str) -> Restoration:
+        """The same problem there."""
+        data = copy(self.data)
+        for name, value in vars(data).items():
+            if isinstance(value, Tensor):
+                setattr(data, name, value.to(device))
+        return Restoration(data, self.level.to(device), self.weight.to(device))
+
 
 def draw(clean: Tensor, recipe: EnergyRecipe, generator: torch.Generator) -> Restoration:
     """Random problems for clean pictures (B, C, H, W), H, W ≥ 31.
@@ -114,6 +122,3 @@ def draw(clean: Tensor, recipe: EnergyRecipe, generator: torch.Generator) -> Res
     kinds = [KINDS[integer(0, len(KINDS) - 1, generator)] for _ in range(count)]
     blurs = [running_kernel(kind, LARGEST_KERNEL, generator) for kind in kinds]
     return Restoration(Circular(blurred(clean, blurs, noise, generator)), levels, weight)
-
-
-Pose = Callable[[Tensor, torch.Generator], Restoration]

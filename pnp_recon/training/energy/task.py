@@ -119,9 +119,9 @@ class EnergyTask(PictureTask):
             found["began_with"] = self.beginning.described()
         return {
             **found,
-            "figures": {
-                "validation": {key: round(value, 3) for key, value in best["psnr"].items()},
-                "measured_on": "averaged weights, float32, 128×128 central crops, unclipped "
-                "denoising",
+            "validation": {
+                "psnr_db": {key: round(value, 3) for key, value in best["psnr"].items()},
+                "measured_on": "exported weights, float32; 128×128 central crops",
+                "held_out": self.description.get("validation_held_out", False),
             },
         }

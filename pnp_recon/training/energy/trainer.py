@@ -88,7 +88,7 @@ class EnergyTrainer(DenoiserTrainer):
             self.pictures, recipe.critical_batch, recipe.critical_patch, self.generator
         )
         # Drawn on the CPU, so that all devices are set the same problems.
-        problem = _to(draw(clean, recipe, self.generator), self.device)
+        problem = draw(clean, recipe, self.generator).to(self.device)
         effort = Effort(recipe.solve, recipe.adjoint, coarse=recipe.bf16)
         restoring = critical_loss(self.network, problem, clean.to(self.device), effort)
         if not recipe.denoising:
@@ -129,7 +129,7 @@ class EnergyTrainer(DenoiserTrainer):
             clean = centre_crop(picture, VALIDATION_SIDE)[None].float() / 255
             for name, pose in EXERCISES.items():
                 problem = pose(clean, self.recipe.strength, validation_generator(index))
-                x = reached(self.average, _to(problem, self.device), effort).clamp(0, 1)
+                x = reached(self.average, problem.to(self.device), effort).clamp(0, 1)
                 square = float((x.cpu() - clean).square().mean())
                 found[name].append(-10 * math.log10(square))
         return {f"psnr_{name}": sum(psnr) / len(psnr) for name, psnr in found.items() if psnr}
@@ -145,16 +145,6 @@ def _reported(loss: Loss) -> Tensor:
     """A number that has the value of the one and the derivative of the other."""
     differentiated, value = loss
     return value.detach() + (differentiated - differentiated.detach())
-
-
-def _to(problem: Restoration, device: str) -> Restoration:
-    if device == "cpu":
-        return problem
-    data = copy.copy(problem.data)
-    for name, value in vars(data).items():
-        if isinstance(value, Tensor):
-            setattr(data, name, value.to(device))
-    return Restoration(data, problem.level.to(device), problem.weight.to(device))
 
 
 Pose = Callable[[Tensor, float, torch.Generator], Restoration]
