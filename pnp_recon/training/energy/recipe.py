@@ -18,7 +18,8 @@ class EnergyRecipe(DenoiserRecipe):
 
     Attributes:
         inner, cg: iterations of a ridge energy's proximal map, and of conjugate gradients in its
-            derivative, while it learns to denoise.
+            derivative, while it learns to denoise; with half as many it learns to make up for
+            those that are missing.
         muon_rate: peak rate of the filters that Muon moves.
         critical: share of the steps, the last ones, at critical points.
         critical_batch, critical_patch: pictures of such a step, and their side.
@@ -43,8 +44,8 @@ class EnergyRecipe(DenoiserRecipe):
     bf16: Annotated[
         bool, "The first iterations to a critical point compute networks in bfloat16."
     ] = True
-    inner: Annotated[int, "Take this many iterations to a ridge energy's proximal point."] = 20
-    cg: Annotated[int, "Take this many conjugate gradient steps in its derivative."] = 12
+    inner: Annotated[int, "Take this many iterations to a ridge energy's proximal point."] = 40
+    cg: Annotated[int, "Take this many conjugate gradient steps in its derivative."] = 20
     muon_rate: Annotated[float, "This is Muon's learning rate at its peak."] = 0.01
     critical: Annotated[
         float, "Spend this share of the steps, the last ones, at critical points, from 0 to 1."
