@@ -7,7 +7,7 @@ other folder all its pictures. A part may be held out for the validation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ def load_training_data(
     patch: int = 1,
     hold_out: int | None = None,
     tick: Callable[[int, int], None] | None = None,
+    held: Collection[Path] | None = None,
 ) -> TrainingData:
     """Reads the pictures of a training folder into memory.
 
@@ -83,6 +84,7 @@ def load_training_data(
         patch: smallest side in pixels that a picture must have.
         hold_out: see above.
         tick: called with the pictures read so far and their total.
+        held: the very pictures to hold out, in place of a number.
 
     Raises:
         InputError: missing folder, no pictures, a damaged or too small picture, or fewer pictures
@@ -106,6 +108,8 @@ def load_training_data(
         if tick is not None:
             tick(index + 1, len(files))
     out = set(held_out(len(files), hold_out))
+    if held is not None:
+        out = {index for index, path in enumerate(files) if path in held}
     shown = sorted(out) or held_out(len(files), min(VALIDATION_PICTURES, len(files)))
     train = [index for index in range(len(files)) if index not in out]
     joined = "\n".join(sorted(hashes[index] for index in train))

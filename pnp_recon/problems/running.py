@@ -15,12 +15,14 @@ from operators import kernels
 from operators.masks import random_pixels
 from pnp_recon.problems.noise import Draw
 
-KernelKind = Literal["motion", "trajectory", "gaussian"]
+KernelKind = Literal["motion", "trajectory", "gaussian", "disk"]
 
-# In pixels: lengths of motion, the least side of a camera's path, deviations of Gaussians.
+# In pixels: lengths of motion, the least side of a camera's path, deviations of Gaussians,
+# radii of discs.
 MOTION_LENGTH = (5.0, 25.0)
 LEAST_TRAJECTORY = 15
 GAUSSIAN_STD = (1.0, 2.2)
+DISK_RADIUS = (1.5, 5.0)
 
 
 def running_noise(generator: torch.Generator) -> Draw:
@@ -40,6 +42,8 @@ def running_kernel(kind: KernelKind, largest: int, generator: torch.Generator) -
     if kind == "trajectory":
         side = 2 * integer(LEAST_TRAJECTORY // 2, largest // 2, generator) + 1
         return kernels.trajectory(side, generator, steps=500)
+    if kind == "disk":
+        return kernels.disk(uniform(*DISK_RADIUS, generator))
     return kernels.gaussian(uniform(*GAUSSIAN_STD, generator))
 
 
@@ -52,6 +56,12 @@ def running_level(limits: tuple[float, float], generator: torch.Generator) -> fl
     """A noise level on the [0, 1] scale, uniform in log σ between limits of σ·255."""
     low, high = limits
     return low / 255 * (high / low) ** uniform(0, 1, generator)
+
+
+def running_levels(limits: tuple[float, float], count: int, generator: torch.Generator) -> Tensor:
+    """Noise levels (count,) on the [0, 1] scale, their roots uniform between limits of σ·255."""
+    low, high = (limit**0.5 for limit in limits)
+    return (low + (high - low) * torch.rand(count, generator=generator)).square() / 255
 
 
 def uniform(low: float, high: float, generator: torch.Generator) -> float:

@@ -47,6 +47,18 @@ TASKS: Registry[TaskEntry] = Registry(
             """,
         ),
         TaskEntry(
+            "energy",
+            "pnp_recon.training.energy.task:EnergyTask",
+            """
+            Train an energy of pictures, as a denoiser and where it restores pictures.
+
+            First it learns to denoise; with --critical the last steps solve deblurring and
+            inpainting problems to a critical point and differentiate there, with the Hessian of the
+            energy. The weights of the best validation are kept apart and exported. A run that was
+            stopped goes on with `pnp-train energy -o RUN_FOLDER`.
+            """,
+        ),
+        TaskEntry(
             "fixed-point",
             "pnp_recon.training.fixed_point.task:FixedPointTask",
             """

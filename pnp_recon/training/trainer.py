@@ -65,7 +65,7 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, folder, device
         self.network = network.to(device).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimiser = Optimiser(self.network, recipe)
+        self.optimiser = self.make_optimiser()
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.step, self.loss, self.seconds = 0, math.nan, 0.0
         self.psnr: dict[str, float] = {}
@@ -81,6 +81,20 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """PSNR by name of the averaged weights; empty without validation data."""
         raise NotImplementedError
+
+    def make_optimiser(self) -> Optimiser:
+        return Optimiser(self.network, self.recipe)
+
+    def rate(self) -> float:
+        """The rates of the next step, relative to their peaks."""
+        return learning_rate_factor(self.step, self.recipe)
+
+    def more_state(self) -> dict[str, Any]:
+        """What else a checkpoint has to hold."""
+        return {}
+
+    def restore_more(self, state: dict[str, Any]) -> None:
+        """Takes up what `more_state` gave."""
 
     def sheet(self) -> Tensor | None:
         """Samples to look at, (1, C, H, W) in [0, 1]; None where there is nothing to show."""
@@ -108,6 +122,7 @@ class Trainer:
             "seconds": self.seconds,
             "psnr": self.psnr,
             "recipe": asdict(self.recipe),
+            **self.more_state(),
         }
         # Through memory: a full disk is then one clear error of the writer, not of the pickler.
         buffer = io.BytesIO()
@@ -138,6 +153,7 @@ class Trainer:
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
         self.loss, self.psnr = state.get("loss", math.nan), state.get("psnr", {})
+        self.restore_more(state)
 
     def autocast(self) -> AbstractContextManager[Any]:
         if self.recipe.bf16:
@@ -162,7 +178,7 @@ class Trainer:
                 f"training diverged at step {self.step} (loss {loss:g}, gradient {slope:g}); "
                 "start anew in another folder with a lower learning rate"
             )
-        self.optimiser.step(learning_rate_factor(self.step, self.recipe))
+        self.optimiser.step(self.rate())
         self._update_average()
         self.step += 1
         # A running mean over about a hundred steps, for the log only.

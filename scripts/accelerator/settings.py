@@ -43,7 +43,6 @@ class Settings:
     precision: Annotated[str, "inner arithmetic on a GPU: bf16, fp16 or tf32"] = "bf16"
     tail: Annotated[float, "last part of the budget, in TF32"] = 0.0
     critical: Annotated[float, "part of the budget with the loss at critical points"] = 0.0
-    warm: Annotated[int, "iterations towards the critical point in training"] = 10
     muon_rate: Annotated[float, "rate of the inner filters"] = 0.01
     adam_rate: Annotated[float, "rate of the other numbers"] = 0.0
     decay: Annotated[float, "weight decay of the inner filters"] = 0.01

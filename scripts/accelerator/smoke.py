@@ -28,7 +28,7 @@ def cases(settings: Settings, cuda: bool) -> list[tuple[str, Phase]]:
     if not settings.ridge:
         found.append(("graph", Phase(1.0, None, "denoise")))
         if settings.critical > 0:
-            found.append(("compile+graph", Phase(1.0, low, "critical")))
+            found.append(("eager", Phase(1.0, low, "critical")))
     return found
 
 

@@ -17,13 +17,12 @@ from pnp_recon.networks.energies import potentials
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
 from pnp_recon.networks.energies.ridge import RidgeNet
+from pnp_recon.training.energy.denoising import RATES
 from scripts.accelerator.data import Patches, split
 from scripts.accelerator.losses import CriticalLoss, Loss, ProximalLoss, noisy_patches, root_error
 from scripts.accelerator.optimiser import Optimiser
 from scripts.accelerator.settings import Settings
 
-# The potentials of ridge energies learn faster than the filters.
-RIDGE_RATES = {"log_scale": 3.0, "logit_mu": 5.0, "rise": 10.0, "fall": 10.0, "drop": 10.0}
 Run = Callable[[], None]
 
 
@@ -61,10 +60,7 @@ class Stepper:
         if isinstance(self.energy, RidgeNet):
             self.proximal = ProximalLoss(self.energy, settings.inner, settings.cg, self.device)
         elif isinstance(self.energy, GradientStepNet) and settings.critical > 0:
-            self.critical = CriticalLoss(
-                self.energy, self.data, settings.patch, settings.warm, self.device
-            )
-            named["train.coupling"] = self.critical.coupling
+            self.critical = CriticalLoss(self.energy, self.data, settings.patch, settings.seed)
         self.core: Callable[[Tensor, Tensor, Tensor], Tensor] = self._denoising_error
         self.optimiser = Optimiser(
             named,
@@ -73,7 +69,7 @@ class Stepper:
             settings.adam_rate,
             settings.clip,
             settings.decay,
-            RIDGE_RATES if self.proximal else {},
+            RATES if self.proximal else {},
         )
 
     def step(self, phase: Phase) -> None:
@@ -108,7 +104,7 @@ class Stepper:
 
     def averages(self) -> dict[str, Tensor]:
         pairs = zip(self.optimiser.names, self.optimiser.average, strict=True)
-        return {name: a.float() for name, a in pairs if not name.startswith("train.")}
+        return {name: a.float() for name, a in pairs}
 
     # ---- losses ----------------------------------------------------------------------------------
 
@@ -204,6 +200,3 @@ class Stepper:
             self.energy.slope = made(potentials.slope)
             return
         self.core = made(self._denoising_error)
-        if self.critical is not None:
-            plain = self.energy.value_and_gradient
-            self.critical.gradient = torch.compile(plain, dynamic=False) if on else plain

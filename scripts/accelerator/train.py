@@ -49,6 +49,10 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     os.replace(temporary, path)
 
 
+# Rates at critical points, relative to those of denoising.
+CRITICAL_RATE = 0.1
+
+
 class Files:
     """The three files of a run, and the validation that decides about the weights."""
 
@@ -129,7 +133,8 @@ def build(stepper: Stepper, plan: Sequence[Phase]) -> list[dict[str, Run]]:
     built: list[dict[str, Run]] = []
     for phase in plan:
         found: dict[str, Run] = {}
-        for mode in modes:
+        # The error at critical points looks at numbers: it cannot be captured.
+        for mode in ["eager"] if phase.kind == "critical" else modes:
             if found and (mode == "eager" or phase is not plan[0]):
                 continue
             with contextlib.suppress(RuntimeError):
@@ -187,6 +192,7 @@ def loop(
             files.validate(steps)  # what was reached is kept before the arithmetic or loss changes
             log(s.name, f"{plan[at]} from step {steps}")
         rise = min(1.0, progress / s.warmup) if s.warmup else 1.0
+        rise *= CRITICAL_RATE if plan[at].kind == "critical" else 1.0
         rate = factor * rise * (0.5 + 0.5 * math.cos(math.pi * progress))
         optimiser.rate.fill_(rate)
         optimiser.average_rate.fill_(max(1 - s.ema, 9 / (10 + steps)))

@@ -26,6 +26,7 @@ USUAL = {"description", "made_with", "recipe.warmup", "recipe.ema", "recipe.opti
 UNUSUAL = {
     "denoiser": USUAL - {"recipe.optimiser"},
     "dncnn": USUAL | {"hold_out"},
+    "energy": USUAL - {"recipe.optimiser"} | {"network.settings", "beginning.sha256"},
     "fixed-point": USUAL
     | {"beginning.sha256"}
     | {f"network.{field.name}" for field in fields(EulerConfig)},

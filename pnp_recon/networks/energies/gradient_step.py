@@ -76,7 +76,7 @@ class GradientStepNet(Energy):
 
     Attributes:
         compute_dtype: arithmetic of the inner layers, None for that of the picture. bfloat16 is
-            for training on a GPU; entry, exit and H stay in the dtype of the picture.
+            for training; entry, exit and H stay in the dtype of the picture.
     """
 
     config: GradientStepConfig
@@ -89,7 +89,6 @@ class GradientStepNet(Energy):
     def __init__(self, config: GradientStepConfig) -> None:
         super().__init__()
         self.config = config
-        self.compute_dtype: torch.dtype | None = None
         packed, widths, embedding = 4 * config.channels, config.widths, config.embedding
         self.embed = nn.Linear(4, embedding)
         self.mix = nn.Linear(embedding, embedding)

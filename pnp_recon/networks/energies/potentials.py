@@ -6,14 +6,19 @@ with slope Σ kⱼ, constant beyond the last knot. It knows radii and numbers, n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-# (radii (B, G, h, w), scale, jumps, knots) -> one number for each radius.
+# (radii (B, G, h, w), scale, jumps, knots) -> one number for each radius, or two.
 Pointwise = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Pair = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+# Below this, a radius counts as this: ψ′(r)/r is constant there.
+SMALLEST = 1e-12
+# So many radii are worked on at a time on a CPU: what lies between fits into its cache.
+PIECE = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,42 @@ class Potentials:
     steepest: Tensor
 
     def of(self, function: Pointwise, radius: Tensor) -> Tensor:
-        return function(radius, self.scale, self.jumps, self.knots)
+        """The function of every radius (B, G, h, w)."""
+        if not self._in_pieces(radius):
+            return function(radius, self.scale, self.jumps, self.knots)
+        found = torch.empty_like(radius)
+        for out, r, a, k in self._pieces(found, radius):
+            out.copy_(function(r, a, k, self.knots))
+        return found
+
+    def pair_of(self, function: Pair, radius: Tensor) -> tuple[Tensor, Tensor]:
+        """Both functions of every radius."""
+        if not self._in_pieces(radius):
+            return function(radius, self.scale, self.jumps, self.knots)
+        first, second = torch.empty_like(radius), torch.empty_like(radius)
+        for one, other, r, a, k in self._pieces(first, second, radius):
+            for out, found in zip((one, other), function(r, a, k, self.knots), strict=True):
+                out.copy_(found)
+        return first, second
+
+    def _in_pieces(self, radius: Tensor) -> bool:
+        """Whether it pays: not where each piece would become a node of the graph."""
+        asked = (radius, self.scale, self.jumps)
+        if torch.is_grad_enabled() and any(x.requires_grad for x in asked):
+            return False
+        return radius.device.type == "cpu" and radius.numel() > PIECE
+
+    def _pieces(self, *images: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Images (B, G, h, w) piece by piece, each with scale and jumps of its groups."""
+        batch, groups, height, width = images[0].shape
+        count, rows = max(1, PIECE // (height * width)), max(1, PIECE // width)
+        for b in range(batch):
+            for g in range(0, groups, count):
+                for top in range(0, height, height if count > 1 else rows):
+                    below = height if count > 1 else top + rows
+                    parts = [x[b : b + 1, g : g + count, top:below] for x in images]
+                    here = (slice(b, b + 1), slice(g, g + count))
+                    yield (*parts, self.scale[here], self.jumps[here])
 
     def detach(self) -> Potentials:
         return Potentials(
@@ -48,27 +88,39 @@ class Potentials:
 
 def secant(r: Tensor, a: Tensor, k: Tensor, tau: Tensor) -> Tensor:
     """ψ′(r)/r for r ≥ 0."""
-    inverse = 1 / (a * r).clamp_min(1e-12)
-    found = torch.zeros_like(r)
-    for j in range(k.shape[-1]):
-        found = found + k[:, :, j, None, None] * (tau[j] * inverse).clamp_max(1.0)
-    return found
+    t = (a * r).clamp_min(SMALLEST)
+    return _sum_of_minima(t, k, tau) / t
 
 
 def slope(r: Tensor, a: Tensor, k: Tensor, tau: Tensor) -> Tensor:
     """ψ″(r) for r ≥ 0, from the right at a knot."""
     t = a * r
-    found = torch.zeros_like(r)
+    found = torch.zeros_like(t)
     for j in range(k.shape[-1]):
-        found = found + k[:, :, j, None, None] * (t < tau[j]).to(r.dtype)
+        found.addcmul_((t < tau[j]).to(r.dtype), k[:, :, j, None, None])
     return found
 
 
 def potential(r: Tensor, a: Tensor, k: Tensor, tau: Tensor) -> Tensor:
     """ψ(r) for r ≥ 0, ψ(0) = 0."""
-    t = a * r
-    found = torch.zeros_like(r)
+    return potential_and_secant(r, a, k, tau)[0]
+
+
+def potential_and_secant(r: Tensor, a: Tensor, k: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+    """ψ(r) and ψ′(r)/r for r ≥ 0."""
+    t = (a * r).clamp_min(SMALLEST)
+    minima, squares = torch.zeros_like(t), torch.zeros_like(t)
     for j in range(k.shape[-1]):
-        below = t.clamp_max(tau[j])
-        found = found + k[:, :, j, None, None] * below * (t - 0.5 * below)
-    return found / (a * a)
+        below, weight = t.clamp_max(tau[j]), k[:, :, j, None, None]
+        minima.addcmul_(below, weight)
+        squares.addcmul_(below.square(), weight)
+    # Σ kⱼ mⱼ (t − mⱼ/2) with mⱼ = min(t, τⱼ).
+    return (t * minima - 0.5 * squares) / (a * a), minima / t
+
+
+def _sum_of_minima(t: Tensor, k: Tensor, tau: Tensor) -> Tensor:
+    """φ′(t) = Σ kⱼ min(t, τⱼ)."""
+    found = torch.zeros_like(t)
+    for j in range(k.shape[-1]):
+        found.addcmul_(t.clamp_max(tau[j]), k[:, :, j, None, None])
+    return found

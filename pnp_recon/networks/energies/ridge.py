@@ -3,9 +3,10 @@
 The idea is that of Goujon, Neumayer & Unser (2024, Learning weakly convex regularizers for
 convergent image-reconstruction algorithms); the parameters are our own. W is three convolutions
 without activation in a row, with zero mean, of the picture extended symmetrically, divided by an
-estimate of the largest singular value of its transfer function. At the border ‖W‖ may exceed 1
-slightly: a certificate has to bound W anew. Potentials act on single channels or, for colour, on
-the norms of groups of them, and depend on σ. ψ′ is odd and piecewise linear,
+estimate of the largest singular value of its transfer function. At the border ‖W‖ exceeds 1, so
+that proven constants (`lipschitz`, `weak_convexity`) bound W anew, see `bounds`. Potentials act on
+single channels or, for colour, on the norms of groups of them, and depend on σ. ψ′ is odd and
+piecewise linear,
 
     ψ′(r) = φ′(a r)/a,   φ′(t) = Σⱼ (μ pⱼ − ν qⱼ) min(t, τⱼ),   a = a_c(σ),
 
@@ -27,12 +28,14 @@ from torch import Tensor, nn
 
 from pnp_recon.networks.configs import RidgeConfig
 from pnp_recon.networks.energies.borders import extend, extend_transposed
+from pnp_recon.networks.energies.bounds import squared_norm
 from pnp_recon.networks.energies.conjugate import solve
 from pnp_recon.networks.energies.energy import Energy, as_levels
 from pnp_recon.networks.energies.potentials import (
     Pointwise,
     Potentials,
     potential,
+    potential_and_secant,
     secant,
     slope,
 )
@@ -102,27 +105,47 @@ class RidgeNet(Energy):
         self.secant: Pointwise = secant
         self.slope: Pointwise = slope
         self.potential: Pointwise = potential
+        # Weights and levels, and what was made of them: see `parts` and `_constants`.
+        self._proven: tuple[tuple[Tensor, ...], tuple[float, float]] | None = None
+        self._kept: tuple[tuple[Tensor, ...], Filters, Potentials] | None = None
 
     # ---- the energy ------------------------------------------------------------------------------
 
     def value(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        pot = self.potentials(as_levels(x, sigma))
-        radius = self._radius(self.apply_filters(x, self.normalised_filters()))
+        w, pot = self.parts(as_levels(x, sigma))
+        radius = self._radius(self.apply_filters(x, w))
         return pot.of(self.potential, radius).sum((1, 2, 3))
 
     def value_and_gradient(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
-        pot, w = self.potentials(as_levels(x, sigma)), self.normalised_filters()
+        w, pot = self.parts(as_levels(x, sigma))
         v = self.apply_filters(x, w)
-        radius = self._radius(v)
-        g = self.apply_transposed(self._scaled(pot.of(self.secant, radius), v), w)
-        return pot.of(self.potential, radius).sum((1, 2, 3)), g
+        values, factor = pot.pair_of(potential_and_secant, self._radius(v))
+        return values.sum((1, 2, 3)), self.apply_transposed(self._scaled(factor, v), w)
+
+    def gradient(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        return self.gradient_with(x, *self.parts(as_levels(x, sigma)))
+
+    def lipschitz(self, sigma: float) -> float:
+        """A Lipschitz constant of ∇R_σ that is proven for pictures of every size.
+
+        −Wᵀ diag(ν_c) W ⪯ ∇²R ⪯ Wᵀ diag(μ_c) W with the extreme slopes of each potential; it takes
+        a second or two.
+        """
+        return max(self._constants(sigma))
+
+    def weak_convexity(self, sigma: float) -> float:
+        """A ρ for which R_σ + ρ/2 ‖·‖² is convex, proven for pictures of every size."""
+        return self._constants(sigma)[1]
+
+    def bend(self, sigma: Tensor) -> Tensor:
+        return self.parts(sigma)[1].steepest
 
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """argmin_z ½‖z − x‖² + R_σ(z), to a relative residual of `TOLERANCE`.
 
         Its derivative is that of z + ∇R(z) = x: the inverse of I + ∇²R(z), by conjugate gradients.
         """
-        pot, w = self.potentials(as_levels(x, sigma)), self.normalised_filters()
+        w, pot = self.parts(as_levels(x, sigma))
         with torch.no_grad():
             z = self.prox(x, w, pot, ITERATIONS, TOLERANCE)
             bend = self.hessian(z, w, pot)
@@ -141,6 +164,20 @@ class RidgeNet(Energy):
         return []
 
     # ---- parts, for training and for solvers that compute W once ---------------------------------
+
+    def parts(self, sigma: Tensor) -> tuple[Filters, Potentials]:
+        """Normalised filters, and potentials at the levels sigma (B,), as iterations need them.
+
+        Where no derivative with respect to weights is asked for, the last ones are kept, as long
+        as no weight and no level has changed.
+        """
+        named = (*self.parameters(), sigma)
+        if torch.is_grad_enabled() and any(x.requires_grad for x in named):
+            return self.normalised_filters(), self.potentials(sigma)
+        if self._kept is None or not _same(named, self._kept[0]):
+            held = tuple(x.detach().clone() for x in named)
+            self._kept = (held, self.normalised_filters(), self.potentials(sigma))
+        return self._kept[1:]
 
     def normalised_filters(self) -> Filters:
         """Filters with zero mean, ‖W‖ about 1: the largest Schatten-32 norm over frequencies."""
@@ -236,11 +273,29 @@ class RidgeNet(Energy):
             x, t = new, larger
         return torch.where(ready, found, x)
 
+    @torch.no_grad()
+    def _constants(self, sigma: float) -> tuple[float, float]:
+        """Bounds of Wᵀ diag(μ_c) W and Wᵀ diag(ν_c) W."""
+        level = self.log_scale.new_tensor([sigma])
+        named = (*self.parameters(), level)
+        if self._proven is None or not _same(named, self._proven[0]):
+            held = tuple(x.detach().clone() for x in named)
+            w, pot = self.parts(level)
+            response = self._response(tuple(k.double() for k in w))
+            taps = response.permute(1, 0, 2, 3).flip(2, 3)
+            slopes = pot.slopes()[0].double().repeat_interleave(self.config.group, 0)
+            extremes = (slopes.amax(1).clamp_min(0), (-slopes).amax(1).clamp_min(0))
+            upper, lower = (
+                squared_norm(taps * extreme.sqrt()[:, None, None, None]) for extreme in extremes
+            )
+            self._proven = (held, (upper, lower))
+        return self._proven[1]
+
     # ---- inside ----------------------------------------------------------------------------------
 
     def _response(self, w: Filters) -> Tensor:
         """The impulse response of W without borders, (C, out, n, n)."""
-        v = self.impulse
+        v = self.impulse.to(w[0])
         for kernel in w:
             v = F.conv2d(v, kernel, padding=self.config.size // 2)
         return v
@@ -284,3 +339,9 @@ def _trace(m: Tensor) -> Tensor:
 
 def _norm(v: Tensor) -> Tensor:
     return v.square().sum((1, 2, 3), keepdim=True).sqrt()
+
+
+def _same(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> bool:
+    """Equal in number, type, place and value; comparing some 10⁴ numbers costs microseconds."""
+    pairs = zip(a, b, strict=True)
+    return all(x.dtype == y.dtype and x.device == y.device and torch.equal(x, y) for x, y in pairs)

@@ -66,10 +66,11 @@ def absolute(model: str) -> str:
     return model if named else str(path.absolute())
 
 
-def first_weights(model: str) -> tuple[str, dict[str, Tensor]]:
+def first_weights(model: str, certified: bool = True) -> tuple[str, dict[str, Tensor]]:
     """SHA-256 and weights of a denoiser.
 
     Args:
+        certified: whether it must have a certificate.
         model: a shipped model's name, the path of a card, or a checkpoint.pt, whose averaged
             weights are taken.
 
@@ -84,7 +85,9 @@ def first_weights(model: str) -> tuple[str, dict[str, Tensor]]:
     from pnp_recon.models.load import load_trained
 
     network, card = load_trained(model, "denoiser")
-    return _certified(card, model).sha256, network.state_dict()
+    if certified:
+        _certified(card, model)
+    return card.sha256, network.state_dict()
 
 
 def first_network(model: str, kinds: Collection[str]) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def posed(name: str, data: Data, noise_level: float, strength: float = 1.0) -> E
 
 
 def blurred(
-    clean: Tensor, blurs: list[Tensor], noise_level: float, generator: torch.Generator
+    clean: Tensor, blurs: list[Tensor], noise_level: float | Tensor, generator: torch.Generator
 ) -> Blurred:
     """Pictures (B, C, H, W), each blurred with a kernel of its own or all with one, and noise.
 
@@ -235,7 +235,7 @@ def blurred(
 
 
 def masked(
-    clean: Tensor, rates: list[float], noise_level: float, generator: torch.Generator
+    clean: Tensor, rates: list[float], noise_level: float | Tensor, generator: torch.Generator
 ) -> Masked:
     """Pictures (B, C, H, W) that miss single pixels, each at a rate of its own, and noise."""
     size = clean.shape[-2:]

@@ -1,0 +1,1 @@
+"""Training of learned energies: as denoisers, and at critical points of restoration problems."""

@@ -1,0 +1,45 @@
+"""Small energies and smooth pictures for tests of their training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
+from pnp_recon.networks.energies.energy import Energy
+from pnp_recon.networks.energies.gradient_step import GradientStepNet
+from pnp_recon.networks.energies.ridge import RidgeNet
+from pnp_recon.training.seeding import seeded
+
+SIDE = 16
+RIDGE = RidgeConfig(widths=(2, 3, 6), size=3)
+STEP = GradientStepConfig(widths=(4, 6, 8), embedding=6)
+
+
+class Steep(GradientStepNet):
+    """Drawn weights bend more than trained ones."""
+
+    def bend(self, sigma: Tensor) -> Tensor:
+        return torch.full_like(sigma, 4.0)
+
+
+def energy(family: str) -> Energy:
+    with seeded(3):
+        if family == "ridge":
+            return RidgeNet(RIDGE)
+        net = Steep(STEP)
+        with torch.no_grad():
+            net.exit.mul_(4)  # what is learned weighs something beside the high-pass
+        return net
+
+
+def clean(channels: int = 1, side: int = SIDE) -> Tensor:
+    """Smooth pictures, in float64."""
+    rows = torch.linspace(0, 4, side, dtype=torch.float64)
+    waves = (rows[:, None] + 1.7 * rows.square()).sin() * (1.3 * rows).cos()
+    return (0.5 + 0.3 * torch.stack([waves, waves.T])[:, None]).expand(-1, channels, -1, -1)
+
+
+def pictures(count: int = 2) -> list[Tensor]:
+    found = clean(side=40)[:, 0]
+    return [(255 * found[i % 2]).round().to(torch.uint8)[None] for i in range(count)]
