@@ -26,10 +26,10 @@ SEED = 0
 EPSILON = 0.1
 # Relative to the range of the data where no noise is known.
 LEAST_EPSILON = 1e-4
-# Of the logarithm of GCV between two looks, below which a trial ends.
+# Changes of log GCV between looks, below which a trial ends.
 SETTLED = 4e-3
 # Iterations between two looks of a trial.
-LOOK = 3
+LOOK = 2
 
 Configure = Callable[[Problem, float], Solver[Any]]
 
@@ -86,7 +86,7 @@ class Probe:
         state = solver.init()
         if solver.resumes and self.state is not None and self.state.z.shape == state.z.shape:
             state = solver.at(state, self.state.z)
-        found, before = None, math.inf
+        found, before, change = None, math.inf, math.inf
         for k in range(limit):
             state = solver.step(state, k).state
             last = k == limit - 1 or expired()
@@ -94,8 +94,9 @@ class Probe:
                 continue
             found = self._measured(strength, solver.image(state), k + 1)
             now = math.log(max(found.gcv, 1e-300))
-            # Not so where GCV is inf or NaN.
-            if last or abs(now - before) < SETTLED:
+            earlier, change = change, abs(now - before)
+            # Twice in a row: a curve that turns is at rest for a moment. Never where GCV is inf or NaN.
+            if last or max(earlier, change) < SETTLED:
                 break
             before = now
         assert found is not None
