@@ -38,11 +38,13 @@ from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import energy_choice
 
 # Evaluations of the energy for a candidate.
-CANDIDATE = 10
+CANDIDATE = 20
 # a and b in units of λ; halvings of a plain step down to the floor.
 FALL, SLOPE, HALVINGS = 1e-3, 64.0, 4
 # Steps of the continuation that is the start, and the level that it begins with.
 LEVELS, HIGHEST = 8, 49 / 255
+# A trial of a strength takes every so many of them.
+SPARSE = 2
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,7 @@ class Descent(Solver[Descending]):
         return GradientOfEnergy(self.objective)
 
     def init(self) -> Descending:
-        x = self.start
-        if self.continued:
-            weight = self.objective.weight
-            levels = [level for level, _ in self.continued]
-            weights = [share * weight for _, share in self.continued]
-            x = continuation(self.objective, x, levels, weights, self.step_size * weight)
-        return Descending(x)
+        return Descending(self._continued(self.continued))
 
     def image(self, state: Descending) -> Tensor:
         return self.objective.picture(state.z) if self.objective.split else state.z
@@ -162,7 +158,8 @@ class Descent(Solver[Descending]):
     def trial(self) -> Trying:
         """See `trial`; it starts where a run would, as the start decides what is found."""
         step = 1 / self.objective.weight if self.objective.split else self.step_size
-        return Trying(self.objective, step, self.init().z)
+        start = self._continued(self.continued[::-SPARSE][::-1])
+        return Trying(self.objective, step, start)
 
     def stalled(self, state: Descending) -> bool:
         return state.stalled is not None and bool(state.stalled.any())
@@ -181,6 +178,21 @@ class Descent(Solver[Descending]):
         return found
 
     # ---- inside ----------------------------------------------------------------------------------
+
+    def _continued(self, levels: tuple[tuple[float, float], ...]) -> Tensor:
+        """Where the continuation over these levels ends."""
+        weight = self.objective.weight
+        return (
+            continuation(
+                self.objective,
+                self.start,
+                [level for level, _ in levels],
+                [share * weight for _, share in levels],
+                self.step_size * weight,
+            )
+            if levels
+            else self.start
+        )
 
     def _allowed(self, z: Tensor, facts: Facts, new: Tensor, seen: Facts) -> Tensor:
         """Where H1 and H2 hold for the step from z to new, (B,)."""
