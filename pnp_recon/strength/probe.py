@@ -95,7 +95,7 @@ class Probe:
             found = self._measured(strength, solver.image(state), k + 1)
             now = math.log(max(found.gcv, 1e-300))
             earlier, change = change, abs(now - before)
-            # Twice in a row: a curve that turns is at rest for a moment. Never where GCV is inf or NaN.
+            # Twice in a row, as a curve that turns is at rest for a moment; never at inf or NaN.
             if last or max(earlier, change) < SETTLED:
                 break
             before = now
