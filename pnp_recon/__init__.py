@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_recon.models.load import load_denoiser, load_unrolled
+    from pnp_recon.models.load import load_denoiser, load_energy, load_unrolled
     from pnp_recon.priors.denoiser import Denoiser, wrap
+    from pnp_recon.priors.energies.base import LearnedEnergy, energy_from
     from pnp_recon.priors.unrolled import LearnedReconstruction
     from pnp_recon.reconstruction import reconstruct
     from pnp_recon.solvers import Certificate, Solution, Status, Stopping
@@ -24,11 +25,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Certificate",
     "Denoiser",
+    "LearnedEnergy",
     "LearnedReconstruction",
     "Solution",
     "Status",
     "Stopping",
+    "energy_from",
     "load_denoiser",
+    "load_energy",
     "load_unrolled",
     "reconstruct",
     "wrap",
@@ -36,6 +40,9 @@ __all__ = [
 
 _HOMES = {
     "Denoiser": "priors.denoiser",
+    "LearnedEnergy": "priors.energies.base",
+    "energy_from": "priors.energies.base",
+    "load_energy": "models.load",
     "wrap": "priors.denoiser",
     "load_denoiser": "models.load",
     "LearnedReconstruction": "priors.unrolled",

@@ -86,6 +86,7 @@ class Probe:
         state = solver.init()
         if solver.resumes and self.state is not None and self.state.z.shape == state.z.shape:
             state = solver.at(state, self.state.z)
+        limit = limit if solver.trial_steps is None else min(limit, solver.trial_steps)
         found, before, change = None, math.inf, math.inf
         for k in range(limit):
             state = solver.step(state, k).state

@@ -1,11 +1,11 @@
 """Make a model, weights and card, of a training: NAME.best.safetensors and NAME.json.
 
-    python -m scripts.accelerator.cards out/energies/energy_grey --to trained_models/energies
+    python -m scripts.accelerator.cards out/energies/energy_grey --to trained_models
 
 Or of weights that torch.save wrote, trained on from a model, with a JSON file of facts about it:
 
     python -m scripts.accelerator.cards RUN.pt --key ema --facts FACTS.json \
-        --init trained_models/energies/energy_colour --to trained_models/energies
+        --init energy_colour --to trained_models
 
 FACTS.json holds "steps", "seconds", "device", "recipe", and figures: "bsd68", "validation",
 "critical".

@@ -3,7 +3,7 @@
 Every cell is measured as `pnp-bench` measures it, on one thread, and appended to energies.csv, so
 that a run that was stopped goes on and a model that comes later joins. `report` writes energies.md.
 Methods are names or paths of cards; a name that is not shipped is looked for in
-trained_models/energies.
+trained_models.
 
     python -m scripts.tables.energies denoise --data BSDS500
     python -m scripts.tables.energies deblur --data BSDS500 --pictures 20

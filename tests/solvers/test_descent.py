@@ -86,9 +86,7 @@ def test_pictures_of_a_batch_are_by_themselves() -> None:
     tight = Stopping(tol=1e-6, max_iter=40)
 
     def solved(data: Tensor) -> Tensor:
-        return reconstruct(
-            data, A, tiny(), noise_level=NOISE, strength=1.0, stopping=tight
-        ).image
+        return reconstruct(data, A, tiny(), noise_level=NOISE, strength=1.0, stopping=tight).image
 
     together = solved(y)
     apart = torch.cat([solved(y[:1]), solved(y[1:])])

@@ -58,7 +58,7 @@ def _resolve(entry: str, channels: int, device: str) -> Method:
         return InSchedule(_load(entry.removeprefix(SCHEDULED), channels, device))
     if entry in CLASSICAL:
         return Classical(entry)
-    if entry in shipped_models("denoiser") or _is_card(entry):
+    if entry in _models() or _is_card(entry):
         return model(entry, device)
     if entry.startswith(PREFIX):
         return deepinv_model(entry, channels, device)
@@ -69,7 +69,7 @@ def _resolve(entry: str, channels: int, device: str) -> Method:
 
 def unknown(entry: str) -> str:
     """What to say of a name that stands for nothing."""
-    names = [*CLASSICAL, *shipped_models("denoiser"), *(PREFIX + name for name in PRETRAINED)]
+    names = [*CLASSICAL, *_models(), *(PREFIX + name for name in PRETRAINED)]
     if entry in GROUPS:
         return f"{entry!r} is a group of methods; name one of {', '.join(names)}"
     small = {name.lower(): name for name in [*names, *GROUPS]}
@@ -82,6 +82,11 @@ def unknown(entry: str) -> str:
     )
 
 
+def _models() -> list[str]:
+    """Shipped models that denoise: denoisers, and energies, which the group "shipped" leaves out."""
+    return [*shipped_models("denoiser"), *shipped_models("energy")]
+
+
 def _is_card(entry: str) -> bool:
     return ":" not in entry and Path(entry).suffix != ".py" and is_path(entry)
 
@@ -92,7 +97,7 @@ def known_methods() -> list[MethodInfo]:
     for name, entry in CLASSICAL.items():
         kind = entry.load()
         lines.append(MethodInfo(name, entry.words, str(kind.guarantee), None, entry.missing()))
-    lines += [_of_model(name) for name in shipped_models("denoiser")]
+    lines += [_of_model(name) for name in _models()]
     for name, weights in PRETRAINED.items():
         here = [count for count in weights.files if find_weights(name, count)[0] is not None]
         counts = here or list(weights.files)

@@ -35,8 +35,8 @@ from pnp_recon.networks.energies.energy import Energy, as_levels
 
 NO_GUARANTEE = (
     "the denoiser is the gradient step x − ∇R_σ(x) of an explicit energy (Hurault et al. 2022), "
-    "and no Lipschitz constant of it is proven; a convergence theorem for critical points of the "
-    "energy is not built yet"
+    "and no Lipschitz constant of it is proven; solver descent proves convergence to critical "
+    "points of the energy with the data"
 )
 
 # What a block hands to its pullback: two derivatives and two filters.

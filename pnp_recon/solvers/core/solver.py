@@ -67,6 +67,8 @@ class Solver(ABC, Generic[S]):
     name: str
     # A trial of another strength may begin where this one ended; not so where the start decides.
     resumes: ClassVar[bool] = True
+    # Steps of a trial; None: until what it measures is at rest.
+    trial_steps: ClassVar[int | None] = None
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:

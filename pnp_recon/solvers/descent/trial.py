@@ -25,6 +25,7 @@ class Trying(Solver[State]):
     start: Tensor
     name = "descent"
     resumes = False
+    trial_steps = 4
 
     def theorem(self) -> Theorem:
         return unproven("a trial of a strength checks nothing")

@@ -34,7 +34,7 @@ class Architecture:
     """
 
     family: Annotated[
-        str, "The energy is ridge or gradient-step, as in the table of trained_models/energies."
+        str, "The energy is ridge or gradient-step, as in the table of trained_models."
     ] = "ridge"
     channels: int = 1
     widths: Annotated[str, "Layers have these numbers of channels, with commas between them."] = ""
