@@ -83,7 +83,7 @@ def unknown(entry: str) -> str:
 
 
 def _models() -> list[str]:
-    """Shipped models that denoise: denoisers, and energies, which the group "shipped" leaves out."""
+    """Shipped denoisers, and energies, which denoise, too; the group "shipped" leaves them out."""
     return [*shipped_models("denoiser"), *shipped_models("energy")]
 
 
