@@ -80,6 +80,24 @@ _ALWAYS = (
 )  # fmt: skip
 
 
+# What a theorem of the other kind would have meant, by the kind of the one that holds.
+_AVERAGED = (
+    " It rests on a denoiser that never moves two pictures apart: runs on nearby data end at nearby "
+    "pictures for every coupling that contracts. An energy (--denoiser energy_colour) mostly gives "
+    "the better picture, and promises no such stability."
+)
+OTHER_KIND = {
+    "critical point": (
+        " It rests on an energy that falls at every step: the picture is a critical point of it, "
+        "which may depend on where the run began. An averaged denoiser (--denoiser euler_colour) "
+        "would also bound how far two runs can part; its picture is mostly the poorer one."
+    ),
+    "averaged map": _AVERAGED,
+    "contraction": _AVERAGED,
+    "averaged map with summable deviations": _AVERAGED,
+}
+
+
 def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
     """The page. `report` is the validated document, `figure` the PNG of the figure."""
     name = Path(report["inputs"][0]["path"]).name if report["inputs"] else "picture"
@@ -136,6 +154,8 @@ def _verdict(certificate: Mapping[str, Any], settled: bool) -> str:
         )
     if kind == "good" and not settled:
         text += " This run was stopped before it had settled: the picture is an intermediate one."
+    if kind == "good":
+        text += OTHER_KIND.get(certificate["kind"], "")
     return (
         f'<div class="verdict {kind}"><strong>{title}</strong><p>{text}</p>'
         f"<p>{escape(certificate['verdict'])}</p></div>"
@@ -165,11 +185,8 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
         yield f"Its noise level is {noise['words']}."
     what = "the camera saw" if kernel is not None else "was measured"
     prior = report["denoiser"]
-    change = (
-        f"remove noise with the network {prior['name']}"
-        if prior["kind"] == "denoiser"
-        else f"lower its {prior['name']}"
-    )
+    changes = {"denoiser": "remove noise with the network", "energy": "lower the energy"}
+    change = f"{changes.get(prior['kind'], 'lower its')} {prior['name']}"
     if prior["kind"] == "reconstruction network":
         yield (
             f"The network {prior['name']} then made the picture in {status['iterations']} learned "

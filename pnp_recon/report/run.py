@@ -75,7 +75,7 @@ class PhysicsRecord:
 PRIOR_WORDS: dict[PriorKind, str] = {
     "denoiser": "denoiser",
     "functional": "regulariser",
-    "energy": "regulariser",
+    "energy": "energy",
     "network": "reconstruction network",
     "none": "regulariser",
 }

@@ -145,8 +145,8 @@ def test_the_two_kinds_are_told_apart(card: Path) -> None:
     assert {name for name, kind in kinds.items() if kind == "denoiser"} == set(
         shipped_models("denoiser")
     )
-    kinds_of_all = [shipped_models(kind) for kind in ("denoiser", "energy", "network")]
-    assert sorted(sum(kinds_of_all, [])) == shipped_models()
+    kinds = [shipped_models(kind) for kind in ("denoiser", "energy", "network")]
+    assert sorted(name for names in kinds for name in names) == shipped_models()
     assert "euler_grey" in shipped_models("denoiser")
 
 

@@ -21,7 +21,7 @@ STEP = 1e-4
 SIDE = 64
 # Relative difference that is allowed: above the cubic term of smooth networks, far below a mistake.
 AGREEMENT = 1e-3
-LAW = "the gradient is that of the energy (relative difference from central differences in its middle)"
+LAW = "the gradient is that of the energy (relative difference from central differences)"
 
 
 @dataclass(frozen=True)
