@@ -164,7 +164,7 @@ def test_a_run_that_climbs_breaks_its_certificate(monkeypatch: pytest.MonkeyPatc
 
 def test_a_solver_of_ones_own_is_certified_under_a_condition() -> None:
     assert started(Descent).conditions == ()
-    assert any("Mine" in words for words in started(Mine).conditions)
+    assert any("makes the steps" in words for words in started(Mine).conditions)
 
 
 # ---- the half-quadratic picture, and the one minimiser -------------------------------------------
