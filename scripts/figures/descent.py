@@ -29,7 +29,7 @@ STOPPING = Stopping(tol=1e-5, max_iter=40)
 
 def run() -> History:
     """The history of the run that is drawn."""
-    picture = read_picture(shipped("samples/coffee.png")).values[..., :SIDE, :SIDE]
+    picture = read_picture(shipped("samples/coffee.png")).pixels[..., :SIDE, :SIDE]
     A = Convolution(kernels.gaussian(BLUR), picture.shape[1:], boundary="circular")
     energy = load_energy("energy_colour")
     y = A.A(picture) + NOISE * standard_normal(picture, 0)
