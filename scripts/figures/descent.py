@@ -3,7 +3,7 @@
     python -m scripts.figures.descent
 
 A crop of coffee.png of the samples, blurred, with noise of σ = 7.65/255. Left, how far E lies above
-its last value; right, ‖∇E‖, both after every step of the run and in float64.
+its last value; right, ‖∇E‖, both after every step of the run, in float64.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from pnp_recon.models.load import load_energy
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.problems.noise import standard_normal
 from pnp_recon.solvers.core.solution import History
-from pnp_recon.solvers.descent.solver import CANDIDATE
+from pnp_recon.solvers.descent import solver
 from scripts.protocol import IMAGES, save_figure
 
-SIDE, BLUR, NOISE = 128, 1.6, 7.65 / 255
-STOPPING = Stopping(tol=1e-5, max_iter=40)
+SIDE, BLUR, NOISE = 64, 1.6, 7.65 / 255
+EVALUATIONS = 2
+STOPPING = Stopping(tol=1e-6, max_iter=40)
 
 
 def run() -> History:
     """The history of the run that is drawn."""
+    solver.CANDIDATE = EVALUATIONS  # more points to draw than the run of a user has
     picture = read_picture(shipped("samples/coffee.png")).pixels[..., :SIDE, :SIDE]
     A = Convolution(kernels.gaussian(BLUR), picture.shape[1:], boundary="circular")
     energy = load_energy("energy_colour")
@@ -40,7 +42,7 @@ def run() -> History:
 
 def draw(history: History) -> None:
     """The two curves over evaluations of E; steps of a search take about as many each."""
-    steps = [CANDIDATE * (k + 1) for k in range(history.iterations)]
+    steps = [EVALUATIONS * (k + 1) for k in range(history.iterations)]
     energies = [row[0] for row in history.energies]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.1), dpi=110)
     left.semilogy(steps[:-1], [e - energies[-1] for e in energies[:-1]], ".-", color="#1f4e79")
