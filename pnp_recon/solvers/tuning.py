@@ -86,7 +86,7 @@ class EnergyChoice:
 
     Attributes:
         level: σ, [0, 1] scale.
-        noise: of the data, in their units.
+        noise: level in the data, in their units.
         factor: c of λ = c (noise/σ)².
         curvature: about the largest curvature of R_σ: the first step is 1/(λ·curvature).
     """
@@ -114,7 +114,7 @@ def energy_choice(
     Args:
         noise_level, scale: as for `automatic`.
         levels: at which the energy may be used, [0, 1] scale.
-        card: of the energy; its "coupling" overrides the numbers above.
+        card: that of the energy; its "coupling" overrides the numbers above.
     """
     tuned = card.get("coupling", {})
     noise = max(noise_level / scale, LEAST_NOISE)

@@ -31,6 +31,14 @@ its bound. Where a bound is tight, the problem is the worst case, and the two cu
 
 This page is written by `scripts/figures/convergence_gallery.py`.
 """
+TAIL = """
+## descent
+
+No rate is proven: E falls at every step, and ‖∇E‖ goes to zero. A 64 × 64 crop of coffee.png,
+blurred, with noise of σ = 7.65/255 and the energy `energy_colour`, drawn by `scripts/figures/descent.py`.
+
+![E above its last value, and the norm of its gradient](images/descent.png)
+"""
 
 
 def cases() -> list[RateCase]:
@@ -75,7 +83,7 @@ def page(found: list[RateCase]) -> str:
             f"\n## {name}\n\n{case.quantity} ≤ {case.claim}\n\nSource: {case.source}.\n\n"
             f"![{case.quantity} of {case.solver} and its bound](images/convergence/{name}.png)\n"
         )
-    return "".join(parts)
+    return "".join([*parts, TAIL])
 
 
 def main(wanted: list[str]) -> None:

@@ -23,6 +23,8 @@ ALLOWED = {
     "pnp_recon/models/euler.py": "where an attack and a power iteration start",
     "pnp_recon/models/precision.py": "pictures that rounding is measured on",
     "pnp_recon/priors/attack.py": "where an attack starts",
+    "pnp_recon/priors/energies/base.py": "a picture on which operations are looked at",
+    "pnp_recon/solvers/descent/differences.py": "signs along which a gradient is checked",
     "pnp_recon/solvers/pnp/directions.py": "where the search for a false constant starts",
     "pnp_recon/strength/probe.py": "the signs by which degrees of freedom are measured",
     "scripts/studies/false_constants": "maps, pictures and noise of the study",

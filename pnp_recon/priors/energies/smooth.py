@@ -55,11 +55,18 @@ class _Recorder(TorchDispatchMode):
         if name in POSITIVE:
             if not _tame(name, args):
                 self.rough[name] = None
-        elif name in ("elu", "celu") and len(args) > 1 and args[1] != 1:
+        elif name in ("elu", "celu") and any(a != 1 for a in (*args[1:], *(kwargs or {}).values())):
             self.rough[f"{name} with α ≠ 1"] = None
+        elif name == "_to_copy" and _counts((kwargs or {}).get("dtype")):
+            self.rough[f"{name} to whole numbers"] = None
         elif name not in SMOOTH:
             self.rough[name] = None
         return func(*args, **(kwargs or {}))
+
+
+def _counts(dtype: torch.dtype | None) -> bool:
+    """Would numbers be rounded to whole ones, or to yes and no?"""
+    return dtype is not None and not (dtype.is_floating_point or dtype.is_complex)
 
 
 def _tame(name: str, args: Any) -> bool:
@@ -81,7 +88,7 @@ def rough_operations(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[s
     One path is seen, that of x: a function whose operations depend on values is not covered.
 
     Args:
-        function: of (B, C, H, W), evaluated once without autograd.
+        function: takes (B, C, H, W), evaluated once without autograd.
         x: where.
     """
     recorder = _Recorder()
