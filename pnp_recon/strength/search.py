@@ -59,7 +59,10 @@ def _found(
     told: Callable[[Trial], None] | None,
     inflation: float,
 ) -> Strength:
-    marks = {fingerprint(configure(problem, strength)) for strength in (1.0, 2.0)}
+    tried = [configure(problem, strength) for strength in (1.0, 2.0)]
+    if tried[0].depth is not None:
+        return Strength(1.0, Rule.FIXED, "its steps are a schedule, which is run as it is")
+    marks = set(map(fingerprint, tried))
     if len(marks) == 1:
         return Strength(1.0, Rule.FIXED, "nothing in this run depends on it")
     limit = None if stopping.time_limit is None else SHARE * stopping.time_limit

@@ -128,6 +128,9 @@ def test_interrupted_inside_a_step(at: int, runner: Runner) -> None:
     with mock.patch.object(kind, "step", interrupted):
         solution = ending(rig).solution
     assert solution is not None
+    if len(calls) <= at:  # it had converged before
+        assert solution.status is Status.CONVERGED
+        return
     assert solution.status is Status.INTERRUPTED
     assert compared(solution) or not solution.certificate.holds
     assert at or not solution.certificate.holds

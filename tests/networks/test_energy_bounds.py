@@ -31,7 +31,7 @@ def net(seed: int, channels: int = 1, size: int = 3) -> RidgeNet:
 
 
 def shipped() -> RidgeNet:
-    path = Path(__file__).resolve().parents[2] / "trained_models" / "energies" / "ridge_grey"
+    path = Path(__file__).resolve().parents[2] / "trained_models" / "ridge_grey"
     network, _ = load_trained(str(path), "denoiser")
     assert isinstance(network, RidgeNet)
     return network.double().requires_grad_(False)
