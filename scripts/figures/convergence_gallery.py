@@ -35,7 +35,8 @@ TAIL = """
 ## descent
 
 No rate is proven: E falls at every step, and ‖∇E‖ goes to zero. A 64 × 64 crop of coffee.png,
-blurred, with noise of σ = 7.65/255 and the energy `energy_colour`, drawn by `scripts/figures/descent.py`.
+blurred, with noise of σ = 7.65/255 and the energy `energy_colour`, drawn by
+`scripts/figures/descent.py`.
 
 ![E above its last value, and the norm of its gradient](images/descent.png)
 """

@@ -24,8 +24,8 @@ class History:
         bounds: the theorem's bound on residuals; empty where there is none.
         tolerances: what was asked of the errors; empty where steps are exact.
         ratios: left over right side of the inequality that the solver checks at every step.
-        energies, falls, gradients, moves: what a descent found after each step: E, by how much it fell,
-            ‖∇E‖, ‖z_{k+1} − z_k‖, in float64; empty elsewhere.
+        energies, falls, gradients, moves: what a descent found after each step: E, by how much
+            it fell, ‖∇E‖, ‖z_{k+1} − z_k‖, in float64; empty elsewhere.
         checked: iterations at which the loop looked (stopping, callback).
         seconds: time since the start, at each look.
         psnr: against the reference, at each look; empty without one.

@@ -52,7 +52,8 @@ class Descending(State):
     """A point, what is known of it, and the search.
 
     Attributes:
-        facts: what is known of z, in float64; None before the first step, as is the search for candidates.
+        facts: what is known of z, in float64; None before the first step, as is the search for
+            candidates.
         halvings: how many plain steps were tried.
         stalled: pictures (B,) for which no step was found that the theorem allows.
     """
