@@ -39,7 +39,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import deblurring
 from pnp_recon.solvers import Stopping
 
-APART = Path(__file__).resolve().parents[1] / "trained_models" / "energies"
+APART = Path(__file__).resolve().parents[1] / "trained_models"
 LONGEST = 5000
 # Error of a proximal map that is no closed form.
 INNER = 1e-6

@@ -14,6 +14,7 @@ from typing import Any
 from pnp_recon.report.figure import kernel_png, picture_png
 from pnp_recon.report.run import Run
 from pnp_recon.report.strength import strength_sentence
+from pnp_recon.report.trade import OTHER_KIND
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -78,24 +79,6 @@ _ALWAYS = (
     ("PSNR, SSIM", "How close a picture is to a known true one. PSNR in decibels, more is better; "
      "SSIM up to 1."),
 )  # fmt: skip
-
-
-# What a theorem of the other kind would have meant, by the kind of the one that holds.
-_AVERAGED = (
-    " It rests on a denoiser that never moves two pictures apart: runs on nearby data end at nearby "
-    "pictures for every coupling that contracts. An energy (--denoiser energy_colour) mostly gives "
-    "the better picture, and promises no such stability."
-)
-OTHER_KIND = {
-    "critical point": (
-        " It rests on an energy that falls at every step: the picture is a critical point of it, "
-        "which may depend on where the run began. An averaged denoiser (--denoiser euler_colour) "
-        "would also bound how far two runs can part; its picture is mostly the poorer one."
-    ),
-    "averaged map": _AVERAGED,
-    "contraction": _AVERAGED,
-    "averaged map with summable deviations": _AVERAGED,
-}
 
 
 def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:

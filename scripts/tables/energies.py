@@ -33,7 +33,7 @@ from scripts.protocol import RESULTS, ROOT
 from scripts.tables.energies_report import report
 
 TABLE = RESULTS / "energies.csv"
-APART = ROOT / "trained_models" / "energies"
+APART = ROOT / "trained_models"
 COLUMNS = (
     "suite", "problem", "noise", "channels", "picture", "crop", "method", "psnr", "ssim", "seconds",
     "iterations", "status", "certificate", "strength", "sha256", "versions", "revision", "threads",

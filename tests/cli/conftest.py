@@ -21,7 +21,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Puts a denoiser in the place of every model that --denoiser could name."""
 
     def put(denoiser: Denoiser) -> None:
-        monkeypatch.setattr(Session, "denoiser", lambda *_: denoiser)
+        monkeypatch.setattr(Session, "prior", lambda *_: denoiser)
 
     return put
 

@@ -97,6 +97,8 @@ def test_a_solver_goes_with_its_priors_and_its_settings_only(name: str) -> None:
     entry, solver = SOLVERS[name], SolverName(name)
     for method in Method:
         kinds = {"none", PRIOR_KINDS[method.value]}
+        if "denoiser" in kinds:
+            kinds.add("energy")  # --denoiser names energies, too
         options = RunOptions(["a.png"], method=method, solver=solver)
         with_step = RunOptions(["a.png"], method=method, solver=solver, step=0.5)
         if not kinds & set(entry.prior_kinds):

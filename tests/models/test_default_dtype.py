@@ -67,7 +67,12 @@ def made(name: str) -> Tensor:
     functional: Any = {"gradient-descent": Ridge(0.1), "ista": L1(0.01)}.get(
         name, TotalVariation(0.02, box=(0.0, 1.0))
     )
-    prior = {"denoiser": "euler_grey", "functional": functional, "none": "auto"}
+    prior = {
+        "denoiser": "euler_grey",
+        "functional": functional,
+        "none": "auto",
+        "energy": "energy_grey",
+    }
     kind = SOLVERS[name].prior_kinds[0]
     return reconstruct(A.A(random(1, 1, 14, 15)), A, prior[kind], solver=name, stopping=FEW).image
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from laws.adversary.judge import tiny_energy
 from laws.networks import picture, random_tensor
 from laws.solvers import SIZE, TINY, blur, random_kernel
 from operators import Convolution, Identity, Inpainting, LinearOperator, OperatorError
@@ -163,7 +164,13 @@ def test_wild_operators_end_in_words_or_in_a_picture(scale: float, dtype: torch.
         kind = SOLVERS[name].prior_kinds[0]
         if kind == "denoiser" and dtype is torch.float32:
             continue  # TINY is in float64
-        for prior in {"denoiser": [TINY], "functional": [L1(0.01), TV], "none": ["auto"]}[kind]:
+        priors = {
+            "denoiser": [TINY],
+            "functional": [L1(0.01), TV],
+            "energy": [tiny_energy(dtype)],
+            "none": ["auto"],
+        }
+        for prior in priors[kind]:
             with suppress(PnPReconError, OperatorError):
                 wild = Convolution((random_kernel(0) * scale).to(dtype), SIZE)
                 y = wild.A(X.to(dtype))

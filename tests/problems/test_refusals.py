@@ -141,7 +141,7 @@ def test_compiled_denoisers_are_named() -> None:
 @pytest.mark.parametrize("spoil", ["y", "start"])
 def test_every_solver_refuses_what_is_not_finite(name: str, spoil: str) -> None:
     kind = SOLVERS[name].prior_kinds[0]
-    prior = {"denoiser": TINY, "functional": TV, "none": "auto"}[kind]
+    prior = {"denoiser": TINY, "functional": TV, "energy": "energy_grey", "none": "auto"}[kind]
     with pytest.raises(InputError, match=f"{spoil} is not finite in 1 of 312"):
         run(**{spoil: spoilt(math.nan)}, solver=name, prior=prior)
 

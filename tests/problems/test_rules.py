@@ -39,6 +39,7 @@ VALUES = {
     "running_kernel of trajectory": (0, 0, 0, 0, 0, 0, 0, 0.000007, 0.045535, 0.008427, 0, 0, 0, 0),
     "running_kernel of gaussian": (0.000007, 0.000074, 0.000572, 0.003036, 0.011122, 0.028115),
     "running_level": (0.023045,),
+    "running_levels": (0.070752, 0.0191, 0.098122, 0.09757),
     "uniform": (2.069845,),
     "integer": (5, 2, 1, 6, 3, 7, 7, 9),
 }
@@ -78,6 +79,7 @@ RULES: dict[str, Callable[[int], Tensor]] = {
     "running_kernel of trajectory": lambda index: kernel("trajectory", index),
     "running_kernel of gaussian": lambda index: kernel("gaussian", index),
     "running_level": lambda i: torch.tensor([running.running_level((2.0, 15.0), seeded(i))]),
+    "running_levels": lambda i: running.running_levels((1.0, 50.0), 4, seeded(i)),
     "uniform": lambda index: torch.tensor([running.uniform(1, 3, seeded(index))]),
     "integer": integers,
 }

@@ -63,7 +63,7 @@ def test_a_dry_run_ends_in_a_model(name: str, tmp_path: Path) -> None:
 
 
 def test_weights_that_were_trained_on_become_a_model(tmp_path: Path) -> None:
-    init = str(ROOT / "trained_models" / "energies" / "ridge_grey.json")
+    init = str(ROOT / "trained_models" / "ridge_grey.json")
     state = load_denoiser(init).function.state_dict()
     torch.save({"ema": {key: value + 0.01 for key, value in state.items()}}, tmp_path / "run.pt")
     facts = {

@@ -152,7 +152,7 @@ def test_a_run_becomes_a_model_that_is_true_and_can_be_trained_on(
 
 
 def test_what_begins_with_an_energy_has_its_network() -> None:
-    model = str(SAMPLES.parents[1] / "trained_models" / "energies" / "ridge_grey.json")
+    model = str(SAMPLES.parents[1] / "trained_models" / "ridge_grey.json")
     with pytest.raises(InputError, match=r"widths is that of .*; leave it out"):
         EnergyTask.completed({"beginning": {"model": model}, "network": {"widths": "2,2,2"}})
     with pytest.raises(InputError, match="EulerNet is no learned energy"):

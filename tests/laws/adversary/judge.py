@@ -148,12 +148,12 @@ def data(A: LinearOperator, batch: int = 1) -> Tensor:
     return y + NOISE * noise
 
 
-def tiny_energy() -> LearnedEnergy:
-    """A gradient-step energy of few numbers, in float64."""
+def tiny_energy(dtype: torch.dtype = torch.float64) -> LearnedEnergy:
+    """A gradient-step energy of few numbers."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = GradientStepNet(GradientStepConfig(widths=(4, 6), down=(1, 1), up=(1,)))
-    return LearnedEnergy(network.double().requires_grad_(False), "tiny energy", channels=1)
+    return LearnedEnergy(network.to(dtype).requires_grad_(False), "tiny energy", channels=1)
 
 
 def rig(name: str, A: LinearOperator | None = None, acceleration: str = "none") -> Rig:
