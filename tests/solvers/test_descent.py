@@ -185,6 +185,8 @@ def test_a_run_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     solution = run(tiny())
     assert solution.status.name == "STAGNATED"
     assert not solution.status.succeeded
+    assert not solution.certificate.holds
+    assert "no step was found" in solution.certificate.verdict
 
 
 # ---- the laws ------------------------------------------------------------------------------------

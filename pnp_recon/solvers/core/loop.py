@@ -63,6 +63,8 @@ def iterate(
         void = ""
         if status is Status.NON_FINITE:
             void = "the run became non-finite; look at the data and the start, are they finite?"
+        elif status is Status.STAGNATED and solver.stalled(run.state):
+            void = "no step was found that the theorem allows, and the point is not critical"
         elif run.changed or fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
     certificate = run.certificate(theorem, void)

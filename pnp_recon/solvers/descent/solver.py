@@ -41,6 +41,8 @@ from pnp_recon.solvers.tuning import energy_choice
 CANDIDATE = 20
 # a and b in units of λ; halvings of a plain step down to the floor.
 FALL, SLOPE, HALVINGS = 1e-3, 64.0, 4
+# ‖∇E‖/λ below which a point is at rest, in machine epsilons of its norm.
+REST = 32
 # Steps of the continuation that is the start, and the level that it begins with.
 LEVELS, HIGHEST = 8, 49 / 255
 # A trial of a strength takes every so many of them.
@@ -147,7 +149,10 @@ class Descent(Solver[Descending]):
         if not bool(good.all()):
             new, seen, good, halvings = self._plain(z, facts, new, seen, good)
             after = replace(Search.begin(objective, new), calls=found.calls + halvings + 1)
-        following = Descending(new, seen, after, state.halvings + halvings, ~good)
+        # At rest, to rounding, there is no step left to make.
+        least = REST * torch.finfo(z.dtype).eps * objective.weight * norms(z).double()
+        stalled = ~good & (seen.stationarity > least)
+        following = Descending(new, seen, after, state.halvings + halvings, stalled)
         rows = [seen.energy, facts.energy - seen.energy, seen.stationarity, _moved(z, new)]
         return Step(
             following,
