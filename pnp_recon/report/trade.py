@@ -5,8 +5,8 @@ from __future__ import annotations
 # What a theorem of the other kind would have meant, by the kind of the one that holds.
 _AVERAGED = (
     " It rests on a denoiser that never moves two pictures apart, so that nearby data end at "
-    "nearby pictures wherever the step contracts. An energy (--denoiser energy_colour) mostly gives "
-    "the better picture, and promises no such stability."
+    "nearby pictures wherever the step contracts. An energy (--denoiser energy_colour) mostly "
+    "gives the better picture, and promises no such stability."
 )
 OTHER_KIND = {
     "critical point": (
