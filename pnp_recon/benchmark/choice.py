@@ -15,7 +15,7 @@ from pnp_recon.errors import InputError
 # How strong the prior is: chosen from the data, as tuned, or a number.
 AUTO, TUNED = "auto", "tuned"
 STRENGTHS = (AUTO, TUNED)
-DEFAULT_STRENGTH = TUNED
+DEFAULT_STRENGTH = AUTO
 
 # "all pictures" and "no crop", apart from None, which is the suite's own choice.
 EVERYTHING = 0

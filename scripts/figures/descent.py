@@ -56,5 +56,9 @@ def draw(history: History) -> None:
     save_figure(figure, IMAGES / "descent.png")
 
 
-if __name__ == "__main__":
+def main() -> None:
     draw(run())
+
+
+if __name__ == "__main__":
+    main()

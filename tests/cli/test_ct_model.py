@@ -68,7 +68,7 @@ def test_a_simulated_scan_and_its_report(
     out = capsys.readouterr()
     assert "model: tiny_ct, trained for RayTransform, parallel beam with 20 views" in out.out
     assert "window: -1024 to 1500 HU" in out.out
-    assert "computed by a network" in out.out
+    assert "computed in a fixed number of steps" in out.out
     assert "2 iterations" in out.out
     assert "quality: PSNR" in out.out
     assert "no guarantee: 2 learned iterations" in out.out

@@ -56,7 +56,7 @@ def test_ctrl_c_before_the_run(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "denoiser", interrupt)
+    monkeypatch.setattr(Session, "prior", interrupt)
     source = save(tmp_path / "a.png", 1)
     assert main([str(source), *FAST, "--quiet"]) == 130
     assert "nothing was written" in only_line("pnp-deblur", capsys.readouterr().err)
@@ -80,7 +80,7 @@ def interrupting(x, sigma):
     return x
 
 denoiser = Denoiser(interrupting, "slow", guarantees.firm("identity"))
-Session.denoiser = lambda *_: denoiser
+Session.prior = lambda *_: denoiser
 from pnp_recon.cli.deblur import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -20,7 +20,7 @@ from pnp_recon.errors import InputError, WeightsError
 from pnp_recon.models.export import export
 from pnp_recon.models.families import FAMILIES, entry_of
 from pnp_recon.models.family import Family
-from pnp_recon.models.load import family_of, load, load_prior, load_trained
+from pnp_recon.models.load import family_of, load, load_energy, load_prior, load_trained
 from pnp_recon.models.store import find_card, is_shipped, read_card, shipped_models
 from pnp_recon.models.verify import verify
 from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
@@ -89,13 +89,16 @@ def test_a_family_without_a_loader_of_its_kind_is_refused(name: str, tmp_path: P
     path = str(exported(name, tmp_path))
     loaders: dict[str, Callable[[str], object]] = {
         "denoiser": load_denoiser,
+        "energy": load_energy,
         "network": load_unrolled,
     }
-    right = loaders.pop(FAMILIES[name].kind)
-    assert right(path)
-    (wrong,) = loaders.values()
-    with pytest.raises(WeightsError, match=r"is a .*, not a "):
-        wrong(path)
+    kind = FAMILIES[name].kind
+    assert loaders.pop(kind)(path)
+    if kind == "energy":  # which denoises, too
+        assert loaders.pop("denoiser")(path)
+    for wrong in loaders.values():
+        with pytest.raises(WeightsError, match=r"is an? (.*, not a |energy: )"):
+            wrong(path)
 
 
 def test_a_network_of_no_family_is_not_exported(tmp_path: Path) -> None:

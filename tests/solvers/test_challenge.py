@@ -197,6 +197,7 @@ def ran(
         A,
         denoiser,
         noise_level=0.02,
+        strength=1.0,
         solver=solver,
         acceleration=acceleration,
         denoiser_level=0.1,

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from pnp_recon.cli.run.options import Options, Precision
 from pnp_recon.cli.shell import choose_device
-from pnp_recon.errors import InputError
 from pnp_recon.models import load
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
@@ -39,7 +38,7 @@ class Session(Generic[Options]):
         """What --denoiser names; `model` is what auto means, None: by channels.
 
         Raises:
-            InputError: it is a reconstruction network.
+            WeightsError: it is a reconstruction network.
         """
         name = self.options.denoiser
         if name == "auto":
@@ -47,9 +46,7 @@ class Session(Generic[Options]):
         if name not in self.priors:
             found = load.load(name, device=str(self.device), dtype=self.dtype)
             if isinstance(found, LearnedReconstruction):
-                raise InputError(
-                    f"{name} is a reconstruction network, not a denoiser; give it to --model"
-                )
+                found = load.load_denoiser(name)  # says what it is, and where it goes
             self.priors[name] = found
         return self.priors[name]
 

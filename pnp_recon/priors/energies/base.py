@@ -82,7 +82,7 @@ class LearnedEnergy(nn.Module):
     @property
     def guarantee(self) -> Guarantee:
         """What is proven of its denoiser's map: nothing."""
-        return guarantees.none(GUARANTEE)
+        return guarantees.none(GUARANTEE) if self.denoiser is None else self.denoiser.guarantee
 
     @property
     def ours(self) -> bool:
