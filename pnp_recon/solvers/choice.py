@@ -48,9 +48,9 @@ def configured(
         else:
             entry = SOLVERS[DEFAULT_SOLVERS[kind]]
     if kind not in entry.prior_kinds:
-        wanted = " or ".join(f"a {name}" for name in entry.prior_kinds)
+        wanted = " or ".join(map(_one, entry.prior_kinds))
         raise InputError(
-            f"solver {entry.name} takes {wanted}, found a {kind}; a {kind} goes into "
+            f"solver {entry.name} takes {wanted}, found {_one(kind)}; {_one(kind)} goes into "
             f"{', '.join(solvers_for(kind))}"
         )
     check_settings(knobs, entry)
@@ -63,6 +63,10 @@ def configured(
             problem = replace(problem, start=empty if prior is None else problem.first_guess())
     solver: Solver = entry.load().configure(problem, prior, knobs)
     return solver
+
+
+def _one(kind: str) -> str:
+    return f"{'an' if kind == 'energy' else 'a'} {kind}"
 
 
 def accelerated(solver: Solver, acceleration: str) -> Solver:

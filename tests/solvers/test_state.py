@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from laws.adversary.judge import tiny_energy
 from laws.networks import picture
 from laws.solvers import SIZE, TINY, random_kernel, run
 from operators import Convolution
@@ -35,7 +36,8 @@ def solver_of(name: str) -> Solver:
     entry = SOLVERS[name]
     kind = entry.prior_kinds[0]
     functional = {"gradient-descent": Ridge(0.1), "ista": L1(0.01), "fista": L1(0.01)}
-    prior = {"denoiser": TINY, "functional": functional.get(name, TotalVariation(0.02))}.get(kind)
+    priors = {"denoiser": TINY, "functional": functional.get(name, TotalVariation(0.02))}
+    prior = tiny_energy() if kind == "energy" else priors.get(kind)
     level = 0.1 if kind == "denoiser" else None
     return configured(prior, entry, blurred(), Knobs(denoiser_level=level))
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from laws.adversary.judge import tiny_energy
 from laws.solvers import SIZE, TINY, blur, declared, lossy_kernel, make, measurements, random_kernel
 from operators import Convolution, RayTransform, parallel_beam
 from pnp_recon import guarantees, load_denoiser, reconstruct
@@ -40,6 +41,7 @@ KINDS = {
     "red": "averaged map",
     "pnp-fista": "averaged map with summable deviations",
     "dpir": "none",
+    "descent": "critical point",
     "gradient-descent": "averaged map",
     "proximal-gradient": "averaged map",
     "ista": "averaged map",
@@ -57,7 +59,9 @@ KINDS = {
 def certificate(name: str, prior: object = None, **settings: object) -> Certificate:
     A = blur(lossy_kernel())
     kind = SOLVERS[name].prior_kinds[0]
-    usual = {"denoiser": TINY, "functional": L1(0.01), "none": "auto"}[kind]
+    usual = {"denoiser": TINY, "functional": L1(0.01), "none": "auto", "energy": tiny_energy()}[
+        kind
+    ]
     if prior is None and name == "gradient-descent":
         usual = "auto"
     chosen = usual if prior is None else prior
