@@ -61,6 +61,10 @@ _PRIORS = {
         "A trained network that removes grain from a picture. It holds the knowledge of what "
         "pictures look like.",
     ),
+    "energy": (
+        "Energy",
+        "A trained network that gives every picture a number, small for what pictures look like.",
+    ),
     "regulariser": (
         "Regulariser",
         "A number that is small for what pictures look like. Total variation is the sum of all "

@@ -33,7 +33,7 @@ PLACES = (0.0, 0.25, 0.5, 0.75)
 UNITS = 32
 SOMETIMES = ("tolerances", "bounds", "picture_errors")
 SCALE = ("least", "stride", "unit")
-ROWS = ("residuals", "inner_errors", "norms", "tolerances")
+ROWS = ("residuals", "inner_errors", "norms", "tolerances", "energies", "gradients")
 # How a run ends that the clock or a hand has ended: repeated, it ends after as many iterations.
 TIME_LIMIT, INTERRUPTED = Status.TIME_LIMIT.name.lower(), Status.INTERRUPTED.name.lower()
 # How the repetition of such a run ends, if the run had not ended by itself.

@@ -1,0 +1,37 @@
+"""Energies on the command line: a run with its report, which verifies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pnp_recon.cli import deblur
+from pnp_recon.cli.listing import main as recon
+from support.samples import SAMPLES
+
+
+def test_a_run_with_an_energy_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, folder = tmp_path / "a.png", tmp_path / "report"
+    with Image.open(SAMPLES / "coffee.png") as picture:
+        picture.crop((100, 100, 132, 132)).save(source)
+    command = [
+        str(source), "--simulate", "--kernel", "gaussian", "--boundary", "circular",
+        "--denoiser", "energy_colour", "--strength", "1", "--tol", "1e-4", "--report", str(folder),
+    ]  # fmt: skip
+    assert deblur.main(command) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "certified: Descent" in said
+    report = json.loads((folder / "report.json").read_text())
+    assert report["denoiser"]["kind"] == "energy"
+    assert len(report["history"]["energies"]) == report["status"]["iterations"]
+    assert "critical point of it" in (folder / "report.html").read_text()
+    head = (folder / "residuals.csv").read_text().splitlines()[0]
+    assert head.endswith("energy,fall,gradient,move")
+    assert recon(["verify", str(folder)]) == 0
+    # Twin: an energy that is said to have been another.
+    report["history"]["energies"][-1][0] += 1.0
+    (folder / "report.json").write_text(json.dumps(report))
+    assert recon(["verify", str(folder)]) == 4
