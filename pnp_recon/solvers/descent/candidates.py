@@ -26,7 +26,7 @@ ROUNDING = 4.0
 # A pair counts where the curvature along it is at least this share of λ.
 CURVED = 1e-4
 # Error of the inner solves of the metric, relative.
-INEXACT = 1e-2
+INEXACT = 1e-1
 
 Pair = tuple[Tensor, Tensor, Tensor]
 
