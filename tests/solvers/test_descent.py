@@ -13,8 +13,9 @@ from torch import Tensor
 
 from operators import Convolution, Inpainting, kernels
 from pnp_recon import Stopping, reconstruct
-from pnp_recon.networks.configs import GradientStepConfig
+from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
+from pnp_recon.networks.energies.ridge import RidgeNet
 from pnp_recon.priors.energies.base import LearnedEnergy, energy_from
 from pnp_recon.solvers.core.laws import H1, H2
 from pnp_recon.solvers.core.observing import observe
@@ -77,7 +78,8 @@ def test_a_run_ends_at_a_critical_point(make: Callable[[], LearnedEnergy]) -> No
 
 def test_what_a_caller_says_of_an_energy_is_a_condition() -> None:
     mine = run(energy_from(roughness, "mine")).certificate
-    assert mine.verdict.startswith("certified if R_σ of mine is not negative")
+    assert mine.verdict.startswith("certified if R_σ of mine is definable")
+    assert "and R_σ of mine is not negative" in mine.verdict
     assert run(tiny()).certificate.verdict.startswith("certified: ")
 
 
@@ -136,6 +138,7 @@ def test_a_wrong_gradient_is_caught(wrong: Callable[[Tensor], Tensor]) -> None:
         (lambda x: F.relu(x.diff(dim=-1)).flatten(1).sum(1), "relu"),
         (lambda x: x.diff(dim=-1).abs().flatten(1).sum(1), "abs"),
         (lambda x: x.clamp(min=0.2).flatten(1).sum(1), "clamp"),
+        (lambda x: x.diff(dim=-1).square().sqrt().flatten(1).sum(1), "sqrt"),
         (lambda x: F.elu(x.diff(dim=-1), alpha=2.0).square().flatten(1).sum(1), "elu"),
     ],
 )
@@ -187,6 +190,40 @@ def test_a_run_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not solution.status.succeeded
     assert not solution.certificate.holds
     assert "no step was found" in solution.certificate.verdict
+
+
+def test_a_gradient_that_is_wrong_at_a_border_of_a_large_picture_is_caught() -> None:
+    x = torch.rand(1, 1, 80, 84, generator=torch.Generator().manual_seed(4))
+    A = Convolution(kernels.gaussian(1.0), x.shape[1:], boundary="circular")
+
+    def wrong(picture: Tensor) -> Tensor:
+        found = autograd_of(picture)
+        return torch.cat([0.5 * found[..., :2], found[..., 2:]], -1)
+
+    energy = energy_from(roughness, gradient=wrong)
+    found = reconstruct(
+        A.A(x), A, energy, noise_level=NOISE, strength=1.0, stopping=Stopping(max_iter=2)
+    )
+    assert LAW in [item.law for item in found.certificate.observed if not item.passed]
+
+
+def test_coarse_inner_layers_are_searched_with_and_not_checked_with() -> None:
+    energy = tiny()
+    energy.network.compute_dtype = torch.bfloat16
+    assert energy.in_double().network.compute_dtype is None
+    assert energy.network.compute_dtype is torch.bfloat16  # the caller's stays
+
+
+@pytest.mark.parametrize("spoil", ["function", "knots"])
+def test_a_ridge_energy_that_was_tampered_with_proves_nothing(spoil: str) -> None:
+    network = RidgeNet(RidgeConfig(1, (2, 2, 2), size=3, group=1)).requires_grad_(False)
+    energy = LearnedEnergy(network, "ridge", channels=1)
+    assert energy.ours
+    if spoil == "function":
+        network.potential = lambda r, a, k, tau: r
+    else:
+        network.knots[0] = -1.0
+    assert not energy.ours
 
 
 # ---- the laws ------------------------------------------------------------------------------------

@@ -26,6 +26,11 @@ class Energy(nn.Module, ABC):
     # Arithmetic of inner layers, None for that of the picture; an energy may have no use for it.
     compute_dtype: torch.dtype | None = None
 
+    @property
+    def sound(self) -> bool:
+        """Are its fixed numbers such that the energy is smooth and not negative?"""
+        return True
+
     @abstractmethod
     def value(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """R_σ(x) of every picture, (B,)."""

@@ -109,6 +109,11 @@ class RidgeNet(Energy):
         self._proven: tuple[tuple[Tensor, ...], tuple[float, float]] | None = None
         self._kept: tuple[tuple[Tensor, ...], Filters, Potentials] | None = None
 
+    @property
+    def sound(self) -> bool:
+        """Knots are positive and rise: what is said of the potentials rests on it."""
+        return bool((self.knots > 0).all() and (self.knots.diff() > 0).all())
+
     # ---- the energy ------------------------------------------------------------------------------
 
     def value(self, x: Tensor, sigma: Tensor | float) -> Tensor:

@@ -19,6 +19,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.smooth import rough_operations
+from pnp_recon.priors.fingerprints import public
 from pnp_recon.priors.proof import altered, is_ours
 
 GUARANTEE = (
@@ -34,9 +35,15 @@ class SmoothEnergy(Protocol):
     """A function that is C^{1,1} on bounded sets and definable by construction, with R ≥ 0.
 
     `smoothness` says why; only classes of this package are believed.
+
+    Attributes:
+        sound: its fixed numbers are such as the reason rests on.
     """
 
     smoothness: ClassVar[str]
+
+    @property
+    def sound(self) -> bool: ...
 
     def value(self, x: Tensor, sigma: Tensor | float) -> Tensor: ...
 
@@ -88,7 +95,9 @@ class LearnedEnergy(nn.Module):
     def ours(self) -> bool:
         """Is it a class of this package, as it was written there?"""
         held = self.network
-        return is_ours(type(held)) and isinstance(held, SmoothEnergy) and altered(held) is None
+        if not (is_ours(type(held)) and isinstance(held, SmoothEnergy)):
+            return False
+        return altered(held) is None and held.sound and not _strange(held)
 
     def record(self) -> PriorRecord:
         """The energy as reports describe it."""
@@ -96,10 +105,9 @@ class LearnedEnergy(nn.Module):
 
     def in_double(self) -> LearnedEnergy:
         """The same energy with weights in float64, in which descent is checked."""
-        first = next(self.network.parameters(), None)
-        if first is None or first.dtype == torch.float64:
-            return self
         network = deepcopy(self.network).double()
+        if hasattr(network, "compute_dtype"):
+            network.compute_dtype = None  # inner layers may be coarser where nothing is checked
         return LearnedEnergy(network, self.name, None, self.channels, self.sigma_range, self.card)
 
     def value(self, x: Tensor, sigma: float) -> Tensor:
@@ -141,9 +149,10 @@ class LearnedEnergy(nn.Module):
             )
 
     def rough(self, sigma: float) -> tuple[str, ...]:
-        """Why its gradient may not be smooth; () where it is by construction, or was found so.
+        """What refutes that its gradient is smooth; () where nothing does.
 
-        A caller's function is evaluated on a small picture, and each of its operations looked at.
+        A caller's function is evaluated on small pictures, a flat one too, where roots of squares
+        have a kink, and each of its operations is looked at. That proves nothing of other pictures.
         """
         if self.ours:
             return ()
@@ -152,7 +161,10 @@ class LearnedEnergy(nn.Module):
         generator = torch.Generator().manual_seed(0)
         shape = (1, self.channels or 1, SIDE, SIDE)
         x = torch.rand(shape, generator=generator, dtype=torch.float64).to(like)
-        return rough_operations(lambda z: self.value(z, sigma), x)
+        found: dict[str, None] = {}
+        for picture in (x, torch.full_like(x, 0.5), torch.zeros_like(x)):
+            found |= dict.fromkeys(rough_operations(lambda z: self.value(z, sigma), picture))
+        return tuple(found)
 
     @property
     def split(self) -> bool:
@@ -177,6 +189,16 @@ class LearnedEnergy(nn.Module):
 
     def _as_channels(self, x: Tensor) -> Tensor:
         return x.reshape(-1, 1, *x.shape[-2:]) if self.channels == 1 else x
+
+
+def _strange(network: nn.Module) -> list[str]:
+    """Functions that were set at a network and are not of this package, by name."""
+    return [
+        name
+        for part in network.modules()
+        for name, value in public(part)
+        if callable(value) and not str(getattr(value, "__module__", "")).startswith("pnp_recon.")
+    ]
 
 
 class _Given(nn.Module):

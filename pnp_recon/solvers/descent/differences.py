@@ -69,7 +69,8 @@ def difference(objective: Objective, z: Tensor) -> float:
     ⟨∇R(z), d⟩ is, or on average would be.
     """
     prior, level = objective.exact, objective.level
-    wide = centre_part(z).double()
+    # What a caller wrote may be wrong anywhere, at a border too.
+    wide = (centre_part(z) if prior.ours else z).double()
     value, gradient = prior.value_and_gradient(wide, level)
     generator = torch.Generator(device=z.device).manual_seed(0)
     chance = torch.rand(wide.shape, generator=generator, device=z.device, dtype=torch.float64)

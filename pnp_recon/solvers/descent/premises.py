@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from pnp_recon import guarantees
-from pnp_recon.solvers.core.premises import fitting, transposed
+from pnp_recon.solvers.core.premises import bounded_below, fitting, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,
@@ -48,6 +50,11 @@ def descent_theorem(
         return unproven(f"A_adjoint of operator '{operator.name}' is not the transpose of A")
     if math.isinf(fidelity.loss_lipschitz):
         return unproven(f"the gradient of the fidelity '{fidelity.name}' is not Lipschitz")
+    if (dtype := _precision(objective)) is not torch.float64:
+        return unproven(
+            f"operator '{operator.name}' gives {dtype} of pictures in float64, in which H1 and H2 "
+            "are to be checked"
+        )
     if rough := prior.rough(level):
         return unproven(
             f"the energy {prior.name} is made of {', '.join(rough[:3])}, which is not known to be "
@@ -78,7 +85,7 @@ def descent_theorem(
     ours = prior.ours
     smooth = Premise(
         f"R_σ of {prior.name} is definable, with a gradient that is Lipschitz on bounded sets",
-        Basis.PROVEN if ours else Basis.CHECKED,
+        Basis.PROVEN if ours else Basis.DECLARED,
     )
     below = Premise(
         f"R_σ of {prior.name} is not negative", Basis.PROVEN if ours else Basis.DECLARED
@@ -89,6 +96,7 @@ def descent_theorem(
         Premise("level sets of E are bounded, by the penalty outside the box"),
         transposed(operator),
         *fitting(fidelity),
+        *(bounded_below(operator) if convex else ()),
         Premise("the gradient is that of the energy", Basis.CHECKED),
         Premise(
             "H1 (E falls by a‖x_{k+1} − x_k‖²) and H2 (‖∇E(x_{k+1})‖ ≤ b‖x_{k+1} − x_k‖) hold at "
@@ -105,3 +113,9 @@ def descent_theorem(
         fall=fall,
         slope=slope,
     )
+
+
+def _precision(objective: Objective) -> torch.dtype:
+    """In which precision the operator computes of pictures in float64."""
+    with torch.no_grad():
+        return objective.fidelity.A.A(objective.origin.double()).dtype
