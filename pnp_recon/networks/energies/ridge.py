@@ -39,6 +39,7 @@ from pnp_recon.networks.energies.potentials import (
     secant,
     slope,
 )
+from pnp_recon.networks.energies.spectrum import diagonal_sum, waves
 
 NO_GUARANTEE = (
     "the denoiser is the proximal map of an explicit energy (after Goujon et al. 2024), computed "
@@ -52,8 +53,6 @@ NU_MAX = 0.98
 TOLERANCE, ITERATIONS = 1e-3, 300
 # Steps of conjugate gradients in the derivative of the proximal map.
 CG_ITERATIONS = 50
-# The transfer function of W is bounded on a grid of so many frequencies in each direction.
-FREQUENCIES = 32
 
 Filters = tuple[Tensor, ...]
 
@@ -93,7 +92,7 @@ class RidgeNet(Energy):
         self.fall = nn.Parameter(fall.repeat(groups, 1))
         self.drop = nn.Parameter(torch.full((groups,), 1.5))
         width = 3 * (size - 1) + 1
-        cos, sin = _waves(width)
+        cos, sin = waves(width)
         impulse = torch.zeros(channels, channels, width, width)
         impulse[range(channels), range(channels), width // 2, width // 2] = 1
         for name, value in (("knots", knots), ("cos", cos), ("sin", sin), ("impulse", impulse)):
@@ -193,11 +192,11 @@ class RidgeNet(Energy):
         im = (response @ self.sin).permute(2, 1, 0)
         real, imag = re.mT @ re + im.mT @ im, re.mT @ im - im.mT @ re
         gram = torch.cat((torch.cat((real, -imag), -1), torch.cat((imag, real), -1)), -2)
-        trace = _trace(gram) + 1e-12
+        trace = diagonal_sum(gram) + 1e-12
         m, log = gram / trace, torch.zeros_like(trace)
         for _ in range(5):  # afterwards (gram/trace)³² = m exp(log)
             m = m @ m
-            size = _trace(m) + 1e-30
+            size = diagonal_sum(m) + 1e-30
             m, log = m / size, 2 * log + size.log()
         # Every singular value occurs twice in the real form, hence the root of two.
         top = (trace * torch.exp(log / 32) * 2 ** (-1 / 32)).max()
@@ -326,20 +325,6 @@ class RidgeNet(Energy):
         if self.config.group == 1:
             return factor * v
         return (factor[:, :, None] * self._split(v)).flatten(1, 2)
-
-
-def _waves(width: int) -> tuple[Tensor, Tensor]:
-    """cos and sin of the frequencies of half the grid at the pixels of a filter, (pixels, F)."""
-    n = FREQUENCIES
-    ky, kx = torch.meshgrid(torch.arange(n), torch.arange(n // 2 + 1), indexing="ij")
-    y, x = torch.meshgrid(torch.arange(width), torch.arange(width), indexing="ij")
-    pixels = ky.reshape(-1, 1) * y.reshape(1, -1) + kx.reshape(-1, 1) * x.reshape(1, -1)
-    phase = 2 * math.pi / n * pixels
-    return phase.cos().T.contiguous(), phase.sin().T.contiguous()
-
-
-def _trace(m: Tensor) -> Tensor:
-    return m.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
 
 
 def _norm(v: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class LearnedEnergy(nn.Module):
 
     def in_double(self) -> LearnedEnergy:
         """The same energy with weights in float64, in which descent is checked."""
-        network = deepcopy(self.network).double()
+        network: Any = deepcopy(self.network).double()
         if hasattr(network, "compute_dtype"):
             network.compute_dtype = None  # inner layers may be coarser where nothing is checked
         return LearnedEnergy(network, self.name, None, self.channels, self.sigma_range, self.card)
