@@ -16,6 +16,7 @@ from pnp_recon.training.energy.critical import (
     dots,
     loss_at,
     reached,
+    shown,
 )
 from pnp_recon.training.energy.problems import Circular, Pixels, Restoration
 from pnp_recon.training.fixed_point.exercises import blurred, masked
@@ -46,8 +47,8 @@ def identity_for_the_hessian(net: Energy, posed: Restoration, x: Tensor) -> Tens
     return -(net.gradient(x, posed.level) * posed.weight * v).sum() / len(x)
 
 
-def half_log(x: Tensor) -> float:
-    return float(0.5 * (x - clean()).square().mean((1, 2, 3)).log().mean())
+def half_log(net: Energy, posed: Restoration, x: Tensor) -> float:
+    return float(0.5 * (shown(net, posed, x) - clean()).square().mean((1, 2, 3)).log().mean())
 
 
 def derivatives(family: str, kind: str) -> tuple[float, float, float]:
@@ -69,7 +70,7 @@ def derivatives(family: str, kind: str) -> tuple[float, float, float]:
         with torch.no_grad():
             for p, d in zip(weights, directions, strict=True):
                 p += sign * size * d
-        values.append(half_log(converged(net, posed, x)))
+        values.append(half_log(net, posed, converged(net, posed, x)))
     return stated, wrong, (values[0] - values[1]) / (2 * size)
 
 

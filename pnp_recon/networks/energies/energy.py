@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class Energy(nn.Module, ABC):
     config: GradientStepConfig | RidgeConfig
     # Arithmetic of inner layers, None for that of the picture; an energy may have no use for it.
     compute_dtype: torch.dtype | None = None
+    # Is the denoiser x − ∇R_σ(x)?
+    denoises_by_gradient_step: ClassVar[bool] = False
 
     @property
     def sound(self) -> bool:

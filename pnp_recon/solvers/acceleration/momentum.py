@@ -10,7 +10,7 @@ candidate that `Safeguard` admits it leaves the theorem of T standing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -25,6 +25,9 @@ from pnp_recon.solvers.core.solver import Step
 from pnp_recon.solvers.core.theorem import PerturbedMap, Theorem
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.iterations import PnPPGD
+
+# τL of the plug-and-play FISTA where no step is given.
+MOMENTUM_STEP = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +100,14 @@ class Nesterov(Wrapped[Around]):
 
 @dataclass(frozen=True, eq=False)
 class PnPFISTA(Nesterov):
-    """PnP-PGD with safeguarded momentum; τ ≤ 1/L suits momentum best."""
+    """PnP-PGD with safeguarded momentum."""
 
     inner: PnPPGD
     name = "pnp-fista"
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
+        """The step is 0.99/L where it is open: with the longer one of PnP-PGD momentum swings."""
+        if knobs.step is None:
+            knobs = replace(knobs, step=MOMENTUM_STEP / problem.scale**2)
         return cls(PnPPGD.configure(problem, prior, knobs))

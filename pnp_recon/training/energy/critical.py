@@ -152,6 +152,15 @@ def reached(energy: Energy, problem: Restoration, effort: Effort) -> Tensor:
     return critical_point(energy, problem, x, effort.solve - first)
 
 
+@torch.no_grad()
+def shown(energy: Energy, problem: Restoration, x: Tensor) -> Tensor:
+    """What `solvers.descent` shows of a critical point x: itself, or x + (AᵀA x − Aᵀy)/λ.
+
+    The latter for an energy whose denoiser is the gradient step: at x it is x − ∇R_σ(x).
+    """
+    return energy.denoise(x, problem.level) if energy.denoises_by_gradient_step else x
+
+
 def critical_loss(
     energy: Energy, problem: Restoration, clean: Tensor, effort: Effort
 ) -> tuple[Tensor, Tensor]:
@@ -172,10 +181,15 @@ def loss_at(
     iterations: int,
     solved: float = SOLVED,
 ) -> tuple[Tensor, Tensor]:
-    """`critical_loss` at a critical point that is known."""
-    error = x - clean
+    """`critical_loss` at a critical point x that is known.
+
+    The error is that of what is `shown` of it, and so is its derivative with respect to x.
+    """
+    error = shown(energy, problem, x) - clean
     square = error.square().mean((1, 2, 3), keepdim=True)
     slope = error / square.clamp_min(LEAST_ERROR) / error[0].numel()
+    if energy.denoises_by_gradient_step:
+        slope = slope + problem.data.gram(slope) / problem.weight
     found = adjoint(energy, problem, x, slope, iterations, solved)
     differentiated = -(found.gradient * (problem.weight * found.solution)).sum() / len(x)
     value = 0.5 * torch.log(square.flatten() / expected_error(problem.level)).mean()

@@ -20,7 +20,7 @@ from pnp_recon.problems.noise import validation_generator
 from pnp_recon.problems.running import running_levels, running_noise
 from pnp_recon.training.denoiser.patches import check_size, random_patches
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
-from pnp_recon.training.energy.critical import Effort, critical_loss, reached
+from pnp_recon.training.energy.critical import Effort, critical_loss, reached, shown
 from pnp_recon.training.energy.denoising import Loss, ProximalLoss, direct_loss
 from pnp_recon.training.energy.optimiser import EnergyOptimiser
 from pnp_recon.training.energy.problems import Circular, Pixels, Restoration, draw
@@ -129,7 +129,9 @@ class EnergyTrainer(DenoiserTrainer):
             clean = centre_crop(picture, VALIDATION_SIDE)[None].float() / 255
             for name, pose in EXERCISES.items():
                 problem = pose(clean, self.recipe.strength, validation_generator(index))
-                x = reached(self.average, problem.to(self.device), effort).clamp(0, 1)
+                problem = problem.to(self.device)
+                x = reached(self.average, problem, effort)
+                x = shown(self.average, problem, x).clamp(0, 1)
                 square = float((x.cpu() - clean).square().mean())
                 found[name].append(-10 * math.log10(square))
         return {f"psnr_{name}": sum(psnr) / len(psnr) for name, psnr in found.items() if psnr}
