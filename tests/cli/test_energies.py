@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pnp_recon.cli import deblur
+from pnp_recon.cli import deblur, inpaint
 from pnp_recon.cli.listing import main as recon
 from support.samples import SAMPLES
 
@@ -35,3 +35,17 @@ def test_a_run_with_an_energy_verifies(tmp_path: Path, capsys: pytest.CaptureFix
     report["history"]["energies"][-1][0] += 1.0
     (folder / "report.json").write_text(json.dumps(report))
     assert recon(["verify", str(folder)]) == 4
+
+
+def test_an_energy_takes_descent_whatever_solver_a_command_prefers(tmp_path: Path) -> None:
+    """Missing pixels go through Douglas–Rachford with a denoiser; an energy would be without a
+    theorem there."""
+    source, out = tmp_path / "a.png", tmp_path / "b.png"
+    with Image.open(SAMPLES / "coffee.png") as picture:
+        picture.crop((100, 100, 132, 132)).save(source)
+    command = [str(source), "--simulate", "--missing", "0.5", "--sigma", "5/255", "-o", str(out)]
+    rest = ["--denoiser", "energy_colour", "--strength", "1", "--tol", "1e-3"]
+    assert inpaint.main([*command, *rest, "--require-certificate"]) == 0
+    # Twin: the solver that the command prefers, asked for by name.
+    twin = [*command, *rest, "--solver", "pnp-drs", "--overwrite"]
+    assert inpaint.main([*twin, "--require-certificate"]) == 4

@@ -84,7 +84,7 @@ def solve(
         require_certificate=required,
         callback=look,
         on_trial=tried,
-        **({} if options.model is not None else _settings(case, options)),
+        **({} if options.model is not None else _settings(case, prior, options)),
     )
 
 
@@ -117,7 +117,7 @@ def _in_parts(
     return replace(joined, strength=next(iter(known.values()), joined).strength)
 
 
-def _settings(case: Case, options: RunOptions) -> dict[str, Any]:
+def _settings(case: Case, prior: Prior, options: RunOptions) -> dict[str, Any]:
     """What the options and the case set of an iteration; a network of --model has none."""
     limits = {"tol": options.tol, "max_iter": options.max_iter, "time_limit": options.time_limit}
     given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
@@ -126,7 +126,7 @@ def _settings(case: Case, options: RunOptions) -> dict[str, Any]:
         "strength": options.asked_strength,
         "acceleration": options.acceleration.value,
         "noise_level": case.noise_level,
-        "solver": _solver(case, options),
+        "solver": "auto" if _chooses_itself(prior, options) else _solver(case, options),
         "step": options.step,
         "ridge": options.ridge_weight(),
         "stopping": Stopping(**given) if given else None,
@@ -141,6 +141,11 @@ def _by_formula(formula: Callable[[], Solution], required: bool) -> Solution:
     if required and not solution.certificate.holds:
         raise CertificateError(f"a certificate was required: {solution.certificate.verdict}")
     return solution
+
+
+def _chooses_itself(prior: Prior, options: RunOptions) -> bool:
+    """An energy, which no case has a solver for."""
+    return options.solver == SolverName.auto and isinstance(prior, LearnedEnergy)
 
 
 def _solver(case: Case, options: RunOptions) -> str:
