@@ -15,12 +15,10 @@ from torch import Tensor
 
 from pnp_recon.report.run import Quality, Run
 from pnp_recon.report.strength import draw_strength
+from pnp_recon.report.style import BLUE, INK, ORANGE, PALE, RED, quiet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_INK, _PALE = "#22303c", "#8a96a3"
-_BLUE, _ORANGE, _RED = "#1f5fa8", "#d9822b", "#b3261e"
 
 
 def figure_png(run: Run, dpi: int = 130) -> bytes:
@@ -42,7 +40,7 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     window = close_up(run.restored)
     for place, close, (title, picture, quality) in zip(top, middle, pictures, strict=True):
         _show(place, picture)
-        place.set_title(_title(title, quality), color=_INK, fontsize=12)
+        place.set_title(_title(title, quality), color=INK, fontsize=12)
         place.add_patch(_frame(window))
         _show(close, picture[..., window[0] : window[1], window[2] : window[3]])
     beside = run.kernel is not None or (run.physics is not None and run.physics.picture is not None)
@@ -54,7 +52,7 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     _residuals(bottom[1], run)
     if strength is not None and strength.trials:
         draw_strength(bottom[2], strength)
-    colour = _INK if run.solution.certificate.holds else _RED
+    colour = INK if run.solution.certificate.holds else RED
     rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
@@ -124,7 +122,7 @@ def _frame(window: tuple[int, int, int, int]) -> Any:
 
     top, bottom, left, right = window
     return Rectangle(
-        (left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=_ORANGE, lw=1.5
+        (left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=ORANGE, lw=1.5
     )
 
 
@@ -159,10 +157,10 @@ def _physics(axes: Axes, run: Run) -> None:
     if run.kernel is not None:
         axes.imshow(run.kernel.weights.detach().cpu().numpy(), cmap="magma", vmin=0)
         height, width = run.kernel.weights.shape
-        axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=_INK, fontsize=11)
+        axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=INK, fontsize=11)
     elif physics is not None and physics.picture is not None:
         axes.imshow(_array(physics.picture[None, None]), cmap="gray", vmin=0, vmax=1)
-        axes.set_title(physics.caption, color=_INK, fontsize=11)
+        axes.set_title(physics.caption, color=INK, fontsize=11)
     else:
         axes.set_axis_off()
 
@@ -173,13 +171,13 @@ def _residuals(axes: Axes, run: Run) -> None:
     iterations = list(range(1, history.iterations + 1))
     residuals = [_positive(max(row)) for row in history.residuals]
     if residuals:
-        axes.loglog(iterations, residuals, color=_BLUE, lw=2, label="measured")
+        axes.loglog(iterations, residuals, color=BLUE, lw=2, label="measured")
     if history.gradients:
         _descent(axes, run)
     elif history.bounds:
         bounds = [_positive(max(row)) for row in history.bounds]
         shown = iterations[: len(bounds)]
-        axes.loglog(shown, bounds, color=_ORANGE, ls="--", lw=1.8, label="proven bound")
+        axes.loglog(shown, bounds, color=ORANGE, ls="--", lw=1.8, label="proven bound")
     else:
         proven = run.solution.certificate.proven
         words = "proven to converge" if proven else "no bound: nothing is proven"
@@ -187,18 +185,13 @@ def _residuals(axes: Axes, run: Run) -> None:
             widest = max(bar.rms_255 for bar in bars)
             words += f", to within {widest:.2g}/255 (rms)"
         axes.text(
-            0.98, 0.93, words, color=_INK if proven else _RED, ha="right", va="top",
+            0.98, 0.93, words, color=INK if proven else RED, ha="right", va="top",
             transform=axes.transAxes, fontsize=11,
         )  # fmt: skip
-    axes.set_title(f"residual over {history.iterations} iterations", color=_INK, fontsize=11)
-    axes.set_xlabel("iteration", color=_INK)
-    axes.set_ylabel("fixed-point residual", color=_INK)
-    axes.grid(True, which="major", color="#d5dbe1", lw=0.7)
-    axes.tick_params(colors=_INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_PALE)
+    axes.set_title(f"residual over {history.iterations} iterations", color=INK, fontsize=11)
+    axes.set_xlabel("iteration", color=INK)
+    axes.set_ylabel("fixed-point residual", color=INK)
+    quiet(axes)
     if residuals:
         axes.legend(frameon=False, loc="lower left")
 
@@ -209,9 +202,9 @@ def _descent(axes: Axes, run: Run) -> None:
     steps = list(range(1, history.iterations + 1))
     slope = run.solution.certificate.theorem.numbers().get("slope", math.nan)
     lines = (
-        ("fall of E", history.falls, 1.0, _PALE, "-"),
-        ("‖∇E‖", history.gradients, 1.0, _INK, "-"),
-        ("bound of ‖∇E‖", history.moves, slope, _ORANGE, "--"),
+        ("fall of E", history.falls, 1.0, PALE, "-"),
+        ("‖∇E‖", history.gradients, 1.0, INK, "-"),
+        ("bound of ‖∇E‖", history.moves, slope, ORANGE, "--"),
     )
     for label, rows, factor, colour, style in lines:
         values = [_positive(factor * max(row)) for row in rows]

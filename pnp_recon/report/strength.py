@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pnp_recon.report.claims import Claim, claim
+from pnp_recon.report.style import BLUE, INK, ORANGE, quiet
 from pnp_recon.solvers.core.strength import Rule, Strength, Trial
 from pnp_recon.strength.rule import settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BLUE, _ORANGE, _PALE, _INK = "#1f5fa8", "#d9822b", "#8a96a3", "#22303c"
 _WORDS = {
     Rule.GIVEN: "It was given.",
     Rule.FIXED: "It is that of the fixed rule, which knows the noise level alone.",
@@ -113,22 +113,17 @@ def draw_strength(axes: Axes, strength: Strength) -> None:
     unit = strength.noise or 1.0
     places = [trial.strength for trial in trials]
     curves = (
-        ("√GCV", _BLUE, [_finite(trial.gcv**0.5 / unit) for trial in trials]),
-        ("residual", _ORANGE, [_finite(trial.deviation / unit) for trial in trials]),
+        ("√GCV", BLUE, [_finite(trial.gcv**0.5 / unit) for trial in trials]),
+        ("residual", ORANGE, [_finite(trial.deviation / unit) for trial in trials]),
     )
     for label, colour, values in curves:
         shown = [math.nan if value is None else value for value in values]
         axes.semilogx(places, shown, "o-", base=2, color=colour, lw=1.8, ms=4, label=label)
-    axes.axvline(strength.value, color=_INK, ls=":", lw=1.5)
-    axes.set_title(f"strength {strength.value:.3g}", color=_INK, fontsize=11)
-    axes.set_xlabel("strength", color=_INK)
-    axes.set_ylabel("in units of the noise" if strength.noise else "", color=_INK)
-    axes.grid(True, which="major", color="#d5dbe1", lw=0.7)
-    axes.tick_params(colors=_INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_PALE)
+    axes.axvline(strength.value, color=INK, ls=":", lw=1.5)
+    axes.set_title(f"strength {strength.value:.3g}", color=INK, fontsize=11)
+    axes.set_xlabel("strength", color=INK)
+    axes.set_ylabel("in units of the noise" if strength.noise else "", color=INK)
+    quiet(axes)
     axes.legend(frameon=False)
 
 

@@ -20,6 +20,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.smooth import rough_operations
 from pnp_recon.priors.fingerprints import public
+from pnp_recon.priors.placement import check_placement
 from pnp_recon.priors.proof import altered, is_ours
 
 GUARANTEE = (
@@ -137,16 +138,7 @@ class LearnedEnergy(nn.Module):
                 f"energy {self.name} is for {self.channels} channels, found pictures of {count}; "
                 "use a grey one"
             )
-        weights = next(self.network.parameters(), None)
-        if weights is None:
-            return
-        held, given = (weights.dtype, weights.device), (picture.dtype, picture.device)
-        if held != given:
-            raise InputError(
-                f"energy {self.name} is in {held[0]} on {held[1]}, the pictures are in {given[0]} "
-                f'on {given[1]}; load it with dtype={given[0]} and device="{given[1]}", or '
-                "convert y"
-            )
+        check_placement(f"energy {self.name}", self.network, picture, "load_energy")
 
     def rough(self, sigma: float) -> tuple[str, ...]:
         """What refutes that its gradient is smooth; () where nothing does.

@@ -12,6 +12,7 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.placement import check_placement
 from pnp_recon.problems.numbers import checked_number
 from pnp_recon.solvers.core.theorem import Basis, Constant, Premise
 
@@ -66,13 +67,8 @@ class Plugged:
                     f"weights are in {weights.dtype}; load it with dtype=torch.float32"
                 )
             return
-        held, given = (weights.dtype, weights.device), (picture.dtype, picture.device)
-        if held != given:
-            raise InputError(
-                f"denoiser {self.denoiser.name} is in {held[0]} on {held[1]}, the pictures are in "
-                f"{given[0]} on {given[1]}; load it with dtype={given[0]} and "
-                f'device="{given[1]}" (load_denoiser), or convert y'
-            )
+        name = f"denoiser {self.denoiser.name}"
+        check_placement(name, self.denoiser, picture, "load_denoiser")
 
     @property
     def guarantee(self) -> Guarantee:
