@@ -99,6 +99,11 @@ class Ridged(Fidelity):
         return self.fidelity.has_prox
 
     @property
+    def least(self) -> Tensor | float:
+        """A lower bound of f, since the ridge is not negative."""
+        return self.fidelity.least
+
+    @property
     def exact_prox(self) -> bool:
         return self.fidelity.exact_prox
 

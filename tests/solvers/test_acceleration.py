@@ -24,6 +24,7 @@ from laws.solvers import (
 from laws.solvers import random_kernel as kernel
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
+from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers import (
     ACCELERATIONS,
     Anderson,
@@ -36,8 +37,11 @@ from pnp_recon.solvers import (
     Stopping,
     iterate,
 )
+from pnp_recon.solvers.acceleration.momentum import PnPFISTA
 from pnp_recon.solvers.acceleration.safeguard import STEP_LAW
 from pnp_recon.solvers.core.laws import picard_rate
+from pnp_recon.solvers.knobs import Knobs
+from pnp_recon.solvers.pnp.iterations import PnPPGD
 
 COMBINATIONS = [(label, name) for label in ACCELERATIONS for name in PLUG_AND_PLAY]
 # The inner solve is iterative at a reflecting border.
@@ -257,3 +261,12 @@ def test_single_precision_reaches_its_floor_without_breaking_laws() -> None:
     for label in ACCELERATIONS:
         solver = ACCELERATIONS[label].load()(make("pnp-hqs", A, y, smooth, start=start))
         assert run(solver, 60).certificate.holds
+
+
+def test_momentum_takes_steps_that_suit_it() -> None:
+    """Twin: PnP-PGD's own step is longer than 1/L, with which momentum swings."""
+    A = blur(kernel(0))
+    posed = Problem(A, measurements(A), 0.02)
+    momentum = PnPFISTA.configure(posed, TINY, Knobs()).inner.step_size
+    plain = PnPPGD.configure(posed, TINY, Knobs()).step_size
+    assert momentum * posed.data_term.lipschitz < 1 < plain * posed.data_term.lipschitz

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from operators import Convolution, Inpainting, kernels
 from pnp_recon import Stopping, reconstruct
+from pnp_recon.fidelity import LeastSquares
 from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
 from pnp_recon.networks.energies.ridge import RidgeNet
@@ -224,6 +225,26 @@ def test_a_ridge_energy_that_was_tampered_with_proves_nothing(spoil: str) -> Non
     else:
         network.knots[0] = -1.0
     assert not energy.ours
+
+
+def test_a_ridge_goes_with_an_energy() -> None:
+    A, y, _ = problem()
+    found = reconstruct(
+        y, A, tiny(), noise_level=NOISE, strength=1.0, ridge=0.01, stopping=STOPPING
+    )
+    assert found.certificate.holds
+
+
+def test_a_fidelity_without_a_lower_bound_has_no_theorem() -> None:
+    class Unbounded(LeastSquares):
+        least = -math.inf
+
+    A, y, _ = problem()
+    found = reconstruct(
+        y, A, tiny(), fidelity=Unbounded(A, y), strength=1.0, stopping=Stopping(max_iter=1)
+    )
+    assert not found.certificate.proven
+    assert "no lower bound" in found.certificate.verdict
 
 
 # ---- the laws ------------------------------------------------------------------------------------

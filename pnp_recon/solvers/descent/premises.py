@@ -50,6 +50,11 @@ def descent_theorem(
         return unproven(f"A_adjoint of operator '{operator.name}' is not the transpose of A")
     if math.isinf(fidelity.loss_lipschitz):
         return unproven(f"the gradient of the fidelity '{fidelity.name}' is not Lipschitz")
+    if not bool((torch.as_tensor(fidelity.least) > -math.inf).all()):
+        return unproven(
+            f"no lower bound of the fidelity '{fidelity.name}' is known, without which level sets "
+            "of the energy need not be bounded; give it `least`"
+        )
     if (dtype := _precision(objective)) is not torch.float64:
         return unproven(
             f"operator '{operator.name}' gives {dtype} of pictures in float64, in which H1 and H2 "
