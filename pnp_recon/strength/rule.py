@@ -35,6 +35,8 @@ DISCREPANCY = 0.98
 # known of it, or below all of it with neighbours in the residual as correlated as this. White noise
 # gave 0.93 and 0.12 at worst; noise under a 3 × 3 mean, and JPEG, less than 0.85 and 0.2 to 0.5.
 SHARE, CORRELATED = 0.5, 0.2
+# A residual above so many times the noise holds more than noise.
+MORE_THAN_NOISE = 1.1
 # How far of the way from strength 1 to the discrepancy is gone then, in octaves: coloured noise is
 # partly kept by every prior, so that a residual as strong as all of it is smoothed too much.
 HALFWAY = 0.5
@@ -111,10 +113,19 @@ def settle(trials: Sequence[Trial], noise: float, inflation: float = 1.0) -> Str
     vertex = _vertex(usable, score)
     if vertex is not None:
         return taken(2**vertex, Rule.CROSS_VALIDATION)
-    if least.strength > 1 and least.deviation <= 1.1 * noise:
+    if least.strength > 1:
+        # Too smooth a picture does less harm than noise that is taken for a picture.
         words = "the picture is as smooth as the strongest prior that was tried"
+        if least.deviation > MORE_THAN_NOISE * noise:
+            words = (
+                f"the residual stays at {least.deviation / noise:.2g} times the noise level that "
+                "is known, even with the strongest prior that was tried, which is taken: the noise "
+                "may be stronger (--sigma), or the operator another"
+                if noise > 0
+                else "the strongest prior that was tried fits best"
+            )
         return taken(least.strength, Rule.CROSS_VALIDATION, words)
-    return taken(1.0, Rule.FIXED, "cross-validation has its minimum at the end of what was tried")
+    return taken(1.0, Rule.FIXED, "cross-validation has its minimum at the weak end of the trials")
 
 
 def criterion(trial: Trial, inflation: float) -> float:

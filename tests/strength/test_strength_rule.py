@@ -94,7 +94,7 @@ def curve(gcv: Callable[[float], float], df: float = 0.0) -> Callable[[float], T
     ("gcv", "words"),
     [
         (lambda t: 1.0, "flat"),
-        (lambda t: math.exp(t), "at the end"),
+        (lambda t: math.exp(t), "at the weak end"),
         (lambda t: math.nan, "nothing is left"),
     ],
 )
@@ -116,6 +116,14 @@ def test_a_picture_smoother_than_all_trials_takes_the_strongest(
     found = rule.settle(trials, 1.02)
     assert found.rule is Rule.CROSS_VALIDATION
     assert found.value == 2**rule.REACH
+
+
+def test_a_residual_above_the_noise_takes_the_strongest_and_says_so() -> None:
+    """As in a JPEG, whose noise level is taken for too low. Twin above: the weak end leaves 1."""
+    trials = rule.explore(curve(lambda t: 1 + 20 * math.exp(-t)), 0.3, lambda: False)
+    found = rule.settle(trials, 0.3)
+    assert found.value == 2**rule.REACH
+    assert "times the noise level that is known" in found.reason
 
 
 def test_a_parabola_is_found_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
