@@ -21,7 +21,7 @@ from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.smooth import rough_operations
 from pnp_recon.priors.fingerprints import public
 from pnp_recon.priors.placement import check_placement
-from pnp_recon.priors.proof import altered, is_ours
+from pnp_recon.priors.proof import altered, changed, is_ours
 
 GUARANTEE = (
     "of the map of an energy nothing is proven; what a run converges to are critical points of the "
@@ -98,6 +98,8 @@ class LearnedEnergy(nn.Module):
         held = self.network
         if not (is_ours(type(held)) and isinstance(held, SmoothEnergy)):
             return False
+        if is_ours(type(self)) and changed(self) is not None:
+            return False
         return altered(held) is None and held.sound and not _strange(held)
 
     def record(self) -> PriorRecord:
@@ -115,13 +117,18 @@ class LearnedEnergy(nn.Module):
         """R_σ(x) of every picture (B, C, H, W): (B,)."""
         network: Any = self.network
         found: Tensor = network.value(self._as_channels(x), sigma)
-        return found.view(len(x), -1).sum(1)
+        return self._values(found, x)
 
     def value_and_gradient(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         """R_σ(x), (B,), and ∇R_σ(x), (B, C, H, W)."""
         network: Any = self.network
         value, gradient = network.value_and_gradient(self._as_channels(x), sigma)
-        return value.view(len(x), -1).sum(1), gradient.view(x.shape)
+        if not isinstance(gradient, Tensor) or gradient.numel() != x.numel():
+            raise InputError(
+                f"the gradient of energy {self.name} is {_shaped(gradient)}; expected the shape of "
+                f"the pictures, {tuple(x.shape)}"
+            )
+        return self._values(value, x), gradient.view(x.shape)
 
     def gradient(self, x: Tensor, sigma: float) -> Tensor:
         return self.value_and_gradient(x, sigma)[1]
@@ -140,19 +147,22 @@ class LearnedEnergy(nn.Module):
             )
         check_placement(f"energy {self.name}", self.network, picture, "load_energy")
 
-    def rough(self, sigma: float) -> tuple[str, ...]:
+    def rough(self, sigma: float, shape: tuple[int, ...] | None = None) -> tuple[str, ...]:
         """What refutes that its gradient is smooth; () where nothing does.
 
-        A caller's function is evaluated on small pictures, a flat one too, where roots of squares
+        A caller's function is evaluated on three pictures, a flat one too, where roots of squares
         have a kink, and each of its operations is looked at. That proves nothing of other pictures.
+
+        Args:
+            shape: (C, H, W) of its pictures; None: small ones, of one channel if it takes any.
         """
-        if self.ours:
+        if believed(self):
             return ()
         weights = next(self.network.parameters(), None)
         like = torch.zeros((), dtype=torch.float64) if weights is None else weights
         generator = torch.Generator().manual_seed(0)
-        shape = (1, self.channels or 1, SIDE, SIDE)
-        x = torch.rand(shape, generator=generator, dtype=torch.float64).to(like)
+        shape = shape or (self.channels or 1, SIDE, SIDE)
+        x = torch.rand((1, *shape), generator=generator, dtype=torch.float64).to(like)
         found: dict[str, None] = {}
         for picture in (x, torch.full_like(x, 0.5), torch.zeros_like(x)):
             found |= dict.fromkeys(rough_operations(lambda z: self.value(z, sigma), picture))
@@ -179,8 +189,34 @@ class LearnedEnergy(nn.Module):
         value = found(sigma)
         return None if value is None else float(value)
 
+    def _values(self, found: Tensor, x: Tensor) -> Tensor:
+        """One value for each picture.
+
+        Raises:
+            InputError: there are others.
+        """
+        count = x.shape[1] if self.channels == 1 else 1
+        if not isinstance(found, Tensor) or found.numel() != len(x) * count:
+            raise InputError(
+                f"energy {self.name} gives {_shaped(found)}; expected one value for each of "
+                f"{len(x) * count} pictures; sum over all but the first axis, as in "
+                "x.square().flatten(1).sum(1)"
+            )
+        return found.view(len(x), -1).sum(1)
+
     def _as_channels(self, x: Tensor) -> Tensor:
         return x.reshape(-1, 1, *x.shape[-2:]) if self.channels == 1 else x
+
+
+def believed(prior: LearnedEnergy) -> bool:
+    """Is it of this package, network and prior alike? What a subclass says is no proof."""
+    return is_ours(type(prior)) and prior.ours
+
+
+def _shaped(found: object) -> str:
+    if isinstance(found, Tensor):
+        return f"a tensor of shape {tuple(found.shape)}"
+    return f"{found!r:.40}"
 
 
 def _strange(network: nn.Module) -> list[str]:
@@ -205,7 +241,7 @@ class _Given(nn.Module):
         self.function, self.by_hand = function, gradient
 
     def value(self, x: Tensor, sigma: float) -> Tensor:
-        return self.function(x).view(len(x))
+        return self.function(x)
 
     def value_and_gradient(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         if self.by_hand is not None:
@@ -213,7 +249,13 @@ class _Given(nn.Module):
         # Runs are in inference mode, in which nothing can be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
             leaf = x.clone().requires_grad_()
-            value = self.function(leaf).view(len(x))
+            value = self.function(leaf)
+            if not (isinstance(value, Tensor) and value.requires_grad):
+                raise InputError(
+                    f"{getattr(self.function, '__name__', 'the energy')} gives {value!r:.40}, "
+                    "which torch cannot differentiate with respect to the picture; make it of "
+                    "torch operations, without detach(), or give `gradient`"
+                )
             (gradient,) = torch.autograd.grad(value.sum(), leaf)
         return value.detach(), gradient
 

@@ -59,6 +59,8 @@ class _Recorder(TorchDispatchMode):
             self.rough[f"{name} with α ≠ 1"] = None
         elif name == "_to_copy" and _counts((kwargs or {}).get("dtype")):
             self.rough[f"{name} to whole numbers"] = None
+        elif name == "_to_copy" and _narrows(args[0], (kwargs or {}).get("dtype")):
+            self.rough[f"rounding from {args[0].dtype} to {kwargs['dtype']}"] = None
         elif name not in SMOOTH:
             self.rough[name] = None
         return func(*args, **(kwargs or {}))
@@ -67,6 +69,13 @@ class _Recorder(TorchDispatchMode):
 def _counts(dtype: torch.dtype | None) -> bool:
     """Would numbers be rounded to whole ones, or to yes and no?"""
     return dtype is not None and not (dtype.is_floating_point or dtype.is_complex)
+
+
+def _narrows(x: Tensor, dtype: torch.dtype | None) -> bool:
+    """Would numbers lose digits? A rounded number is a staircase."""
+    if dtype is None or not (x.is_floating_point() and dtype.is_floating_point):
+        return False
+    return torch.finfo(dtype).eps > torch.finfo(x.dtype).eps
 
 
 def _tame(name: str, args: Any) -> bool:

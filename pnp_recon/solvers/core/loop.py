@@ -63,7 +63,7 @@ def iterate(
         void = ""
         if status is Status.NON_FINITE:
             void = "the run became non-finite; look at the data and the start, are they finite?"
-        elif status is Status.STAGNATED and solver.stalled(run.state):
+        elif run.stands():
             void = "no step was found that the theorem allows, and the point is not critical"
         elif run.changed or fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
@@ -177,13 +177,25 @@ class _Run:
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
-            if solver.stalled(self.state):
+            if self.stands():
                 return Status.STAGNATED
             if (stuck := self.stuck(iteration - 1)) is not None:
                 return stuck
         if stopping.time_limit and history.seconds[-1] > stopping.time_limit:
             return Status.TIME_LIMIT
         return None
+
+    def stands(self) -> bool:
+        """Is there a picture that cannot go on, above the tolerance or without a step so far?
+
+        One that stopped below the tolerance, after steps that the theorem allows, is done.
+        """
+        stalled = self.solver.stalled(self.state)
+        if stalled is None or not self.history.iterations:
+            return False
+        went = [any(move > 0 for move in moves) for moves in zip(*self.history.moves, strict=True)]
+        rows = zip(stalled.tolist(), went, self.history.relative(-1), strict=True)
+        return any(s and not (w and left <= self.stopping.tol) for s, w, left in rows)
 
     def wrong_formula(self) -> str:
         """That steps which count as exact are not, in words; or empty."""

@@ -151,9 +151,10 @@ class Solver(ABC, Generic[S]):
         """The iteration as trials of a strength run it, where a whole one would cost too much."""
         return self
 
-    def stalled(self, state: S) -> bool:
-        """No step could be made that the theorem allows: the run cannot go on."""
-        return False
+    def stalled(self, state: S) -> Tensor | None:
+        """Pictures (B,) for which no step could be made that the theorem allows: they cannot go on,
+        and are no solutions. None: every step was one."""
+        return None
 
     @property
     def look_every(self) -> int | None:

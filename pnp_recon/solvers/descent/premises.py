@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from pnp_recon import guarantees
-from pnp_recon.solvers.core.premises import bounded_below, fitting, transposed
+from pnp_recon.errors import InputError
+from pnp_recon.fidelity import Fidelity
+from pnp_recon.priors.energies.base import LearnedEnergy, believed
+from pnp_recon.solvers.core.premises import basis_of, bounded_below, fitting, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
     Constant,
@@ -55,17 +59,19 @@ def descent_theorem(
             f"no lower bound of the fidelity '{fidelity.name}' is known, without which level sets "
             "of the energy need not be bounded; give it `least`"
         )
-    if (dtype := _precision(objective)) is not torch.float64:
+    if coarse := _coarse(objective):
         return unproven(
-            f"operator '{operator.name}' gives {dtype} of pictures in float64, in which H1 and H2 "
-            "are to be checked"
+            f"{coarse} of pictures in float64, in which H1 and H2 are to be checked; let it "
+            "compute in the precision of the picture"
         )
-    if rough := prior.rough(level):
+    if rough := LearnedEnergy.rough(objective.exact, level, operator.image_shape):
         return unproven(
             f"the energy {prior.name} is made of {', '.join(rough[:3])}, which is not known to be "
             "smooth and definable; smooth forms (softplus, SiLU, ELU, squares) are"
         )
-    lipschitz, bend = prior.lipschitz(level), prior.weak_convexity(level)
+    ours = believed(prior) and believed(objective.exact)
+    lipschitz = prior.lipschitz(level) if ours else None
+    bend = prior.weak_convexity(level) if ours else None
     known = [
         Constant("λ", objective.weight, "weight of the energy"),
         Constant("σ", level, "level of the energy"),
@@ -87,7 +93,6 @@ def descent_theorem(
         known.append(Constant("ρ of R_σ", bend, "R_σ + ρ/2‖·‖² is convex, every picture size"))
     if convex:
         known.append(Constant("m", convexity, f"strong convexity of the {fidelity.name} fidelity"))
-    ours = prior.ours
     smooth = Premise(
         f"R_σ of {prior.name} is definable, with a gradient that is Lipschitz on bounded sets",
         Basis.PROVEN if ours else Basis.DECLARED,
@@ -101,6 +106,7 @@ def descent_theorem(
         Premise("level sets of E are bounded, by the penalty outside the box"),
         transposed(operator),
         *fitting(fidelity),
+        *definable(fidelity),
         *(bounded_below(operator) if convex else ()),
         Premise("the gradient is that of the energy", Basis.CHECKED),
         Premise(
@@ -120,7 +126,41 @@ def descent_theorem(
     )
 
 
-def _precision(objective: Objective) -> torch.dtype:
-    """In which precision the operator computes of pictures in float64."""
+def definable(fidelity: Fidelity) -> tuple[Premise, ...]:
+    """That somebody's fidelity is definable, as not every convex function is; () for ours."""
+    if basis_of(fidelity) is Basis.PROVEN:
+        return ()
+    words = f"the fidelity '{fidelity.name}' is definable"
+    return (Premise(words, Basis.DECLARED),)
+
+
+def _coarse(objective: Objective) -> str:
+    """What gives another precision than that of a picture in float64, in words; or empty.
+
+    Raises:
+        InputError: a caller's energy takes no such picture.
+    """
+    wide, fidelity, prior = objective.origin.double(), objective.fidelity, objective.exact
+    found: dict[str, tuple[Tensor, ...]] = {}
     with torch.no_grad():
-        return objective.fidelity.A.A(objective.origin.double()).dtype
+        image = fidelity.A.A(wide)
+        found[f"operator '{fidelity.A.name}'"] = (image,)
+        if basis_of(fidelity) is not Basis.PROVEN:
+            found[f"the fidelity '{fidelity.name}'"] = (
+                fidelity.value_at(wide, image),
+                fidelity.gradient_at(wide, image),
+            )
+        if not believed(prior):
+            try:
+                found[f"the energy {prior.name}"] = prior.value_and_gradient(wide, objective.level)
+            except RuntimeError as error:
+                raise InputError(
+                    f"the energy {prior.name} cannot be had of pictures in float64, in which H1 "
+                    f"and H2 are to be checked: {error}; make it a torch.nn.Module, whose weights "
+                    "are converted with it, or convert them to the precision of the picture"
+                ) from error
+    for name, parts in found.items():
+        for part in parts:
+            if part.dtype is not torch.float64:
+                return f"{name} gives {part.dtype}"
+    return ""

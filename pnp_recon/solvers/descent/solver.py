@@ -167,8 +167,8 @@ class Descent(Solver[Descending]):
         start = self._continued(self.continued[::-SPARSE][::-1])
         return Trying(self.objective, step, start)
 
-    def stalled(self, state: Descending) -> bool:
-        return state.stalled is not None and bool(state.stalled.any())
+    def stalled(self, state: Descending) -> Tensor | None:
+        return state.stalled
 
     def parameters(self, state: Descending | None = None) -> dict[str, float]:
         found = {

@@ -186,21 +186,13 @@ def test_the_picture_of_a_split_energy_is_a_fixed_point_of_half_quadratic_splitt
     assert (x - z).abs().max() > 1e-3
 
 
-class Bent(LearnedEnergy):
-    """Its weak convexity is known, as that of an energy of the package may be."""
-
-    rho = 0.0
-
-    def weak_convexity(self, sigma: float) -> float | None:
-        return self.rho
-
-
 @pytest.mark.parametrize(("share", "one"), [(0.9, True), (1.1, False)])
 def test_one_minimiser_where_the_data_outweigh_the_bend(share: float, one: bool) -> None:
-    A = operator("identity")
-    held = Bent(energy("ridge").requires_grad_(False), "ridge", channels=1, sigma_range=LEVELS)
-    solver = Descent.configure(Problem(A, data(A), NOISE), held, Knobs())
-    held.rho = share / solver.objective.weight  # f = ½‖x − y‖² is 1-strongly convex
-    statement = solver.theorem().statement
+    problem, held = Problem(operator("identity"), data(operator("identity")), NOISE), prior("ridge")
+    objective = Descent.configure(problem, held, Knobs()).objective
+    bend = held.weak_convexity(objective.level)
+    assert bend is not None
+    strength = share / (objective.weight * bend)  # f = ½‖x − y‖² is 1-strongly convex
+    statement = Descent.configure(problem, held, Knobs(strength=strength)).theorem().statement
     assert ("one minimiser" in statement) is one
     assert ("critical point of E" in statement) is not one
