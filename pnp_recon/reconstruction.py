@@ -32,7 +32,7 @@ from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 from pnp_recon.strength.rule import inflation_of
-from pnp_recon.strength.search import automatic
+from pnp_recon.strength.search import automatic, heeded
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.
@@ -176,6 +176,8 @@ def reconstruct(
             chosen = configure(problem, found.value)
             if require_certificate:
                 _require(chosen, known)
+        elif fixed != 1:
+            found = heeded(fixed, chosen, configure(problem, 1.0))
     except StepSizeError as error:
         if require_certificate:
             raise CertificateError(f"a certificate was required: {error}") from error

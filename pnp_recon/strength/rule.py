@@ -138,10 +138,16 @@ def criterion(trial: Trial, inflation: float) -> float:
 
 
 def suspicion(trial: Trial, noise: float) -> str:
-    """Why the noise is not white, judged at the best trial; empty where it may be."""
+    """Why the noise is not white of the level that is known, at the best trial; empty where it
+    may be."""
+    if not 0 < trial.deviation < math.inf:
+        return ""  # it says nothing of noise
     share = trial.implied_noise / noise
     if share < SHARE:
-        return f"the noise is not white: only {share:.0%} of it can be told from a picture"
+        return (
+            f"only {share:.0%} of the noise that is known can be told from a picture: it is not "
+            "white, or is weaker (--sigma)"
+        )
     if share < 1 and trial.correlation > CORRELATED:
         return (
             "the noise is not white: neighbours in the residual have the correlation "

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -14,6 +15,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.arithmetic import full_precision
+from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.core.strength import Rule, Strength, Trial
 from pnp_recon.strength.probe import Configure, Probe
@@ -21,6 +23,7 @@ from pnp_recon.strength.rule import explore, settle
 
 # Of a time limit, what the search may take.
 SHARE = 0.5
+NOTHING = "nothing in this run depends on it"
 # Iterations of the first trial and of those that begin where another ended, at most.
 COLD, WARM = 60, 30
 
@@ -52,6 +55,17 @@ def automatic(
     return replace(found, seconds=time.perf_counter() - begin)
 
 
+def heeded(value: float, solver: Solver[Any], plain: Solver[Any]) -> Strength:
+    """A strength that was given, or that it moves nothing.
+
+    Args:
+        solver, plain: what runs with it, and what would with 1.
+    """
+    if fingerprint(solver) != fingerprint(plain):
+        return Strength(value)
+    return Strength(1.0, Rule.FIXED, f"{NOTHING}, so that the given {value:.3g} is not heeded")
+
+
 def _found(
     problem: Problem,
     configure: Configure,
@@ -64,7 +78,7 @@ def _found(
         return Strength(1.0, Rule.FIXED, "its steps are a schedule, which is run as it is")
     marks = set(map(fingerprint, tried))
     if len(marks) == 1:
-        return Strength(1.0, Rule.FIXED, "nothing in this run depends on it")
+        return Strength(1.0, Rule.FIXED, NOTHING)
     limit = None if stopping.time_limit is None else SHARE * stopping.time_limit
     with full_precision(), deadline(limit), torch.no_grad():
         try:
@@ -74,6 +88,9 @@ def _found(
             return Strength(1.0, Rule.FIXED, reason)
         if not probe.count:
             return Strength(1.0, Rule.FIXED, "there are no data to choose from")
+        if not probe.epsilon > 0:
+            reason = "the data are zero, and so is the noise that is known of them"
+            return Strength(1.0, Rule.FIXED, reason)
 
         def measure(strength: float) -> Trial:
             most = COLD if probe.state is None else WARM

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -165,6 +168,31 @@ def test_where_nothing_depends_on_it_it_is_one(prior: object, settings: dict[str
     assert found is not None
     assert (found.value, found.rule, found.trials) == (1.0, Rule.FIXED, ())
     assert "nothing in this run depends on it" in found.words
+
+
+@pytest.mark.parametrize("settings", [{"gamma": 3.0}, {"prior": "auto", "solver": "landweber"}])
+def test_a_given_number_that_moves_nothing_is_said_to(settings: dict[str, Any]) -> None:
+    asked = {"prior": TINY, **settings}
+    found = run(problem(), asked.pop("prior"), strength=3.0, **asked).strength
+    assert found is not None
+    assert (found.value, found.rule) == (1.0, Rule.FIXED)
+    assert "the given 3 is not heeded" in found.words
+    heeded = run(problem(), TINY, strength=3.0).strength
+    assert heeded is not None
+    assert (heeded.value, heeded.rule) == (3.0, Rule.GIVEN)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("prior", ["tv", TINY])
+def test_black_data_leave_the_fixed_rule(prior: object, noise: float) -> None:
+    """Nothing can be told from them: residuals vanish, and without noise there is no probe."""
+    given = problem()
+    black = replace(given, y=torch.zeros_like(given.y), noise_level=noise)
+    found = run(black, prior, strength="auto").strength
+    assert found is not None
+    if not noise:
+        assert (found.value, found.rule) == (1.0, Rule.FIXED)
+        assert "the data are zero" in found.reason
 
 
 def test_weights_of_a_functional_are_scaled() -> None:
