@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,14 @@ def test_a_run_with_an_energy_verifies(tmp_path: Path, capsys: pytest.CaptureFix
     head = (folder / "residuals.csv").read_text().splitlines()[0]
     assert head.endswith("energy,fall,gradient,move")
     assert recon(["verify", str(folder)]) == 0
-    # Twin: an energy that is said to have been another.
-    report["history"]["energies"][-1][0] += 1.0
-    (folder / "report.json").write_text(json.dumps(report))
-    assert recon(["verify", str(folder)]) == 4
+    # Twins: energies that are said to have been others, and moves that H1 and H2 would allow.
+    for name, factor in (("energies", 1.05), ("moves", 1.05)):
+        forged = deepcopy(report)
+        forged["history"][name] = [[factor * x for x in row] for row in report["history"][name]]
+        (folder / "report.json").write_text(json.dumps(forged))
+        capsys.readouterr()
+        assert recon(["verify", str(folder)]) == 4
+        assert f"{name}, iteration 1" in capsys.readouterr().out
 
 
 def test_an_energy_takes_descent_whatever_solver_a_command_prefers(tmp_path: Path) -> None:
