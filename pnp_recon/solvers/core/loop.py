@@ -177,8 +177,8 @@ class _Run:
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
-            if self.stands():
-                return Status.STAGNATED
+            if self.stands():  # inner solves that the clock cut short lead nowhere, either
+                return Status.TIME_LIMIT if expired() else Status.STAGNATED
             if (stuck := self.stuck(iteration - 1)) is not None:
                 return stuck
         if stopping.time_limit and history.seconds[-1] > stopping.time_limit:

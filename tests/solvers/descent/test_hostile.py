@@ -16,6 +16,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.priors.energies.base import LearnedEnergy, energy_from
 from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core import loop
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.loop import iterate
 from pnp_recon.solvers.descent.differences import LAW, POSITIVE, SAME, difference
@@ -216,3 +217,10 @@ def test_a_picture_that_is_done_lets_the_others_go_on(monkeypatch: pytest.Monkey
     status, found = standing(1e-5, monkeypatch, 1)
     assert status == "CONVERGED"
     assert "no step was found" not in found.verdict
+
+
+def test_steps_that_the_clock_cut_short_are_no_stagnation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "expired", lambda: True)
+    status, found = standing(1e-5, monkeypatch, 0)
+    assert status == "TIME_LIMIT"
+    assert not found.holds
