@@ -10,8 +10,9 @@ _AVERAGED = (
 )
 OTHER_KIND = {
     "critical point": (
-        " It rests on an energy that falls at every step: the picture is a critical point of it, "
-        "which may depend on where the run began. An averaged denoiser (--denoiser euler_colour) "
+        " It rests on an energy that falls at every step: the steps converge to a critical point "
+        "of it, of which the picture is made and which may depend on where the run began. "
+        "An averaged denoiser (--denoiser euler_colour) "
         "would also bound how far two runs can part; its picture is mostly the poorer one."
     ),
     "averaged map": _AVERAGED,
