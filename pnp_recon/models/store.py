@@ -84,6 +84,7 @@ def _known(name: str) -> str:
     """What could have been meant: the nearest name, shipped models, classical denoisers."""
     shipped_names = shipped_models()
     near = difflib.get_close_matches(name.lower(), [*shipped_names, *CLASSICAL], 1, cutoff=0.6)
+    near = [word for word in near if word != name]  # it is one, of another kind
     hint = f"did you mean {near[0]}? " if near else ""
     return (
         f"{hint}shipped models: {', '.join(shipped_names)}; classical denoisers: "
@@ -119,7 +120,8 @@ def read_card(path: Path, kind: Kind | None = None) -> Card:
     found = _kind(fields)
     fits = kind in (None, found) or (kind == "denoiser" and found == "energy")
     if not fits:
-        raise WeightsError(f"{path.stem} is {_OTHERS[found]}")
+        wanted = "" if kind is None else f", not {_NAMES[kind]}"
+        raise WeightsError(f"{path.stem} is {_NAMES[found]}{wanted}: give it to {_PLACES[found]}")
     if found == "network":
         return network_card(path, fields)
     denoisers = {name: e.certified for name, e in FAMILIES.items() if e.kind != "network"}
@@ -132,10 +134,13 @@ def _kind(fields: Mapping[str, Any]) -> Kind:
     return "denoiser" if entry is None else entry.kind
 
 
-_OTHERS: Mapping[Kind, str] = {
-    "network": "a reconstruction network, not a denoiser: give it to load_unrolled, to "
-    "reconstruct(y, A, name) or to pnp-ct --model",
-    "energy": "an energy: give it to load_energy, to reconstruct(y, A, name) or to --denoiser",
-    "denoiser": "a denoiser, not a reconstruction network: give it to load_denoiser, to "
-    "reconstruct(y, A, name) or to --denoiser",
+_NAMES: Mapping[Kind, str] = {
+    "network": "a reconstruction network",
+    "energy": "an energy",
+    "denoiser": "a denoiser",
+}
+_PLACES: Mapping[Kind, str] = {
+    "network": "load_unrolled, to reconstruct(y, A, name) or to pnp-ct --model",
+    "energy": "load_energy, to reconstruct(y, A, name) or to --denoiser",
+    "denoiser": "load_denoiser, to reconstruct(y, A, name) or to --denoiser",
 }

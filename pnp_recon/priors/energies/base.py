@@ -19,7 +19,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.smooth import rough_operations
-from pnp_recon.priors.fingerprints import public
+from pnp_recon.priors.fingerprints import fingerprint, public
 from pnp_recon.priors.placement import check_placement
 from pnp_recon.priors.proof import altered, changed, is_ours
 
@@ -86,6 +86,8 @@ class LearnedEnergy(nn.Module):
         self.network = network.eval()
         self.name, self.denoiser, self.channels = name, denoiser, channels
         self.sigma_range, self.card = sigma_range, dict(card or {})
+        # Of what the card is about: weights that were changed since are others.
+        self._mark = fingerprint(self.network) if "sha256" in self.card else None
 
     @property
     def guarantee(self) -> Guarantee:
@@ -104,14 +106,18 @@ class LearnedEnergy(nn.Module):
 
     def record(self) -> PriorRecord:
         """The energy as reports describe it."""
-        return PriorRecord(self.kind, self.name, self.guarantee, {}, self.card.get("sha256"))
+        held = self._mark is not None and self._mark == fingerprint(self.network)
+        sha256 = self.card.get("sha256") if held else None
+        return PriorRecord(self.kind, self.name, self.guarantee, {}, sha256)
 
     def in_double(self) -> LearnedEnergy:
         """The same energy with weights in float64, in which descent is checked."""
         network: Any = deepcopy(self.network).double()
         if hasattr(network, "compute_dtype"):
             network.compute_dtype = None  # inner layers may be coarser where nothing is checked
-        return LearnedEnergy(network, self.name, None, self.channels, self.sigma_range, self.card)
+        # Without the hash of its card, which says nothing of what was changed since.
+        card = {key: value for key, value in self.card.items() if key != "sha256"}
+        return LearnedEnergy(network, self.name, None, self.channels, self.sigma_range, card)
 
     def value(self, x: Tensor, sigma: float) -> Tensor:
         """R_σ(x) of every picture (B, C, H, W): (B,)."""

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pnp_recon.errors import InputError
+from pnp_recon.errors import InputError, WeightsError
+from pnp_recon.models.load import load_energy
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
 from pnp_recon.priors.energies.base import LearnedEnergy, energy_from
@@ -75,3 +76,24 @@ def test_the_gradient_of_a_function_is_found_in_inference_mode() -> None:
     assert not prior.ours
     assert prior.lipschitz(0.1) is None
     assert prior.weak_convexity(0.1) is None
+
+
+def test_changed_weights_lose_the_hash_of_their_card() -> None:
+    prior = load_energy("energy_grey")
+    digest = prior.card["sha256"]
+    assert prior.record().sha256 == digest
+    assert prior.double().record().sha256 == digest  # the same numbers
+    next(prior.network.parameters()).data.mul_(1.01)
+    assert prior.record().sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("euler_grey", "is a denoiser, not an energy: give it to load_denoiser"),
+        ("unrolled_ct", "is a reconstruction network, not an energy: give it to load_unrolled"),
+    ],
+)
+def test_another_kind_of_model_is_named(name: str, words: str) -> None:
+    with pytest.raises(WeightsError, match=words):
+        load_energy(name)
