@@ -48,7 +48,7 @@ class GradientOfEnergy:
     Attributes:
         objective: whose gradient.
         worst: the largest difference so far, or None.
-        first: of what a caller wrote, a point of the run and E there when it was reached.
+        first: a point of the run and E there when it was reached; None where all is ours.
         changed: how far E is from that at the end, relatively, or None.
         below: how far below zero a caller's R_σ is, for each number of the picture, or None.
     """
