@@ -102,7 +102,7 @@ MethodOption = Annotated[Method, typer.Option(
 DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",
     help="The denoiser is a shipped model, a model file or a classical one "
-    f"({', '.join(CLASSICAL)}); auto takes the shipped one for grey or colour.",
+    f"({', '.join(CLASSICAL)}); auto takes the shipped one that gives the best picture here.",
 )]  # fmt: skip
 ModelOption = Annotated[str | None, typer.Option(
     "--model", metavar="NAME|PATH",
@@ -140,7 +140,7 @@ MaxIter = Annotated[
     int | None, typer.Option("--max-iter", min=1, help="Stop after so many iterations.")
 ]
 Tolerance = Annotated[float | None, typer.Option(
-    "--tol", help="Stop when the relative residual is this small. The default is 1e-5.",
+    "--tol", help="Stop when the relative residual is this small. The default is 1e-4.",
 )]  # fmt: skip
 TimeLimit = Annotated[float | None, typer.Option(
     "--time-limit", help="Stop after so many seconds.",

@@ -52,7 +52,7 @@ class Stopping:
         InputError: a limit that is not a finite number above 0.
     """
 
-    tol: float = 1e-5
+    tol: float = 1e-4
     max_iter: int = 1000
     time_limit: float | None = None
     check_every: int = 5
