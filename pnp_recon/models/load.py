@@ -22,8 +22,10 @@ from pnp_recon.priors.denoiser import Denoiser, Precision
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 
-# What the prior "auto" means, by the number of picture channels.
+# What the prior "auto" means, by the number of picture channels, and the energies that commands
+# take where they give the better picture at no more than three times the cost.
 AUTO = {1: "euler_grey", 3: "euler_colour"}
+ENERGIES = {1: "energy_grey", 3: "energy_colour"}
 
 
 def load(

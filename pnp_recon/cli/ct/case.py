@@ -32,7 +32,8 @@ from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
 
-# What --denoiser auto means, where it ships; otherwise the model for grey pictures.
+# What --denoiser auto means where a map is iterated, if it ships; otherwise the model for grey
+# pictures.
 MODEL = "euler_ct"
 # Early stops of the methods without a prior: they fit the noise if they go on.
 EARLY, EARLY_OTHERS = {"sirt": 100, "cgls": 15, "landweber": 200}, 100
@@ -81,6 +82,7 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
             "incident": options.photons or options.incident,
         },
         model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
+        energy=load.ENERGIES[1],
     )
     return _with_method(case, found, start, view, options)
 

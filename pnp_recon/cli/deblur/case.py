@@ -15,6 +15,7 @@ from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, sou
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
+from pnp_recon.models import load
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
 from pnp_recon.pictures.files import Picture
@@ -77,6 +78,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         kernel=blur.record,
         boundary=options.boundary.value,
         linear_light=options.linear_light,
+        energy=load.ENERGIES.get(x.shape[1]),
     )
 
 

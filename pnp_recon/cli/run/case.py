@@ -41,7 +41,9 @@ class Case:
         linear_light: see `report.Run`.
         solver: what `--solver auto` means, save for total variation; None: the default of
             `reconstruct`.
-        model: what `--denoiser auto` means; None: the shipped model for the channels.
+        model: what `--denoiser auto` means where a map is iterated; None: the shipped denoiser for
+            the channels.
+        energy: what it means elsewhere; None: a map is iterated.
         arguments: more keyword arguments of `reconstruct`.
         facts: keyword arguments of `LearnedReconstruction.check`: what a network may have been
             trained for besides A.
@@ -69,6 +71,7 @@ class Case:
     linear_light: bool = False
     solver: str | None = None
     model: str | None = None
+    energy: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)

@@ -34,15 +34,12 @@ class Session(Generic[Options]):
         is_double = self.options.dtype == Precision.float64
         self.dtype = torch.float64 if is_double else torch.float32
 
-    def prior(self, channels: int, model: str | None = None) -> Denoiser | LearnedEnergy:
-        """What --denoiser names; `model` is what auto means, None: by channels.
+    def prior(self, name: str) -> Denoiser | LearnedEnergy:
+        """The denoiser or energy of that name, once loaded.
 
         Raises:
             WeightsError: it is a reconstruction network.
         """
-        name = self.options.denoiser
-        if name == "auto":
-            name = load.AUTO[channels] if model is None else model
         if name not in self.priors:
             found = load.load(name, device=str(self.device), dtype=self.dtype)
             if isinstance(found, LearnedReconstruction):

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.options import Options, RunOptions, SolverName
+from pnp_recon.cli.run.options import Acceleration, Options, RunOptions, SolverName
 from pnp_recon.cli.run.parts import in_parts
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError
+from pnp_recon.models import load
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
@@ -22,10 +23,13 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct, total_variation
 from pnp_recon.solvers import Look, Solution, Status, Stopping
-from pnp_recon.solvers.catalogue import solvers_for
+from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
 from pnp_recon.solvers.core.strength import Trial
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | None
+# Up to so many pixels an energy is the default: it is not computed in tiles, and a gradient in
+# float64 takes about 2.5 GB for each million of them in colour.
+ENERGY_PIXELS = 2_000_000
 
 
 def choose_prior(case: Case, session: Session[Options]) -> Prior:
@@ -41,7 +45,25 @@ def choose_prior(case: Case, session: Session[Options]) -> Prior:
         fidelity = case.arguments.get("fidelity")
         found = total_variation(Problem(case.A, case.y, case.noise_level, fidelity=fidelity))
         return found if weight is None else replace(found, weight=weight)
-    return session.prior(case.A.image_shape[0], case.model)
+    return session.prior(_prior_name(case, options))
+
+
+def _prior_name(case: Case, options: RunOptions) -> str:
+    """The name that --denoiser gives, or what its "auto" means for the case."""
+    if options.denoiser != "auto":
+        return options.denoiser
+    channels, height, width = case.A.image_shape
+    if case.energy is not None and height * width <= ENERGY_PIXELS and not _iterates(options):
+        return case.energy
+    return case.model or load.AUTO[channels]
+
+
+def _iterates(options: RunOptions) -> bool:
+    """Something is set that only the iteration of a map has, such as a solver or a ridge."""
+    name = options.named_solver
+    solver = name is not None and "energy" not in SOLVERS[name].prior_kinds
+    settings = (options.acceleration != Acceleration.auto, options.step, options.ridge)
+    return solver or any(settings)
 
 
 def model_warnings(case: Case, session: Session[Options]) -> tuple[str, ...]:
