@@ -11,6 +11,7 @@ from PIL import Image
 
 from pnp_recon.cli import deblur, inpaint
 from pnp_recon.cli.listing import main as recon
+from pnp_recon.cli.run import solve
 from support.samples import SAMPLES
 
 
@@ -56,3 +57,32 @@ def test_an_energy_takes_descent_whatever_solver_a_command_prefers(tmp_path: Pat
     # Twin: the solver that the command prefers, asked for by name.
     twin = [*command, *rest, "--solver", "pnp-drs", "--overwrite"]
     assert inpaint.main([*twin, "--require-certificate"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("rest", "limit", "taken"),
+    [
+        ([], 2_000_000, "energy_colour"),
+        ([], 1000, "euler_colour"),  # not in tiles
+        (["--solver", "pnp-hqs"], 2_000_000, "euler_colour"),
+        (["--solver", "descent"], 2_000_000, "energy_colour"),
+        (["--ridge", "0.01"], 2_000_000, "euler_colour"),
+        (["--acceleration", "none"], 2_000_000, "euler_colour"),
+        (["--denoiser", "euler_colour"], 2_000_000, "euler_colour"),
+    ],
+)
+def test_deblurring_takes_an_energy_where_nothing_asks_for_a_map(
+    rest: list[str],
+    limit: int,
+    taken: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(solve, "ENERGY_PIXELS", limit)
+    source = tmp_path / "a.png"
+    with Image.open(SAMPLES / "coffee.png") as picture:
+        picture.crop((100, 100, 132, 132)).save(source)
+    command = [str(source), "--simulate", "--kernel", "gaussian", "--json", "--tol", "0.1"]
+    assert deblur.main([*command, "--strength", "1", "-o", str(tmp_path / "b.png"), *rest]) == 0
+    assert json.loads(capsys.readouterr().out)["denoiser"] == taken
