@@ -11,7 +11,14 @@ from operators.convolution import Convolution
 from pnp_recon.cli.deblur.blur import Blur, find_blur
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, source_file, writer
+from pnp_recon.cli.run.pictures import (
+    MIN_SIDE,
+    range_lines,
+    read_input,
+    read_reference,
+    source_file,
+    writer,
+)
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
@@ -72,8 +79,8 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         write=writer(picture, show, options.overwrite),
         reference=None if truth is None else view(truth),
         files=tuple(files),
-        lines=tuple(blur.lines()),
-        warnings=blur.warnings,
+        lines=(*range_lines(picture), *blur.lines()),
+        warnings=(*picture.notes, *blur.warnings),
         kernel=blur.record,
         boundary=options.boundary.value,
         linear_light=options.linear_light,
