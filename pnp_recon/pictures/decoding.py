@@ -77,10 +77,9 @@ def decode(data: bytes, kind: str) -> Decoded:
             decoded = decode_raw(data)
         else:
             decoded = decode_tiff(data) if kind == "TIFF" else _decode_pillow(data, kind)
-    upright, missing = (
-        None if part is None else np.ascontiguousarray(orient(part, decoded.orientation))
-        for part in (decoded.values, decoded.missing)
-    )
+    turn = decoded.orientation
+    upright = np.ascontiguousarray(orient(decoded.values, turn))
+    missing = None if decoded.missing is None else orient(decoded.missing, turn)
     return replace(decoded, values=upright, missing=missing, orientation=1)
 
 
@@ -140,7 +139,8 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _opened(data: bytes, kind: str) -> Iterator[tuple[Image.Image, bool, tuple[str, ...]]]:
     """The loaded image, whether it is one of 16 bit, which Pillow would cut down, and notes."""
-    deep, notes = False, ()
+    deep = False
+    notes: tuple[str, ...] = ()
     if kind == "PNG":
         bits, width, height = _check_png(data)
         check_size(width, height)

@@ -65,16 +65,17 @@ def own_range(seen: NDArray[Any], decoded: Decoded) -> ValueRange:
     if seen.dtype.kind == "f":
         if FLOAT_RANGE[0] <= least and (_DARK <= most <= FLOAT_RANGE[1] or most == least == 0):
             return ValueRange(0.0, 1.0, name)
-        high = _depth_of(most) if most >= _INTEGER_LIKE else most
+        high = depth_of(most) if most >= _INTEGER_LIKE else most
     elif decoded.largest <= 255 and seen.dtype.kind == "u":
         return ValueRange(0.0, float(decoded.largest), name)
     else:
-        high = _depth_of(most)
+        high = depth_of(most)
     low = least if least < -_NOISE * max(high, 0.0) else 0.0
     return ValueRange(low, high if high > low else low + 1, name)
 
 
-def _depth_of(most: float) -> float:
+def depth_of(most: float) -> float:
+    """The largest number of the smallest usual depth that holds `most`."""
     return next((2.0**bits - 1 for bits in _DEPTHS if most < 2**bits), most)
 
 

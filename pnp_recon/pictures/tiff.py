@@ -27,7 +27,8 @@ def tiff_page(data: bytes) -> Iterator[Any]:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        pages: list[Any] = [page for page in tiff.pages if not page.is_reduced]  # no previews
+        every: list[Any] = list(tiff.pages)
+        pages = [page for page in every if not page.is_reduced]  # no previews
         if not pages:
             raise FormatError(
                 "is a damaged TIFF file (no page found); expected a complete one, copy or export "
@@ -45,7 +46,7 @@ def is_camera_raw(data: bytes) -> bool:
 
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-            pages = list(tiff.pages)
+            pages: list[Any] = list(tiff.pages)
             first: Any = pages[0]
             inner = list(first.pages) if 330 in first.tags else []
             kinds = {getattr(page.photometric, "name", "") for page in (*pages, *inner)}

@@ -22,7 +22,8 @@ import sys
 from pnp_recon import guarantees
 from pnp_recon.cli.run.session import Session
 from pnp_recon.priors.denoiser import Denoiser
-Session.prior = lambda *_: Denoiser(lambda x, sigma: x / 2, "half \\u03c3\\u2016", guarantees.firm("x/2"))
+half = Denoiser(lambda x, sigma: x / 2, "half \\u03c3\\u2016", guarantees.firm("x/2"))
+Session.prior = lambda *_: half
 from pnp_recon.cli.deblur import main
 sys.exit(main(sys.argv[1:]))
 """

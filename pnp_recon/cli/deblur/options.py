@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -88,9 +89,11 @@ class DeblurOptions(RunOptions):
 
     def _kernel_place(self) -> tuple[Path, str | None]:
         """FILE:KEY in two; a file whose name has a colon is a file."""
-        file, colon, key = self.kernel.rpartition(":")
         whole = Path(self.kernel)
-        return (Path(file), key) if colon and not whole.exists() else (whole, None)
+        found = re.fullmatch(r"(.+):([^:\[\]]*(?:\[(?:\d+|:)\])?)", self.kernel)
+        if found is None or whole.exists():
+            return whole, None
+        return Path(found[1]), found[2]
 
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.kernel_file is None else (self.kernel_file,)
