@@ -178,8 +178,9 @@ def atomic_write(
     try:
         try:
             with open(temporary, "xb") as handle:
-                if target.exists() and os.name == "posix":  # elsewhere a folder says who may
-                    os.fchmod(handle.fileno(), target.stat().st_mode & 0o7777)
+                set_mode = getattr(os, "fchmod", None)  # not on Windows
+                if target.exists() and set_mode is not None:
+                    set_mode(handle.fileno(), target.stat().st_mode & 0o7777)
                 if callable(data):
                     data(handle)
                 else:
