@@ -117,7 +117,7 @@ class Format:
 
     @property
     def dtypes(self) -> tuple[str, ...]:
-        """Of the numbers that it holds whatever their range."""
+        """The types of numbers that it holds whatever their range."""
         integers = tuple(f"uint{depth}" for depth in self.depths if depth < 32)
         return (*integers, *_TIFF_DTYPES) if 32 in self.depths else integers
 
