@@ -34,13 +34,11 @@ _LOADERS: dict[str, Callable[[Path], dict[str, Any]]] = {
 class Numbers:
     """An array from a file: of a picture (H, W, C), opaque, C = 1 or 3, or any other.
 
-    `largest` is the number of white, None where the file is no picture; `notes` must not be
-    overlooked.
+    `largest` is the number of white, None where the file is no picture.
     """
 
     values: NDArray[Any]
     largest: float | None = None
-    notes: tuple[str, ...] = ()
 
 
 def read_numbers(
@@ -99,4 +97,4 @@ def _opaque(file: Path, data: bytes) -> Numbers:
         raise InputError('holds values that it declares to be "no data"; replace them')
     if (colour == colour[..., :1]).all():
         colour = colour[..., :1]
-    return Numbers(colour, decoded.largest, decoded.notes)
+    return Numbers(colour, decoded.largest)

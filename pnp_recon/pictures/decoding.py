@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pnp_recon.pictures import exif
+from pnp_recon.pictures.jpeg import with_end
 from pnp_recon.pictures.optional import decode_raw, open_heif, raw_signature
 from pnp_recon.pictures.samples import (
     MAX_PIXELS,
@@ -38,7 +39,6 @@ from pnp_recon.pictures.tiff import decode_tiff, is_camera_raw
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXPECTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, HEIC or a camera raw file"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
-_END_OF_JPEG = b"\xff\xd9"
 _ONE_FRAME = (
     "save the one that you want (counted from 0) as a picture of its own, for instance with python "
     "-c \"from PIL import Image; a = Image.open('FILE'); a.seek(0); a.save('frame.png')\""
@@ -146,7 +146,7 @@ def _opened(data: bytes, kind: str) -> Iterator[tuple[Image.Image, bool, tuple[s
         check_size(width, height)
         deep = bits == 16
     if kind == "JPEG":
-        data, notes = _with_end(data)
+        data, notes = with_end(data)
     with _unpacked(data, kind) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and kind in ("PNG", "WEBP", "GIF"):  # others add previews and the like
@@ -166,35 +166,6 @@ def _unpacked(data: bytes, kind: str) -> Image.Image:
         ) from None
     check_size(*image.size)
     return image
-
-
-def _with_end(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """A JPEG file with its end marker, which downloads and cameras lose; said where it was added.
-
-    Whether pixels are lost with it shows where the missing bytes are made up: a decoder that has
-    all its pixels looks at none of them.
-    """
-    if data.rstrip(b"\0").endswith(_END_OF_JPEG) or _loads(data):
-        return data, ()
-    made_up = [data + filler * 512 + _END_OF_JPEG for filler in (b"", b"\x55", b"\xa6")]
-    pictures = [_unpacked(whole, "JPEG") for whole in made_up]
-    if any(np.asarray(image).tobytes() != np.asarray(pictures[0]).tobytes() for image in pictures):
-        raise FormatError(
-            f"is a truncated JPEG file ({len(data)} bytes, a part of its pixels is missing); "
-            "expected a complete one, copy or export it again"
-        )
-    note = "is a JPEG file without its end marker, cut off somewhere; all of its pixels are there"
-    return made_up[0], (note,)
-
-
-def _loads(data: bytes) -> bool:
-    """Whether Pillow finds the end of a JPEG file, wherever it is."""
-    try:
-        with _unpacked(data, "JPEG") as image:
-            image.load()
-    except OSError as error:
-        return "truncated" not in str(error)
-    return True
 
 
 def _decode_pillow(data: bytes, kind: str) -> Decoded:

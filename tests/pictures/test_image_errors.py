@@ -151,6 +151,18 @@ def test_a_missing_end_marker_is_a_note(tmp_path, options):
         read_picture(path)
 
 
+def test_a_coarse_scan_is_not_the_picture(tmp_path):
+    """A progressive file that ends between two of its scans decodes to a blurred picture."""
+    data = pillow_bytes("JPEG", quality=90, progressive=True)
+    path = tmp_path / "a.jpg"
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    assert len(scans) > 5
+    for at in scans[1:]:
+        path.write_bytes(data[:at])
+        with pytest.raises(InputError, match="part of its pixels is missing"):
+            read_picture(path)
+
+
 def test_a_flipped_byte_in_a_png_is_noticed(tmp_path):
     data = bytearray(COMPLETE["a.png"])
     for position in range(8, len(data), 37):

@@ -63,6 +63,17 @@ def test_a_measurement_has_its_own_range(tmp_path, largest, dtype, high):
     assert float((2 * halved - picture.pixels).abs().max()) <= 1.01 / min(high, 1e5)
 
 
+def test_alpha_has_no_range_of_its_own(tmp_path):
+    values = np.concatenate([steps(3900, np.uint16), np.full((6, 5, 1), 65535, np.uint16)], -1)
+    values[2, 3, 3] = 0
+    path = save_tiff(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unassalpha"])
+    picture = read_picture(path, measured=True)
+    assert picture.value_range.high == 4095
+    assert set(picture.alpha.unique().tolist()) == {0.0, 1.0}
+    write_picture(tmp_path / "b.tif", picture.pixels, picture)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), values)
+
+
 def test_8_bit_has_no_other_range(tmp_path):
     dark = save(tmp_path / "a.png", Image.fromarray(np.full((4, 4), 9, np.uint8)), "PNG")
     assert read_picture(dark, measured=True).value_range is None
@@ -225,6 +236,27 @@ def test_raw_is_developed_by_rawpy(tmp_path, monkeypatch):
     picture = read_picture(tmp_path / "a.raf")
     assert picture.bit_depth == 16
     assert torch.allclose(picture.pixels, torch.tensor(1234 / 65535))
+
+
+def test_a_dng_is_developed(tmp_path):
+    pytest.importorskip("rawpy")
+    sensor = np.random.default_rng(0).integers(500, 3500, (64, 96)).astype(np.uint16)
+    matrix = [n for row in np.eye(3, dtype=int) for one in row for n in (int(one), 1)]
+    tags = [
+        (271, "s", 0, "Maker", True),
+        (272, "s", 0, "Model", True),
+        (33421, "H", 2, (2, 2), True),  # the mosaic: red, green, green, blue
+        (33422, "B", 4, (0, 1, 1, 2), True),
+        (50706, "B", 4, (1, 4, 0, 0), True),
+        (50708, "s", 0, "Maker Model", True),
+        (50717, "I", 1, 4095, True),
+        (50721, "2i", 9, matrix, True),
+        (50728, "2I", 3, (1, 1) * 3, True),
+    ]
+    path = save_tiff(tmp_path / "a.dng", sensor, photometric="cfa", extratags=tags)
+    picture = read_picture(path)
+    assert (picture.mode, picture.bit_depth, picture.pixels.shape) == ("raw", 16, (1, 3, 64, 96))
+    assert 0.5 < float(picture.pixels.mean()) < 0.9  # the mean of 2000 of 4095, by the sRGB curve
 
 
 def test_heic(tmp_path):
