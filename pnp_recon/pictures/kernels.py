@@ -17,7 +17,7 @@ from operators.kernels import validate
 from pnp_recon.errors import InputError
 from pnp_recon.pictures.arrays import Numbers, read_numbers
 
-__all__ = ["load_kernel"]
+__all__ = ["load_kernel", "read_kernel"]
 
 
 def load_kernel(
@@ -43,7 +43,27 @@ def load_kernel(
     Raises `InputError` for a file that is missing, empty, damaged or of another kind, for an
     ambiguous choice (the message lists the names), and for all that `kernels.validate` refuses.
     """
-    return read_numbers(path, "kernel", lambda numbers: _kernel(numbers).to(dtype), key)
+    return read_kernel(path, key, dtype=dtype)[0]
+
+
+def read_kernel(
+    path: str | Path, key: str | None = None, *, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, tuple[str, ...]]:
+    """`load_kernel`, and what must not be overlooked about it, a sentence each."""
+    notes: list[str] = []
+
+    def accept(numbers: Numbers) -> Tensor:
+        kernel = _kernel(numbers)
+        height, width = numbers.values.shape[:2] if numbers.largest else numbers.values.shape[-2:]
+        if (height, width) != tuple(kernel.shape[-2:]):
+            notes.append(
+                f"{path}: a kernel of {width}×{height} has no middle pixel; it was padded by zeros "
+                f"to {kernel.shape[-1]}×{kernel.shape[-2]}, and the result may be shifted by half "
+                "a pixel"
+            )
+        return kernel.to(dtype)
+
+    return read_numbers(path, "kernel", accept, key), tuple(notes)
 
 
 def _kernel(numbers: Numbers) -> Tensor:

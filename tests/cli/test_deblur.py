@@ -99,6 +99,7 @@ def test_kernels_of_a_set(tmp_path: Path, key: str, capsys: pytest.CaptureFixtur
     place = f"{tmp_path / 'set.npz'}:psf{key}"
     report = tmp_path / "r"
     assert main([*args, "--kernel", place, "--report", str(report), "--quiet"]) == 0
+    assert "padded by zeros to 5×5" in capsys.readouterr().err
     found = json.loads((report / "report.json").read_text(encoding="utf-8"))
     validate_report(found)
     assert found["kernel"]["shape"] == ([5, 5] if key == "[1]" else [3, 5, 5])
