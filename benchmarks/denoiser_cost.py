@@ -207,7 +207,7 @@ def write(rows: list[Row], options: argparse.Namespace, arguments: list[str]) ->
 def machine() -> str:
     """Processor and number of cores in words."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -74,7 +74,7 @@ def resident(field: str) -> float:
     The high-water mark there is of this program alone; that of getrusage counts the parent's too.
     """
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return float("nan")
     found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]

@@ -6,6 +6,7 @@ deepinv, ODL and ASTRA are imported by the functions that speak to them, when ca
 from operators.algebra import Composition, Scaled, Stacked, Sum
 from operators.base import LinearOperator
 from operators.borders import BOUNDARIES, Boundary
+from operators.channelwise import Channelwise
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
 from operators.differences import Gradient
@@ -30,6 +31,7 @@ __all__ = [
     "BOUNDARIES",
     "MU_WATER",
     "Boundary",
+    "Channelwise",
     "Composition",
     "Convolution",
     "Downsampling",

@@ -72,6 +72,10 @@ OPERATORS: dict[str, OperatorEntry] = {
             "operators.algebra:Stacked",
             "norm² at most the sum of the parts' squared bounds; " + _CG,
         ),
+        OperatorEntry(
+            "operators.channelwise:Channelwise",
+            "norm the largest of the parts' bounds; prox as those of the parts",
+        ),
         OperatorEntry("operators.algebra:Sum", "norm at most the sum of the parts' bounds; " + _CG),
         OperatorEntry(
             "operators.interop:from_deepinv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ COARSE_WEIGHT = 0.02
 class Inpainting(LinearOperator):
     """y = mask · x on the full grid: pixels outside the mask are zero in y.
 
-    What a given measurement holds there does not matter, as long as it is finite.
+    What a picture or a measurement holds there does not matter, be it NaN: it is left out, not
+    multiplied by zero.
 
     Args:
         mask: True or 1 where a pixel is known, False or 0 where it is missing; (H, W) or
@@ -63,7 +65,8 @@ class Inpainting(LinearOperator):
             self.register_buffer("mask", known.clone())
 
     def _forward_map(self, x: Tensor) -> Tensor:
-        return x * self.mask.to(x.device)  # ten times as fast as torch.where
+        kept: Tensor = _Kept.apply(x, self.mask.to(x.device))
+        return kept
 
     def _transpose_map(self, y: Tensor) -> Tensor:
         return self._forward_map(y)
@@ -83,7 +86,7 @@ class Inpainting(LinearOperator):
     def _closed_prox(self, z: Tensor, y: Tensor, step: Tensor) -> Tensor:
         """(z + γ y) / (1 + γ) at known pixels, z at missing ones."""
         share = step / (1 + step) * self.mask.to(z.device)
-        return torch.lerp(z, y, share)
+        return torch.lerp(z, self._transpose_map(y), share)
 
     def initial_guess(self, y: Tensor) -> Tensor:
         """y with its missing pixels filled from known ones around them, from coarse to fine.
@@ -104,6 +107,23 @@ class Inpainting(LinearOperator):
 
     def _sign(self) -> bool:
         return True
+
+
+class _Kept(torch.autograd.Function):
+    """x where the mask is True, else +0, whatever x holds there: 0 · NaN would be NaN.
+
+    The bits of x are masked, which is as fast as a product; torch.where takes ten times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, known: Tensor) -> Tensor:
+        ctx.save_for_backward(known)
+        bits = {4: torch.int32, 8: torch.int64}[x.element_size()]
+        return (x.view(bits) & known.to(bits).neg()).view(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, y: Tensor) -> tuple[Tensor, None]:
+        return _Kept.apply(y, *ctx.saved_tensors), None
 
 
 class Identity(LinearOperator):

@@ -18,7 +18,10 @@ from typing import BinaryIO
 
 from pnp_recon.errors import InputError, OutputError
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+# Pictures that are read and written, and those that are only read. Raw files of cameras are read
+# where they are named: beside each lies its JPEG.
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".webp", ".bmp")
+READ_SUFFIXES = (*PICTURE_SUFFIXES, ".gif", ".heic", ".heif")
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -175,12 +178,13 @@ def atomic_write(
     try:
         try:
             with open(temporary, "xb") as handle:
-                if target.exists():
-                    os.fchmod(handle.fileno(), target.stat().st_mode & 0o7777)
+                set_mode = getattr(os, "fchmod", None)  # not on Windows
+                if target.exists() and set_mode is not None:
+                    set_mode(handle.fileno(), target.stat().st_mode & 0o7777)
                 if callable(data):
                     data(handle)
                 else:
-                    handle.write(data.encode() if isinstance(data, str) else data)
+                    handle.write(_utf8(data) if isinstance(data, str) else data)
                 handle.flush()
                 os.fsync(handle.fileno())
             os.replace(temporary, target)
@@ -192,6 +196,11 @@ def atomic_write(
     except OSError as error:
         raise OutputError(f"cannot write {path}: {write_reason(error)}") from error
     _sync_folder(target.parent)
+
+
+def _utf8(text: str) -> bytes:
+    """A file name that is no text in any encoding (surrogates) must not cost the file."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -55,7 +55,7 @@ class Rows:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
 
     def has(self, **key: Any) -> bool:
@@ -63,7 +63,7 @@ class Rows:
 
     def add(self, **row: Any) -> None:
         self.rows.append(row)
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def mean(self, field: str, **key: Any) -> float:

@@ -92,7 +92,7 @@ def _give_back() -> None:
 
 def _reset_peak() -> bool:
     try:
-        (PROCESS / "clear_refs").write_text("5")
+        (PROCESS / "clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return False
     return True
@@ -101,7 +101,7 @@ def _reset_peak() -> bool:
 def _resident(field: str) -> int | None:
     """Bytes of a field of /proc/self/status."""
     try:
-        lines = (PROCESS / "status").read_text().splitlines()
+        lines = (PROCESS / "status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
     found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
@@ -153,7 +153,12 @@ def revision() -> str:
 
 def _git(root: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
+        ["git", "-C", str(root), *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        timeout=20,
     )
     return done.stdout.strip()
 

@@ -122,7 +122,7 @@ class Results:
     def curve(self, cell: Cell) -> dict[str, list[float]] | None:
         path = self.folder / "curves" / f"{cell.slug}.json"
         try:
-            return dict(json.loads(path.read_text()))
+            return dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return None
 

@@ -46,7 +46,7 @@ def append(path: Path, row: Row) -> None:
     Raises:
         OutputError: the disk is full, or the file cannot be written.
     """
-    line = to_line(row).encode()
+    line = to_line(row).encode("utf-8", "backslashreplace")
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:

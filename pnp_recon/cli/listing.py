@@ -5,7 +5,6 @@ Everything comes from the registries; torch is imported after parsing.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pnp_recon.cli.console import print_json
 from pnp_recon.cli.shell import package_version, run_app
 from pnp_recon.cli.verify import verify
 from pnp_recon.priors.catalogue import CLASSICAL
@@ -73,7 +73,7 @@ def list_command(
     found = catalogue()
     if as_json:
         plain = {kind: [asdict(entry) for entry in entries] for kind, entries in found.items()}
-        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        print_json(plain)
     elif sys.stdout.isatty():
         _print_tables(found)
     else:

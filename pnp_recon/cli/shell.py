@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pnp_recon.cli.console import show_everything
 from pnp_recon.errors import InputError, OutputError, PnPReconError
 from pnp_recon.files import write_reason
 
@@ -45,6 +46,7 @@ def run_app(app: typer.Typer, program: str, argv: list[str] | None) -> int:
     Errors become one line `<program>: error: …` on stderr, with the traceback before it where
     -v was given.
     """
+    show_everything()
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = typer.main.get_command(app)
     try:

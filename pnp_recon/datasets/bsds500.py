@@ -41,7 +41,7 @@ HELP = (
 @cache
 def checksums() -> Mapping[str, str]:
     """{"train/100075.jpg": SHA-256, ...} of the 500 pictures; their part and name is their key."""
-    lines = shipped("bsds500.sha256").read_text().splitlines()
+    lines = shipped("bsds500.sha256").read_text(encoding="utf-8").splitlines()
     return {key: digest for digest, key in (line.split() for line in lines if line.strip())}
 
 

@@ -126,7 +126,10 @@ def _check_listing(pictures: Bsds500) -> None:
     if not listing.exists():
         return
     try:
-        names = {str(name).rsplit("/", 1)[-1] for name in json.loads(listing.read_text())["bsd68"]}
+        names = {
+            str(name).rsplit("/", 1)[-1]
+            for name in json.loads(listing.read_text(encoding="utf-8"))["bsd68"]
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{listing} cannot be read ({error}); expected {{'bsd68': ['val/101085', ...]}}, "

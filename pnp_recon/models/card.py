@@ -65,7 +65,7 @@ def read_fields(path: Path) -> dict[str, Any]:
         WeightsError: it cannot be read.
     """
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(fields, dict):
             raise TypeError(f"found a {type(fields).__name__}, expected an object")
     except (OSError, ValueError, TypeError) as error:

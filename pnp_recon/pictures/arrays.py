@@ -1,52 +1,68 @@
-"""Numbers from files as they are stored: what the readers of kernels and of masks share.
+"""Numbers from files as they are meant: what the readers of kernels and of masks share.
 
-Everything that a reader of files can stumble over becomes one `InputError` of one line. This knows
-what files hold and not what it is for.
+A picture is decoded as every other picture is (`decoding`), a file of arrays by `named`; which of
+them a file is, its first bytes say. Everything that a reader can stumble over becomes one
+`InputError` of one line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from operators.errors import OperatorError
 from pnp_recon.errors import InputError
-from pnp_recon.pictures.decoding import sniff, stored_values
-from pnp_recon.pictures.samples import FormatError
+from pnp_recon.pictures.decoding import sniff
+from pnp_recon.pictures.named import HDF5_SIGNATURE, load_hdf5, load_matlab, load_npy, pick
+from pnp_recon.pictures.sources import decode_file, read_bytes
 
-_KINDS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
+_LOADERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".npy": load_npy,
+    ".npz": load_npy,
+    ".mat": load_matlab,
+    ".h5": load_hdf5,
+    ".hdf5": load_hdf5,
+}
 
 
-def read_array(
-    path: str | Path,
-    what: str,
-    readers: Mapping[str, Callable[[Path], np.ndarray]],
-    accept: Callable[[np.ndarray], Tensor],
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """An array from a file: of a picture (H, W, C), opaque, C = 1 or 3, or any other.
+
+    `largest` is the number of white, None where the file is no picture.
+    """
+
+    values: NDArray[Any]
+    largest: float | None = None
+
+
+def read_numbers(
+    path: str | Path, what: str, accept: Callable[[Numbers], Tensor], key: str | None = None
 ) -> Tensor:
-    """`accept` of the array in a file, read by the reader of its ending.
+    """`accept` of the array in a file.
 
     Whatever goes wrong becomes an `InputError` of one line that names the file; `what` says what
-    it should hold.
+    it should hold, `key` which of its arrays.
     """
     file = Path(path)
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        found = file.suffix or "no ending"
-        raise InputError(f"{file}: {what} files end in {', '.join(readers)}; found {found}")
     try:
-        if not file.is_file():
-            found = "is a folder" if file.is_dir() else "does not exist"
-            raise InputError(f"{file}: the {what} file {found}; check the path")
-        if file.stat().st_size == 0:
-            raise InputError(f"{file}: the {what} file is empty; write it again")
-        array = reader(file)
-        if array.dtype == object or array.dtype.kind not in "biuf":
-            raise InputError(f"holds {array.dtype} values; expected real numbers")
-        return accept(array)
-    except (InputError, OperatorError, FormatError) as error:
+        data = read_bytes(file, what)
+        loader = _loader(file, data)
+        if loader is not None:
+            numbers = Numbers(pick(loader(file), key, what))
+        elif key is not None:
+            raise InputError(f"is a picture, which holds one {what}; leave out the key {key!r}")
+        else:
+            numbers = _opaque(file, data)
+        if numbers.values.dtype.kind not in "biuf":
+            raise InputError(f"holds {numbers.values.dtype} values; expected real numbers")
+        return accept(numbers)
+    except (InputError, OperatorError) as error:
         text = str(error)
         raise InputError(text if text.startswith(str(file)) else f"{file}: {text}") from None
     except Exception as error:  # the parsers raise anything, from OSError to zlib.error
@@ -57,32 +73,28 @@ def read_array(
         ) from error
 
 
-def read_grey(path: Path) -> np.ndarray:
-    """The grey values (h, w) of a .png or .tif, in the dtype of the file."""
-    kind, data = _KINDS[path.suffix.lower()], path.read_bytes()
-    if sniff(data) != kind:
-        raise ValueError(f"its first bytes are not those of a {kind} file")
-    return _one_channel(stored_values(data, kind))
+def _loader(file: Path, data: bytes) -> Callable[[Path], dict[str, Any]] | None:
+    """The reader of a file of arrays; None for a picture."""
+    if sniff(data) is not None:
+        return None
+    if data.startswith((b"\x93NUMPY", b"PK\x03\x04")):
+        return load_npy
+    if HDF5_SIGNATURE in (data[:8], data[512:520]):
+        return load_hdf5
+    return _LOADERS.get(file.suffix.lower())
 
 
-def _one_channel(array: np.ndarray) -> np.ndarray:
-    """One channel of a picture (h, w, 1..4), refused where it has more to tell."""
-    if array.shape[-1] > 4:
-        raise InputError(f"holds an array of shape {array.shape}; expected one grey picture")
-    channels = array.shape[-1]
-    if channels in (2, 4):
-        opaque = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-        if not (array[..., -1] == opaque).all():
-            raise InputError("is partly transparent; expected a grey picture without alpha")
-        array = array[..., :-1]
-    if not (array == array[..., :1]).all():
-        raise InputError("is a colour picture; expected grey: convert it to one channel")
-    return array[..., 0]
-
-
-def load_npy(path: Path) -> np.ndarray:
-    """The one array of a .npy file; pickled objects are never loaded."""
-    array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise InputError("is an archive of several arrays; expected a single .npy array")
-    return array
+def _opaque(file: Path, data: bytes) -> Numbers:
+    """The colours of a picture, one channel where all are equal."""
+    decoded = decode_file(file, data)
+    colour, alpha = (
+        decoded.values[..., : decoded.colours],
+        decoded.values[..., decoded.colours :],
+    )
+    if not (alpha == decoded.largest).all():
+        raise InputError("is partly transparent; expected a picture without alpha: flatten it")
+    if decoded.missing is not None:
+        raise InputError('holds values that it declares to be "no data"; replace them')
+    if (colour == colour[..., :1]).all():
+        colour = colour[..., :1]
+    return Numbers(colour, decoded.largest)

@@ -1,9 +1,9 @@
-"""Bytes of a picture file -> samples, for every format that is read.
+"""Bytes of a picture file -> the numbers in it: the one decoder of pictures, masks and kernels.
 
-Internal to `pnp_recon.pictures`: `files` makes pictures of the samples, `kernels` and `masks` take
-the stored numbers as they are; `encoding` is the way back.
+Internal to `pnp_recon.pictures`: `files` makes pictures of the numbers, `kernels` and `masks` take
+them as they are; `encoding` is the way back.
 Pillow reads the 8 bit formats, imagecodecs 16 bit PNG (Pillow would cut colour to 8 bit), tifffile
-TIFF.
+TIFF, and two optional packages HEIC and the raw files of cameras (`optional`).
 Knows nothing of tensors, paths or files on a disk.
 """
 
@@ -23,6 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from pnp_recon.pictures import exif
+from pnp_recon.pictures.jpeg import with_end
+from pnp_recon.pictures.optional import decode_raw, open_heif, raw_signature
 from pnp_recon.pictures.samples import (
     MAX_PIXELS,
     Decoded,
@@ -31,9 +34,15 @@ from pnp_recon.pictures.samples import (
     scaled,
     without_black,
 )
-from pnp_recon.pictures.tiff import decode_tiff, tiff_page, tiff_values
+from pnp_recon.pictures.tiff import decode_tiff, is_camera_raw
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+EXPECTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, HEIC or a camera raw file"
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
+_ONE_FRAME = (
+    "save the one that you want (counted from 0) as a picture of its own, for instance with python "
+    "-c \"from PIL import Image; a = Image.open('FILE'); a.seek(0); a.save('frame.png')\""
+)
 
 
 def sniff(data: bytes) -> str | None:
@@ -42,42 +51,36 @@ def sniff(data: bytes) -> str | None:
         return "PNG"
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
+    if raw_signature(data):
+        return "RAW"
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "TIFF"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data.startswith(b"BM"):
         return "BMP"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "GIF"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "HEIF"
     return None
 
 
 def decode(data: bytes, kind: str) -> Decoded:
-    """Samples of the picture, with its EXIF orientation already applied.
+    """The picture, with its EXIF orientation already applied.
 
     Raises:
         FormatError: damaged, unsupported, or too large.
     """
     with _reading(kind):
-        decoded = decode_tiff(data) if kind == "TIFF" else _decode_pillow(data, kind)
-    upright = np.ascontiguousarray(orient(decoded.samples, decoded.orientation))
-    return replace(decoded, samples=upright)
-
-
-def stored_values(data: bytes, kind: str) -> NDArray[Any]:
-    """The numbers (H, W, S) as the file holds them, in its own dtype.
-
-    Palettes and single bits of the 8 bit formats are expanded. Neither the orientation is applied
-    nor what a TIFF says about its colours (palette, white as zero).
-
-    Raises:
-        FormatError: damaged, of several pages or frames, or too large.
-    """
-    with _reading(kind):
-        if kind == "TIFF":
-            with tiff_page(data) as page:
-                return tiff_values(page)
-        with _opened(data, kind) as (image, deep):
-            return _deep_png(data) if deep else _expanded(image)
+        if kind == "RAW" or (kind == "TIFF" and is_camera_raw(data)):
+            decoded = decode_raw(data)
+        else:
+            decoded = decode_tiff(data) if kind == "TIFF" else _decode_pillow(data, kind)
+    turn = decoded.orientation
+    upright = np.ascontiguousarray(orient(decoded.values, turn))
+    missing = None if decoded.missing is None else orient(decoded.missing, turn)
+    return replace(decoded, values=upright, missing=missing, orientation=1)
 
 
 def orient(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -130,46 +133,68 @@ def _quiet() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
 
 
-# ---- PNG, JPEG, WebP, BMP ------------------------------------------------------------------
+# ---- PNG, JPEG, WebP, BMP, GIF, HEIC -------------------------------------------------------
 
 
 @contextmanager
-def _opened(data: bytes, kind: str) -> Iterator[tuple[Image.Image, bool]]:
-    """The loaded image, and whether it is one of 16 bit, which Pillow would cut down."""
+def _opened(data: bytes, kind: str) -> Iterator[tuple[Image.Image, bool, tuple[str, ...]]]:
+    """The loaded image, whether it is one of 16 bit, which Pillow would cut down, and notes."""
     deep = False
+    notes: tuple[str, ...] = ()
     if kind == "PNG":
         bits, width, height = _check_png(data)
         check_size(width, height)
         deep = bits == 16
+    if kind == "JPEG":
+        data, notes = with_end(data)
+    with _unpacked(data, kind) as image:
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and kind in ("PNG", "WEBP", "GIF"):  # others add previews and the like
+            raise FormatError(f"is an animation of {frames} frames; expected one: {_ONE_FRAME}")
+        image.load()
+        yield image, deep, notes
+
+
+def _unpacked(data: bytes, kind: str) -> Image.Image:
     try:
-        opened = Image.open(io.BytesIO(data), formats=(kind,))
+        stream = io.BytesIO(data)
+        image = open_heif(stream) if kind == "HEIF" else Image.open(stream, formats=(kind,))
     except Image.DecompressionBombError:
         raise FormatError(
             f"claims to hold more than {MAX_PIXELS // 10**6} million pixels; crop it or make it "
             "smaller"
         ) from None
-    with opened as image:
-        check_size(*image.size)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and kind != "JPEG":  # further JPEG frames are a camera's previews
-            raise FormatError(f"is an animation of {frames} frames; save one of them as a picture")
-        image.load()
-        yield image, deep
+    check_size(*image.size)
+    return image
 
 
 def _decode_pillow(data: bytes, kind: str) -> Decoded:
-    with _opened(data, kind) as (image, deep):
-        icc = image.info.get("icc_profile") or None
-        orientation = int(image.getexif().get(0x0112, 1))
-        mode = image.mode
+    with _opened(data, kind) as (image, deep, notes):
+        found = image.getexif()
+        about: dict[str, Any] = {
+            "icc_profile": image.info.get("icc_profile") or None,
+            "orientation": int(found.get(0x0112, 1)),
+            "exif": exif.kept(found),
+            "dpi": _dpi(image),
+            "notes": notes,
+        }
         if deep:
             values = _deep_png(data)
             mode = {1: "L;16", 2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}[values.shape[-1]]
-            return Decoded(scaled(values, 65535), 16, mode, icc, orientation)
-        if mode == "CMYK":
-            samples = without_black(scaled(np.asarray(image), 255))
-            return Decoded(samples, 8, mode, None, orientation)  # its profile is for CMYK
-        return Decoded(scaled(_expanded(image), 255), 8, mode, icc, orientation)
+            return Decoded(values, 65535, 16, mode, **about)
+        if image.mode == "CMYK":
+            about["icc_profile"] = None  # its profile is for CMYK
+            return Decoded(without_black(scaled(np.asarray(image), 255)), 1, 8, "CMYK", **about)
+        return Decoded(_expanded(image), 255, 8, image.mode, **about)
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Pixels per inch; screens' 72 and 96 are as good as any other."""
+    try:
+        x, y = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
 
 
 def _expanded(image: Image.Image) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Masks of known pixels from files, for `operators.Inpainting`: .png, .tif/.tiff, .npy.
+"""Masks of known pixels from files, for `operators.Inpainting`: any picture, or an array.
 
 True where a pixel is known. `operators.masks` draws masks at random.
 """
@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.pictures.arrays import load_npy, read_array, read_grey
+from pnp_recon.pictures.arrays import Numbers, read_numbers
 
 
 def read_mask(path: str | Path) -> Tensor:
     """The mask in a file (H, W): white, the largest value, is known; black, zero, is missing.
 
-    - `.png`, `.tif`, `.tiff`: 0 and 255 in 8 bit (0 and 65535 in 16 bit, 0 and 1 in float). Colour
-      is accepted where the three channels are equal, alpha where it is opaque.
-    - `.npy`: booleans, numbers 0 and 1, or unsigned integers 0 and the largest of their kind;
-      (H, W), or (C, H, W) for a mask of every channel.
+    - Pictures: what they show, upright. Black and white in any depth, or the numbers 0 and 1 of
+      an integer type. Colour is accepted where the three channels are equal, alpha where it is
+      opaque.
+    - `.npy`, `.npz`, `.h5`, `.mat`: booleans, numbers 0 and 1, or unsigned integers 0 and the
+      largest of their kind; (H, W), or in .npy (C, H, W) for a mask of every channel.
 
     Nothing is thresholded: a grey value is more likely a mistake (JPEG, resizing) than a mask.
 
@@ -29,22 +30,31 @@ def read_mask(path: str | Path) -> Tensor:
         InputError: for a file that is missing, damaged or of another kind, and for a picture
             that holds other values, with their number.
     """
-    readers = {".png": read_grey, ".tif": read_grey, ".tiff": read_grey, ".npy": _read_npy}
-    numbers = Path(path).suffix.lower() == ".npy"
-    return read_array(path, "mask", readers, lambda array: _binary(array, ones=numbers))
+    return read_numbers(path, "mask", _known, key="[:]" if _is_stack(Path(path)) else None)
 
 
-def _read_npy(path: Path) -> np.ndarray:
-    array = load_npy(path)
-    if array.ndim not in (2, 3) or array.size == 0:
-        raise InputError(f"holds an array of shape {array.shape}; expected (H, W) or (C, H, W)")
-    return array
+def _is_stack(path: Path) -> bool:
+    """Whether a .npy file holds a mask of every channel."""
+    if path.suffix.lower() != ".npy" or not path.is_file():
+        return False
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).ndim == 3
+    except Exception:  # the reader says what is wrong
+        return False
 
 
-def _binary(array: np.ndarray, *, ones: bool) -> Tensor:
-    white = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-    if ones and not (array > 1).any():
-        white = 1
+def _known(numbers: Numbers) -> Tensor:
+    array, white = numbers.values, numbers.largest
+    if white is None:
+        if array.ndim not in (2, 3) or array.size == 0:
+            raise InputError(f"holds an array of shape {array.shape}; expected (H, W) or (C, H, W)")
+        white = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
+    elif array.shape[-1] > 1:
+        raise InputError("is a colour picture; expected black and white: convert it to one channel")
+    else:
+        array = array[..., 0]
+    if not (array > 1).any():
+        white = 1  # of integers, too
     other = (array != 0) & (array != white)
     if other.any():
         values = np.unique(array[other])
@@ -53,4 +63,4 @@ def _binary(array: np.ndarray, *, ones: bool) -> Tensor:
             f"is not binary: {int(other.sum())} of {array.size} pixels hold {len(values)} other "
             f"values than 0 and {white:g} ({listing}); threshold it, and save it without JPEG"
         )
-    return torch.from_numpy(array == white)
+    return torch.from_numpy(np.ascontiguousarray(array == white))

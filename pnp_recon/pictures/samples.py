@@ -1,4 +1,4 @@
-"""What the decoders of all formats share: samples, the limit of sizes, and what an error says."""
+"""What the decoders of all formats share: what a file holds, the limit of sizes, and its errors."""
 
 from __future__ import annotations
 
@@ -18,15 +18,38 @@ class FormatError(Exception):
     """What is wrong with the bytes, as half a sentence; `files` adds the name of the file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decoded:
-    """Samples (H, W, S) in [0, 1], S = 1, 2 (grey + alpha), 3 or 4 (RGB + alpha)."""
+    """A picture as its file means it, in the numbers that the file holds.
 
-    samples: Samples
+    Attributes:
+        values: (H, W, S) in the file's own dtype, S = 1, 2 (grey + alpha), 3 or 4 (RGB + alpha):
+            upright once `decode` has returned it, palettes expanded, white larger than black.
+        largest: the number of full white, and of full opacity.
+        bit_depth: 8, 16 or 32, in which the picture is written again.
+        mode: how the file stores its samples, in the reader's words.
+        orientation: EXIF orientation still to be applied.
+        missing: (H, W, S), True where the file says that there is no data; None where it does not.
+        exif: what the camera noted, see `exif.kept`.
+        dpi: pixels per inch (x, y).
+        notes: what must not be overlooked, as half sentences like those of a `FormatError`.
+    """
+
+    values: NDArray[Any]
+    largest: float
     bit_depth: int
     mode: str
     icc_profile: bytes | None = None
     orientation: int = 1
+    missing: NDArray[np.bool_] | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def colours(self) -> int:
+        """1 (grey) or 3; what follows is alpha."""
+        return 1 if self.values.shape[-1] < 3 else 3
 
 
 def check_size(width: int, height: int) -> None:
@@ -39,9 +62,11 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def scaled(values: NDArray[Any], largest: int) -> Samples:
-    """Integers 0..largest -> float32 in [0, 1], correctly rounded."""
-    return (values / np.float64(largest)).astype(np.float32)
+def scaled(values: NDArray[Any], high: float, low: float = 0.0) -> Samples:
+    """Numbers low..high -> float32 in [0, 1], correctly rounded."""
+    if low == 0:
+        return (values / np.float64(high)).astype(np.float32)
+    return ((values - np.float64(low)) / np.float64(high - low)).astype(np.float32)
 
 
 def without_black(cmyk: Samples) -> Samples:

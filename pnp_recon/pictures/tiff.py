@@ -1,4 +1,4 @@
-"""TIFF bytes -> samples, for `decoding`, which turns whatever is raised here into one error."""
+"""TIFF bytes -> numbers, for `decoding`, which turns whatever is raised here into one error."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_recon.pictures.samples import (
-    Decoded,
-    FormatError,
-    Samples,
-    check_size,
-    scaled,
-    without_black,
+from pnp_recon.pictures import exif
+from pnp_recon.pictures.samples import Decoded, FormatError, check_size, scaled, without_black
+
+ONE_PAGE = (
+    "save the one that you want (counted from 0) as its own file, for instance with python -c "
+    "\"import tifffile; tifffile.imwrite('page.tif', tifffile.imread('FILE', key=0))\""
 )
+_NODATA = 42113  # GDAL: the number that stands for "no data here", as text
+_SENSOR = {"CFA", "LINEAR_RAW"}
 
 
 @contextmanager
@@ -26,56 +27,70 @@ def tiff_page(data: bytes) -> Iterator[Any]:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        pages: list[Any] = [
-            page for page in tiff.pages if not _is_preview(page)
-        ]  # previews do not count
+        every: list[Any] = list(tiff.pages)
+        pages = [page for page in every if not page.is_reduced]  # no previews
         if not pages:
             raise FormatError(
                 "is a damaged TIFF file (no page found); expected a complete one, copy or export "
                 "it again"
             )
         if len(pages) > 1:
-            raise FormatError(
-                f"is a TIFF file of {len(pages)} pages; expected one, save the page that you want "
-                "as its own file"
-            )
+            raise FormatError(f"is a TIFF file of {len(pages)} pages; expected one: {ONE_PAGE}")
         _check_tiff(pages[0], len(data))
         yield pages[0]
 
 
-def tiff_values(page: Any) -> NDArray[Any]:
-    """The stored numbers (H, W, S)."""
-    values: NDArray[Any] = page.asarray()
-    values = np.moveaxis(values, page.axes.index("S"), -1) if "S" in page.axes else values
-    return values[..., None] if values.ndim == 2 else values
+def is_camera_raw(data: bytes) -> bool:
+    """Whether a TIFF file holds the numbers of a sensor: a DNG, or previews and no picture."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            pages: list[Any] = list(tiff.pages)
+            first: Any = pages[0]
+            inner = list(first.pages) if 330 in first.tags else []
+            kinds = {getattr(page.photometric, "name", "") for page in (*pages, *inner)}
+            only_previews = all(page.is_reduced for page in pages) and 330 in first.tags
+            return 50706 in first.tags or bool(kinds & _SENSOR) or only_previews
+    except Exception:
+        return False  # damaged: its decoder says how
 
 
 def decode_tiff(data: bytes) -> Decoded:
     with tiff_page(data) as page:
         photometric, colours = _tiff_colours(page)
-        values = tiff_values(page)
-        samples, depth = _tiff_samples(values, page)
+        values = page.asarray()
+        values = np.moveaxis(values, page.axes.index("S"), -1) if "S" in page.axes else values
+        values = values[..., None] if values.ndim == 2 else values
+        missing = _missing(values, page)
+        largest, depth = _scale(values, page)
         if photometric == "PALETTE":
             # The file keeps 8 bit entries as 16 bit words, padded or repeated by its writer.
-            table = np.moveaxis(np.asarray(page.colormap), 0, -1) >> 8
-            samples, depth = scaled(table, 255)[values[..., 0]], 8
+            table = (np.moveaxis(np.asarray(page.colormap), 0, -1) >> 8).astype(np.uint8)
+            values, largest, depth = table[values[..., 0]], 255, 8
+            if (np.ptp(values, axis=-1) == 0).all():
+                values = values[..., :1]  # a palette of greys is a grey picture
         associated = [int(kind) for kind in page.extrasamples] == [1]
         icc = page.tags[34675].value if 34675 in page.tags else None
         orientation = int(page.tags[274].value) if 274 in page.tags else 1
-    colour, alpha = samples[..., :colours], samples[..., colours:]
+        dpi = _dpi(page)
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
     if photometric == "MINISWHITE":
-        colour = 1 - colour
-    if photometric == "SEPARATED":
-        colour, icc = without_black(colour), None  # its profile is for CMYK
-    if associated:  # the colours were multiplied by alpha
-        colour = np.where(alpha > 0, colour / np.maximum(alpha, 1e-6), 0).clip(0, 1)
-    mode = f"{photometric};{page.dtype}" + (";alpha" if alpha.size else "")
-    samples = np.concatenate([colour, alpha], -1).astype(np.float32)
-    return Decoded(samples, depth, mode, icc, orientation)
-
-
-def _is_preview(page: Any) -> bool:
-    return bool(page.is_reduced)
+        values = np.concatenate([largest - values[..., :1], values[..., 1:]], -1).astype(
+            values.dtype
+        )
+    if photometric == "SEPARATED" or associated:
+        samples = scaled(values, largest)
+        colour, alpha = samples[..., :colours], samples[..., colours:]
+        if photometric == "SEPARATED":
+            colour, icc = without_black(colour), None  # its profile is for CMYK
+        if associated:  # the colours were multiplied by alpha
+            colour = np.where(alpha > 0, colour / np.maximum(alpha, 1e-6), 0).clip(0, 1)
+        values, largest, missing = np.concatenate([colour, alpha], -1), 1, None
+    mode = f"{photometric};{page.dtype}" + (";alpha" if page.extrasamples else "")
+    notes = exif.of_tiff(data)
+    return Decoded(values, largest, depth, mode, icc, orientation, missing, notes, dpi)
 
 
 _TIFF_COLOURS = {
@@ -99,7 +114,7 @@ def _check_tiff(page: Any, length: int) -> None:
             "it again"
         )
     if not set(page.axes) <= set("YXS"):
-        raise FormatError(f"is a volume (axes {page.axes}); expected one flat picture")
+        raise FormatError(f"is a volume (axes {page.axes}); expected one flat picture: {ONE_PAGE}")
 
 
 def _tiff_colours(page: Any) -> tuple[str, int]:
@@ -118,14 +133,40 @@ def _tiff_colours(page: Any) -> tuple[str, int]:
     return kind, colours
 
 
-def _tiff_samples(values: NDArray[Any], page: Any) -> tuple[Samples, int]:
-    """Samples as float32 and the depth to write again: 8, 16 or 32 (float)."""
+def _scale(values: NDArray[Any], page: Any) -> tuple[float, int]:
+    """The number of full white, and the depth to write again: 8, 16 or 32."""
     if values.dtype.kind == "f":
-        return values.astype(np.float32), 32
+        return 1, 32
     bits = 1 if values.dtype.kind == "b" else int(page.bitspersample)
-    if values.dtype.kind not in "bu" or bits > 16:
+    if values.dtype.kind not in "bui" or bits > 32:
         raise FormatError(
-            f"holds {values.dtype} samples; expected unsigned integers of up to 16 bit or floats, "
-            "export it so"
+            f"holds {values.dtype} samples; expected integers of up to 32 bit or floats, export it "
+            "so"
         )
-    return scaled(values, 2**bits - 1), 8 if bits <= 8 else 16
+    largest = 2 ** (bits - 1) - 1 if values.dtype.kind == "i" else 2**bits - 1
+    return largest, next(depth for depth in (8, 16, 32) if bits <= depth)
+
+
+def _missing(values: NDArray[Any], page: Any) -> NDArray[np.bool_] | None:
+    """Where the number stands that the file declares to be no data."""
+    if _NODATA not in page.tags:
+        return None
+    try:
+        number = float(str(page.tags[_NODATA].value).strip("\0 "))
+    except ValueError:
+        return None
+    found = values == np.asarray(number, values.dtype if values.dtype.kind == "f" else np.float64)
+    return found if found.any() else None
+
+
+def _dpi(page: Any) -> tuple[float, float] | None:
+    """Pixels per inch, where the file gives a length."""
+    unit = int(page.tags[296].value) if 296 in page.tags else 2
+    if unit not in (2, 3) or 282 not in page.tags or 283 not in page.tags:
+        return None
+    try:
+        x, y = (top / bottom for top, bottom in (page.tags[tag].value for tag in (282, 283)))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    centimetres = 2.54 if unit == 3 else 1.0
+    return x * centimetres, y * centimetres

@@ -6,15 +6,44 @@ is the caller's choice among those of `problems.noise`. Knows no solver.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import Tensor
 
-from operators import Boundary, Convolution, Inpainting, RayTransform, ScanGeometry
+from operators import (
+    Boundary,
+    Channelwise,
+    Convolution,
+    Inpainting,
+    LinearOperator,
+    RayTransform,
+    ScanGeometry,
+)
+from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import Draw, noisy
 from pnp_recon.problems.problem import Problem
 from pnp_recon.scans.counts import log_transform
 from pnp_recon.scans.window import Window
+
+
+def blur(
+    kernel: Tensor, image_shape: Sequence[int], boundary: Boundary = "circular"
+) -> LinearOperator:
+    """The convolution with a kernel (h, w), or with one for each channel, (C, h, w).
+
+    Raises:
+        InputError: there are other channels in the picture than in the kernel.
+    """
+    if kernel.ndim < 3:
+        return Convolution(kernel, image_shape, boundary)
+    if len(kernel) != image_shape[0]:
+        raise InputError(
+            f"the kernel has {len(kernel)} channels, the picture {image_shape[0]}; expected as "
+            "many, or one kernel for all"
+        )
+    alone = (1, *image_shape[1:])
+    return Channelwise([Convolution(one, alone, boundary) for one in kernel])
 
 
 def deblurring(
@@ -24,12 +53,12 @@ def deblurring(
 
     Args:
         x: the true picture (B, C, H, W) in [0, 1].
-        kernel: (h, w), see `operators.Convolution`.
+        kernel: (h, w), or (C, h, w) for one per channel, see `blur`.
         sigma: standard deviation of the noise, [0, 1] scale.
         draw: the rule of the noise.
         boundary: the border rule of the blur.
     """
-    A = Convolution(kernel, shape(x), boundary)
+    A = blur(kernel, shape(x), boundary)
     clean = A.A(x)
     return Problem(A, clean + sigma * draw(clean), sigma, x)
 

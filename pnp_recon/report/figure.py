@@ -74,13 +74,23 @@ def kernel_png(weights: Tensor, side: int = 180) -> bytes:
     """A kernel as a PNG, its largest weight white, each weight a square of whole pixels."""
     from PIL import Image
 
-    values = weights.detach().double().cpu().numpy()
+    values = _kernel(weights)
     values = values / max(float(values.max()), 1e-300)
-    factor = max(1, side // max(values.shape))
-    enlarged = np.kron(np.rint(255 * values).astype(np.uint8), np.ones((factor, factor), np.uint8))
+    factor = max(1, side // max(values.shape[:2]))
+    block = np.ones((factor, factor, 1)[: values.ndim], np.uint8)
+    enlarged = np.kron(np.rint(255 * values).astype(np.uint8), block)
     buffer = io.BytesIO()
     Image.fromarray(enlarged).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _kernel(weights: Tensor) -> NDArray[np.float64]:
+    """(h, w), or (h, w, 3) in [0, 1] for a kernel of every channel."""
+    values = weights.detach().double().cpu()
+    if values.ndim == 3:
+        values = (values / values.max().clamp_min(1e-300)).permute(1, 2, 0)
+    array: NDArray[np.float64] = values.numpy()
+    return array
 
 
 def close_up(picture: Tensor, share: float = 0.3) -> tuple[int, int, int, int]:
@@ -155,8 +165,8 @@ def _physics(axes: Axes, run: Run) -> None:
     axes.set_yticks([])
     physics = run.physics
     if run.kernel is not None:
-        axes.imshow(run.kernel.weights.detach().cpu().numpy(), cmap="magma", vmin=0)
-        height, width = run.kernel.weights.shape
+        axes.imshow(_kernel(run.kernel.weights), cmap="magma", vmin=0)
+        height, width = run.kernel.weights.shape[-2:]
         axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=INK, fontsize=11)
     elif physics is not None and physics.picture is not None:
         axes.imshow(_array(physics.picture[None, None]), cmap="gray", vmin=0, vmax=1)

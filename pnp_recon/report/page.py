@@ -215,7 +215,7 @@ def _pictures(run: Run) -> str:
         shown.append(("the true picture", picture_png(run.reference)))
     out = [_figure(png, caption) for caption, png in shown]
     if run.kernel is not None:
-        height, width = run.kernel.weights.shape
+        height, width = run.kernel.weights.shape[-2:]
         caption = f"the blur kernel, {width}×{height} pixels"
         out.append(_figure(kernel_png(run.kernel.weights), caption, "kernel"))
     elif run.physics is not None and run.physics.picture is not None:

@@ -246,7 +246,7 @@ class Trainer:
         row = {"step": progress.step, "loss": progress.loss, "seconds": progress.seconds}
         row |= progress.psnr
         new = not self.log.exists()
-        with self.log.open("a", newline="") as file:
+        with self.log.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row))
             if new:
                 writer.writeheader()
@@ -256,7 +256,7 @@ class Trainer:
         """A run killed between log and checkpoint repeats those steps: keep each row once."""
         if not self.log.exists():
             return
-        header, *rows = self.log.read_text().splitlines() or [""]
+        header, *rows = self.log.read_text(encoding="utf-8").splitlines() or [""]
         kept = [
             row for row in rows if row.split(",")[0].isdigit() and int(row.split(",")[0]) <= step
         ]

@@ -114,13 +114,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     a = parser.parse_args(argv)
     if a.init:
         before = read_fields(find_card(a.init))
-        facts = json.loads(a.facts.read_text()) if a.facts else {}
+        facts = json.loads(a.facts.read_text(encoding="utf-8")) if a.facts else {}
         held = torch.load(a.run, map_location="cpu", weights_only=True)
         weights = held[a.key] if a.key else held
         record = continued(before, facts)
         print(make(a.name or Path(a.init).stem, weights, record, a.to, a.note))
         return
-    record = json.loads(a.run.with_name(f"{a.run.name}.json").read_text())
+    record = json.loads(a.run.with_name(f"{a.run.name}.json").read_text(encoding="utf-8"))
     state = load_file(a.run.with_name(f"{a.run.name}.best.safetensors"))
     print(make(a.name or a.run.name, state, record, a.to, a.note))
 

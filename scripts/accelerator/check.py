@@ -122,7 +122,9 @@ def commit() -> str | None:
     """The commit of the checkout; None where git does not tell."""
     command = ["git", "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, encoding="utf-8"
+        )
     except OSError:
         return None
     return done.stdout.strip() or None

@@ -48,7 +48,10 @@ class Children:
 
     def __init__(self, out: Path, work: Path, began: float) -> None:
         self.out, self.work, self.began = out, work, began
-        self.lock, self.log = threading.Lock(), (out / "log.txt").open("w", buffering=1)
+        self.lock, self.log = (
+            threading.Lock(),
+            (out / "log.txt").open("w", buffering=1, encoding="utf-8"),
+        )
         self.processes: dict[str, subprocess.Popen[str]] = {}
 
     def say(self, line: str) -> None:
@@ -74,6 +77,7 @@ class Children:
             env=environment,
             cwd=ROOT,
             start_new_session=True,
+            encoding="utf-8",
         )
         self.processes[name] = process
         threading.Thread(target=self._follow, args=(name, process), daemon=True).start()
@@ -106,8 +110,8 @@ class Children:
                     copy = shutil.copyfile(file, self.work / "copy")
                     shutil.move(copy, self.out / file.name)
             with contextlib.suppress(OSError, ValueError):
-                results[name] = json.loads((self.work / f"{name}.json").read_text())
-        (self.out / "results.json").write_text(json.dumps(results, indent=1))
+                results[name] = json.loads((self.work / f"{name}.json").read_text(encoding="utf-8"))
+        (self.out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -102,7 +102,7 @@ class Files:
         if weights.exists():
             self.info["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
         text = json.dumps(self.info, indent=1)
-        replace_file(self.path("json"), lambda path: path.write_text(text))
+        replace_file(self.path("json"), lambda path: path.write_text(text, encoding="utf-8"))
 
     def resume(self, path: Path, restart: bool) -> float:
         """Loads a state; returns the progress at which that run stopped."""

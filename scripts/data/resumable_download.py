@@ -203,7 +203,7 @@ def _begin(part: Path, note: Note) -> None:
 def _read_note(part: Path, address: str) -> Note | None:
     """What `part` is a part of; None: nobody knows, or of something at another address."""
     try:
-        note = Note(**json.loads(_note_of(part).read_text()))
+        note = Note(**json.loads(_note_of(part).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return note if note.address == address else None

@@ -36,7 +36,7 @@ def main() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         before = validation_psnr(network, pictures, VALIDATION_LEVELS)
     before |= restoration_psnr(network, pictures)
-    with (given.run / "log.csv").open(newline="") as file:
+    with (given.run / "log.csv").open(newline="", encoding="utf-8") as file:
         log = list(csv.DictReader(file))
     lines = [["step", "seconds", *before], ["0", "0", *(f"{v:.3f}" for v in before.values())]]
     for row in log:

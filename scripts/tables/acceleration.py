@@ -74,7 +74,7 @@ def main() -> None:
             rows.add(**key, **row, sha256=denoiser.card["sha256"][:12])
             print(key, row, flush=True)
     text = table(rows, options.crop)
-    options.output.with_suffix(".md").write_text(text)
+    options.output.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -150,7 +150,7 @@ def main() -> None:
         for method in methods:
             record(rows, scan, {"slice": index, "method": method}, best(tuning, method), 1e-5)
     text = table(rows, tuning)
-    (options.results / "ct.md").write_text(text)
+    (options.results / "ct.md").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -115,8 +115,8 @@ class Table:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.exists():
-            path.write_text(",".join(COLUMNS) + "\n")
-        with path.open(newline="") as file:
+            path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+        with path.open(newline="", encoding="utf-8") as file:
             self.rows = list(csv.DictReader(file))
         self.known = {self._key(row) for row in self.rows}
 
@@ -124,7 +124,7 @@ class Table:
         return self._key(key_of(plan, cell)) in self.known
 
     def add(self, fields: dict[str, str]) -> None:
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(fields)
         self.rows.append(fields)
         self.known.add(self._key(fields))
@@ -189,7 +189,9 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=TABLE)
     options = parser.parse_args()
     if options.task == "report":
-        options.table.with_suffix(".md").write_text(report(Table(options.table).rows))
+        options.table.with_suffix(".md").write_text(
+            report(Table(options.table).rows), encoding="utf-8"
+        )
         return
     if options.data is None:
         parser.error("--data is missing")

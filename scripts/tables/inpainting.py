@@ -122,7 +122,7 @@ def main() -> None:
                 key = {"picture": path.name, "missing": missing, "method": method}
                 record(rows, x, index, key, best(tuning, method, missing), 1e-5)
     text = table(rows, tuning, options.crop)
-    (options.results / "inpainting.md").write_text(text)
+    (options.results / "inpainting.md").write_text(text, encoding="utf-8")
     print(text)
 
 

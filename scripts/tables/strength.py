@@ -67,7 +67,7 @@ def main() -> None:
             write(options.output, rows)
             print(*key, {name: found[name] for name in FIELDS[4:10]}, flush=True)
     text = table(rows, options.crop)
-    options.output.with_suffix(".md").write_text(text)
+    options.output.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 
 
@@ -124,13 +124,13 @@ def told(value: Any) -> str:
 def read(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -90,6 +90,33 @@ def test_every_border_rule_keeps_the_size(tmp_path: Path, boundary: str) -> None
     assert read_picture(tmp_path / "a_deblurred.png").pixels.shape[-2:] == SIZE
 
 
+@pytest.mark.parametrize("key", ["[1]", "[:]"])
+def test_kernels_of_a_set(tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save(tmp_path / "a.png", 3)
+    stack = np.random.default_rng(0).random((3, 4, 5))  # an even side as well
+    np.savez(tmp_path / "set.npz", psf=stack, other=np.zeros(3))
+    args = [str(source), "--sigma", "2.55/255", "--max-iter", "5", *DONE, "--strength", "1"]
+    place = f"{tmp_path / 'set.npz'}:psf{key}"
+    report = tmp_path / "r"
+    assert main([*args, "--kernel", place, "--report", str(report), "--quiet"]) == 0
+    assert "padded by zeros to 5×5" in capsys.readouterr().err
+    found = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    validate_report(found)
+    assert found["kernel"]["shape"] == ([5, 5] if key == "[1]" else [3, 5, 5])
+    assert found["kernel"]["parameters"]["key"] == f"psf{key}"
+    capsys.readouterr()
+    args += ["--overwrite", "--kernel"]
+    assert main([*args, str(tmp_path / "set.npz")]) == 2
+    line = only_line("pnp-deblur", capsys.readouterr().err)
+    assert "psf[0]" in line or "FILE:psf" in line
+    assert main([*args, f"{tmp_path / 'set.npz'}:psf[3]"]) == 2
+    assert "the index 3 is not below 3" in only_line("pnp-deblur", capsys.readouterr().err)
+    if key == "[:]":
+        grey = save(tmp_path / "g.png", 1)
+        assert main([str(grey), *args[1:], place]) == 2
+        assert "3 channels, the picture 1" in only_line("pnp-deblur", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("kernel", ["trajectory", "gaussian", "disk", "uniform", "FILE"])
 def test_every_kernel(tmp_path: Path, kernel: str, capsys: pytest.CaptureFixture[str]) -> None:
     source = save(tmp_path / "a.png", 1)

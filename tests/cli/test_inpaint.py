@@ -221,16 +221,55 @@ def test_bad_masks(
     assert main([str(source), "--mask", str(mask)]) == 2
     line = only_line("pnp-inpaint", capsys.readouterr().err)
     assert words in line
-    assert "mask.png" in line
+    assert "mask" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "mask.png"]
 
 
-def test_picture_with_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("gap", [np.nan, -9999.0])
+def test_gaps_under_the_mask_are_what_it_is_for(
+    tmp_path: Path, gap: float, capsys: pytest.CaptureFixture[str]
+) -> None:
     values = pixels(1)[..., 0].astype(np.float32) / 255
-    values[22, 33] = np.nan
+    mask = str(save_mask(tmp_path / "mask.png"))
+    results = []
+    for name, number in (("whole", 0.5), ("gaps", gap)):
+        values[20:28, 30:40] = number
+        tifffile.imwrite(tmp_path / f"{name}.tif", values)
+        assert main([str(tmp_path / f"{name}.tif"), "--mask", mask, *FAST, *DONE]) == 0
+        results.append(read_picture(tmp_path / f"{name}_inpainted.tif").pixels)
+    assert torch.equal(*results)
+    capsys.readouterr()
+    values[2, 3] = np.nan  # the twin: known, and not there
     tifffile.imwrite(tmp_path / "a.tif", values)
-    assert main([str(tmp_path / "a.tif"), "--mask", str(save_mask(tmp_path / "mask.png"))]) == 2
-    assert "not finite" in only_line("pnp-inpaint", capsys.readouterr().err)
+    assert main([str(tmp_path / "a.tif"), "--mask", mask]) == 2
+    assert "1 values that are not finite" in (
+        line := only_line("pnp-inpaint", capsys.readouterr().err)
+    )
+    assert "mark them as missing" in line
+
+
+@pytest.mark.parametrize("kind", ["turned", "miniswhite", "ones"])
+def test_masks_mean_what_they_show(tmp_path: Path, kind: str) -> None:
+    known = np.ones(SIZE, bool)
+    known[20:28, 30:40] = False
+    ones = known.astype(np.uint8)
+    source, mask = save(tmp_path / "a.png"), save_mask(tmp_path / "plain.png", known)
+    assert main([str(source), "--mask", str(mask), *FAST, *DONE]) == 0
+    expected = read_picture(tmp_path / "a_inpainted.png").pixels
+    mask, exif = tmp_path / "mask.png", Image.Exif()
+    exif[274] = 3
+    if kind == "turned":
+        source = tmp_path / "turned.png"
+        Image.fromarray(np.rot90(pixels(3), 2)).save(source, exif=exif)
+        Image.fromarray(np.rot90(255 * ones, 2)).save(mask, exif=exif)
+    elif kind == "miniswhite":
+        mask = tmp_path / "mask.tif"
+        tifffile.imwrite(mask, 255 - 255 * ones, photometric="miniswhite")
+    else:
+        Image.fromarray(ones).save(mask)
+    out = tmp_path / "out.png"
+    assert main([str(source), "--mask", str(mask), "-o", str(out), *FAST, *DONE]) == 0
+    assert torch.equal(read_picture(out).pixels, expected)
 
 
 @pytest.mark.parametrize(

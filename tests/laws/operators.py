@@ -17,6 +17,7 @@ from torch import Tensor
 from operators import (
     BOUNDARIES,
     Boundary,
+    Channelwise,
     Composition,
     Convolution,
     Downsampling,
@@ -172,6 +173,18 @@ COMBINED: list[OperatorCase] = [
     ),
     OperatorCase(
         "blur-beside-gradient", lambda dtype: Stacked([_blur(dtype), Gradient((1, 7, 8))])
+    ),
+    OperatorCase(
+        "blurs-by-channel",
+        lambda dtype: Channelwise([_blur(dtype, "valid", seed=seed) for seed in range(3)]),
+    ),
+    OperatorCase(
+        "circular-blurs-by-channel",
+        lambda dtype: Channelwise([_blur(dtype, "circular", seed=seed) for seed in range(3)]),
+    ),
+    OperatorCase(
+        "mask-beside-blur-by-channel",
+        lambda dtype: Channelwise([Inpainting(random_mask((7, 8))), _blur(dtype)]),
     ),
     OperatorCase("sum-of-blurs", lambda dtype: _blur(dtype) + _blur(dtype, "constant", seed=2)),
     OperatorCase(

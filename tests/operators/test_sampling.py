@@ -91,6 +91,38 @@ def test_only_known_pixels_are_noisy() -> None:
     assert float(error[0, 0][known].std()) == pytest.approx(0.1, rel=0.1)
 
 
+@pytest.mark.parametrize("junk", [math.nan, math.inf, 1e38])
+def test_what_is_missing_is_never_multiplied(junk: float) -> None:
+    known = laws.random_mask((2, 5, 6))
+    A, x = Inpainting(known), rand(3, 2, 5, 6)
+    spoilt = torch.where(known, x, junk)
+    z, gamma = rand(3, 2, 5, 6, seed=2), torch.tensor([0.3, 2.0, 500.0], dtype=F64)
+    for look in (
+        A.A,
+        A.A_adjoint,
+        A.A_dagger,
+        A.normal,
+        A.initial_guess,
+        lambda y: A.prox_l2(z, y, gamma),
+        lambda y: A.A(y.float()),
+    ):
+        assert torch.equal(look(spoilt), look(x))
+    if math.isnan(junk):  # the twin: a product with zero
+        assert bool((spoilt * known).isnan().any())
+
+
+def test_what_is_known_is_never_repaired() -> None:
+    A = Inpainting(torch.ones(4, 5))
+    assert bool(A.A(torch.full((1, 1, 4, 5), math.nan, dtype=F64)).isnan().all())
+
+
+def test_masking_is_differentiated() -> None:
+    A = Inpainting(laws.random_mask((2, 3, 4)))
+    x = rand(1, 2, 3, 4).requires_grad_()
+    assert torch.autograd.gradcheck(A.A, x)
+    assert torch.autograd.gradgradcheck(A.A, x)
+
+
 @pytest.mark.parametrize("operator", ["inpainting", "identity"])
 def test_closed_forms_equal_conjugate_gradients(operator: str) -> None:
     A = Inpainting(laws.random_mask((2, 5, 6))) if operator == "inpainting" else Identity((2, 5, 6))

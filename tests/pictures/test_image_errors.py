@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from pnp_recon.errors import InputError
@@ -29,10 +32,26 @@ def header(width: int, height: int) -> bytes:
     return b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
 
 
+def nef() -> bytes:
+    """A small preview with the sensor's numbers behind it, as Nikon, Sony and Pentax store them."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(np.zeros((8, 9, 3), np.uint8), photometric="rgb", subfiletype=1, subifds=1)
+        file.write(np.zeros((32, 36), np.uint16), photometric="cfa")
+    return buffer.getvalue()
+
+
 BAD = {
     "empty.png": (b"", "empty"),
     "text.png": (b"hello, this is text\n", "text 'hello, this is t'"),
-    "gif.png": (pillow_bytes("GIF"), "bytes 47 49 46"),
+    "odd.png": (b"\x01\x02\x03\x04\x05", "bytes 01 02 03"),
+    "moving.gif": (
+        pillow_bytes("GIF", save_all=True, append_images=[pillow_picture((24, 20), 1)]),
+        "Image.open('moving.gif'); a.seek(0)",
+    ),
+    "page.pdf": (b"%PDF-1.4\n", "export the page as PNG"),
+    "film.mp4": (b"\0\0\0\x18ftypisom\0\0\0\0", "convert it to TIFF"),
+    "a.jp2": (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
     "nan.tif": (tiff_bytes(np.array([[0.5, np.nan]], np.float32)), "1 values that are not finite"),
     "inf.tif": (tiff_bytes(np.array([[0.5, np.inf]], np.float32)), "not finite"),
     "counts.tif": (tiff_bytes(np.array([[0.5, 255]], np.float32)), "from 0.5 to 255"),
@@ -41,8 +60,23 @@ BAD = {
         "5 channels",
     ),
     "pages.tif": (tiff_bytes(np.zeros((4, 8, 9), np.uint8), photometric="minisblack"), "4 pages"),
-    "signed.tif": (tiff_bytes(np.zeros((8, 9), np.int16)), "int16"),
-    "deep.tif": (tiff_bytes(np.zeros((8, 9), np.uint32)), "uint32"),
+    "stack.tif": (
+        tiff_bytes(np.zeros((4, 8, 9), np.uint8), photometric="minisblack"),
+        "tifffile.imread('stack.tif', key=0)",
+    ),
+    "long.tif": (tiff_bytes(np.zeros((8, 9), np.int64)), "int64"),
+    "nodata.tif": (
+        tiff_bytes(np.zeros((8, 9), np.float32), extratags=[(42113, "s", 0, "0", True)]),
+        '72 values that it declares to be "no data"',
+    ),
+    "camera.dng": (
+        tiff_bytes(np.zeros((8, 9), np.uint16), extratags=[(50706, "B", 4, (1, 4, 0, 0), True)]),
+        'pip install "pnp-recon[photo]"',
+    ),
+    "camera.nef": (nef(), 'pip install "pnp-recon[photo]"'),
+    "camera.cr3": (b"\0\0\0\x18ftypcrx \0\0\0\1", "camera raw file"),
+    "camera.raf": (b"FUJIFILMCCD-RAW 0201", "camera raw file"),
+    "phone.heic": (b"\0\0\0\x1cftypheic\0\0\0\0", "needs the package pillow-heif"),
     "moving.webp": (
         pillow_bytes("WEBP", save_all=True, append_images=[pillow_picture((24, 20), 1)]),
         "2 frames",
@@ -57,7 +91,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_file(tmp_path, name, capfd):
+def test_bad_file(tmp_path, name, capfd, monkeypatch):
+    for package in ("rawpy", "pillow_heif"):  # as if not installed
+        monkeypatch.setitem(sys.modules, package, None)
     data, word = BAD[name]
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError) as caught:
@@ -94,6 +130,37 @@ def test_truncated_file_is_never_filled_up(tmp_path, name, capfd):
             refused += 1
     assert refused >= len(cuts) - 2
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2}])
+def test_a_missing_end_marker_is_a_note(tmp_path, options):
+    data = pillow_bytes("JPEG", quality=90, **options)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    whole = read_picture(path)
+    assert whole.notes == ()
+    path.write_bytes(data + b"trailing words")
+    assert read_picture(path).notes == ()
+    path.write_bytes(data[:-2])
+    cut = read_picture(path)
+    assert torch.equal(cut.pixels, whole.pixels)
+    (note,) = cut.notes
+    assert note.startswith(f"{path} is a JPEG file without its end marker")
+    path.write_bytes(data[:-40])  # the twin: pixels are gone with it
+    with pytest.raises(InputError, match="part of its pixels is missing"):
+        read_picture(path)
+
+
+def test_a_coarse_scan_is_not_the_picture(tmp_path):
+    """A progressive file that ends between two of its scans decodes to a blurred picture."""
+    data = pillow_bytes("JPEG", quality=90, progressive=True)
+    path = tmp_path / "a.jpg"
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    assert len(scans) > 5
+    for at in scans[1:]:
+        path.write_bytes(data[:at])
+        with pytest.raises(InputError, match="part of its pixels is missing"):
+            read_picture(path)
 
 
 def test_a_flipped_byte_in_a_png_is_noticed(tmp_path):

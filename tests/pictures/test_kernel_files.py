@@ -91,7 +91,7 @@ def test_a_kernel_is_picked_from_several(tmp_path: Path, version: str) -> None:
     for key, message in [
         (None, r"several arrays: a \(7x7\).*f \(5x3\)"),
         ("g", "no numeric array 'g'; it holds a"),
-        ("cells", r"set of 2 kernels; pick one: key='cells\[0\]'"),
+        ("cells", r"set of 2 kernels; pick one: FILE:cells\[0\] "),
         ("stack", r"stack\[0\]"),
         ("cells[2]", "not below 2"),
         ("f[0]", "single array"),
@@ -103,12 +103,12 @@ def test_a_kernel_is_picked_from_several(tmp_path: Path, version: str) -> None:
 
 def test_a_set_alone_says_how_to_pick(tmp_path: Path) -> None:
     write_v73(tmp_path / "levin.mat", {"kernels": [WEIGHTS, WEIGHTS]})
-    with pytest.raises(InputError, match=r"set of kernels.*key='kernels\[0\]'"):
+    with pytest.raises(InputError, match=r"set of 2 kernels; pick one: FILE:kernels\[0\] "):
         load_kernel(tmp_path / "levin.mat")
     assert torch.allclose(load_kernel(tmp_path / "levin.mat", "[1]"), EXPECTED, atol=1e-7)
     np.save(tmp_path / "stack.npy", np.stack([np.ones((5, 3)), WEIGHTS]))
     assert torch.allclose(load_kernel(tmp_path / "stack.npy", "[1]"), EXPECTED, atol=1e-7)
-    with pytest.raises(InputError, match=r"key='\[0\]'"):
+    with pytest.raises(InputError, match=r"FILE:\[0\] "):
         load_kernel(tmp_path / "stack.npy")
 
 
@@ -128,22 +128,92 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, kind: str, damage: str) ->
     assert "\n" not in str(caught.value)
 
 
-def test_arrays_that_are_no_kernels_are_refused(tmp_path: Path) -> None:
+def test_what_a_picture_of_a_kernel_means_is_read(tmp_path: Path) -> None:
+    """White on black, however it is stored: negative, turned, with a palette, in colour."""
+    import tifffile
     from PIL import Image
 
-    Image.fromarray(np.arange(27, dtype=np.uint8).reshape(3, 3, 3)).save(tmp_path / "colour.png")
+    grey = WEIGHTS.astype(np.uint8)
+    tifffile.imwrite(tmp_path / "negative.tif", 255 - grey, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "signed.tif", grey.astype(np.int16))
+    tifffile.imwrite(tmp_path / "long.tif", grey.astype(np.uint32) * 1000)
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    Image.fromarray(np.rot90(grey, 2)).save(tmp_path / "turned.png", exif=turned)
+    Image.fromarray(grey).save(tmp_path / "k.bmp")
+    Image.fromarray(grey).save(tmp_path / "k.webp", lossless=True)
+    Image.fromarray(grey).save(tmp_path / "k.gif")
+    for path in tmp_path.iterdir():
+        assert torch.allclose(load_kernel(path), EXPECTED, atol=1e-7), path.name
+    colour = np.stack([grey, grey[::-1], 2 * grey], -1)
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    expected = torch.stack([EXPECTED, EXPECTED.flip(0), EXPECTED])
+    assert torch.allclose(load_kernel(tmp_path / "colour.png"), expected, atol=1e-7)
+
+
+def test_an_even_side_gets_zeros_at_its_end(tmp_path: Path) -> None:
+    np.save(tmp_path / "even.npy", WEIGHTS[:4])  # 4×3
+    kernel = load_kernel(tmp_path / "even.npy")
+    assert kernel.shape == (5, 3)
+    assert torch.allclose(kernel[:4], torch.from_numpy(WEIGHTS[:4] / WEIGHTS[:4].sum()).float())
+    assert bool((kernel[4] == 0).all())
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5", "npy", "mat"])
+def test_sets_of_kernels(tmp_path: Path, kind: str) -> None:
+    import h5py
+    from scipy.io import savemat
+
+    path = tmp_path / f"set.{kind}"
+    stack = np.stack([WEIGHTS, WEIGHTS[::-1], np.ones_like(WEIGHTS)])
+    name = "" if kind == "npy" else "psf"
+    if kind == "npz":
+        np.savez(path, psf=stack, sigma=0.1)
+    elif kind == "npy":
+        np.save(path, stack)
+    elif kind == "mat":
+        savemat(path, {"psf": np.moveaxis(stack, 0, -1)})
+    else:
+        with h5py.File(path, "w") as file:
+            file["lens/psf"], file["sigma"] = stack, 0.1
+        name = "lens/psf"
+    assert torch.allclose(load_kernel(path, f"{name}[1]"), EXPECTED.flip(0), atol=1e-7)
+    assert load_kernel(path, f"{name}[:]").shape == (3, 5, 3)
+    with pytest.raises(InputError, match=r"FILE:.*\[0\].*") as caught:
+        load_kernel(path)
+    assert name in str(caught.value)
+    with pytest.raises(InputError, match="3 kernels; the index 3"):
+        load_kernel(path, f"{name}[3]")
+
+
+@pytest.mark.parametrize("version", ["v5", "v7.3"])
+def test_structs_of_matlab_are_looked_into(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "struct.mat"
+    if version == "v5":
+        from scipy.io import savemat
+
+        savemat(path, {"blur": {"psf": WEIGHTS, "about": {"other": np.ones((3, 3))}}})
+    else:
+        import h5py
+
+        with h5py.File(path, "w", userblock_size=512) as file:
+            file.create_group("blur").attrs["MATLAB_class"] = np.bytes_("struct")
+            file["blur/psf"], file["blur/about/other"] = WEIGHTS.T, np.ones((3, 3))
+    assert torch.allclose(load_kernel(path, "blur.psf"), EXPECTED, atol=1e-7)
+    with pytest.raises(InputError, match=r"blur\.about\.other \(3x3\)"):
+        load_kernel(path)
+
+
+def test_arrays_that_are_no_kernels_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "complex.npy", np.ones((3, 3), dtype=complex))
-    np.save(tmp_path / "even.npy", np.ones((4, 4)))
     np.save(tmp_path / "negative.npy", -np.ones((3, 3)))
     (tmp_path / "kernel.txt").write_text("1 1 1")
     for name, message in [
-        ("colour.png", "colour picture"),
         ("pickle.npy", "pickle"),
         ("complex.npy", "complex128"),
-        ("even.npy", "pad a row or column"),
         ("negative.npy", "negative"),
-        ("kernel.txt", "found .txt"),
+        ("kernel.txt", "is not a picture"),
     ]:
         with pytest.raises(InputError, match=message):
             load_kernel(tmp_path / name)

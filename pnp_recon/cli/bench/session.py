@@ -23,6 +23,7 @@ from pnp_recon.benchmark.store import Results
 from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.benchmark.tuner import tune
 from pnp_recon.cli.bench.display import CellDisplay, search_display
+from pnp_recon.cli.console import print_json
 from pnp_recon.cli.shell import INTERRUPTED, choose_device, make_folder
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write
@@ -138,7 +139,7 @@ def print_catalogue(as_json: bool) -> None:
     methods = known_methods()
     if as_json:
         plain = {"suites": suites, "methods": [asdict(info) for info in methods]}
-        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        print_json(plain)
         return
     typer.echo("suites:")
     for suite in suites:

@@ -11,7 +11,7 @@ from torch import Tensor
 from operators import kernels
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.files import sha256_of
-from pnp_recon.pictures.kernels import load_kernel
+from pnp_recon.pictures.kernels import read_kernel
 from pnp_recon.report import KernelRecord, SourceFile
 
 # Below this the estimate of a motion is named as doubtful.
@@ -53,7 +53,7 @@ def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
         InputError: a kernel file that is none.
     """
     if options.kernel_file is not None:
-        return _from_file(options.kernel_file)
+        return _from_file(options.kernel_file, options.kernel_key)
     if options.kernel == "motion":
         return _motion(options, x, source)
     size = options.kernel_size
@@ -81,11 +81,14 @@ def _given(kernel: Tensor, name: str, parameters: dict[str, float | int | str | 
     return Blur(kernel, KernelRecord(kernel, name, "given", parameters))
 
 
-def _from_file(path: Path) -> Blur:
-    kernel = load_kernel(path, dtype=torch.float64)
-    shape = (int(kernel.shape[0]), int(kernel.shape[1]))
-    record = KernelRecord(kernel, path.name, "file", {"height": shape[0], "width": shape[1]})
-    return Blur(kernel, record, SourceFile("kernel", path, sha256_of(path), shape))
+def _from_file(path: Path, key: str | None) -> Blur:
+    kernel, warnings = read_kernel(path, key, dtype=torch.float64)
+    shape = (int(kernel.shape[-2]), int(kernel.shape[-1]))
+    parameters: dict[str, float | int | str | None] = {"height": shape[0], "width": shape[1]}
+    if key is not None:
+        parameters["key"] = key
+    record = KernelRecord(kernel, path.name, "file", parameters)
+    return Blur(kernel, record, SourceFile("kernel", path, sha256_of(path), shape), warnings)
 
 
 def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:

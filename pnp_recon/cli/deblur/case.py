@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from operators.convolution import Convolution
 from pnp_recon.cli.deblur.blur import Blur, find_blur
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, source_file, writer
+from pnp_recon.cli.run.pictures import (
+    MIN_SIDE,
+    range_lines,
+    read_input,
+    read_reference,
+    source_file,
+    writer,
+)
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
@@ -21,6 +27,7 @@ from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.noise import command_noise
 from pnp_recon.problems.problem import Problem
+from pnp_recon.problems.simulate import blur as optics
 from pnp_recon.problems.simulate import deblurring
 
 
@@ -44,7 +51,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     else:
         channels, height, width = x.shape[1:]
         grown = (channels, height + kh - 1, width + kw - 1) if valid else x.shape[1:]
-        A = Convolution(kernel, grown, options.boundary.value)
+        A = optics(kernel, grown, options.boundary.value)
         truth = None if reference is None else _light(reference, session)
         problem = Problem(A, x, options.noise_level)
     y = problem.y
@@ -73,8 +80,8 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         write=writer(picture, show, options.overwrite),
         reference=None if truth is None else view(truth),
         files=tuple(files),
-        lines=tuple(blur.lines()),
-        warnings=blur.warnings,
+        lines=(*range_lines(picture), *blur.lines()),
+        warnings=(*picture.notes, *blur.warnings),
         kernel=blur.record,
         boundary=options.boundary.value,
         linear_light=options.linear_light,
@@ -95,7 +102,7 @@ def _inner(taps: int) -> slice:
 
 def _fitting(blur: Blur, picture: Picture) -> tuple[int, int]:
     """Height and width of the kernel, which must not exceed the picture's."""
-    (kh, kw), (height, width) = blur.kernel.shape, picture.pixels.shape[-2:]
+    (kh, kw), (height, width) = blur.kernel.shape[-2:], picture.pixels.shape[-2:]
     if kh > height or kw > width:
         raise InputError(
             f"the kernel is {kw}×{kh} pixels, larger than {picture.source} ({width}×{height}); "
@@ -110,7 +117,7 @@ def _simulated(x: Tensor, kernel: Tensor, picture: Picture, options: DeblurOptio
     problem = deblurring(x, kernel, sigma, draw, options.boundary.value)
     if min(problem.y.shape[-2:]) < MIN_SIDE:
         height, width = x.shape[-2:]
-        kh, kw = kernel.shape
+        kh, kw = kernel.shape[-2:]
         raise InputError(
             f"{picture.source} ({width}×{height}) leaves less than {MIN_SIDE} pixels beside "
             f"the kernel's border ({kw}×{kh}); use a smaller kernel or another --boundary"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,8 +40,9 @@ class DeblurOptions(RunOptions):
     output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
     kernel: Annotated[str, typer.Option(
         "--kernel", metavar="NAME|FILE",
-        help="The blur is motion, trajectory, gaussian, disk or uniform, or is read from a file "
-        "(.png, .tif, .npy, .mat).",
+        help="The blur is motion, trajectory, gaussian, disk or uniform, or is read from a file: "
+        "a picture, .npy, .npz, .mat or .h5; FILE:NAME[0] is one array of a set, FILE:NAME[:] are "
+        "three, for red, green and blue.",
     )] = "motion"
     length: Annotated[float | None, typer.Option(
         "--length",
@@ -78,7 +80,20 @@ class DeblurOptions(RunOptions):
 
     @property
     def kernel_file(self) -> Path | None:
-        return None if self.kernel in KERNELS else Path(self.kernel)
+        return None if self.kernel in KERNELS else self._kernel_place()[0]
+
+    @property
+    def kernel_key(self) -> str | None:
+        """Which array of the kernel file."""
+        return None if self.kernel in KERNELS else self._kernel_place()[1]
+
+    def _kernel_place(self) -> tuple[Path, str | None]:
+        """FILE:KEY in two; a file whose name has a colon is a file."""
+        whole = Path(self.kernel)
+        found = re.fullmatch(r"(.+):([^:\[\]]*(?:\[(?:\d+|:)\])?)", self.kernel)
+        if found is None or whole.exists():
+            return whole, None
+        return Path(found[1]), found[2]
 
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.kernel_file is None else (self.kernel_file,)

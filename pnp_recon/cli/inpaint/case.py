@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,7 +16,13 @@ from torch.nn import functional
 from operators.sampling import Inpainting
 from pnp_recon.cli.inpaint.options import InpaintOptions
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, writer
+from pnp_recon.cli.run.pictures import (
+    range_lines,
+    read_input,
+    read_reference,
+    source_file,
+    writer,
+)
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
@@ -53,11 +60,14 @@ class Mask:
 def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
     """Mask, operator and noise level; in a simulation also the degraded picture."""
     options = session.options
-    picture = read_input(job.source)
+    mask = _mask_in_file(options.mask_file(job.source))
+    hidden = None if mask is None or options.simulate else mask.known
+    picture = read_input(job.source, hidden)
     reference = None
     if job.reference is not None:
         reference = read_reference(job.reference, picture, "missing pixels")
-    mask = _find_mask(job, picture, options)
+    mask = _drawn(picture, options) if mask is None else mask
+    _check_fit(mask, picture)
     x = session.tensor(picture.pixels)
     known = mask.known.to(session.device)
     if options.simulate:
@@ -90,38 +100,48 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
         write=writer(picture, show, options.overwrite),
         reference=problem.truth,
         files=tuple(files),
-        lines=(f"missing: {mask.missing:.1%} of the pixels ({mask.origin})",),
-        warnings=tuple(_warnings(job, mask, options)),
+        lines=(
+            *range_lines(picture),
+            f"missing: {mask.missing:.1%} of the pixels ({mask.origin})",
+        ),
+        warnings=(*picture.notes, *_warnings(job, mask, options)),
         physics=_physics(mask, options),
         solver=SOLVER,
     )
 
 
-def _find_mask(job: Job, picture: Picture, options: InpaintOptions) -> Mask:
-    """The mask from its file, or drawn."""
-    size = tuple(picture.pixels.shape[-2:])
-    path = options.mask_file(job.source)
+def _mask_in_file(path: Path | None) -> Mask | None:
     if path is None:
-        known = command_mask(options.kind.value, size, options.missing_share, options.seed)
-        origin = f"{options.kind.value} drawn with seed {options.seed}"
-        parameters = {"kind": options.kind.value, "seed": options.seed}
-        return Mask(known[None], origin, {**parameters})
+        return None
     known = read_mask(path)
     known = known if known.ndim == 3 else known[None]
-    channels, height, width = known.shape
-    if (height, width) != size or channels not in (1, picture.pixels.shape[1]):
-        raise InputError(
-            f"the mask {path} is {width}×{height}"
-            f"{'' if channels == 1 else f' with {channels} channels'} but {picture.source} is "
-            f"{size[1]}×{size[0]}; expected a mask of the same size"
-        )
     if not bool(known.any()):
         raise InputError(
             f"the mask {path} is black everywhere, so all pixels are missing; white marks known "
             "pixels, it may have to be inverted"
         )
+    height, width = known.shape[-2:]
     file = SourceFile("mask", path, sha256_of(path), (height, width))
     return Mask(known, str(path), {"mask": path.name}, file)
+
+
+def _drawn(picture: Picture, options: InpaintOptions) -> Mask:
+    size = tuple(picture.pixels.shape[-2:])
+    known = command_mask(options.kind.value, size, options.missing_share, options.seed)
+    origin = f"{options.kind.value} drawn with seed {options.seed}"
+    return Mask(known[None], origin, {"kind": options.kind.value, "seed": options.seed})
+
+
+def _check_fit(mask: Mask, picture: Picture) -> None:
+    """Refuses a mask of another size than the picture."""
+    channels, height, width = mask.known.shape
+    size = tuple(picture.pixels.shape[-2:])
+    if (height, width) != size or channels not in (1, picture.pixels.shape[1]):
+        raise InputError(
+            f"the mask {mask.origin} is {width}×{height}"
+            f"{'' if channels == 1 else f' with {channels} channels'} but {picture.source} is "
+            f"{size[1]}×{size[0]}; expected a mask of the same size"
+        )
 
 
 def _estimated(y: Tensor, known: Tensor) -> float:

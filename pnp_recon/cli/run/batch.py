@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from pnp_recon.cli.console import print_json
 from pnp_recon.cli.run import text
 from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.live import LiveLine
@@ -48,7 +48,7 @@ def run_batch(command: Command[Options], options: Options) -> int:
         code = report_error(command.program, error, with_traceback=options.verbose)
     if options.as_json:
         single = not is_batch(options) and len(records) == 1
-        print(json.dumps(records[0] if single else records, indent=1, ensure_ascii=False))
+        print_json(records[0] if single else records)
     return code
 
 

@@ -19,13 +19,13 @@ from pnp_recon.report import SourceFile
 MIN_SIDE = 8
 
 
-def read_input(path: Path) -> Picture:
-    """The picture of a job.
+def read_input(path: Path, known: Tensor | None = None) -> Picture:
+    """The picture of a job, in its own range; `known` (1 or C, H, W) says where it is one.
 
     Raises:
         InputError: not a picture, or too small for one.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, measured=True, known=known)
     height, width = picture.pixels.shape[-2:]
     if min(height, width) < MIN_SIDE:
         raise InputError(
@@ -41,7 +41,7 @@ def read_reference(path: Path, picture: Picture, flaw: str) -> Picture:
     Raises:
         InputError: its size or channels are others.
     """
-    reference = read_picture(path)
+    reference = read_picture(path, like=picture)
     if reference.pixels.shape != picture.pixels.shape:
         raise InputError(
             f"the reference {path} is {size_of(reference)} but {picture.source} is "
@@ -53,6 +53,14 @@ def read_reference(path: Path, picture: Picture, flaw: str) -> Picture:
 def size_of(picture: Picture) -> str:
     channels, height, width = picture.pixels.shape[1:]
     return f"{width}×{height} {'grey' if channels == 1 else 'colour'}"
+
+
+def range_lines(picture: Picture) -> tuple[str, ...]:
+    """What a range of its own means for the options."""
+    scale = picture.value_range
+    if scale is None:
+        return ()
+    return (f"values: {scale.words}; --sigma is a share of that",)
 
 
 def source_file(role: str, picture: Picture) -> SourceFile:

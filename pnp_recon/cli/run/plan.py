@@ -12,7 +12,7 @@ from pathlib import Path
 from pnp_recon.cli.run.options import RunOptions
 from pnp_recon.cli.shell import check_writable, make_folder
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import PICTURE_SUFFIXES, check_target, expand_inputs
+from pnp_recon.files import PICTURE_SUFFIXES, READ_SUFFIXES, check_target, expand_inputs
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,12 @@ class Names:
         mark: put behind the stem of an input to name its result ("_deblurred").
         inputs: the suffixes that count as an input in folders and globs.
         outputs: the suffixes that can be written.
-        output: the suffix of a result without --output; None: that of the input.
+        output: the suffix of a result without --output; None: that of the input, or the first of
+            `outputs` where the input's is only read.
     """
 
     mark: str
-    inputs: tuple[str, ...] = PICTURE_SUFFIXES
+    inputs: tuple[str, ...] = READ_SUFFIXES
     outputs: tuple[str, ...] = PICTURE_SUFFIXES
     output: str | None = None
 
@@ -133,6 +134,8 @@ def _existing(folder: Path) -> Path:
 
 def _beside(names: Names, source: Path) -> Path:
     suffix = source.suffix if names.output is None else names.output
+    if suffix.lower() not in names.outputs and suffix:
+        suffix = names.outputs[0]
     return source.with_name(f"{source.stem}{names.mark}{suffix}")
 
 

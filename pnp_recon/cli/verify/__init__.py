@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pnp_recon.cli.console import print_json
 from pnp_recon.cli.model_check import check_model, refuse_false, show_check
 from pnp_recon.errors import CertificateError, InputError
 
@@ -88,7 +89,7 @@ def verify(
     moved = _moved(inputs or [])
     claims = verify_report(path, moved, attack_steps, run=not no_run, live=not (quiet or as_json))
     if as_json:
-        print(_as_json(path, claims))
+        print_json(_plain(path, claims))
     elif not quiet:
         typer.echo("\n".join(_lines(path, claims, verbose)))
     # What failed comes first.
@@ -101,17 +102,13 @@ def _verify_model(name: str, attack_steps: int, as_json: bool, quiet: bool) -> N
     result = check_model(name, attack_steps)
     if as_json:
         rows = [{**asdict(row), "looseness": row.looseness} for row in result.rows]
-        print(
-            json.dumps(
-                {
-                    "model": result.name,
-                    "constants": rows,
-                    "lines": result.lines,
-                    "problems": result.problems,
-                },
-                indent=1,
-                ensure_ascii=False,
-            )
+        print_json(
+            {
+                "model": result.name,
+                "constants": rows,
+                "lines": result.lines,
+                "problems": result.problems,
+            }
         )
     elif not quiet:
         show_check(result)
@@ -182,13 +179,12 @@ def _counts(claims: list[Claim]) -> tuple[int, int, int]:
     return found.count(True), found.count(False), found.count(None)
 
 
-def _as_json(path: Path, claims: list[Claim]) -> str:
+def _plain(path: Path, claims: list[Claim]) -> dict[str, Any]:
     held, failed, open_ = _counts(claims)
-    plain: dict[str, Any] = {
+    return {
         "report": str(path),
         "claims": [asdict(one) for one in claims],
         "held": held,
         "failed": failed,
         "not_checked": open_,
     }
-    return json.dumps(plain, indent=1, ensure_ascii=False)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pnp_recon.cli.verify.histories import ELSEWHERE, FACTOR, by_clock, curves, endings, same_length
 from pnp_recon.pictures.files import read_picture
+from pnp_recon.pictures.ranges import depth_of
 from pnp_recon.report.claims import RELATIVE, Claim, claim, same_words, told, unchecked
 from pnp_recon.report.reading import certificate_of
 
@@ -216,7 +217,7 @@ def _picture(written: Path | None, target: Path) -> Claim:
         return unchecked(what, None, "the picture of the report is not here, or another one")
     if written.read_bytes() == target.read_bytes():
         return Claim(what, "as it lies there", "the same bytes")
-    one, other = _values(written), _values(target)
+    one, other = _values(written, target)
     if one.shape != other.shape:
         return Claim(what, f"of shape {one.shape}", f"of shape {other.shape}", False)
     width = 1.0
@@ -229,15 +230,23 @@ def _picture(written: Path | None, target: Path) -> Claim:
     return Claim(what, "the same", f"off by {255 * most:.3g}/255, {decibels:.1f} dB", holds)
 
 
-def _values(path: Path) -> NDArray[np.float64]:
-    """What a result holds, in [0, 1] where it is stored in whole numbers."""
-    suffix = path.suffix.lower()
+def _values(*paths: Path) -> list[NDArray[np.float64]]:
+    """What results of one format hold, in [0, 1] where they are stored in whole numbers."""
+    suffix = paths[0].suffix.lower()
     if suffix == ".npy":
-        return np.load(path, allow_pickle=False).astype(np.float64)
+        return [np.load(path, allow_pickle=False).astype(np.float64) for path in paths]
     if suffix not in (".tif", ".tiff"):
-        return read_picture(path).pixels.double().numpy()
+        first = read_picture(paths[0], measured=True)
+        others = [read_picture(path, like=first) for path in paths[1:]]
+        return [picture.pixels.double().numpy() for picture in (first, *others)]
     import tifffile
 
-    values = tifffile.imread(path)
-    top = np.iinfo(values.dtype).max if np.issubdtype(values.dtype, np.integer) else 1
-    return values.astype(np.float64) / top
+    stored = [np.asarray(tifffile.imread(path)) for path in paths]
+    return [values.astype(np.float64) / _top(stored[0]) for values in stored]
+
+
+def _top(values: NDArray[Any]) -> float:
+    """The number of white: 12 bit in 16 are no darker than others."""
+    if not np.issubdtype(values.dtype, np.integer):
+        return 1.0
+    return 255.0 if values.dtype.itemsize == 1 else depth_of(float(values.max()))

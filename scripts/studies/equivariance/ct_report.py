@@ -183,6 +183,6 @@ def write(results: Path, images: Path) -> None:
     rows = Rows(results / "equivariance_ct.jsonl")
     baselines = Rows(results / "equivariance_ct_baselines.jsonl")
     text = table(rows, baselines, Rows(results / "equivariance_ct_tuning.jsonl"))
-    (results / "equivariance_ct.md").write_text(text)
+    (results / "equivariance_ct.md").write_text(text, encoding="utf-8")
     figures(of_width(rows, WIDTH), baselines, images)
     print(text)

@@ -55,7 +55,7 @@ def train(
         found[name] = scores(trainer.average, A, test)
     _, first = scans(archive, training_set(archive, min(count, 13), seed), SIDE, TRAINING)
     found["train"] = scores(trainer.average, A, first)
-    with trainer.log.open() as file:
+    with trainer.log.open(encoding="utf-8") as file:
         looks = [float(line["psnr_val"]) for line in csv.DictReader(file)]
     weights = sum(p.numel() for p in trainer.average.parameters())
     rows.add(

@@ -45,7 +45,7 @@ def main(options: argparse.Namespace) -> None:
             deblur(rows, name, model, options.data)
             denoise(rows, name, model, options.data)
     text = table(rows)
-    (options.results / "equivariance_denoisers.md").write_text(text)
+    (options.results / "equivariance_denoisers.md").write_text(text, encoding="utf-8")
     print(text)
 
 

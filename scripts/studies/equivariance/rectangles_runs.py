@@ -55,7 +55,7 @@ def train(
         )
 
     trainer.run(report, every=budget.every)
-    with trainer.log.open(newline="") as file:
+    with trainer.log.open(newline="", encoding="utf-8") as file:
         log = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     return trainer, log
 

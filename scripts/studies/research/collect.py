@@ -32,7 +32,7 @@ def collect(names: list[str], runs: Path, data: Path | None, results: Path) -> N
     write(results / GAINS, [gain(name, runs / name) for name in names if name in LOOKED_AT])
     known: dict[str, dict[str, object]] = {}
     if (results / COST).exists():
-        with (results / COST).open(newline="") as file:
+        with (results / COST).open(newline="", encoding="utf-8") as file:
             known = {row["name"]: dict(row) for row in csv.DictReader(file)}
     missing = [name for name in names if name not in known and TRIALS[name].of is None]
     if missing and data is not None:
@@ -51,7 +51,7 @@ def curve(name: str, run: Path) -> list[dict[str, object]]:
     """Steps and validation PSNR at σ·255 = 25."""
     if not (run / "log.csv").exists():
         return []
-    with (run / "log.csv").open(newline="") as file:
+    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [
         {"name": name, "step": row["step"], "psnr_25": f"{float(row['psnr_25']):.3f}"}

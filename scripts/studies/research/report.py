@@ -29,7 +29,7 @@ Table = dict[str, dict[str, str]]
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -146,7 +146,7 @@ def fixed_point_lines(fixed: Table) -> list[str]:
 
 def current() -> str:
     """The page as it would be written now."""
-    return page(TEMPLATE.read_text(), Tables.read(RESULTS))
+    return page(TEMPLATE.read_text(encoding="utf-8"), Tables.read(RESULTS))
 
 
 def main() -> None:

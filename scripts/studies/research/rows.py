@@ -86,14 +86,14 @@ def line(
 
 def revision() -> str:
     command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8").stdout.strip()
 
 
 def record(row: dict[str, object], table: Path = TABLE) -> None:
     """Puts a row into a table, whose order is that of `TRIALS`."""
     rows = {}
     if table.exists():
-        with table.open(newline="") as file:
+        with table.open(newline="", encoding="utf-8") as file:
             rows = {old["name"]: old for old in csv.DictReader(file)}
     rows[str(row["name"])] = {key: str(value) for key, value in row.items()}
     fields = list(dict.fromkeys(key for known in rows.values() for key in known))
