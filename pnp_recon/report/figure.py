@@ -171,7 +171,8 @@ def _residuals(axes: Axes, run: Run) -> None:
     iterations = list(range(1, history.iterations + 1))
     residuals = [_positive(max(row)) for row in history.residuals]
     if residuals:
-        axes.loglog(iterations, residuals, color=BLUE, lw=2, label="measured")
+        label = "‖∇E‖/λ" if history.gradients else "measured"
+        axes.loglog(iterations, residuals, color=BLUE, lw=2, label=label)
     if history.gradients:
         _descent(axes, run)
     elif history.bounds:
@@ -190,10 +191,23 @@ def _residuals(axes: Axes, run: Run) -> None:
         )  # fmt: skip
     axes.set_title(f"residual over {history.iterations} iterations", color=INK, fontsize=11)
     axes.set_xlabel("iteration", color=INK)
-    axes.set_ylabel("fixed-point residual", color=INK)
+    if not history.gradients:
+        axes.set_ylabel("fixed-point residual", color=INK)
     quiet(axes)
+    _plain_ticks(axes, history.iterations)
     if residuals:
         axes.legend(frameon=False, loc="lower left")
+
+
+def _plain_ticks(axes: Axes, iterations: int) -> None:
+    """1, 2, 5, 10 … in place of powers, where an axis is too short for three of these."""
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if iterations < 100:
+        ticks = [tick for tick in (1, 2, 5, 10, 20, 50) if tick <= iterations]
+        axes.set_xticks(ticks)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def _descent(axes: Axes, run: Run) -> None:

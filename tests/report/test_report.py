@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,16 @@ from pnp_recon.report import (
     write_report,
 )
 from pnp_recon.report.figure import close_up
+from pnp_recon.report.trade import MEANING
 from pnp_recon.solvers import Certificate, Constant, History, Observation, Solution, Status
-from pnp_recon.solvers.core.theorem import AveragedMap, Basis, Premise, unproven
+from pnp_recon.solvers.core.theorem import (
+    AveragedMap,
+    Basis,
+    CriticalPoint,
+    Premise,
+    Theorem,
+    unproven,
+)
 
 ITERATIONS = 40
 
@@ -187,6 +196,32 @@ def test_page_says_what_is_proven(kind: str, loud: str, tmp_path: Path) -> None:
     assert sum(f"<strong>{word}" in page for word in verdicts) == 1
     if kind == "failed":
         assert "BROKEN" in page
+
+
+def kinds(theorem: type[Theorem]) -> Iterator[str]:
+    """What theorems call themselves, all that derive from one."""
+    for derived in theorem.__subclasses__():
+        if "kind" in vars(derived) and derived.__module__.startswith("pnp_recon."):
+            yield derived.kind
+        yield from kinds(derived)
+
+
+def test_every_kind_of_theorem_is_put_into_words() -> None:
+    assert set(kinds(Theorem)) - set(MEANING) == {"none"}
+
+
+def test_page_of_a_descent_claims_nothing_of_a_map(tmp_path: Path) -> None:
+    """No distance between two pictures is bounded there; twin: the page of an averaged map."""
+    run = make_run()
+    claims = ("further apart", "The step as a map")
+    page = write_report(tmp_path / "map", run)[3].read_text(encoding="utf-8")
+    assert all(claim in page for claim in claims)
+    descent = CriticalPoint("E falls", guarantees.none("no map is iterated"), fall=1e-3, slope=10.0)
+    held = replace(run.solution.certificate, theorem=descent)
+    run = replace(run, solution=replace(run.solution, certificate=held))
+    page = write_report(tmp_path / "descent", run)[3].read_text(encoding="utf-8")
+    assert "no small change lowers it" in page
+    assert not any(claim in page for claim in claims)
 
 
 def test_page_is_self_contained_and_escaped(tmp_path: Path) -> None:
