@@ -189,9 +189,8 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
         )
     elif status["iterations"]:
         yield (
-            f"The method {report['solver']['name']} then repeated one step "
-            f"{status['iterations']} times: make the picture agree with what {what}, then "
-            f"{change}."
+            f"The method {report['solver']['name']} then {_repeated(status['iterations'])}: make "
+            f"the picture agree with what {what}, then {change}."
         )
     else:
         yield f"The method was {report['solver']['name']}."
@@ -337,6 +336,10 @@ def _inline(png: bytes) -> str:
 
 def _largest(row: Iterable[float | None]) -> float | None:
     return max((value for value in row if value is not None), default=None)
+
+
+def _repeated(iterations: int) -> str:
+    return "took one step" if iterations == 1 else f"repeated one step {iterations} times"
 
 
 def _number(value: Any, unit: str = "") -> str:

@@ -46,9 +46,9 @@ MEANING = {
     ),
     "critical point": (
         "An energy says how well a picture fits the data and how likely it looks. Every step "
-        "lowers it, by an amount that goes with the length of the step. A theorem then says that the "
-        "steps settle on a picture where the energy is level: no small change lowers it at first. "
-        "Other such pictures may exist."
+        "lowers it, by an amount that goes with the length of the step. A theorem then says that "
+        "the steps settle on a picture where the energy is level: no small change lowers it at "
+        "first. Other such pictures may exist."
     ),
     "Krylov": (
         "Each step takes the best of all pictures that the steps so far can reach. A theorem then "

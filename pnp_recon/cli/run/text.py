@@ -21,7 +21,7 @@ def lines(result: Result, verbose: bool) -> list[str]:
     """The block about a finished picture."""
     run, job = result.run, result.job
     solution = run.solution
-    counted = f"{solution.iterations} iterations, residual {_residual(run):.2e}, "
+    counted = f"{_steps(solution.iterations)}, residual {_residual(run):.2e}, "
     counted = counted if solution.iterations else ""
     out = [f"ended: {solution.status.value}; {counted}{run.timings['total']:.1f} s"]
     if run.before is not None and run.after is not None:
@@ -53,8 +53,12 @@ def summary(result: Result) -> str:
     verdict = run.solution.certificate.label
     return (
         f"{result.job.source} -> {result.job.target}: {status.name.lower().replace('_', ' ')} "
-        f"after {run.solution.iterations} iterations{quality}; {verdict}"
+        f"after {_steps(run.solution.iterations)}{quality}; {verdict}"
     )
+
+
+def _steps(iterations: int) -> str:
+    return "1 iteration" if iterations == 1 else f"{iterations} iterations"
 
 
 def warnings(result: Result) -> list[str]:
