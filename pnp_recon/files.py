@@ -146,8 +146,8 @@ def check_target(
         raise OutputError(f"cannot write {given}: {write_reason(error)}") from error
     if not overwrite:
         raise OutputError(
-            f"cannot write {given}: it exists already; choose another name (-o) or overwrite "
-            "it (--overwrite)"
+            f"cannot write {given}: it exists already; give another name, or overwrite it "
+            "(--overwrite)"
         )
     return target
 

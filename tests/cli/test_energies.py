@@ -10,6 +10,8 @@ from PIL import Image
 
 from pnp_recon.cli import deblur, inpaint
 from pnp_recon.cli.listing import main as recon
+from support.blurred import save
+from support.cli import only_line
 from support.samples import SAMPLES
 
 
@@ -49,3 +51,16 @@ def test_an_energy_takes_descent_whatever_solver_a_command_prefers(tmp_path: Pat
     # Twin: the solver that the command prefers, asked for by name.
     twin = [*command, *rest, "--solver", "pnp-drs", "--overwrite"]
     assert inpaint.main([*twin, "--require-certificate"]) == 4
+
+
+def test_a_model_that_is_not_there_is_refused_once_and_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not for each picture, after its blur was estimated."""
+    sources = [str(save(tmp_path / name, 1)) for name in ("a.png", "b.png")]
+    assert deblur.main([*sources, "--kernel", "motion", "--denoiser", "energy_color"]) == 2
+    shown = capsys.readouterr()
+    line = only_line("pnp-deblur", shown.err)
+    assert "did you mean energy_colour?" in line
+    assert "a.png" not in line
+    assert shown.out == ""

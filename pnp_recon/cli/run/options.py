@@ -101,7 +101,8 @@ MethodOption = Annotated[Method, typer.Option(
 )]  # fmt: skip
 DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",
-    help="The denoiser is a shipped model, a model file or a classical one "
+    help="The denoiser or energy is a shipped model, such as energy_colour, a model file or a "
+    "classical denoiser "
     f"({', '.join(CLASSICAL)}); auto takes the shipped one for grey or colour.",
 )]  # fmt: skip
 ModelOption = Annotated[str | None, typer.Option(

@@ -34,6 +34,16 @@ class Session(Generic[Options]):
         is_double = self.options.dtype == Precision.float64
         self.dtype = torch.float64 if is_double else torch.float32
 
+    def look_up(self) -> None:
+        """Loads what --denoiser or --model names.
+
+        Raises:
+            WeightsError: there is no such model, or it is of another kind.
+        """
+        if self.options.denoiser != "auto":
+            self.prior(0)  # a name says all
+        self.learned()
+
     def prior(self, channels: int, model: str | None = None) -> Denoiser | LearnedEnergy:
         """What --denoiser names; `model` is what auto means, None: by channels.
 
