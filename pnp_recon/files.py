@@ -149,8 +149,8 @@ def check_target(
         raise OutputError(f"cannot write {given}: {write_reason(error)}") from error
     if not overwrite:
         raise OutputError(
-            f"cannot write {given}: it exists already; choose another name (-o of a command) or "
-            "ask to overwrite it (--overwrite)"
+            f"cannot write {given}: it exists already; give another name, or overwrite it "
+            "(--overwrite)"
         )
     return target
 

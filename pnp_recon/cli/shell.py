@@ -57,7 +57,9 @@ def run_app(app: typer.Typer, program: str, argv: list[str] | None) -> int:
         print_error(program, "interrupted before there was a result; nothing was written")
         return INTERRUPTED
     except _PARSER_ERRORS as error:
-        print_error(program, f"{_message(error)}; see {program} --help")
+        context = getattr(error, "ctx", None)  # of a subcommand, whose options its help lists
+        asked = program if context is None else context.command_path
+        print_error(program, f"{_message(error)}; see {asked} --help")
         return BAD_INPUT
     except Exception as error:
         return report_error(program, error, with_traceback=wants_traceback(arguments))

@@ -217,8 +217,9 @@ class DenoiserFamily(Family[Network]):
     def describe(self, card: Card) -> str:
         low, high = card.fields["sigma_range_255"]
         channels = {1: "grey", 3: "colour"}.get(card.config.get("channels", 0), "any")
-        if card.config.get("group", "C1") != "C1":
-            channels += f", commutes with {card.config['group']}"
+        group = card.config.get("group")
+        if isinstance(group, str) and group != "C1":  # a ridge's is a number of channels
+            channels += f", commutes with {group}"
         what = f"{card.family}, {channels}, σ·255 from {low:g} to {high:g}"
         if deviation := deviation_words(card.fields.get(DEVIATION)):
             what += f"; {deviation}"

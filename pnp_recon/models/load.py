@@ -64,6 +64,9 @@ def load_denoiser(
     checked, as is that the card states the constant the weights were exported with.
     `pnp-train check` recomputes it.
 
+    Of an energy this is the denoising step alone, of which nothing is proven; `reconstruct`
+    descends the energy itself where it gets the name or what `load_energy` returns.
+
     Args:
         name: a shipped model's, the path of a card, or a classical denoiser's.
         device, dtype: where the weights lie, and their precision.

@@ -181,13 +181,24 @@ def _residuals(axes: Axes, run: Run) -> None:
     iterations = list(range(1, history.iterations + 1))
     residuals = [_positive(max(row)) for row in history.residuals]
     if residuals:
-        axes.loglog(iterations, residuals, color=BLUE, lw=2, label="measured")
+        label = "‖∇E‖/λ" if history.gradients else "measured"
+        axes.loglog(
+            iterations, residuals, color=BLUE, lw=2, label=label, marker=_marker(iterations)
+        )
     if history.gradients:
         _descent(axes, run)
     elif history.bounds:
         bounds = [_positive(max(row)) for row in history.bounds]
         shown = iterations[: len(bounds)]
-        axes.loglog(shown, bounds, color=ORANGE, ls="--", lw=1.8, label="proven bound")
+        axes.loglog(
+            shown,
+            bounds,
+            color=ORANGE,
+            ls="--",
+            lw=1.8,
+            label="proven bound",
+            marker=_marker(shown),
+        )
     else:
         proven = run.solution.certificate.proven
         words = "proven to converge" if proven else "no bound: nothing is proven"
@@ -198,12 +209,31 @@ def _residuals(axes: Axes, run: Run) -> None:
             0.98, 0.93, words, color=INK if proven else RED, ha="right", va="top",
             transform=axes.transAxes, fontsize=11,
         )  # fmt: skip
-    axes.set_title(f"residual over {history.iterations} iterations", color=INK, fontsize=11)
+    count = "1 iteration" if history.iterations == 1 else f"{history.iterations} iterations"
+    axes.set_title(f"residual over {count}", color=INK, fontsize=11)
     axes.set_xlabel("iteration", color=INK)
-    axes.set_ylabel("fixed-point residual", color=INK)
+    if not history.gradients:
+        axes.set_ylabel("fixed-point residual", color=INK)
     quiet(axes)
+    _plain_ticks(axes, history.iterations)
     if residuals:
         axes.legend(frameon=False, loc="lower left")
+
+
+def _marker(steps: list[int]) -> str | None:
+    """A dot for each step of a short run: a line through one point would not be seen."""
+    return "o" if len(steps) < 10 else None
+
+
+def _plain_ticks(axes: Axes, iterations: int) -> None:
+    """1, 2, 5, 10 … in place of powers, where an axis is too short for three of these."""
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if iterations < 100:
+        ticks = [tick for tick in (1, 2, 5, 10, 20, 50) if tick <= iterations]
+        axes.set_xticks(ticks)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def _descent(axes: Axes, run: Run) -> None:
@@ -218,7 +248,9 @@ def _descent(axes: Axes, run: Run) -> None:
     )
     for label, rows, factor, colour, style in lines:
         values = [_positive(factor * max(row)) for row in rows]
-        axes.loglog(steps, values, color=colour, ls=style, lw=1.8, label=label)
+        axes.loglog(
+            steps, values, color=colour, ls=style, lw=1.8, label=label, marker=_marker(steps)
+        )
 
 
 def _positive(value: float) -> float:

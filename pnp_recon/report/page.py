@@ -14,7 +14,7 @@ from typing import Any
 from pnp_recon.report.figure import kernel_png, picture_png
 from pnp_recon.report.run import Run
 from pnp_recon.report.strength import strength_sentence
-from pnp_recon.report.trade import OTHER_KIND
+from pnp_recon.report.trade import MEANING, OTHER_KIND
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -76,13 +76,21 @@ _PRIORS = {
         "and their measurements, and its number of steps is part of it.",
     ),
 }
-_ALWAYS = (
+_MAP = (
     ("Residual", "How much the picture still changes in one step. Near zero: it has settled."),
     ("Averaged map", "A step that never moves two pictures further apart, with something to "
      "spare: α < 1 says how much (the smaller, the more). Repeating such a step settles."),
-    ("PSNR, SSIM", "How close a picture is to a known true one. PSNR in decibels, more is better; "
-     "SSIM up to 1."),
 )  # fmt: skip
+_DESCENT = (
+    ("Residual", "How steep the energy still is, in units of the picture. Near zero: it has "
+     "settled."),
+    ("Critical point", "A picture at which the energy is level, such as the lowest in its "
+     "neighbourhood."),
+)  # fmt: skip
+_QUALITY = (
+    "PSNR, SSIM",
+    "How close a picture is to a known true one. PSNR in decibels, more is better; SSIM up to 1.",
+)
 
 
 def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
@@ -181,9 +189,8 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
         )
     elif status["iterations"]:
         yield (
-            f"The method {report['solver']['name']} then repeated one step "
-            f"{status['iterations']} times: make the picture agree with what {what}, then "
-            f"{change}."
+            f"The method {report['solver']['name']} then {_repeated(status['iterations'])}: make "
+            f"the picture agree with what {what}, then {change}."
         )
     else:
         yield f"The method was {report['solver']['name']}."
@@ -234,12 +241,11 @@ def _proven(certificate: Mapping[str, Any]) -> str:
     if not certificate["proven"]:
         text = f"<p><strong>Nothing.</strong> {escape(certificate['verdict'])}</p>"
     else:
-        text = (
-            "<p>One step of the method never moves two pictures further apart, and a picture "
-            "exists that the step leaves as it is. A theorem then says that repeating the step "
-            f"settles on such a picture.</p><p>{escape(certificate['theorem'])}</p>"
-            f"<p>The step as a map: {escape(certificate['guarantee']['words'])}</p>"
-        )
+        meaning = MEANING.get(certificate["kind"])
+        text = f"<p>{escape(meaning)}</p>" if meaning else ""
+        text += f"<p>{escape(certificate['theorem'])}</p>"
+        if certificate["guarantee"]["holds"]:  # other theorems are about no map
+            text += f"<p>The step as a map: {escape(certificate['guarantee']['words'])}</p>"
     text += "".join(f"<p>{escape(remark)}</p>" for remark in certificate["remarks"])
     rows = "".join(
         f"<tr><td>{escape(item['name'])}</td><td class='number'>{_number(item['value'])}</td>"
@@ -314,7 +320,8 @@ def _rows(pairs: Iterable[tuple[str, str]]) -> str:
 def _glossary(report: Mapping[str, Any]) -> str:
     words = [] if report["physics"] else [_NOISE]
     words += [_KERNEL] if report["kernel"] else []
-    words += [_PRIORS[report["denoiser"]["kind"]], *_ALWAYS]
+    of_run = _DESCENT if report["certificate"]["kind"] == "critical point" else _MAP
+    words += [_PRIORS[report["denoiser"]["kind"]], *of_run, _QUALITY]
     items = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in words)
     return f"<dl>{items}</dl>"
 
@@ -329,6 +336,10 @@ def _inline(png: bytes) -> str:
 
 def _largest(row: Iterable[float | None]) -> float | None:
     return max((value for value in row if value is not None), default=None)
+
+
+def _repeated(iterations: int) -> str:
+    return "took one step" if iterations == 1 else f"repeated one step {iterations} times"
 
 
 def _number(value: Any, unit: str = "") -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.lines import Line2D
 
 from pnp_recon.benchmark.cells import Cell
 from pnp_recon.benchmark.report import write_report
 from pnp_recon.benchmark.report.curves import median_curve
-from pnp_recon.benchmark.report.drawing import Drawn, styles
-from pnp_recon.benchmark.report.figures import figures
+from pnp_recon.benchmark.report.drawing import Drawn, legend, panels, styles
+from pnp_recon.benchmark.report.figures import _with_band, figures
 from pnp_recon.benchmark.report.layout import escape
 from pnp_recon.benchmark.report.page import page
 from pnp_recon.benchmark.report.summary import summarise
@@ -112,6 +113,27 @@ def test_figures_take_any_name(tmp_path: Path) -> None:
     for cell in of.cells():
         run.save_curve(cell, {"iteration": [1.0, 2.0], "residual": [1.0, 0.5]})
     assert len(figures([run])) == 3
+
+
+def test_a_legend_is_no_wider_than_its_figure() -> None:
+    """Twin: short names stay side by side."""
+    for name, side_by_side in (("a_method_with_a_long_name (no guarantee)", False), ("tv", True)):
+        figure, _ = panels(1)
+        legend(figure, [Line2D([], [], label=name) for _ in range(5)], 4)
+        (drawn,) = figure.legends
+        figure.draw_without_rendering()
+        assert drawn.get_window_extent().width <= figure.bbox.width
+        assert (drawn._ncols == 4) == side_by_side  # type: ignore[attr-defined]
+
+
+def test_a_certified_method_without_alpha_is_not_said_to_have_no_guarantee() -> None:
+    """An energy is certified by a theorem of another kind; and one α is one legible tick."""
+    figure, (axes,) = panels(1)
+    shown = _with_band(axes, {"tv": (0.95, 27.0, True), "energy": (None, 31.0, True)})
+    assert shown["energy"] > shown["tv"]
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in axes.texts] == ["none proven"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.95"]
 
 
 def test_certified_methods_have_colours_of_their_own(tmp_path: Path) -> None:

@@ -45,6 +45,18 @@ def test_every_command_is_there_and_says_what_it_does(
     assert only_line(name, capsys.readouterr().err).endswith(f"see {name} --help")
 
 
+@pytest.mark.parametrize(
+    ("name", "sub"), [("pnp-bench", "run"), ("pnp-train", "energy"), ("pnp-recon", "list")]
+)
+def test_a_wrong_option_leads_to_the_help_that_lists_the_right_ones(
+    name: str, sub: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert COMMANDS[name].load()([sub, "--no-such-option"]) == 2
+    assert only_line(name, capsys.readouterr().err).endswith(f"see {name} {sub} --help")
+    assert COMMANDS[name].load()(["-h"]) == 0  # as every command knows it
+    assert f"{sub} " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_are_those_that_users_know(name: str) -> None:
     """A flag, default or choice that is meant to change changes in flags.json as well."""

@@ -12,6 +12,8 @@ from PIL import Image
 from pnp_recon.cli import deblur, inpaint
 from pnp_recon.cli.listing import main as recon
 from pnp_recon.cli.run import solve
+from support.blurred import save
+from support.cli import only_line
 from support.samples import SAMPLES
 
 
@@ -86,3 +88,16 @@ def test_deblurring_takes_an_energy_where_nothing_asks_for_a_map(
     command = [str(source), "--simulate", "--kernel", "gaussian", "--json", "--tol", "0.1"]
     assert deblur.main([*command, "--strength", "1", "-o", str(tmp_path / "b.png"), *rest]) == 0
     assert json.loads(capsys.readouterr().out)["denoiser"] == taken
+
+
+def test_a_model_that_is_not_there_is_refused_once_and_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not for each picture, after its blur was estimated."""
+    sources = [str(save(tmp_path / name, 1)) for name in ("a.png", "b.png")]
+    assert deblur.main([*sources, "--kernel", "motion", "--denoiser", "energy_color"]) == 2
+    shown = capsys.readouterr()
+    line = only_line("pnp-deblur", shown.err)
+    assert "did you mean energy_colour?" in line
+    assert "a.png" not in line
+    assert shown.out == ""

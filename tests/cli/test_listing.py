@@ -38,6 +38,9 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         for entry in entries:
             assert entry["what"], (kind, entry["name"])
             assert entry["guarantee"], (kind, entry["name"])
+    symmetries = {e["name"]: e["what"] for e in found["models"] if "commutes with" in e["what"]}
+    assert set(symmetries) == {"euler_grey_eq"}
+    assert "commutes with D4" in symmetries["euler_grey_eq"]
 
 
 def test_plain_when_piped(capsys: pytest.CaptureFixture[str]) -> None:

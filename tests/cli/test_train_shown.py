@@ -51,8 +51,12 @@ def test_a_validation_is_one_line(shown: io.StringIO, tmp_path: Path) -> None:
 def test_a_bar_that_is_shown_is_whole(shown: io.StringIO, tmp_path: Path) -> None:
     watched = display.TrainingDisplay(trainer(tmp_path, RECIPE), quiet=False, tensorboard=False)
     if not watched.bar.disable:
-        watched.bar.update(watched.task, total=100_000, completed=99_999, loss=1.234)
         watched.console.print(watched.bar.get_renderable())
+        assert "loss –" in shown.getvalue()  # and not "nan", before there was a step
+        watched.bar.update(watched.task, total=100_000)
+        watched.tick(99_999, 1.234)
+        watched.console.print(watched.bar.get_renderable())
+        assert "loss 1.234" in shown.getvalue()
         assert "…" not in shown.getvalue()
         assert "step 99999/100000" in shown.getvalue()
         assert "left" in shown.getvalue()

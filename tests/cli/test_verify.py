@@ -245,7 +245,7 @@ def test_files_that_are_neither(
 def test_refusals(good: Good, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for args, words in (
         ([str(tmp_path)], "is a folder without a report.json"),
-        (["no_such_model"], "no model 'no_such_model'"),
+        (["no_such_model"], "no report and no model 'no_such_model'; expected a report.json"),
         ([str(good.model), "--input", str(good.source)], "--input goes with a report"),
         ([str(good.model), "--strict"], "--strict goes with a report"),
         ([str(good.report), "--input", "mask=none.png"], "none.png is no file"),

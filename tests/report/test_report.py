@@ -8,12 +8,14 @@ import io
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from operators.base import LinearOperator
 from pnp_recon import guarantees
@@ -33,9 +35,17 @@ from pnp_recon.report import (
     validate_report,
     write_report,
 )
-from pnp_recon.report.figure import close_up
+from pnp_recon.report.figure import _residuals, close_up
+from pnp_recon.report.trade import MEANING
 from pnp_recon.solvers import Certificate, Constant, History, Observation, Solution, Status
-from pnp_recon.solvers.core.theorem import AveragedMap, Basis, Premise, unproven
+from pnp_recon.solvers.core.theorem import (
+    AveragedMap,
+    Basis,
+    CriticalPoint,
+    Premise,
+    Theorem,
+    unproven,
+)
 
 ITERATIONS = 40
 
@@ -187,6 +197,46 @@ def test_page_says_what_is_proven(kind: str, loud: str, tmp_path: Path) -> None:
     assert sum(f"<strong>{word}" in page for word in verdicts) == 1
     if kind == "failed":
         assert "BROKEN" in page
+
+
+def kinds(theorem: Any) -> Iterator[str]:
+    """What theorems call themselves, all that derive from one."""
+    for derived in theorem.__subclasses__():
+        if "kind" in vars(derived) and derived.__module__.startswith("pnp_recon."):
+            yield vars(derived)["kind"]
+        yield from kinds(derived)
+
+
+def test_every_kind_of_theorem_is_put_into_words() -> None:
+    assert set(kinds(Theorem)) - set(MEANING) == {"none"}
+
+
+def test_page_of_a_descent_claims_nothing_of_a_map(tmp_path: Path) -> None:
+    """No distance between two pictures is bounded there; twin: the page of an averaged map."""
+    run = make_run()
+    claims = ("further apart", "The step as a map")
+    page = write_report(tmp_path / "map", run)[3].read_text(encoding="utf-8")
+    assert all(claim in page for claim in claims)
+    descent = CriticalPoint("E falls", guarantees.none("no map is iterated"), fall=1e-3, slope=10.0)
+    held = replace(run.solution.certificate, theorem=descent)
+    run = replace(run, solution=replace(run.solution, certificate=held))
+    page = write_report(tmp_path / "descent", run)[3].read_text(encoding="utf-8")
+    assert "no small change lowers it" in page
+    assert not any(claim in page for claim in claims)
+
+
+@pytest.mark.parametrize(("steps", "seen"), [(1, True), (4, True), (ITERATIONS, False)])
+def test_a_run_of_one_step_can_be_seen(steps: int, seen: bool) -> None:
+    """A line through one point is nothing; a long run needs no dots."""
+    run = make_run()
+    history = run.solution.history
+    short = replace(history, residuals=history.residuals[:steps], bounds=history.bounds[:steps])
+    axes = Figure().subplots()
+    _residuals(axes, replace(run, solution=replace(run.solution, history=short)))
+    assert [line.get_marker() == "o" for line in axes.lines] == [seen, seen]
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert not any("×" in label or "times" in label for label in labels)
+    assert axes.get_title() == f"residual over {steps} iteration{'s' if steps > 1 else ''}"
 
 
 def test_page_is_self_contained_and_escaped(tmp_path: Path) -> None:

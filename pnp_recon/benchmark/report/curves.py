@@ -109,7 +109,8 @@ def _figure(
             values = [
                 y if math.isfinite(y) and (y > 0 or not logarithmic) else math.nan for y in ys
             ]
-            place.plot(xs, values, color=look.colour, ls=look.line, lw=1.8)
+            dot = "o" if len(xs) == 1 else None  # a line through one point would not be seen
+            place.plot(xs, values, color=look.colour, ls=look.line, lw=1.8, marker=dot)
             if any(not math.isfinite(y) for y in ys):  # ran away: a cross where it was last seen
                 _cross(place, xs, values, look)
         if logarithmic:

@@ -106,13 +106,18 @@ def plain(text: str) -> str:
 
 
 def legend(figure: Figure, handles: Sequence[Any], columns: int = 5) -> None:
-    figure.legend(
-        handles=list(handles),
-        loc="outside lower center",
-        ncols=min(columns, len(handles)),
-        frameon=False,
-        fontsize=9,
-    )
+    """Below the axes, in as many columns as the figure is wide, `columns` at most."""
+    for count in range(min(columns, len(handles)), 0, -1):
+        drawn = figure.legend(
+            handles=list(handles),
+            loc="outside lower center",
+            ncols=count,
+            frameon=False,
+            fontsize=9,
+        )
+        if count == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+            return
+        drawn.remove()
 
 
 def label_points(

@@ -145,7 +145,7 @@ def _with_log(place: Axes, found: dict[str, _Point]) -> dict[str, float]:
 
 def _with_band(place: Axes, found: dict[str, _Point]) -> dict[str, float]:
     """x of each point; those without a constant stand in a band at the right."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     constants = [point[0] for point in found.values() if point[0] is not None]
     low, high = min(constants, default=0.0), max(constants, default=1.0)
@@ -155,9 +155,12 @@ def _with_band(place: Axes, found: dict[str, _Point]) -> dict[str, float]:
     ticks = [
         tick for tick in MaxNLocator(4).tick_values(low, high) if low - span / 4 <= tick < edge
     ]
+    if low == high:  # one constant: the tick is it, as the points have it
+        ticks = [low]
     place.xaxis.set_major_locator(FixedLocator(ticks))
+    place.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.4g}"))
     place.axvspan(edge, end, color="#f4efe9", zorder=0)
-    place.text((edge + end) / 2, 0.02, "no guarantee", color=PALE, fontsize=9, ha="center",
+    place.text((edge + end) / 2, 0.02, "none proven", color=PALE, fontsize=9, ha="center",
                va="bottom", transform=place.get_xaxis_transform())  # fmt: skip
     # Side by side in turn, from the best down: equals do not hide each other.
     unproven = sorted((m for m, p in found.items() if p[0] is None), key=lambda m: -found[m][1])

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.benchmark.choice import Choice
+from pnp_recon.benchmark.choice import DEFAULT_STRENGTH, Choice
 from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.cli.bench.options import comma_list, noise_levels, number_of, settings_of
 from pnp_recon.cli.shell import Device, run_app
@@ -102,7 +102,7 @@ Strength = Annotated[
     typer.Option(
         metavar="auto|tuned|F",
         help="Weigh the prior as chosen from the data, as tuned, or by this multiple of the rule.",
-        show_default="tuned",
+        show_default=DEFAULT_STRENGTH,
     ),
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="Run so many processes.")]

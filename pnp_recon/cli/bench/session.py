@@ -72,10 +72,14 @@ def _plan_words(plan: Plan) -> str:
     crop = "whole pictures" if plan.crop is None else f"central {plan.crop}² crops"
     kind = "grey" if plan.channels == 1 else "colour"
     return (
-        f"{plan.suite}, {len(plan.pictures)} {kind} pictures of {plan.split} ({crop}), "
-        f"{len(plan.degradations)} problems, {len(plan.methods)} methods, "
-        f"{plan.threads} threads each"
+        f"{plan.suite}, {_count(len(plan.pictures), f'{kind} picture')} of {plan.split} ({crop}), "
+        f"{_count(len(plan.degradations), 'problem')}, {_count(len(plan.methods), 'method')}, "
+        f"{_count(plan.threads, 'thread')} each"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def run_search(choice: Choice, folder: Path, into: Path, *, quiet: bool) -> None:

@@ -21,8 +21,8 @@ from pnp_recon.cli.run.pictures import (
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.models import load
 from pnp_recon.estimation.noise import estimate_noise_level
+from pnp_recon.models import load
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.noise import command_noise

@@ -62,6 +62,7 @@ def _run_jobs(
     program = command.program
     silent = options.quiet or options.as_json
     session = Session(options)
+    session.look_up()  # a name that is not there fails once, before any file is read
     codes: list[int] = []
     with LiveLine(len(jobs), enabled=not silent) as live:
 
@@ -92,7 +93,7 @@ def _run_jobs(
                 codes.append(text.exit_code(result))
                 for line in text.warnings(result):
                     live.write(f"{program}: warning: {line}", error=True)
-                say("\n".join(text.lines(result, options.verbose)))
+                say("\n".join(text.lines(result, options.verbose, weighed=options.weighed)))
                 if options.quiet and not options.as_json:
                     live.write(text.summary(result))
                 if result.run.solution.status is Status.INTERRUPTED:

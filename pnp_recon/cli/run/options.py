@@ -101,8 +101,8 @@ MethodOption = Annotated[Method, typer.Option(
 )]  # fmt: skip
 DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",
-    help="The denoiser is a shipped model, a model file or a classical one "
-    f"({', '.join(CLASSICAL)}); auto takes the shipped one that gives the best picture here.",
+    help="The denoiser or energy is a shipped model, a model file or a classical denoiser "
+    f"({', '.join(CLASSICAL)}); auto takes the shipped one that gives the best picture.",
 )]  # fmt: skip
 ModelOption = Annotated[str | None, typer.Option(
     "--model", metavar="NAME|PATH",
@@ -134,7 +134,8 @@ StepSize = Annotated[float | None, typer.Option(
 Ridge = Annotated[str | None, typer.Option(
     "--ridge", metavar="F",
     help="Add this weight, such as 0.001, times half the squared distance from mid-grey to the "
-    "fidelity. Then there is one solution, and a proven error bar.",
+    "fidelity. With a certified denoiser or total variation there is then one solution, and a "
+    "proven error bar.",
 )]  # fmt: skip
 MaxIter = Annotated[
     int | None, typer.Option("--max-iter", min=1, help="Stop after so many iterations.")

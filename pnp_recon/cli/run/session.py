@@ -34,6 +34,16 @@ class Session(Generic[Options]):
         is_double = self.options.dtype == Precision.float64
         self.dtype = torch.float64 if is_double else torch.float32
 
+    def look_up(self) -> None:
+        """Loads what --denoiser or --model names.
+
+        Raises:
+            WeightsError: there is no such model, or it is of another kind.
+        """
+        if self.options.denoiser != "auto":
+            self.prior(self.options.denoiser)
+        self.learned()
+
     def prior(self, name: str) -> Denoiser | LearnedEnergy:
         """The denoiser or energy of that name, once loaded.
 

@@ -17,11 +17,11 @@ def exit_code(result: Result) -> int:
     return OK if result.run.solution.status.succeeded else NOT_CONVERGED
 
 
-def lines(result: Result, verbose: bool) -> list[str]:
-    """The block about a finished picture."""
+def lines(result: Result, verbose: bool, weighed: bool = False) -> list[str]:
+    """The block about a finished picture; `weighed`: by --weight, and no strength was asked for."""
     run, job = result.run, result.job
     solution = run.solution
-    counted = f"{solution.iterations} iterations, residual {_residual(run):.2e}, "
+    counted = f"{_steps(solution.iterations)}, residual {_residual(run):.2e}, "
     counted = counted if solution.iterations else ""
     out = [f"ended: {solution.status.value}; {counted}{run.timings['total']:.1f} s"]
     if run.before is not None and run.after is not None:
@@ -31,7 +31,7 @@ def lines(result: Result, verbose: bool) -> list[str]:
         )
     out.append("certificate:")
     out += [f"  {line}" for line in solution.certificate.lines()]
-    if solution.strength is not None:
+    if solution.strength is not None and not weighed:
         out.insert(0, f"strength: {solution.strength.words}")
     if verbose:
         out += _details(run)
@@ -53,8 +53,12 @@ def summary(result: Result) -> str:
     verdict = run.solution.certificate.label
     return (
         f"{result.job.source} -> {result.job.target}: {status.name.lower().replace('_', ' ')} "
-        f"after {run.solution.iterations} iterations{quality}; {verdict}"
+        f"after {_steps(run.solution.iterations)}{quality}; {verdict}"
     )
+
+
+def _steps(iterations: int) -> str:
+    return "1 iteration" if iterations == 1 else f"{iterations} iterations"
 
 
 def warnings(result: Result) -> list[str]:

@@ -17,10 +17,12 @@ from pnp_recon.training.catalogue import TASKS
 PROGRAM = "pnp-train"
 
 app = typer.Typer(
-    help="Train denoisers with a proven Lipschitz constant and unrolled networks, and export them.",
+    help="Train denoisers with a proven Lipschitz constant, energies and unrolled networks, and "
+    "export them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich, and it fits eighty columns
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 for entry in TASKS.values():

@@ -5,6 +5,7 @@ Knows the trainer only through its callbacks; imported after parsing.
 
 from __future__ import annotations
 
+import math
 import signal
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -73,7 +74,7 @@ class TrainingDisplay:
         self.bar = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}"),
+            TextColumn("loss {task.fields[loss]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
@@ -84,7 +85,7 @@ class TrainingDisplay:
             "train",
             total=trainer.recipe.steps,
             completed=trainer.step,
-            loss=trainer.loss,
+            loss=_loss(trainer.loss),
         )
         self.events = _events(trainer.folder, trainer.step) if tensorboard else None
 
@@ -103,7 +104,7 @@ class TrainingDisplay:
             self.events.close()
 
     def tick(self, step: int, loss: float) -> None:
-        self.bar.update(self.task, completed=step, loss=loss)
+        self.bar.update(self.task, completed=step, loss=_loss(loss))
 
     def report(self, line: LogLine) -> None:
         """Called by the trainer after each validation."""
@@ -120,6 +121,11 @@ class TrainingDisplay:
         if sheet is not None:
             path = self.trainer.folder / "samples" / f"step_{line.step:07d}.png"
             write_sheet(path, sheet)
+
+
+def _loss(loss: float) -> str:
+    """A dash before the first step, which alone has none."""
+    return "–" if math.isnan(loss) else f"{loss:.3f}"
 
 
 def _words(psnr: dict[str, float]) -> str:

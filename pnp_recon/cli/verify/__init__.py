@@ -15,7 +15,7 @@ import typer
 
 from pnp_recon.cli.console import print_json
 from pnp_recon.cli.model_check import check_model, refuse_false, show_check
-from pnp_recon.errors import CertificateError, InputError
+from pnp_recon.errors import CertificateError, InputError, WeightsError
 
 if TYPE_CHECKING:
     from pnp_recon.report.claims import Claim
@@ -79,6 +79,7 @@ def verify(
     """
     path = _report_path(what)
     if path is None:
+        _refuse_what_is_neither(what)
         for flag, given in (("--input", inputs), ("--strict", strict)):
             if given:
                 raise InputError(f"{flag} goes with a report; {what} is a model")
@@ -142,6 +143,23 @@ def _report_path(what: str) -> Path | None:
     if isinstance(found, dict) and "card_version" in found:
         return None
     raise InputError(f"{path} is neither a report nor a model card")
+
+
+def _refuse_what_is_neither(what: str) -> None:
+    """Names what can be verified; a denoiser without a card cannot.
+
+    Raises:
+        InputError: there is no model of that name.
+    """
+    from pnp_recon.models.store import find_card, shipped_models
+
+    try:
+        find_card(what)
+    except WeightsError as error:
+        raise InputError(
+            f"there is no report and no model {what!r}; expected a {REPORT} or its folder, the "
+            f"path of a model card, or a shipped model: {', '.join(shipped_models())}"
+        ) from error
 
 
 def _moved(entries: list[str]) -> dict[str, Path]:

@@ -83,8 +83,8 @@ class Wrapped(Solver[A], Generic[A]):
         held = self.inner.theorem()
         if not held.iterates_map:
             raise InputError(
-                f"{self.label} needs an iteration z ← T(z) of one map; {self.inner.name} is one of "
-                "another kind; wrap a plain one"
+                f"{self.label} accelerates an iteration z ← T(z) of one map, and {self.inner.name} "
+                "is none; take acceleration none (--acceleration none)"
             )
         return held
 

@@ -66,7 +66,7 @@ class Scheduled(State):
 
 @dataclass(frozen=True)
 class DPIR(Solver[Scheduled]):
-    """See above; the picture is the last one that was denoised, without a box around it.
+    """x ← D_s prox_{γf}(x), s falling to the noise level in 8 steps; no box around the picture.
 
     Attributes:
         fidelity: f.
