@@ -27,6 +27,7 @@ from pnp_recon.pictures.samples import (
     MAX_PIXELS,
     Decoded,
     FormatError,
+    JpegComponent,
     check_size,
     scaled,
     without_black,
@@ -169,7 +170,19 @@ def _decode_pillow(data: bytes, kind: str) -> Decoded:
         if mode == "CMYK":
             samples = without_black(scaled(np.asarray(image), 255))
             return Decoded(samples, 8, mode, None, orientation)  # its profile is for CMYK
-        return Decoded(scaled(_expanded(image), 255), 8, mode, icc, orientation)
+        jpeg = jpeg_components(image)
+        return Decoded(scaled(_expanded(image), 255), 8, mode, icc, orientation, jpeg)
+
+
+def jpeg_components(image: Image.Image) -> tuple[JpegComponent, ...]:
+    """Quantisation steps and sampling of a JPEG's components; nothing for other formats."""
+    tables = getattr(image, "quantization", None) or {}
+    layers = getattr(image, "layer", None) or []
+    return tuple(
+        JpegComponent(tuple(tables[table]), (vertical, horizontal))
+        for _, horizontal, vertical, table in layers
+        if len(tables.get(table, ())) == 64
+    )
 
 
 def _expanded(image: Image.Image) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ from pnp_recon.errors import InputError, OutputError
 from pnp_recon.files import PICTURE_SUFFIXES, atomic_write, check_target
 from pnp_recon.pictures.decoding import decode, sniff
 from pnp_recon.pictures.encoding import FORMATS, Format
-from pnp_recon.pictures.samples import FormatError
+from pnp_recon.pictures.samples import FormatError, JpegComponent
 
 _EXPECTED = "PNG, JPEG, TIFF, WebP or BMP"
 
@@ -46,6 +46,7 @@ class Picture:
         mode: how the file stores its samples, in the reader's words ("RGB", "P", "RGB;16", ...).
         source: the file.
         sha256: the hash of the file's bytes, hexadecimal.
+        jpeg: how a JPEG file quantises its components; nothing for other files.
     """
 
     pixels: Float[Tensor, "1 C H W"]
@@ -55,6 +56,7 @@ class Picture:
     mode: str
     source: Path
     sha256: str
+    jpeg: tuple[JpegComponent, ...] = ()
 
 
 def read_picture(path: str | os.PathLike[str]) -> Picture:
@@ -90,6 +92,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         mode=decoded.mode,
         source=source,
         sha256=hashlib.sha256(data).hexdigest(),
+        jpeg=decoded.jpeg,
     )
 
 

@@ -19,14 +19,32 @@ class FormatError(Exception):
 
 
 @dataclass(frozen=True)
+class JpegComponent:
+    """How a JPEG file stores one component (Y, Cb, Cr, or grey).
+
+    Attributes:
+        steps: the 64 quantisation steps of its DCT coefficients, row by row, from the constant
+            one; as stored, before any EXIF orientation.
+        sampling: vertical and horizontal sampling factor (ITU-T T.81, B.2.2).
+    """
+
+    steps: tuple[int, ...]
+    sampling: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Decoded:
-    """Samples (H, W, S) in [0, 1], S = 1, 2 (grey + alpha), 3 or 4 (RGB + alpha)."""
+    """Samples (H, W, S) in [0, 1], S = 1, 2 (grey + alpha), 3 or 4 (RGB + alpha).
+
+    `jpeg` holds the components of a JPEG file, and nothing for other files.
+    """
 
     samples: Samples
     bit_depth: int
     mode: str
     icc_profile: bytes | None = None
     orientation: int = 1
+    jpeg: tuple[JpegComponent, ...] = ()
 
 
 def check_size(width: int, height: int) -> None:
