@@ -15,8 +15,8 @@ from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, sou
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.estimation.noise import estimate_noise_level
-from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
+from pnp_recon.estimation.noise import estimate_noise
+from pnp_recon.pictures.colour import linear_to_srgb, srgb_slope, srgb_to_linear
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.noise import command_noise
 from pnp_recon.problems.problem import Problem
@@ -49,7 +49,9 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     y = problem.y
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:
-        level, origin = float(estimate_noise_level(y)), "estimated from the picture"
+        slope = srgb_slope(picture.pixels) if options.linear_light else 1.0
+        found = estimate_noise(y, kernel, picture.jpeg, picture.pixels, slope)
+        level, origin = found.level, found.words
 
     def view(values: Tensor) -> Tensor:
         return linear_to_srgb(values) if options.linear_light else values
