@@ -215,7 +215,7 @@ def table(rows: list[dict[str, str]]) -> str:
         + ", by PSNR against the truth.",
         "",
         "| kernel | file | cases | input, dB | auto, dB | best σ, dB | behind the best: mean, "
-        "worst | gain over the input: least | σ·255 auto | σ·255 best | worse than the input | warned |",
+        "worst | least gain over the input | σ·255 auto | σ·255 best | worse | warned |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kernel in KERNELS:

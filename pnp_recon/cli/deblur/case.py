@@ -15,6 +15,7 @@ from pnp_recon.cli.run.pictures import MIN_SIDE, read_input, read_reference, sou
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
+from pnp_recon.estimation.doubts import doubts
 from pnp_recon.estimation.noise import estimate_noise
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_slope, srgb_to_linear
 from pnp_recon.pictures.files import Picture
@@ -59,6 +60,10 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     def show(image: Tensor) -> Tensor:
         return view(image[..., rows, columns])
 
+    def doubted(image: Tensor) -> tuple[str, ...]:
+        shown = show(image).clamp(0, 1)
+        return doubts(view(y).clamp(0, 1), shown, kernel, y - problem.A.A(image), level)
+
     files = [source_file("input", picture)]
     if reference is not None:
         files.append(source_file("reference", reference))
@@ -71,6 +76,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         noise_origin=origin,
         degraded=view(y),
         show=show,
+        doubts=doubted,
         write=writer(picture, show, options.overwrite),
         reference=None if truth is None else view(truth),
         files=tuple(files),

@@ -14,6 +14,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from pnp_recon.estimation.spectrum import Spectrum, spectrum
+
 # |k̂| below this lets nothing through; above the second, what is seen is the picture.
 OPAQUE, CLEAR = 0.05, 0.3
 # Cycles per pixel: below is the content of every picture, whatever the kernel.
@@ -24,7 +26,6 @@ EDGES = (LOWEST, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, math.sqrt(0.5)
 ENOUGH = 20
 # Share of a ring's power that may be the picture's.
 CONTENT = 0.5
-BLOCK = 256
 # The window of von Hann correlates neighbours: independent frequencies per frequency.
 INDEPENDENT = 1 / 2.25
 
@@ -47,24 +48,16 @@ class Unseen:
 def unseen_noise(y: Tensor, kernel: Tensor) -> Unseen | None:
     """The noise of y, (1, C, H, W) in [0, 1], that was blurred with `kernel` (h, w), Σ = 1.
 
-    By the periodogram of Welch (1967) under a window of von Hann, so that what lies beyond the
-    border does not matter. None where the kernel is nowhere opaque, or the picture is too small or
+    None where the kernel is nowhere opaque, or the picture is too small or
     too rich to tell.
     """
-    height, width = (min(BLOCK, side) for side in y.shape[-2:])
-    if kernel.shape[0] > height or kernel.shape[1] > width or not bool(torch.isfinite(y).all()):
+    if not bool(torch.isfinite(y).all()):
         return None
-    window = torch.outer(_hann(height), _hann(width))
-    power, blocks = _periodogram(y[0].detach().double().cpu(), window)
-    padded = torch.zeros(height, width, dtype=torch.float64)
-    padded[: kernel.shape[0], : kernel.shape[1]] = kernel.detach().double().cpu()
-    passed = torch.fft.fft2(padded).abs().square()
-    radius = torch.hypot(
-        torch.fft.fftfreq(height, dtype=torch.float64)[:, None],
-        torch.fft.fftfreq(width, dtype=torch.float64)[None],
-    )
-    content = _content(power, passed, radius, window, blocks)
-    if content is None:
+    seen = spectrum(y)
+    power, radius = seen.power, seen.radius
+    passed = seen.passed(kernel)
+    content = None if passed is None else _content(seen, passed)
+    if passed is None or content is None:
         return None
     opaque = (passed < OPAQUE**2) & (radius >= LOWEST)
     rings, areas, count = [], [], 0
@@ -86,50 +79,19 @@ def unseen_noise(y: Tensor, kernel: Tensor) -> Unseen | None:
     total = sum(a * v for a, v in zip(areas, _filled(rings), strict=True)) / whole
     # The relative spread of a square is twice that of its root; the transform of real numbers
     # holds each frequency twice.
-    independent = blocks * count * INDEPENDENT / 2
+    independent = seen.blocks * count * INDEPENDENT / 2
     return Unseen(math.sqrt(total), 0.5 / math.sqrt(independent), covered)
 
 
-def _hann(length: int) -> Tensor:
-    return torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1]
-
-
-def _periodogram(picture: Tensor, window: Tensor) -> tuple[Tensor, float]:
-    """Power per frequency, white noise of variance 1 having 1; and how many blocks it averages."""
-    height, width = window.shape
-    window = window / window.square().sum().sqrt()
-    places = [
-        (top, left)
-        for top in _starts(picture.shape[-2], height)
-        for left in _starts(picture.shape[-1], width)
-    ]
-    total = torch.zeros(height, width, dtype=torch.float64)
-    for top, left in places:
-        block = picture[:, top : top + height, left : left + width]
-        mean = (block * window.square()).sum(dim=(-2, -1), keepdim=True)
-        total += torch.fft.fft2((block - mean) * window).abs().square().mean(0)
-    # Blocks overlap by half along an axis where there are several.
-    independent = 1.0
-    for along, side in zip(picture.shape[-2:], window.shape, strict=True):
-        independent *= max(1.0, along / side)
-    return total / len(places), independent
-
-
-def _starts(extent: int, block: int) -> list[int]:
-    count = math.ceil((extent - block) / (block / 2)) + 1
-    return [round(i * (extent - block) / max(1, count - 1)) for i in range(count)]
-
-
-def _content(
-    power: Tensor, passed: Tensor, radius: Tensor, window: Tensor, blocks: float
-) -> Tensor | None:
+def _content(seen: Spectrum, passed: Tensor) -> Tensor | None:
     """Expected power of the picture at each frequency as the window shows it.
 
     Pictures have spectra that fall as a power of the frequency (Field 1987); its exponent and its
     level are fitted where the kernel is clear and the picture well above the noise.
     """
+    power, radius, blocks = seen.power, seen.radius, seen.blocks
     middle = (radius >= LOWEST) & (radius < 0.45)
-    floor = float(power[radius > 0.3].quantile(0.1)) if power.numel() < 10**7 else 0.0
+    floor = float(power[radius > 0.3].quantile(0.1))
     clear = middle & (passed > CLEAR**2)
     chosen = clear & (power > 4 * floor)
     chosen = chosen if int(chosen.sum()) >= ENOUGH else clear
@@ -142,10 +104,10 @@ def _content(
     # The mean of the logarithm lies below the logarithm of the mean of a periodogram.
     level = level + 1 / (2 * blocks) + 1 / (12 * blocks**2)
     nearest = 0.5 / max(power.shape)
-    spectrum = (level + slope * radius.clamp(min=nearest).log()).exp()
-    seen = torch.fft.fft2(window).abs().square()
-    seen = torch.fft.fft2(seen / seen.sum())
-    return torch.fft.ifft2(torch.fft.fft2(passed * spectrum) * seen).real.clamp(min=0)
+    sharp = (level + slope * radius.clamp(min=nearest).log()).exp()
+    leak = torch.fft.fft2(seen.window).abs().square()
+    leak = torch.fft.fft2(leak / leak.sum())
+    return torch.fft.ifft2(torch.fft.fft2(passed * sharp) * leak).real.clamp(min=0)
 
 
 def _filled(rings: list[float]) -> list[float]:
