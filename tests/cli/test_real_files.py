@@ -91,7 +91,17 @@ def test_inpainting_knows_the_tables_of_its_file(
     mask = np.full((96, 96), 255, np.uint8)
     mask[20:30, 30:44] = 0
     Image.fromarray(mask).save(folder / "mask.png")
-    args = ["--mask", str(folder / "mask.png"), "--max-iter", "1", "--strength", "1", "--json"]
+    args = [
+        "--mask",
+        str(folder / "mask.png"),
+        "--max-iter",
+        "1",
+        "--strength",
+        "1",
+        "--json",
+        "--sigma",
+        "auto",
+    ]
     args += ["--denoiser", "euler_grey", "-o", str(folder / "filled.png"), "--overwrite"]
     for name, source in (("q30.jpg", "tables of the JPEG"), ("plain.png", "highest frequencies")):
         assert inpaint([str(folder / name), *args]) in (0, 3)
