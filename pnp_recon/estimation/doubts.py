@@ -69,8 +69,8 @@ def blocked_power(picture: Tensor, kernel: Tensor) -> float | None:
     if not bool(torch.isfinite(picture).all()):
         return None
     seen = spectrum(picture)
-    passed = seen.passed(kernel)
-    if passed is None:
+    passed = None if seen is None else seen.passed(kernel)
+    if seen is None or passed is None:
         return None
     # Without the fall that the spectra of pictures have, near ones are alike.
     flat = seen.power * seen.radius**FALL

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BLOCK = 256
+BLOCK, SMALLEST = 256, 48
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,33 @@ class Spectrum:
         return torch.fft.fft2(padded).abs().square()
 
 
-def spectrum(picture: Tensor) -> Spectrum:
-    """The power of a picture (1, C, H, W) of finite values, from blocks of at most 256 a side."""
-    height, width = (min(BLOCK, side) for side in picture.shape[-2:])
+def spectrum(picture: Tensor, unusable: Tensor | None = None) -> Spectrum | None:
+    """The power of a picture (1, C, H, W), from blocks of at most 256 a side.
+
+    Args:
+        picture: finite.
+        unusable: (1, 1, H, W), boolean: blocks that touch such pixels are left out; they are made
+            smaller, down to 48 a side, until one is left. None is returned where none is.
+    """
+    bad = torch.zeros(picture.shape[-2:]) if unusable is None else unusable[0, 0].cpu()
+    size = BLOCK
+    while True:
+        height, width = (min(size, side) for side in picture.shape[-2:])
+        places = [
+            (top, left)
+            for top in _starts(picture.shape[-2], height)
+            for left in _starts(picture.shape[-1], width)
+            if not bool(bad[top : top + height, left : left + width].any())
+        ]
+        if places or size == SMALLEST:
+            break
+        size = max(SMALLEST, min(size, *picture.shape[-2:]) * 3 // 4)
+    if not places:
+        return None
     window = torch.outer(_hann(height), _hann(width))
-    power, blocks = _periodogram(picture[0].detach().double().cpu(), window)
+    power = _periodogram(picture[0].detach().double().cpu(), window, places)
+    # Blocks overlap by half along an axis where there are several.
+    blocks = max(1.0, len(places) / 4)
     down = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
     across = torch.fft.fftfreq(width, dtype=torch.float64)[None]
     return Spectrum(power, torch.hypot(down, across), window, blocks)
@@ -51,25 +73,16 @@ def _hann(length: int) -> Tensor:
     return torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1]
 
 
-def _periodogram(picture: Tensor, window: Tensor) -> tuple[Tensor, float]:
-    """Power per frequency, white noise of variance 1 having 1; and how many blocks it averages."""
+def _periodogram(picture: Tensor, window: Tensor, places: list[tuple[int, int]]) -> Tensor:
+    """Mean power per frequency over blocks, white noise of variance 1 having 1."""
     height, width = window.shape
     window = window / window.square().sum().sqrt()
-    places = [
-        (top, left)
-        for top in _starts(picture.shape[-2], height)
-        for left in _starts(picture.shape[-1], width)
-    ]
     total = torch.zeros(height, width, dtype=torch.float64)
     for top, left in places:
         block = picture[:, top : top + height, left : left + width]
         mean = (block * window.square()).sum(dim=(-2, -1), keepdim=True)
         total += torch.fft.fft2((block - mean) * window).abs().square().mean(0)
-    # Blocks overlap by half along an axis where there are several.
-    independent = 1.0
-    for along, side in zip(picture.shape[-2:], window.shape, strict=True):
-        independent *= max(1.0, along / side)
-    return total / len(places), independent
+    return total / len(places)
 
 
 def _starts(extent: int, block: int) -> list[int]:

@@ -107,3 +107,23 @@ def test_inpainting_knows_the_tables_of_its_file(
         assert inpaint([str(folder / name), *args]) in (0, 3)
         found = json.loads(capsys.readouterr().out)["noise_origin"]
         assert source in found.partition(";")[0]
+
+
+def test_clipped_lights_carry_no_weight(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = 0.2 + 0.6 * photograph("astronaut", 104)[:, 1:2]
+    reach = KERNEL.shape[-1] // 2
+    eight_bit(x[..., reach:-reach, reach:-reach]).save(folder / "truth.png")
+    x[..., 30:34, 30:34] = 8.0
+    y = blurred(x, KERNEL)
+    eight_bit(y + noise_like(y, 1 / 255)).save(folder / "lamp.png")
+    found, gained, warned = run(folder, "lamp.png", [], capsys)
+    assert "of the picture is clipped" in warned
+    assert any("carries no weight" in note for note in found["notes"])
+    assert found["certificate"]["proven"]
+    # The twin: with weight, the lamp rings through the picture.
+    monkeypatch.setattr("pnp_recon.cli.deblur.case.clipped_pixels", lambda *_: None)
+    _, rung, warned = run(folder, "lamp.png", ["--sigma", "1/255"], capsys)
+    assert "clipped" not in warned
+    assert gained > rung + 3

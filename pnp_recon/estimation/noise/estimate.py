@@ -73,6 +73,7 @@ def estimate_noise(
     jpeg: Sequence[Component] = (),
     stored: Tensor | None = None,
     slope: float = 1.0,
+    clipped: Tensor | None = None,
 ) -> NoiseEstimate:
     """The noise level of a picture by the largest of what applies.
 
@@ -82,13 +83,14 @@ def estimate_noise(
         jpeg: the components of the JPEG file that y was read from.
         stored: the pixels as stored, where y is another function of them (linear light).
         slope: root mean square of the derivative of that function.
+        clipped: (1, 1, H, W), boolean: pixels that are no blurred picture.
     """
     found = [NoiseCandidate(estimate_noise_level(y), WHITE, WHITE_SPREAD)]
     # In a sharp picture texture that differs between dark and bright parts would look like it.
     growing = None if kernel is None else brightness_noise(y)
     if growing is not None:
         found.append(NoiseCandidate(growing, BRIGHTNESS, WHITE_SPREAD))
-    unseen = None if kernel is None else unseen_noise(y, kernel)
+    unseen = None if kernel is None else unseen_noise(y, kernel, clipped)
     if unseen is not None:
         spread = math.hypot(unseen.spread, LEAST_SPREAD)
         found.append(NoiseCandidate(unseen.level, UNSEEN, spread))

@@ -45,15 +45,17 @@ class Unseen:
     covered: float
 
 
-def unseen_noise(y: Tensor, kernel: Tensor) -> Unseen | None:
+def unseen_noise(y: Tensor, kernel: Tensor, clipped: Tensor | None = None) -> Unseen | None:
     """The noise of y, (1, C, H, W) in [0, 1], that was blurred with `kernel` (h, w), Σ = 1.
 
-    None where the kernel is nowhere opaque, or the picture is too small or
-    too rich to tell.
+    Blocks with `clipped` pixels, (1, 1, H, W), are left out: there y is no blurred picture. None
+    where the kernel is nowhere opaque, or the picture is too small or too rich to tell.
     """
     if not bool(torch.isfinite(y).all()):
         return None
-    seen = spectrum(y)
+    seen = spectrum(y, clipped)
+    if seen is None:
+        return None
     power, radius = seen.power, seen.radius
     passed = seen.passed(kernel)
     content = None if passed is None else _content(seen, passed)
