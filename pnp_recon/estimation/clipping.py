@@ -23,16 +23,24 @@ def clipped_pixels(stored: Tensor, bit_depth: int) -> Tensor | None:
         bit_depth: how deep the file is; float files (32) are not clipped.
 
     Returns:
-        (1, 1, H, W), boolean: a pixel is clipped in all channels where it is in one. None: there
-        are none, or so many that they are no exception.
+        (1, 1, H, W), boolean: a pixel is clipped in all channels where it is in one. Only areas of
+        3 × 3 pixels and more count, as noise alone reaches the ends here and there. None: there are
+        none, or so many that they are no exception.
     """
     if bit_depth == 32:
         return None
     found = torch.zeros_like(stored[:, :1], dtype=torch.bool)
     for end in ((stored >= 1), (stored <= 0)):
-        pixels = end.any(1, keepdim=True)
+        pixels = _areas(end).any(1, keepdim=True)
         if float(pixels.float().mean()) <= MOST:
             found = found | pixels
     if not bool(found.any()):
         return None
     return functional.max_pool2d(found.float(), 3, stride=1, padding=1) > 0
+
+
+def _areas(pixels: Tensor) -> Tensor:
+    """What is made of whole squares of 3 × 3 pixels."""
+    rest = functional.pad((~pixels).float(), (1, 1, 1, 1))
+    whole = functional.max_pool2d(rest, 3, stride=1) == 0
+    return functional.max_pool2d(whole.float(), 3, stride=1, padding=1) > 0
