@@ -223,6 +223,14 @@ def table(rows: list[dict[str, str]]) -> str:
             some = [p for p in found if (p[0]["kernel"], p[0]["kind"]) == (kernel, kind)]
             if some:
                 lines.append(line(kernel, kind, some))
+    every = [row for row in rows if row["sigma"] == "auto"]
+    gains = [float(row["psnr"]) - float(row["psnr_in"]) for row in every]
+    lines += [
+        "",
+        f"Of all {len(every)} automatic runs, with a grid beside them or not, "
+        f"{sum(gain < 0 for gain in gains)} are worse than their input; the least gain is "
+        f"{min(gains, default=0):+.2f} dB.",
+    ]
     return "\n".join(lines) + "\n"
 
 
