@@ -41,3 +41,14 @@ def to_grey(x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B 1 H W"]:
         return x
     red, green, blue = x.split(1, -3)
     return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def srgb_slope(x: Float[Tensor, ...]) -> float:
+    """Root mean square of the derivative of `srgb_to_linear` over the values that are finite.
+
+    What it makes of small errors of stored values.
+    """
+    size = x[x.isfinite()].double().abs()
+    curve = 2.4 / 1.055 * ((size.clamp_min(0.04045) + 0.055) / 1.055) ** 1.4
+    slope = torch.where(size <= 0.04045, 1 / 12.92, curve)
+    return float(slope.square().mean().sqrt()) if size.numel() else 1.0

@@ -30,6 +30,7 @@ from pnp_recon.pictures.samples import (
     MAX_PIXELS,
     Decoded,
     FormatError,
+    JpegComponent,
     check_size,
     scaled,
     without_black,
@@ -185,7 +186,7 @@ def _decode_pillow(data: bytes, kind: str) -> Decoded:
         if image.mode == "CMYK":
             about["icc_profile"] = None  # its profile is for CMYK
             return Decoded(without_black(scaled(np.asarray(image), 255)), 1, 8, "CMYK", **about)
-        return Decoded(_expanded(image), 255, 8, image.mode, **about)
+        return Decoded(_expanded(image), 255, 8, image.mode, jpeg=jpeg_components(image), **about)
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -195,6 +196,17 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
     except (KeyError, TypeError, ValueError):
         return None
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+def jpeg_components(image: Image.Image) -> tuple[JpegComponent, ...]:
+    """Quantisation steps and sampling of a JPEG's components; nothing for other formats."""
+    tables = getattr(image, "quantization", None) or {}
+    layers = getattr(image, "layer", None) or []
+    return tuple(
+        JpegComponent(tuple(tables[table]), (vertical, horizontal))
+        for _, horizontal, vertical, table in layers
+        if len(tables.get(table, ())) == 64
+    )
 
 
 def _expanded(image: Image.Image) -> NDArray[np.uint8]:

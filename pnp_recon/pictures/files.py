@@ -25,7 +25,7 @@ from pnp_recon.files import atomic_write, check_target
 from pnp_recon.pictures.encoding import FORMATS, Format, Keepsakes
 from pnp_recon.pictures.gaps import hidden_by, refuse_gaps
 from pnp_recon.pictures.ranges import FLOAT_RANGE, ValueRange, full_range, own_range, stored
-from pnp_recon.pictures.samples import FormatError, Samples, scaled
+from pnp_recon.pictures.samples import FormatError, JpegComponent, Samples, scaled
 from pnp_recon.pictures.sources import decode_file, read_bytes
 
 
@@ -47,6 +47,7 @@ class Picture:
         exif: what the camera noted, without orientation and thumbnail, or None.
         dpi: pixels per inch (x, y), or None.
         notes: what must not be overlooked, a sentence each.
+        jpeg: how a JPEG file quantises its components; nothing for other files.
     """
 
     pixels: Float[Tensor, "1 C H W"]
@@ -60,6 +61,7 @@ class Picture:
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    jpeg: tuple[JpegComponent, ...] = ()
 
 
 def read_picture(
@@ -122,6 +124,7 @@ def read_picture(
         exif=decoded.exif,
         dpi=decoded.dpi,
         notes=tuple(f"{source} {note}" for note in decoded.notes),
+        jpeg=decoded.jpeg,
     )
 
 

@@ -18,6 +18,20 @@ class FormatError(Exception):
     """What is wrong with the bytes, as half a sentence; `files` adds the name of the file."""
 
 
+@dataclass(frozen=True)
+class JpegComponent:
+    """How a JPEG file stores one component (Y, Cb, Cr, or grey).
+
+    Attributes:
+        steps: the 64 quantisation steps of its DCT coefficients, row by row, from the constant
+            one; as stored, before any EXIF orientation.
+        sampling: vertical and horizontal sampling factor (ITU-T T.81, B.2.2).
+    """
+
+    steps: tuple[int, ...]
+    sampling: tuple[int, int]
+
+
 @dataclass(frozen=True, eq=False)
 class Decoded:
     """A picture as its file means it, in the numbers that the file holds.
@@ -33,6 +47,7 @@ class Decoded:
         exif: what the camera noted, see `exif.kept`.
         dpi: pixels per inch (x, y).
         notes: what must not be overlooked, as half sentences like those of a `FormatError`.
+        jpeg: the components of a JPEG file; nothing for other files.
     """
 
     values: NDArray[Any]
@@ -45,6 +60,7 @@ class Decoded:
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    jpeg: tuple[JpegComponent, ...] = ()
 
     @property
     def colours(self) -> int:

@@ -236,3 +236,29 @@ def test_narrow_pictures_are_read(tmp_path, size, name):
 def test_the_name_does_not_decide(tmp_path):
     save(tmp_path / "really_png.jpg", pillow_picture(), "PNG")
     assert read_picture(tmp_path / "really_png.jpg").pixels.shape == (1, 3, 5, 7)
+
+
+@pytest.mark.parametrize(("quality", "subsampling"), [(30, 2), (95, 0)])
+def test_a_jpeg_hands_on_how_it_quantises(tmp_path, quality, subsampling):
+    path = tmp_path / "a.jpg"
+    grey = np.linspace(0, 255, 48 * 40).reshape(48, 40).astype(np.uint8)
+    Image.fromarray(np.stack([grey, grey, grey], -1)).save(
+        path, quality=quality, subsampling=subsampling
+    )
+    luma, *chroma = read_picture(path).jpeg
+    assert len(chroma) == 2
+    assert {len(part.steps) for part in (luma, *chroma)} == {64}
+    assert luma.sampling == ((2, 2) if subsampling else (1, 1))
+    assert chroma[0].sampling == (1, 1)
+    # Annex K's table, scaled as the Independent JPEG Group does: 16 for the constant, 99 last.
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    assert luma.steps[0] == (16 * scale + 50) // 100
+    assert luma.steps[-1] == min(255, (99 * scale + 50) // 100)
+    # Row by row: the third of a row (10 in Annex K) and the third of a column (14) differ.
+    assert (luma.steps[2], luma.steps[16]) == ((10 * scale + 50) // 100, (14 * scale + 50) // 100)
+
+
+def test_other_files_have_no_jpeg_tables(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    assert read_picture(path).jpeg == ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from operators.base import LinearOperator
 from pnp_recon.cli.deblur.blur import Blur, find_blur
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.case import Case
@@ -21,14 +22,20 @@ from pnp_recon.cli.run.pictures import (
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.estimation.noise import estimate_noise_level
+from pnp_recon.estimation.clipping import clipped_pixels
+from pnp_recon.estimation.doubts import doubts
+from pnp_recon.estimation.noise import estimate_noise
+from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.models import load
-from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear
+from pnp_recon.pictures.colour import linear_to_srgb, srgb_slope, srgb_to_linear
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.noise import command_noise
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import blur as optics
 from pnp_recon.problems.simulate import deblurring
+
+# Weights are 1/σ²: no level is taken for less.
+LEAST_LEVEL = 0.1 / 255
 
 
 def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
@@ -55,15 +62,26 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         truth = None if reference is None else _light(reference, session)
         problem = Problem(A, x, options.noise_level)
     y = problem.y
+    clipped = None if options.simulate else clipped_pixels(picture.pixels, picture.bit_depth)
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:
-        level, origin = float(estimate_noise_level(y)), "estimated from the picture"
+        slope = srgb_slope(picture.pixels) if options.linear_light else 1.0
+        found = estimate_noise(y, kernel, picture.jpeg, picture.pixels, slope, clipped)
+        level, origin = found.level, found.words
+
+    weighted = _weighted(problem.A, y, level, clipped, options)
 
     def view(values: Tensor) -> Tensor:
         return linear_to_srgb(values) if options.linear_light else values
 
     def show(image: Tensor) -> Tensor:
         return view(image[..., rows, columns])
+
+    def doubted(image: Tensor) -> tuple[str, ...]:
+        shown = show(image).clamp(0, 1)
+        residual = y - problem.A.A(image)
+        residual = residual if clipped is None else residual[(~clipped).expand_as(residual)]
+        return doubts(view(y).clamp(0, 1), shown, kernel, residual, level)
 
     files = [source_file("input", picture)]
     if reference is not None:
@@ -77,15 +95,17 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         noise_origin=origin,
         degraded=view(y),
         show=show,
+        doubts=doubted,
         write=writer(picture, show, options.overwrite),
         reference=None if truth is None else view(truth),
         files=tuple(files),
         lines=(*range_lines(picture), *blur.lines()),
-        warnings=(*picture.notes, *blur.warnings),
+        warnings=(*picture.notes, *blur.warnings, *_clipping_words(picture, weighted)),
         kernel=blur.record,
         boundary=options.boundary.value,
         linear_light=options.linear_light,
         energy=load.ENERGIES.get(x.shape[1]),
+        arguments={} if weighted is None else {"fidelity": weighted},
     )
 
 
@@ -93,6 +113,26 @@ def _light(picture: Picture, session: Session[DeblurOptions]) -> Tensor:
     """Pixels as stored -> values that the blur is linear in, on the device."""
     x = session.tensor(picture.pixels)
     return srgb_to_linear(x) if session.options.linear_light else x
+
+
+def _weighted(
+    A: LinearOperator, y: Tensor, level: float, clipped: Tensor | None, options: DeblurOptions
+) -> WeightedLeastSquares | None:
+    """Least squares in which clipped pixels have no weight, for the methods that take weights."""
+    if clipped is None or options.model is not None or options.prior_kind == "none":
+        return None
+    known = (~clipped).to(y).expand_as(y).contiguous()
+    return WeightedLeastSquares(A, y, known.to(y.device) / max(level, LEAST_LEVEL) ** 2)
+
+
+def _clipping_words(picture: Picture, weighted: WeightedLeastSquares | None) -> tuple[str, ...]:
+    if weighted is None:
+        return ()
+    share = float((weighted.weights == 0).double().mean())
+    return (
+        f"{picture.source}: {share:.2%} of the picture is clipped (at the largest or the smallest "
+        "value of the file, or beside such a pixel); it carries no weight and is filled in",
+    )
 
 
 def _inner(taps: int) -> slice:

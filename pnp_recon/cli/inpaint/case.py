@@ -26,7 +26,7 @@ from pnp_recon.cli.run.pictures import (
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.estimation.noise import estimate_noise_level
+from pnp_recon.estimation.noise import NoiseEstimate, estimate_noise
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.files import Picture
 from pnp_recon.pictures.masks import read_mask
@@ -80,7 +80,8 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
     y = problem.y
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:
-        level, origin = _estimated(y, known), "estimated from the known pixels"
+        found = _estimated(y, known, picture)
+        level, origin = found.level, found.words
 
     def show(image: Tensor) -> Tensor:
         return torch.where(known, y, image) if options.keep_known else image
@@ -144,8 +145,8 @@ def _check_fit(mask: Mask, picture: Picture) -> None:
         )
 
 
-def _estimated(y: Tensor, known: Tensor) -> float:
-    """The noise level of y where whole windows are known."""
+def _estimated(y: Tensor, known: Tensor, picture: Picture) -> NoiseEstimate:
+    """The noise level of y where whole windows are known, or of its file."""
     holes = (~known).float()[None]
     whole = functional.max_pool2d(holes, NOISE_WINDOW, stride=1) == 0
     found = int(whole.sum())
@@ -154,7 +155,7 @@ def _estimated(y: Tensor, known: Tensor) -> float:
             f"--sigma auto: only {found} windows of {NOISE_WINDOW}×{NOISE_WINDOW} pixels are known "
             f"as a whole, expected at least {NOISE_ENOUGH} to estimate the noise; give its level"
         )
-    return float(estimate_noise_level(y.masked_fill(~known, math.nan)))
+    return estimate_noise(y.masked_fill(~known, math.nan), jpeg=picture.jpeg, stored=picture.pixels)
 
 
 def _warnings(job: Job, mask: Mask, options: InpaintOptions) -> list[str]:

@@ -5,7 +5,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Case:
         degraded: the measurement as a picture, of the size of what is shown.
         show: an iterate (1, *A.image_shape) -> the picture that is shown.
         write: (path, solution) -> writes the file, returns what it could not hold.
+        doubts: an iterate -> why what it shows should not be trusted, in words.
         reference: the true picture, as shown, where it is known.
         files: what was read, with hashes; the input comes first.
         lines: said before the run.
@@ -60,6 +61,7 @@ class Case:
     degraded: Tensor
     show: Callable[[Tensor], Tensor]
     write: Callable[[Path, Tensor], list[str]]
+    doubts: Callable[[Tensor], Sequence[str]] = lambda _: ()
     reference: Tensor | None = None
     files: tuple[SourceFile, ...] = ()
     lines: tuple[str, ...] = ()

@@ -83,7 +83,8 @@ def run_job(
         raise KeyboardInterrupt  # the picture would be the start: there is no result
     solved = time.perf_counter()
     run = replace(_as_run(job, case, prior, solution, session), psnr_track=track)
-    notes = (*warnings, *case.write(job.target, solution.image))
+    doubts = [f"{job.target}: {doubt}" for doubt in case.doubts(solution.image)]
+    notes = (*warnings, *doubts, *case.write(job.target, solution.image))
     timings = {
         "prepare": prepared - begin,
         "reconstruct": solved - prepared,

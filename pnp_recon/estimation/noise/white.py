@@ -1,4 +1,4 @@
-"""Noise level of a picture, estimated from the picture alone (for `--sigma auto`)."""
+"""Noise level of a picture, estimated from the picture alone: white noise."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _ORDER = 4
 _NORM = 70.0
 
 # Median of |z| for a standard normal z.
-_MEDIAN = 0.6744897501960817
+MEDIAN = 0.6744897501960817
 
 # Fewer coefficients than this say nothing after saturated pixels are left out.
-_ENOUGH = 256
+ENOUGH = 256
 
 
 def estimate_noise_level(x: Float[Tensor, "*B C H W"]) -> float:
@@ -39,7 +39,7 @@ def estimate_noise_level(x: Float[Tensor, "*B C H W"]) -> float:
     Grey pictures: the same within 0.1 in the mean. Rounded to 8 bit: 0.3 to 0.4 at no noise, 0.04
     more at 1 and, as clipping removes noise, 0.3 less at 25. So it is good to 0.1 for a blurred
     picture and at worst 2.2 too high for a sharp one with fine texture. Other noise (JPEG,
-    demosaicing, denoising in the camera) is underestimated.
+    demosaicing, denoising in the camera) is underestimated: see `estimate_noise`.
 
     Args:
         x: (..., C, H, W) in [0, 1]; values outside are fine, values not finite are left out.
@@ -52,9 +52,7 @@ def estimate_noise_level(x: Float[Tensor, "*B C H W"]) -> float:
     if x.ndim < 3 or not x.numel() or min(x.shape[-2:]) < size:
         return 0.0
     pictures = x.detach().double().reshape(-1, 1, *x.shape[-2:])
-    detail = torch.diff(torch.diff(pictures, n=_ORDER, dim=-1), n=_ORDER, dim=-2) / _NORM
-    clipped = ((pictures == 0) | (pictures == 1)).to(torch.float32)
-    touched = torch.nn.functional.max_pool2d(clipped, size, stride=1) > 0
+    detail, touched = detail_of(pictures), touched_by_clipping(pictures)
     finite = detail.isfinite()
     levels = [
         _deviation(one, usable, ~hit)
@@ -63,7 +61,18 @@ def estimate_noise_level(x: Float[Tensor, "*B C H W"]) -> float:
     return float(sum(levels) / len(levels))
 
 
+def detail_of(pictures: Tensor) -> Tensor:
+    """Fourth differences along both axes, scaled so that white noise keeps its level."""
+    return torch.diff(torch.diff(pictures, n=_ORDER, dim=-1), n=_ORDER, dim=-2) / _NORM
+
+
+def touched_by_clipping(pictures: Tensor) -> Tensor:
+    """Windows of `detail_of` with a pixel of exactly 0 or 1; pictures (B, 1, H, W)."""
+    clipped = ((pictures == 0) | (pictures == 1)).to(torch.float32)
+    return torch.nn.functional.max_pool2d(clipped, _ORDER + 1, stride=1) > 0
+
+
 def _deviation(detail: Tensor, finite: Tensor, unclipped: Tensor) -> float:
     chosen = finite & unclipped
-    values = detail[chosen if int(chosen.sum()) >= _ENOUGH else finite]
-    return float(values.abs().median()) / _MEDIAN if values.numel() else 0.0
+    values = detail[chosen if int(chosen.sum()) >= ENOUGH else finite]
+    return float(values.abs().median()) / MEDIAN if values.numel() else 0.0

@@ -1,0 +1,61 @@
+"""Clipped pixels are found, and are left out where the noise is looked for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from operators import kernels
+from pnp_recon.estimation.clipping import MOST, clipped_pixels
+from pnp_recon.estimation.noise import estimate_noise
+from pnp_recon.estimation.noise.unseen import unseen_noise
+from support.photographs import blurred, noise_like, photograph
+
+KERNEL = kernels.linear_motion(9, 30)
+
+
+def lamps() -> tuple[Tensor, Tensor]:
+    """A blurred picture with two lamps as 8 bit hold it, and without them, unclipped."""
+    x = 0.2 + 0.6 * photograph()
+    with_lamps = x.clone()
+    with_lamps[..., 20:24, 20:24] = with_lamps[..., 60:63, 110:114] = 8.0
+    noise = noise_like(blurred(x, KERNEL), 1 / 255)
+    y = ((blurred(with_lamps, KERNEL) + noise).clamp(0, 1) * 255).round() / 255
+    return y, blurred(x, KERNEL) + noise
+
+
+def test_clipped_pixels_and_their_neighbours_are_found() -> None:
+    y, _ = lamps()
+    found = clipped_pixels(y, 8)
+    assert found is not None
+    assert found.shape == (1, 1, *y.shape[-2:])
+    assert bool(found[(y >= 1).all(1, keepdim=True)].all())
+    assert 0.005 < float(found.float().mean()) < 0.05
+    # The twin: a channel by itself, and no neighbours, is less.
+    assert int(found.sum()) > 1.3 * int((y >= 1).any(1).sum())
+
+
+def test_what_is_no_clipping() -> None:
+    y, plain = lamps()
+    assert clipped_pixels(plain.clamp(0.01, 0.99), 8) is None
+    assert clipped_pixels(y, 32) is None
+    page = torch.ones(1, 1, 64, 64)
+    page[..., 20:30, 20:50] = 0.2
+    assert clipped_pixels(page, 8) is None  # paper is white
+    page[..., 40, 40:43] = 0.0
+    assert clipped_pixels(page, 8) is None  # as noise makes them
+    page[..., 40:43, 40:43] = 0.0
+    black = clipped_pixels(page, 8)
+    assert black is not None
+    assert 0 < float(black.float().mean()) < MOST
+
+
+def test_lamps_do_not_count_as_noise() -> None:
+    y, _ = lamps()
+    found = estimate_noise(y, KERNEL, clipped=clipped_pixels(y, 8))
+    assert 255 * found.level == pytest.approx(1.04, rel=0.3)
+    blind = estimate_noise(y, KERNEL)
+    assert blind.level > 1.5 * found.level  # the twin
+    everywhere = torch.ones(1, 1, *y.shape[-2:], dtype=torch.bool)
+    assert unseen_noise(y, KERNEL, everywhere) is None

@@ -1,0 +1,77 @@
+"""A result is held against its input: what is said, and what is not said of a good one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from operators import kernels
+from pnp_recon.estimation.doubts import EXCESS, blocked_power, doubts, variation
+from support.photographs import blurred, noise_like, photograph
+
+KERNEL = kernels.linear_motion(9, 30)
+
+
+def inverse(y: Tensor, kernel: Tensor, weight: float) -> Tensor:
+    """Wiener's filter with a white prior, under a circular border."""
+    padded = torch.zeros(y.shape[-2:])
+    padded[: kernel.shape[0], : kernel.shape[1]] = kernel
+    centre = kernel.shape[-1] // 2
+    response = torch.fft.fft2(padded.roll((-centre, -centre), (0, 1)))
+    estimate = torch.fft.fft2(y) * response.conj() / (response.abs().square() + weight)
+    return torch.fft.ifft2(estimate).real.clamp(0, 1)
+
+
+def seen(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Truth and photograph, of one size."""
+    reach = KERNEL.shape[-1] // 2
+    y = blurred(x, KERNEL)
+    return x[..., reach:-reach, reach:-reach], (y + noise_like(y, 2 / 255)).clamp(0, 1)
+
+
+def test_the_truth_is_not_doubted() -> None:
+    for name in ("astronaut", "camera", "chelsea"):
+        truth, y = seen(photograph(name))
+        residual = noise_like(y, 2 / 255)
+        assert doubts(y, truth, KERNEL, residual, 2 / 255) == ()
+
+
+def test_amplified_noise_is_told_without_the_truth() -> None:
+    truth, y = seen(photograph())
+    worse = inverse(y, KERNEL, 1e-4)
+    assert (worse - truth).square().mean() > (y - truth).square().mean()
+    (said,) = doubts(y, worse, KERNEL, noise_like(y, 2 / 255), 2 / 255)
+    assert "may be worse than the input" in said
+    assert "--strength" in said
+    assert (blocked_power(truth, KERNEL) or 9) < EXCESS < (blocked_power(worse, KERNEL) or 0)
+
+
+def test_the_ringing_of_a_wrong_kernel_is_told() -> None:
+    truth, y = seen(photograph())
+    other = kernels.linear_motion(9, 120)
+    rung = inverse(y, other, 1e-3)
+    assert any("worse" in said for said in doubts(y, rung, other, 0 * y, 2 / 255))
+    assert not any("worse" in said for said in doubts(y, truth, other, 0 * y, 2 / 255))
+
+
+def test_a_residual_above_the_noise_is_told_with_its_level() -> None:
+    truth, y = seen(photograph())
+    (said,) = doubts(y, truth, KERNEL, noise_like(y, 8 / 255), 2 / 255)
+    assert "4.0 times the noise level" in said
+    assert "about 8/255 as --sigma" in said
+    assert doubts(y, truth, KERNEL, noise_like(y, 3 / 255), 2 / 255) == ()
+
+
+def test_a_result_that_is_no_sharper_is_told() -> None:
+    _, y = seen(photograph())
+    smooth = torch.nn.functional.avg_pool2d(y, 3, 1, 1)
+    assert variation(smooth) < variation(y)
+    (said,) = doubts(y, smooth, KERNEL, 0 * y, 2 / 255)
+    assert "no sharper than the input" in said
+
+
+def test_pictures_and_kernels_that_tell_nothing() -> None:
+    y = photograph()
+    assert blocked_power(y, torch.ones(1, 1)) is None
+    assert blocked_power(y[..., :8, :8], KERNEL) is None
+    assert blocked_power(torch.full_like(y, torch.nan), KERNEL) is None

@@ -1,0 +1,185 @@
+"""The noise of a photograph by its kernel, by its file and by its brightness; each with a twin."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from operators import kernels
+from pnp_recon.estimation.noise import estimate_noise, estimate_noise_level
+from pnp_recon.estimation.noise.brightness import brightness_noise
+from pnp_recon.estimation.noise.estimate import BRIGHTNESS, JPEG, UNSEEN, WHITE
+from pnp_recon.estimation.noise.quantised import quantisation_noise
+from pnp_recon.estimation.noise.unseen import unseen_noise
+from pnp_recon.pictures.colour import srgb_slope, srgb_to_linear
+from support.photographs import blurred, eight_bit, noise_like, photograph, through_jpeg
+
+MOTION = kernels.linear_motion(9, 30)
+KERNELS = [MOTION, kernels.linear_motion(15, 0), kernels.disk(3), kernels.gaussian(1.6)]
+NAMES = ["motion", "horizontal", "disk", "gaussian"]
+
+
+def stored(y: Tensor) -> Tensor:
+    """As 8 bit hold it."""
+    return (y.clamp(0, 1) * 255).round() / 255
+
+
+def true_error(y: Tensor, clean: Tensor) -> float:
+    return 255 * float((y - clean).square().mean().sqrt())
+
+
+# ---- where the kernel lets nothing through -------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
+@pytest.mark.parametrize("level", [1.0, 2.55, 7.65])
+def test_white_noise_is_found_where_the_kernel_is_opaque(kernel: Tensor, level: float) -> None:
+    clean = blurred(photograph(), kernel)
+    y = stored(clean + noise_like(clean, level / 255))
+    found = unseen_noise(y, kernel)
+    assert found is not None
+    assert 255 * found.level == pytest.approx(true_error(y, clean), rel=0.15, abs=0.1)
+    assert found.spread < 0.05
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
+def test_soft_noise_is_found_that_the_highest_frequencies_do_not_hold(kernel: Tensor) -> None:
+    clean = blurred(photograph(), kernel)
+    y = stored(clean + noise_like(clean, 3.88 / 255, soft=True))
+    found = unseen_noise(y, kernel)
+    assert found is not None
+    assert 255 * found.level == pytest.approx(3.88, rel=0.2)
+    # The twin: what looks at the highest frequencies misses most of it.
+    assert 255 * estimate_noise_level(y) < 0.5 * 3.88
+
+
+def test_the_error_of_a_kernel_counts_as_noise() -> None:
+    """The twin of a right kernel: at the frequencies that it blocks there is a picture."""
+    clean = blurred(photograph(), MOTION)
+    y = stored(clean + noise_like(clean, 1 / 255))
+    right, wrong = (unseen_noise(y, k) for k in (MOTION, kernels.linear_motion(9, 120)))
+    assert right is not None
+    assert wrong is None or wrong.level > 1.5 * right.level
+
+
+def test_a_kernel_that_blocks_nothing_and_pictures_too_small_say_nothing() -> None:
+    y = photograph()
+    assert unseen_noise(y, torch.ones(1, 1)) is None
+    assert unseen_noise(y[..., :8, :8], MOTION) is None
+    assert unseen_noise(torch.full_like(y, math.nan), MOTION) is None
+    flat = unseen_noise(torch.full_like(y, 0.5), MOTION)
+    assert flat is None or flat.level < 1e-6
+
+
+def test_large_pictures_are_seen_in_blocks() -> None:
+    clean = blurred(photograph("astronaut", 460, 0, 0), kernels.disk(3))
+    y = stored(clean + noise_like(clean, 2 / 255))
+    found = unseen_noise(y, kernels.disk(3))
+    assert found is not None
+    assert 255 * found.level == pytest.approx(true_error(y, clean), rel=0.1)
+
+
+# ---- the tables of a JPEG file --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("quality", [30, 50, 75, 95])
+def test_the_error_of_a_jpeg_is_in_its_tables(quality: int, channels: int) -> None:
+    clean = blurred(photograph(), MOTION)[:, :channels]
+    y, parts = through_jpeg(clean, quality)
+    found = quantisation_noise(y, parts)
+    assert found is not None
+    ratio = 255 * found / true_error(y, clean)
+    assert 0.85 < ratio < 1.7  # too much rather than too little
+
+
+def test_steps_alone_say_far_too_much() -> None:
+    """The twin: most coefficients of a picture fall into the cell of zero."""
+    clean = blurred(photograph(), MOTION)[:, :1]
+    y, (part,) = through_jpeg(clean, 30)
+    uniform = math.sqrt(sum(step**2 for step in part.steps) / 64 / 12)
+    assert uniform > 3 * true_error(y, clean)
+
+
+def test_tables_that_do_not_fit_say_nothing() -> None:
+    y, parts = through_jpeg(photograph(), 75)
+    assert quantisation_noise(y, parts[:2]) is None
+    assert quantisation_noise(y[:, :1], parts) is None
+    assert quantisation_noise(y[..., :4, :4], parts) is None
+
+
+# ---- noise that grows with the brightness ---------------------------------------------------
+
+
+def test_noise_of_photons_is_more_than_the_median_over_the_picture_says() -> None:
+    # Most of it is dark, where there is little noise.
+    light = torch.linspace(0.2, 1, 128)[:, None].expand(128, 128)[None, None].clone() ** 3 * 0.9
+    deviation = (0.002 * light + 1e-6).sqrt()
+    y = light + noise_like(light, 1.0) * deviation
+    found, truth = brightness_noise(y), float(deviation.square().mean().sqrt())
+    assert found == pytest.approx(truth, rel=0.1)
+    assert estimate_noise_level(y) < 0.9 * truth  # the twin
+    level = float(deviation.mean())
+    assert brightness_noise(light + noise_like(light, level)) is None
+
+
+# ---- one estimate ---------------------------------------------------------------------------
+
+
+def test_the_larger_is_taken_and_said() -> None:
+    clean = blurred(photograph(), MOTION)
+    y, parts = through_jpeg(clean + noise_like(clean, 1 / 255), 50)
+    found = estimate_noise(y, MOTION, parts)
+    assert found.source == JPEG
+    assert found.level == max(one.level for one in found.candidates)
+    assert {UNSEEN, WHITE} <= {one.source for one in found.candidates}
+    assert found.words.startswith(f"estimated from {JPEG}, ± 25%; ")
+    assert UNSEEN in found.words
+    # Without the tables the kernel sees more of it than the highest frequencies, and is less sure
+    # of a picture without either.
+    assert estimate_noise(y, MOTION).source == UNSEEN
+    alone = estimate_noise(y)
+    assert alone.source == WHITE
+    assert alone.level < 0.5 * found.level
+
+
+def test_texture_is_not_taken_for_noise_where_a_kernel_is_known() -> None:
+    """Across a short motion a picture stays sharp, which the highest frequencies take for noise."""
+    kernel = kernels.linear_motion(5, 0)
+    clean = blurred(photograph("astronaut", 136, 300, 60), kernel)
+    texture = noise_like(photograph("astronaut", 140, 0, 0), 0.1, seed=5)
+    clean = clean + blurred(texture, kernel)[..., : clean.shape[-2], : clean.shape[-1]]
+    y = stored(clean + noise_like(clean, 1 / 255))
+    found = estimate_noise(y, kernel)
+    assert found.source == UNSEEN
+    assert 255 * found.level < 1.5 * true_error(y, clean)
+    assert 255 * estimate_noise_level(y) > 2 * true_error(y, clean)  # the twin
+
+
+def test_noise_of_stored_values_is_told_in_linear_light() -> None:
+    clean = blurred(photograph(), MOTION)
+    y, parts = through_jpeg(clean, 50)
+    linear = estimate_noise(srgb_to_linear(y), None, parts, y, srgb_slope(y))
+    assert linear.source == JPEG
+    error = true_error(srgb_to_linear(y), srgb_to_linear(clean)) / 255
+    assert 0.7 < linear.level / error < 1.8
+
+
+def test_brightness_is_looked_at_beside_a_kernel_only() -> None:
+    light = torch.linspace(0.2, 1, 128)[:, None].expand(128, 128)[None, None].clone() ** 3 * 0.9
+    y = light + noise_like(light, 1.0) * (0.002 * light + 1e-6).sqrt()
+    narrow = torch.tensor([[0.1, 0.8, 0.1]])
+    assert estimate_noise(y, narrow).source == BRIGHTNESS
+    assert estimate_noise(y).source == WHITE
+
+
+def test_the_helper_stores_eight_bits() -> None:
+    """What the files of these tests hold is what `stored` says."""
+    import numpy as np
+
+    y = photograph() + 0.001
+    values = torch.from_numpy(np.array(eight_bit(y), dtype=np.float32) / 255)
+    assert torch.allclose(values.permute(2, 0, 1)[None], stored(y))
