@@ -1,6 +1,6 @@
 """The proximal map of a cyclic convolution that is seen in part, solved among its frequencies.
 
-With borders that are not seen A = R C, where C convolves cyclically on the grid of the picture and R
+With borders that are not seen A = R C: C convolves cyclically on the grid of the picture, and R
 leaves out the pixels that wrap around. (I + γCᵀRᵀR C) x = b then takes one transform there and one
 back for each step of conjugate gradients, preconditioning by (I + γCᵀC)⁻¹ included, where spatial
 maps take six. It runs in float32 as far as that leads, and goes on in float64 from there.
