@@ -201,15 +201,9 @@ class LinearOperator(Known, ABC):
         if self.prox_closed_form:
             x_ = self._closed_prox(z_, y_, step_)
         else:
-            x_ = conjugate_gradient(
-                lambda v: v + step_ * self.normal(v),
-                z_ + step_ * self.A_adjoint(y_),
-                start.to(wide).expand(len(z), *self.image_shape),
-                tol=tol,
-                max_iter=max_iter,
-                precondition=self._preconditioner(step_),
-                eps=torch.finfo(self.certificate_dtype).eps,
-            )
+            right = z_ + step_ * self.A_adjoint(y_)
+            start_ = start.to(wide).expand(len(z), *self.image_shape)
+            x_ = self._iterated_prox(right, start_, step_, tol, max_iter)
         x = x_.to(z.dtype)
         with torch.no_grad():
             seen = self.A(x_)
@@ -219,6 +213,20 @@ class LinearOperator(Known, ABC):
             error = residual_error(z_, x_, y_, seen, misfit, pull, step_, eps)
             error = error + image_norms(x_ - x.to(wide))
             return x, error.nan_to_num(torch.inf, torch.inf)
+
+    def _iterated_prox(
+        self, right: Tensor, start: Tensor, step: Tensor, tol: float | Tensor, max_iter: int
+    ) -> Tensor:
+        """About (I + γAᵀA)⁻¹ right, for `prox_l2_with_error`, which finds out how exact it is."""
+        return conjugate_gradient(
+            lambda v: v + step * self.normal(v),
+            right,
+            start,
+            tol=tol,
+            max_iter=max_iter,
+            precondition=self._preconditioner(step),
+            eps=torch.finfo(self.certificate_dtype).eps,
+        )
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """A positive definite map close to (I + γAᵀA)⁻¹, or None; `step` is γ (B, 1, 1, 1)."""

@@ -24,6 +24,7 @@ from operators.fourier import (
     rfft2,
 )
 from operators.norms import NormBound
+from operators.spectral import seen_prox
 
 Method = Literal["auto", "fft", "direct"]
 
@@ -183,6 +184,21 @@ class Convolution(LinearOperator):
 
     def _has_closed_form(self) -> bool:
         return self.boundary == "circular"
+
+    def _iterated_prox(
+        self, right: Tensor, start: Tensor, step: Tensor, tol: float | Tensor, max_iter: int
+    ) -> Tensor:
+        """Where borders are not seen, among the frequencies of the picture's own grid."""
+        if self.boundary != "valid":
+            return super()._iterated_prox(right, start, step, tol, max_iter)
+        top, left = (axis.taps - 1 - axis.center for axis in (self._rows, self._columns))
+        height, width = self.measurement_shape[1:]
+        seen = (slice(top, top + height), slice(left, left + width))
+
+        def transform(dtype: torch.dtype) -> Tensor:
+            return self._spectrum(right.to(dtype))
+
+        return seen_prox(right, start, step, transform, seen, tol=tol, max_iter=max_iter)
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """(I + γKᵀK)⁻¹ with K the same kernel under circular borders: only borders differ."""

@@ -31,7 +31,7 @@ from pnp_recon.solvers.core.strength import Strength, Trial
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
-from pnp_recon.strength.rule import inflation_of
+from pnp_recon.strength.rule import weighing_of
 from pnp_recon.strength.search import automatic, heeded
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
@@ -228,8 +228,8 @@ def _from_data(
     told: Callable[[Trial], None] | None,
 ) -> tuple[Strength, Stopping | None]:
     """The automatic strength, and what it leaves of the limits."""
-    inflation = inflation_of("none" if prior is None else prior.kind)
-    found = automatic(problem, configure, stopping or Stopping(), told, inflation)
+    weighing = weighing_of("none" if prior is None else prior.kind)
+    found = automatic(problem, configure, stopping or Stopping(), told, weighing)
     if stopping is None or stopping.time_limit is None:
         return found, stopping
     # What was not kept of the search's share costs the run no more than all but a tenth.

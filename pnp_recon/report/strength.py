@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pnp_recon.report.claims import Claim, claim
 from pnp_recon.report.style import BLUE, INK, ORANGE, quiet
-from pnp_recon.solvers.core.strength import Rule, Strength, Trial
+from pnp_recon.solvers.core.strength import Rule, Strength, Trial, Weighing
 from pnp_recon.strength.rule import settle
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def strength_block(strength: Strength | None) -> dict[str, Any] | None:
         "reason": strength.reason,
         "words": strength.words,
         "noise": strength.noise,
-        "inflation": strength.inflation,
+        "inflation": strength.weighing.inflation,
+        "pull": strength.weighing.pull,
         "seconds": strength.seconds,
         "iterations": strength.iterations,
         "trials": [
@@ -73,7 +74,7 @@ def strength_of(block: Mapping[str, Any]) -> Strength:
         block["reason"],
         trials,
         block["noise"],
-        block["inflation"],
+        Weighing(block["inflation"], block["pull"]),
         block["seconds"],
     )
 
@@ -86,7 +87,7 @@ def strength_claims(block: Mapping[str, Any] | None) -> list[Claim]:
     found = [claim("strength in words", block["words"], stated.words)]
     if not stated.trials:
         return found
-    chosen = settle(stated.trials, stated.noise or 0.0, stated.inflation)
+    chosen = settle(stated.trials, stated.noise or 0.0, stated.weighing)
     curve = [_finite(trial.gcv) for trial in stated.trials]
     return [
         *found,

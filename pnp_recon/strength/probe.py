@@ -35,7 +35,7 @@ Configure = Callable[[Problem, float], Solver[Any]]
 
 
 class Probe:
-    """Trials of one problem, each from where the last one ended.
+    """Trials of one problem, each from where the one of the nearest strength ended.
 
     Args:
         problem: with or without a start.
@@ -44,7 +44,7 @@ class Probe:
     Attributes:
         noise: the noise level in the units of `Trial.deviation`.
         count: number of data, without those that no picture has a part in.
-        state: where the last trial ended; None: nowhere yet.
+        ends: strength, z and picture with which each trial ended that led anywhere.
 
     Raises:
         InputError: y + εb is outside the domain of the fidelity, as few counts are.
@@ -67,8 +67,7 @@ class Probe:
         moved = y + self.epsilon * self.signs / scale
         self.problem = _doubled(problem, moved, self.noise)
         self.count = int(self.seen.sum())
-        self.state: State | None = None
-        self.image: Tensor | None = None
+        self.ends: list[tuple[float, Tensor, Tensor]] = []
 
     @staticmethod
     def _seen(problem: Problem, generator: torch.Generator) -> Tensor:
@@ -79,14 +78,15 @@ class Probe:
 
     def trial(self, strength: float, limit: int) -> Trial:
         """Residual and degrees of freedom at a strength, after at most `limit` iterations."""
-        problem = self.problem
-        if self.image is not None:
-            problem = replace(problem, start=self.image)
+        problem, z = self.problem, None
+        if self.ends:
+            # From the picture and from z, which may hold dual variables as well.
+            near = min(self.ends, key=lambda end: abs(math.log(end[0] / strength)))
+            z, problem = near[1], replace(problem, start=near[2])
         solver = self.configure(problem, strength).trial()
-        state = solver.init()
-        if solver.resumes and self.state is not None and self.state.z.shape == state.z.shape:
-            state = solver.at(state, self.state.z)
-        limit = limit if solver.trial_steps is None else min(limit, solver.trial_steps)
+        state: State = solver.init() if z is None else solver.resumed(z)
+        if solver.trial_steps is not None:
+            limit = min(limit, solver.trial_steps[0 if z is None else 1])
         found, before, change = None, math.inf, math.inf
         for k in range(limit):
             state = solver.step(state, k).state
@@ -102,9 +102,7 @@ class Probe:
             before = now
         assert found is not None
         if math.isfinite(found.deviation + found.df):
-            # From the picture and from z, which may hold dual variables as well.
-            self.state = state
-            self.image = solver.image(state) if solver.resumes else None
+            self.ends.append((strength, state.z, solver.image(state)))
         return found
 
     def _measured(self, strength: float, image: Tensor, iterations: int) -> Trial:

@@ -15,18 +15,20 @@ import math
 from collections.abc import Callable, Sequence
 
 from pnp_recon.contracts import PriorKind
-from pnp_recon.solvers.core.strength import Rule, Strength, Trial
+from pnp_recon.solvers.core.strength import STANDARD, Rule, Strength, Trial, Weighing
 
 # The search, in octaves: strengths from 1/16 to 16.
 REACH, STRIDE = 4.0, 4 / 3
 # A last trial is made at the vertex of the parabola, if none is as near.
 NEAR = 0.3
-# How many times df counts, by the kind of the prior: plain cross-validation (1) prefers too weak a
-# denoiser, as it does too rough a spline (Kim & Gu 2004, who take 1.4).
-INFLATION: dict[PriorKind, float] = {"denoiser": 1.1}
-# For some blurs the curve is flat; there the tuned choice, strength 1, decides: the squared octaves
-# from it count so much in log GCV. Both numbers are from val without BSD68.
-PULL = 0.004
+# By the kind of the prior. Plain cross-validation prefers too weak a denoiser, as it does too rough
+# a spline (Kim & Gu 2004, who count df 1.4 times). For some blurs the curve is flat; there strength
+# 1, the tuned choice, decides. A learned energy hardly needs another one and is 2 to 8 dB worse at
+# half of it, which a flat curve does not show. All numbers are from val without BSD68.
+WEIGHING: dict[PriorKind, Weighing] = {
+    "denoiser": Weighing(inflation=1.1),
+    "energy": Weighing(pull=0.03),
+}
 # Of log GCV over all trials: below it the data do not tell.
 FLAT = 2e-3
 # What is left of a residual's deviation beside the noise (measured on val pictures).
@@ -46,18 +48,21 @@ MORE = 4
 Measure = Callable[[float], Trial]
 
 
-def inflation_of(kind: PriorKind) -> float:
-    """How many times df counts for priors of a kind."""
-    return INFLATION.get(kind, 1.0)
+def weighing_of(kind: PriorKind) -> Weighing:
+    """How cross-validation is read for priors of a kind."""
+    return WEIGHING.get(kind, STANDARD)
 
 
 def explore(
-    measure: Measure, noise: float, stop: Callable[[], bool], inflation: float = 1.0
+    measure: Measure,
+    noise: float,
+    stop: Callable[[], bool],
+    weighing: Weighing = STANDARD,
 ) -> list[Trial]:
     """Trials that bracket the minimum of GCV, or else the discrepancy, until `stop` says so."""
 
     def score(trial: Trial) -> float:
-        return criterion(trial, inflation)
+        return criterion(trial, weighing)
 
     trials = [measure(1.0)]
     if stop():
@@ -82,20 +87,20 @@ def explore(
     return trials
 
 
-def settle(trials: Sequence[Trial], noise: float, inflation: float = 1.0) -> Strength:
+def settle(trials: Sequence[Trial], noise: float, weighing: Weighing = STANDARD) -> Strength:
     """The strength that trials speak for.
 
     Args:
         noise: the level in the units of their deviation.
-        inflation: how many times df counts, see `inflation_of`.
+        weighing: how they are read, see `weighing_of`.
     """
 
     def score(trial: Trial) -> float:
-        return criterion(trial, inflation)
+        return criterion(trial, weighing)
 
     def taken(value: float, rule: Rule, reason: str = "") -> Strength:
         # Three digits, so that it can be typed in again.
-        return Strength(float(f"{value:.3g}"), rule, reason, tuple(trials), noise, inflation)
+        return Strength(float(f"{value:.3g}"), rule, reason, tuple(trials), noise, weighing)
 
     usable = [trial for trial in trials if math.isfinite(score(trial))]
     if len(usable) < 3:
@@ -113,6 +118,8 @@ def settle(trials: Sequence[Trial], noise: float, inflation: float = 1.0) -> Str
     vertex = _vertex(usable, score)
     if vertex is not None:
         return taken(2**vertex, Rule.CROSS_VALIDATION)
+    if least.strength > 1 and noise == 0:
+        return taken(1.0, Rule.FIXED, "no noise is known, and the data do not tell it")
     if least.strength > 1:
         # Too smooth a picture does less harm than noise that is taken for a picture.
         words = "the picture is as smooth as the strongest prior that was tried"
@@ -121,20 +128,18 @@ def settle(trials: Sequence[Trial], noise: float, inflation: float = 1.0) -> Str
                 f"the residual stays at {least.deviation / noise:.2g} times the noise level that "
                 "is known, even with the strongest prior that was tried, which is taken: the noise "
                 "may be stronger (--sigma), or the operator another"
-                if noise > 0
-                else "the strongest prior that was tried fits best"
             )
         return taken(least.strength, Rule.CROSS_VALIDATION, words)
     return taken(1.0, Rule.FIXED, "cross-validation has its minimum at the weak end of the trials")
 
 
-def criterion(trial: Trial, inflation: float) -> float:
+def criterion(trial: Trial, weighing: Weighing) -> float:
     """What is minimised: log GCV with an inflated df and a pull; inf where a trial says nothing."""
-    left = 1 - inflation * trial.df
+    left = 1 - weighing.inflation * trial.df
     if not (left > 0 and 0 < trial.deviation < math.inf):
         return math.inf
     octaves = math.log2(trial.strength)
-    return 2 * math.log(trial.deviation / left) + PULL * octaves**2
+    return 2 * math.log(trial.deviation / left) + weighing.pull * octaves**2
 
 
 def suspicion(trial: Trial, noise: float) -> str:

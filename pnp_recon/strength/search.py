@@ -17,7 +17,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
-from pnp_recon.solvers.core.strength import Rule, Strength, Trial
+from pnp_recon.solvers.core.strength import STANDARD, Rule, Strength, Trial, Weighing
 from pnp_recon.strength.probe import Configure, Probe
 from pnp_recon.strength.rule import explore, settle
 
@@ -33,7 +33,7 @@ def automatic(
     configure: Configure,
     stopping: Stopping,
     told: Callable[[Trial], None] | None = None,
-    inflation: float = 1.0,
+    weighing: Weighing = STANDARD,
 ) -> Strength:
     """The strength that the data speak for, one for all pictures of the batch.
 
@@ -42,7 +42,7 @@ def automatic(
         configure: problem and strength -> solver. All that is known of solver and prior.
         stopping: the rule of the run that follows; its limits hold for the search as well.
         told: called after every trial.
-        inflation: see `rule.inflation_of`.
+        weighing: see `rule.weighing_of`.
 
     Returns:
         1 with its reason where strength moves nothing, or where the data do not tell.
@@ -51,7 +51,7 @@ def automatic(
         KeyboardInterrupt: Ctrl-C.
     """
     begin = time.perf_counter()
-    found = _found(problem, configure, stopping, told, inflation)
+    found = _found(problem, configure, stopping, told, weighing)
     return replace(found, seconds=time.perf_counter() - begin)
 
 
@@ -71,7 +71,7 @@ def _found(
     configure: Configure,
     stopping: Stopping,
     told: Callable[[Trial], None] | None,
-    inflation: float,
+    weighing: Weighing,
 ) -> Strength:
     tried = [configure(problem, strength) for strength in (1.0, 2.0)]
     if tried[0].depth is not None:
@@ -93,11 +93,11 @@ def _found(
             return Strength(1.0, Rule.FIXED, reason)
 
         def measure(strength: float) -> Trial:
-            most = COLD if probe.state is None else WARM
+            most = WARM if probe.ends else COLD
             trial = probe.trial(strength, min(most, stopping.max_iter))
             if told is not None and math.isfinite(trial.deviation):
                 told(trial)
             return trial
 
-        trials = explore(measure, probe.noise, expired, inflation)
-        return settle(trials, probe.noise, inflation)
+        trials = explore(measure, probe.noise, expired, weighing)
+        return settle(trials, probe.noise, weighing)

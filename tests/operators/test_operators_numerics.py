@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +15,10 @@ from operators import (
     BOUNDARIES,
     Boundary,
     Convolution,
+    LinearOperator,
 )
 from operators.checks import iterated_prox
+from operators.spectral import seen_prox
 
 F64 = torch.float64
 DTYPES = [torch.float32, torch.float64]
@@ -126,8 +130,34 @@ def test_inner_solve_is_preconditioned_by_the_circular_kernel(boundary: Boundary
     z = torch.rand(2, 1, 48, 50, generator=generator, dtype=torch.float64)
     _, fast = A.prox_l2_with_error(z, y, 1000.0, tol=1e-9, max_iter=20)
     A._preconditioner = lambda step: None  # type: ignore[method-assign]
+    A._iterated_prox = partial(LinearOperator._iterated_prox, A)  # type: ignore[method-assign]
     _, slow = A.prox_l2_with_error(z, y, 1000.0, tol=1e-9, max_iter=20)
     assert float(fast.max()) <= 1e-3 * float(slow.min())
+
+
+@pytest.mark.parametrize(("width", "taps", "center"), [(50, (9, 9), None), (51, (4, 7), (3, 2))])
+def test_unseen_borders_are_solved_among_frequencies(
+    width: int, taps: tuple[int, int], center: tuple[int, int] | None
+) -> None:
+    A = Convolution(laws.random_kernel(taps), (2, 48, width), "valid", center=center)
+    z, y = rand(2, 2, 48, width), rand(2, 2, *A.measurement_shape[1:], seed=2)
+    x, error = A.prox_l2_with_error(z, y, 50.0, tol=1e-9, max_iter=500)
+    assert float(error.max()) < 1e-8
+    A._iterated_prox = partial(LinearOperator._iterated_prox, A)  # type: ignore[method-assign]
+    assert torch.allclose(x, A.prox_l2(z, y, 50.0, tol=1e-11, max_iter=500), rtol=0, atol=1e-8)
+
+
+def test_a_wrong_place_of_what_is_seen_shows_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    A = Convolution(laws.random_kernel((5, 5)), (1, 24, 24), "valid")
+    z, y = rand(1, 1, 24, 24), rand(1, 1, 20, 20, seed=2)
+    whole = (slice(0, 20), slice(0, 20))
+
+    def misplaced(*given: Any, **rest: Any) -> Tensor:
+        return seen_prox(*given[:4], whole, **rest)
+
+    monkeypatch.setattr("operators.convolution.seen_prox", misplaced)
+    _, error = A.prox_l2_with_error(z, y, 50.0, tol=1e-9, max_iter=500)
+    assert float(error.max()) > 1e-2
 
 
 def test_inner_solve_of_float32_pictures_is_not_held_up_by_float32() -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pnp_recon.solvers.core.strength import Rule, Trial
+from pnp_recon.solvers.core.strength import Rule, Trial, Weighing
 from pnp_recon.strength import rule
 
+# Without a pull to strength 1, which would help where that is the oracle.
+PLAIN = Weighing(pull=0.0)
 # A circular Wiener problem: spectra of picture, blur and noise on SIZE frequencies.
 SIZE, NOISE = 4096, 0.05
 FREQUENCIES = torch.fft.fftfreq(SIZE, dtype=torch.float64).abs()
@@ -53,20 +55,18 @@ def risk(strength: float) -> float:
 
 
 def chosen(trial: Callable[..., Trial], noise: float = NOISE) -> tuple[float, Rule]:
-    trials = rule.explore(trial, noise, lambda: False)
-    found = rule.settle(trials, noise)
+    trials = rule.explore(trial, noise, lambda: False, PLAIN)
+    found = rule.settle(trials, noise, PLAIN)
     return found.value, found.rule
 
 
-def test_the_choice_is_near_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rule, "PULL", 0.0)  # which would help: the oracle is strength 1
+def test_the_choice_is_near_the_oracle() -> None:
     value, by = chosen(measured())
     assert by is Rule.CROSS_VALIDATION
     assert risk(1.0) <= risk(value) < 1.02 * risk(1.0)
 
 
-def test_a_wrong_df_misses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rule, "PULL", 0.0)
+def test_a_wrong_df_misses_it() -> None:
     value, _ = chosen(measured(wrong=1.5), 0.0)
     assert risk(value) > 1.1 * risk(1.0)
 
@@ -99,21 +99,18 @@ def curve(gcv: Callable[[float], float], df: float = 0.0) -> Callable[[float], T
     ],
 )
 def test_data_that_do_not_tell_leave_the_fixed_rule(
-    gcv: Callable[[float], float], words: str, monkeypatch: pytest.MonkeyPatch
+    gcv: Callable[[float], float],
+    words: str,
 ) -> None:
-    monkeypatch.setattr(rule, "PULL", 0.0)
-    trials = rule.explore(curve(gcv), 0.0, lambda: False)
-    found = rule.settle(trials, 0.0)
+    trials = rule.explore(curve(gcv), 0.0, lambda: False, PLAIN)
+    found = rule.settle(trials, 0.0, PLAIN)
     assert (found.value, found.rule) == (1.0, Rule.FIXED)
     assert words in found.reason
 
 
-def test_a_picture_smoother_than_all_trials_takes_the_strongest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rule, "PULL", 0.0)
-    trials = rule.explore(curve(lambda t: 1 + 0.1 * math.exp(-t / 2)), 1.02, lambda: False)
-    found = rule.settle(trials, 1.02)
+def test_a_picture_smoother_than_all_trials_takes_the_strongest() -> None:
+    trials = rule.explore(curve(lambda t: 1 + 0.1 * math.exp(-t / 2)), 1.02, lambda: False, PLAIN)
+    found = rule.settle(trials, 1.02, PLAIN)
     assert found.rule is Rule.CROSS_VALIDATION
     assert found.value == 2**rule.REACH
 
@@ -126,11 +123,12 @@ def test_a_residual_above_the_noise_takes_the_strongest_and_says_so() -> None:
     assert "times the noise level that is known" in found.reason
 
 
-def test_a_parabola_is_found_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rule, "PULL", 0.0)
+def test_a_parabola_is_found_exactly() -> None:
     for bottom in (-2.1, -0.4, 0.3, 1.9, 3.2):
-        trials = rule.explore(curve(lambda t, b=bottom: math.exp((t - b) ** 2)), 0.0, lambda: False)
-        value = rule.settle(trials, 0.0).value
+        trials = rule.explore(
+            curve(lambda t, b=bottom: math.exp((t - b) ** 2)), 0.0, lambda: False, PLAIN
+        )
+        value = rule.settle(trials, 0.0, PLAIN).value
         assert math.log2(value) == pytest.approx(bottom, abs=0.01)
         assert len(trials) <= 6
 
@@ -141,3 +139,27 @@ def test_a_search_that_has_to_stop_leaves_the_fixed_rule() -> None:
     found = rule.settle(trials, NOISE)
     assert (found.value, found.rule) == (1.0, Rule.FIXED)
     assert "no time" in found.reason
+
+
+def test_without_a_known_noise_the_strongest_prior_is_not_taken() -> None:
+    def falls(t: float) -> float:
+        return 1 + math.exp(-t)
+
+    found = rule.settle(rule.explore(curve(falls), 0.0, lambda: False), 0.0)
+    assert (found.value, found.rule) == (1.0, Rule.FIXED)
+    known = rule.settle(rule.explore(curve(falls), 0.9, lambda: False), 0.9)
+    assert known.value > 10
+
+
+def test_a_flat_curve_leaves_an_energy_near_the_tuned_choice() -> None:
+    """Half of its strength may cost decibels, where GCV differs by a percent."""
+
+    def flat(t: float) -> float:
+        return 1 + 0.01 * (t + 1.5) ** 2
+
+    found = [
+        rule.settle(rule.explore(curve(flat), 0.0, lambda: False, weighing), 0.0, weighing).value
+        for weighing in (rule.weighing_of("energy"), PLAIN)
+    ]
+    assert found[0] > 0.7
+    assert found[1] < 0.4

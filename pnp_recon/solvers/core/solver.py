@@ -65,10 +65,8 @@ class Solver(ABC, Generic[S]):
     """An iteration; mostly z ← T(z) for a map T that a theorem is about."""
 
     name: str
-    # A trial of another strength may begin where this one ended; not so where the start decides.
-    resumes: ClassVar[bool] = True
-    # Steps of a trial; None: until what it measures is at rest.
-    trial_steps: ClassVar[int | None] = None
+    # Steps of the first trial of a strength and of later ones; None: until what it measures rests.
+    trial_steps: ClassVar[tuple[int, int] | None] = None
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
@@ -103,6 +101,11 @@ class Solver(ABC, Generic[S]):
     def at(self, state: S, z: Tensor) -> S:
         """The state moved to z from outside, as accelerations do."""
         return state if z is state.z else replace(state, z=z)
+
+    def resumed(self, z: Tensor) -> S:
+        """The state in which another strength's trial left z, or a new one if it does not fit."""
+        state = self.init()
+        return self.at(state, z) if z.shape == state.z.shape else state
 
     def norm(self, z: Tensor) -> Tensor:
         """The norm (B,) that the theorem is about."""

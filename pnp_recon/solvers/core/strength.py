@@ -46,6 +46,23 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Weighing:
+    """How cross-validation is read.
+
+    Attributes:
+        inflation: how many times df counts.
+        pull: what the squared octaves from strength 1 count in log GCV.
+    """
+
+    inflation: float = 1.0
+    pull: float = 0.004
+
+
+# Plain cross-validation, which leans on strength 1 a little.
+STANDARD = Weighing()
+
+
+@dataclass(frozen=True)
 class Strength:
     """The strength of the prior in a run, and how it came about.
 
@@ -55,7 +72,7 @@ class Strength:
         reason: why it is no cross-validation, in a sentence; may be empty.
         trials: what was tried, in this order.
         noise: the noise level in the units of the trials' deviation.
-        inflation: how many times df counted.
+        weighing: how cross-validation was read.
         seconds: that the trials took.
     """
 
@@ -64,7 +81,7 @@ class Strength:
     reason: str = ""
     trials: tuple[Trial, ...] = ()
     noise: float | None = None
-    inflation: float = 1.0
+    weighing: Weighing = STANDARD
     seconds: float = 0.0
 
     @property

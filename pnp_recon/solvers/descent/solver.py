@@ -45,7 +45,7 @@ FALL, SLOPE, HALVINGS = 1e-3, 64.0, 4
 REST = 32
 # Steps of the continuation that is the start, and the level that it begins with.
 LEVELS, HIGHEST = 8, 49 / 255
-# A trial of a strength takes every so many of them.
+# The first trial of a strength takes every so many of them.
 SPARSE = 2
 
 
@@ -162,10 +162,10 @@ class Descent(Solver[Descending]):
         )
 
     def trial(self) -> Trying:
-        """See `trial`; it starts where a run would, as the start decides what is found."""
+        """See `trial`."""
         step = 1 / self.objective.weight if self.objective.split else self.step_size
-        start = self._continued(self.continued[::-SPARSE][::-1])
-        return Trying(self.objective, step, start)
+        sparse = self.continued[::-SPARSE][::-1]
+        return Trying(self.objective, step, lambda: self._continued(sparse))
 
     def stalled(self, state: Descending) -> Tensor | None:
         return state.stalled

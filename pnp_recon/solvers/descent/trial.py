@@ -1,12 +1,15 @@
-"""Descent as trials of a strength run it: from the continuation, a few steps, nothing checked.
+"""Descent as trials of a strength run it: a few steps from a start, nothing checked.
 
 A trial asks how well a strength fits the data, on y and on y + εb side by side. Plain steps treat
 both alike, so that what they lack of the limit cancels in the difference; a search that follows
-each picture by itself would not. Nothing that comes out of a trial is certified.
+each picture by itself would not. The first trial begins with a continuation, as the start decides
+what is found; the next ones go on where the nearest strength ended. Nothing that comes out of a
+trial is certified.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -18,20 +21,22 @@ from pnp_recon.solvers.descent.objective import Objective
 
 @dataclass(frozen=True)
 class Trying(Solver[State]):
-    """Plain forward-backward steps of size `step_size` from a start."""
+    """Plain forward-backward steps of size `step_size` from what `begin` returns."""
 
     objective: Objective
     step_size: float
-    start: Tensor
+    begin: Callable[[], Tensor]
     name = "descent"
-    resumes = False
-    trial_steps = 4
+    trial_steps = (4, 2)
 
     def theorem(self) -> Theorem:
         return unproven("a trial of a strength checks nothing")
 
     def init(self) -> State:
-        return State(self.start)
+        return State(self.begin())
+
+    def resumed(self, z: Tensor) -> State:
+        return State(z)
 
     def step(self, state: State, iteration: int) -> Step[State]:
         z, objective = state.z, self.objective
