@@ -70,6 +70,13 @@ def test_a_result_that_is_no_sharper_is_told() -> None:
     assert "no sharper than the input" in said
 
 
+def test_noise_of_the_input_is_not_sharpness() -> None:
+    truth, y = seen(photograph())
+    noisy = y + noise_like(y, 12 / 255)
+    assert noisy.diff(dim=-1).abs().mean() > truth.diff(dim=-1).abs().mean()
+    assert variation(noisy) < variation(truth)
+
+
 def test_pictures_and_kernels_that_tell_nothing() -> None:
     y = photograph()
     assert blocked_power(y, torch.ones(1, 1)) is None
