@@ -110,7 +110,10 @@ def settle(trials: Sequence[Trial], noise: float, weighing: Weighing = STANDARD)
     least = min(usable, key=score)
     if noise > 0 and (why := suspicion(least, noise)):
         found = HALFWAY * _crossing(usable, DISCREPANCY * noise)
-        words = f"{why}, where cross-validation would fit the noise; half-way to it from 1"
+        words = (
+            f"{why}, so that cross-validation is not trusted; half-way from 1 to the strength at "
+            "which the residual is as strong as the noise"
+        )
         return taken(2**found, Rule.DISCREPANCY, words)
     scores = [score(trial) for trial in usable]
     if max(scores) - min(scores) < FLAT:

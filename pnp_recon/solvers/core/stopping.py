@@ -13,7 +13,7 @@ class Status(Enum):
 
     DIRECT = "computed by a formula, without iteration"
     FIXED_DEPTH = "computed in a fixed number of steps, those of a network or of a schedule"
-    CONVERGED = "converged: the relative fixed-point residual reached the tolerance"
+    CONVERGED = "converged: the relative residual reached the tolerance"
     EARLY_STOP = "stopped early: for this method the early stop is the regularisation"
     ITERATION_LIMIT = (
         "stopped at the iteration limit; raise max_iter (--max-iter) or loosen tol (--tol)"

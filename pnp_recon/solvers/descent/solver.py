@@ -68,7 +68,7 @@ class Descending(State):
 
 @dataclass(frozen=True)
 class Descent(Solver[Descending]):
-    """See the module.
+    """Descent to a critical point of an energy by steps that are checked one by one.
 
     Attributes:
         objective: E.
