@@ -208,9 +208,9 @@ def table(rows: list[dict[str, str]]) -> str:
     lines = [
         f"{len({row['picture'] for row, _ in found})} pictures of BSDS500 val without BSD68 "
         f"({SIDE}² crops in colour), `pnp-deblur` with the kernel and its default prior, "
-        f"`energy_colour`, `--tol 1e-3`; {environment()}. Noise: σ·255 = {255 * SIGMA:g} before the "
-        f"file is made, {255 * SOFT_SIGMA:g} where it is soft (mean of 2 × 2 pixels); resized: taken at "
-        "3/4 of the size. Best: of σ·255 = "
+        f"`energy_colour`, `--tol 1e-3`; {environment()}. "
+        f"Noise: σ·255 = {255 * SIGMA:g} before the file is made, {255 * SOFT_SIGMA:g} where it "
+        "is soft (mean of 2 × 2 pixels); resized: taken at 3/4 of the size. Best: of σ·255 = "
         + ", ".join(f"{level:g}" for level in GRID)
         + ", by PSNR against the truth.",
         "",
