@@ -64,13 +64,13 @@ def test_an_energy_takes_descent_whatever_solver_a_command_prefers(tmp_path: Pat
 @pytest.mark.parametrize(
     ("rest", "limit", "taken"),
     [
-        ([], 2_000_000, "energy_colour"),
+        ([], 1_000_000, "energy_colour"),
         ([], 1000, "euler_colour"),  # not in tiles
-        (["--solver", "pnp-hqs"], 2_000_000, "euler_colour"),
-        (["--solver", "descent"], 2_000_000, "energy_colour"),
-        (["--ridge", "0.01"], 2_000_000, "euler_colour"),
-        (["--acceleration", "none"], 2_000_000, "euler_colour"),
-        (["--denoiser", "euler_colour"], 2_000_000, "euler_colour"),
+        (["--solver", "pnp-hqs"], 1_000_000, "euler_colour"),
+        (["--solver", "descent"], 1_000_000, "energy_colour"),
+        (["--ridge", "0.01"], 1_000_000, "euler_colour"),
+        (["--acceleration", "none"], 1_000_000, "euler_colour"),
+        (["--denoiser", "euler_colour"], 1_000_000, "euler_colour"),
     ],
 )
 def test_deblurring_takes_an_energy_where_nothing_asks_for_a_map(

@@ -29,7 +29,7 @@ from pnp_recon.solvers.core.strength import Trial
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | None
 # Up to so many pixels an energy is the default: it is not computed in tiles, and a gradient in
 # float64 takes about 2.5 GB for each million of them in colour.
-ENERGY_PIXELS = 2_000_000
+ENERGY_PIXELS = 1_000_000
 
 
 def choose_prior(case: Case, session: Session[Options]) -> Prior:
