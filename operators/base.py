@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image, residual_error
+from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
 from operators.errors import OperatorError
 from operators.knowledge import Known, built_here
 from operators.norms import NormBound, collatz_wielandt, require_size
+from operators.shifted import residual_error, shifted_solve
 from operators.values import are_positive, values_like
 
 if TYPE_CHECKING:
@@ -201,9 +202,8 @@ class LinearOperator(Known, ABC):
         if self.prox_closed_form:
             x_ = self._closed_prox(z_, y_, step_)
         else:
-            right = z_ + step_ * self.A_adjoint(y_)
             start_ = start.to(wide).expand(len(z), *self.image_shape)
-            x_ = self._iterated_prox(right, start_, step_, tol, max_iter)
+            x_ = self._iterated_prox(z_ + step_ * self.A_adjoint(y_), start_, step_, tol, max_iter)
         x = x_.to(z.dtype)
         with torch.no_grad():
             seen = self.A(x_)
@@ -218,15 +218,7 @@ class LinearOperator(Known, ABC):
         self, right: Tensor, start: Tensor, step: Tensor, tol: float | Tensor, max_iter: int
     ) -> Tensor:
         """About (I + γAᵀA)⁻¹ right, for `prox_l2_with_error`, which finds out how exact it is."""
-        return conjugate_gradient(
-            lambda v: v + step * self.normal(v),
-            right,
-            start,
-            tol=tol,
-            max_iter=max_iter,
-            precondition=self._preconditioner(step),
-            eps=torch.finfo(self.certificate_dtype).eps,
-        )
+        return shifted_solve(self, right, start, step, tol, max_iter)
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """A positive definite map close to (I + γAᵀA)⁻¹, or None; `step` is γ (B, 1, 1, 1)."""

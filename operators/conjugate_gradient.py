@@ -17,9 +17,6 @@ AFRESH_EVERY = 4
 # Below so many roundings of ‖b‖ + ‖M‖‖x‖ a residual is noise (Greenbaum 1997, SIAM J. Matrix
 # Anal. Appl. 18, "Estimating the attainable accuracy of recursively computed residual methods").
 ROUNDINGS = 2.0
-# Rounding of a residual γAᵀ(y − A x), in ε γ‖A‖(‖y‖ + ‖A x‖) with the larger of two measured gains
-# for ‖A‖. Measured in float32 against float64: 0.01 to 0.65 over blurs, gradients, ray transforms.
-RESIDUAL_ROUNDINGS = 1.0
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -35,37 +32,6 @@ def image_dots(a: Tensor, b: Tensor) -> Tensor:
 def image_norms(a: Tensor) -> Tensor:
     """Euclidean norm of each image, (B,)."""
     return torch.linalg.vector_norm(a.flatten(1), dim=1)
-
-
-def residual_error(
-    z: Tensor,
-    x: Tensor,
-    y: Tensor,
-    seen: Tensor,
-    misfit: Tensor,
-    pull: Tensor,
-    step: Tensor,
-    eps: float,
-) -> Tensor:
-    """Bound of the distance from x to prox: the norm of z − x + γAᵀ(y − A x), for each image.
-
-    It is widened by what was lost where γAᵀy and γAᵀA x cancel.
-
-    Args:
-        z: the point whose prox is wanted.
-        x: what was found.
-        y: the measurement.
-        seen: A x.
-        misfit: y − A x.
-        pull: Aᵀ(y − A x).
-        step: γ, shaped to multiply images.
-        eps: rounding of the arithmetic of A.
-    """
-    z_size, x_size, y_size, back = map(image_norms, (z, x, y, pull))
-    forth, tiny = image_norms(seen), 1e-30
-    gain = torch.maximum(forth / x_size.clamp_min(tiny), back / image_norms(misfit).clamp_min(tiny))
-    lost = z_size + x_size + step.flatten() * gain * (y_size + forth)
-    return image_norms(z - x + step * pull) + RESIDUAL_ROUNDINGS * eps * lost
 
 
 def conjugate_gradient(

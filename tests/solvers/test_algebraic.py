@@ -229,7 +229,7 @@ def test_what_the_theorems_exclude_is_refused() -> None:
     with pytest.raises(InputError, match="negative"):
         SIRT(signed, zero).theorem()
     assert "no proven bound" in Landweber(signed, zero).theorem().why_not
-    with pytest.raises(InputError, match="another kind"):
+    with pytest.raises(InputError, match="of one map, and cgls is none"):
         Anderson(CGLS(fidelity, start)).theorem()
 
 

@@ -333,8 +333,7 @@ class RunOptions:
             return
         entry, kind = SOLVERS[name], self.prior_kind
         takers = ", ".join(solvers_for(kind))
-        # --denoiser names energies, too.
-        kinds = ("denoiser", "energy") if kind == "denoiser" else (kind,)
+        kinds = ("denoiser", "energy") if kind == "denoiser" else (kind,)  # --denoiser names both
         fits = "none" in entry.prior_kinds or bool(set(kinds) & set(entry.prior_kinds))
         refuse(
             [f"--solver {name}"],

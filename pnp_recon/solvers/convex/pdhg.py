@@ -47,9 +47,7 @@ from pnp_recon.solvers.knobs import Knobs
 
 @dataclass(frozen=True)
 class PDHG(Solver[State]):
-    """Primal-dual hybrid gradient: proximal steps in the picture and in the dual of each Fᵢ(Kᵢx).
-
-    z = (x, v, u₁, u₂, …) flattened to (B, n); see the module.
+    """Primal-dual hybrid gradient, z = (x, v, u₁, u₂, …) flattened to (B, n); see the module.
 
     Attributes:
         primal: g, with a proximal map in closed form; None: zero.

@@ -41,7 +41,8 @@ from pnp_recon.solvers.tuning import energy_choice
 CANDIDATE = 20
 # a and b in units of λ; halvings of a plain step down to the floor.
 FALL, SLOPE, HALVINGS = 1e-3, 64.0, 4
-# ‖∇E‖/λ below which a point is at rest, in machine epsilons of its norm.
+# ‖∇E‖/λ below which a point is at rest, in machine epsilons of its norm; and ‖∇E‖²/λ in those of
+# E in float64.
 REST = 32
 # Steps of the continuation that is the start, and the level that it begins with.
 LEVELS, HIGHEST = 8, 49 / 255
@@ -151,7 +152,9 @@ class Descent(Solver[Descending]):
             after = replace(Search.begin(objective, new), calls=found.calls + halvings + 1)
         # At rest, to rounding, there is no step left to make.
         least = REST * torch.finfo(z.dtype).eps * objective.weight * norms(z).double()
-        stalled = ~good & (seen.stationarity > least)
+        # Nor where E can fall no more than float64 shows: by about ‖∇E‖²/2λ at most.
+        unseen = REST * torch.finfo(torch.float64).eps * objective.weight * seen.energy.abs()
+        stalled = ~good & (seen.stationarity > torch.maximum(least, unseen.sqrt()))
         following = Descending(new, seen, after, state.halvings + halvings, stalled)
         rows = [seen.energy, facts.energy - seen.energy, seen.stationarity, _moved(z, new)]
         return Step(

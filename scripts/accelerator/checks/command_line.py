@@ -30,7 +30,7 @@ from scripts.accelerator.checks.session import (
 def measure(session: Session, out: Found, budget: Budget) -> None:
     common = ["--simulate", "--device", session.device]
     if session.tiny:
-        common += ["--max-iter", "3"]
+        common += ["--max-iter", "3", "--acceleration", "none"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = str(folder / "picture.png")
