@@ -18,7 +18,7 @@ from PIL import Image
 
 from pnp_recon.errors import InputError
 from pnp_recon.pictures.jpeg import with_end
-from pnp_recon.pictures.samples import FormatError
+from pnp_recon.pictures.sources import decode_file
 
 _ORIENTATION = 0x0112
 
@@ -73,21 +73,15 @@ def read_coefficients(source: Path, data: bytes) -> Coefficients:
             f"{source} is no JPEG file; only a JPEG file says in which cells its coefficients lay, "
             "give the file as the camera or the web site wrote it"
         )
-    try:
-        data, _ = with_end(data)
-        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
-            image.load()
-            orientation = int(image.getexif().get(_ORIENTATION, 1))
-            mode = image.mode
-    except (FormatError, OSError, SyntaxError) as error:
-        words = str(error) if isinstance(error, FormatError) else "is a damaged JPEG file"
-        raise InputError(f"{source} {words}") from error
+    decode_file(source, data)
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        orientation, mode = int(image.getexif().get(_ORIENTATION, 1)), image.mode
     if mode not in ("L", "RGB"):
         raise InputError(
             f"{source} is a JPEG file of {mode} colours; expected grey or YCbCr, convert it to "
             "RGB, and write that as JPEG only with the highest quality"
         )
-    return _read(source, data, orientation)
+    return _read(source, with_end(data)[0], orientation)
 
 
 def _read(source: Path, data: bytes, orientation: int) -> Coefficients:

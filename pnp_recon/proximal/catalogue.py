@@ -32,7 +32,6 @@ REGULARISERS: Registry[RegulariserEntry] = Registry(
         RegulariserEntry("elastic-net", "pnp_recon.proximal.simple:ElasticNet"),
         RegulariserEntry("box", "pnp_recon.proximal.simple:Box"),
         RegulariserEntry("l2-ball", "pnp_recon.proximal.simple:L2Ball"),
-        RegulariserEntry("jpeg-cells", "pnp_recon.proximal.cells:Cells"),
         RegulariserEntry("total-variation", "pnp_recon.proximal.total_variation:TotalVariation"),
         RegulariserEntry("wavelet-l1", "pnp_recon.proximal.wavelet:WaveletL1"),
     ],
