@@ -69,7 +69,7 @@ def measured(path: Path, colours: str, quality: int) -> dict[str, Any]:
 def table(rows: list[dict[str, str]]) -> str:
     """The means as Markdown."""
     lines = [
-        "| Picture | Quality | Decoder | `pnp-jpeg` | Gain | SSIM | Certified | Moved by rounding |",
+        "| Picture | Quality | Decoder | `pnp-jpeg` | Gain | SSIM | Certified | Moved by rounding |",  # noqa: E501
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for colours, words in (("L", "grey"), ("RGB", "colour, 4:2:0")):

@@ -174,7 +174,7 @@ def test_refuses_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (png, "is no JPEG file"),
         (cmyk, "CMYK"),
         (rgb, "stores its colours as RGB"),
-        (cut, "truncated"),
+        (cut, "damaged"),
         (broken, "damaged"),
     ):
         assert main([str(path)]) == 2

@@ -113,7 +113,7 @@ def file_facts(file: Coefficients) -> FileFacts:
 
 
 def _level(file: Coefficients) -> float:
-    """Of the planes in quadrature, through the inverse of the colour matrix."""
+    """The levels of the planes add up in quadrature, through the inverse of the colour matrix."""
     levels = [quantisation_level(plane.values, plane.table) for plane in file.planes]
     if len(levels) == 1:
         return levels[0]
