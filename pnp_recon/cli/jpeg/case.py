@@ -31,7 +31,7 @@ from pnp_recon.pictures.sources import read_bytes
 from pnp_recon.report import PhysicsRecord
 
 ENERGIES = {1: "energy_grey", 3: "energy_colour"}
-# Found on val without BSD68 (scripts/tables/jpeg.py --tune). The truth lies anywhere in its cell;
+# Found on six crops of val without BSD68. The truth lies anywhere in its cell;
 # a prior that may use all of it goes to the edge, one that may use a fifth stays nearer (narrow
 # quantisation constraints: Park & Lee 1999). The level is that of the error, as estimated, times
 # LEVEL; the weight makes leaving the narrow cells dear.
