@@ -27,9 +27,10 @@ QUALITIES = (10, 20, 30, 40)
 SIDE, GREY, COLOUR = 192, 10, 3
 HEAD = """JPEG artefacts on BSDS500 test, central 192² crops, ten grey and three in colour; mean
 PSNR in dB against the picture before encoding, before rounding to 8 bits, and SSIM. The decoder is
-libjpeg's. Certified: the iteration converged under its theorem, and every coefficient lies in its cell,
-checked in float64. The last column is the share of coefficients that rounding to 8 bits (and clipping)
-moves out of their cells. Settings were found on val without BSD68; rows are in jpeg.csv."""
+libjpeg's. Certified: the iteration converged under its theorem, and every coefficient lies in its
+cell, checked in float64. The last column is the share of coefficients that rounding to 8 bits (and
+clipping) moves out of their cells. Settings were found on val without BSD68; rows are in
+jpeg.csv."""
 FIELDS = (
     "picture", "colours", "quality", "psnr_decoder", "psnr", "ssim_decoder", "ssim", "certified",
     "outside", "outside_rounded", "coefficients", "sigma255", "iterations", "seconds",
