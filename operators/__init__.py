@@ -14,6 +14,7 @@ from operators.downsampling import Downsampling
 from operators.errors import OperatorError
 from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
+from operators.jpeg import Component, JPEGCoefficients
 from operators.noise import GaussianNoise
 from operators.norms import (
     NormBound,
@@ -32,6 +33,7 @@ __all__ = [
     "MU_WATER",
     "Boundary",
     "Channelwise",
+    "Component",
     "Composition",
     "Convolution",
     "Downsampling",
@@ -39,6 +41,7 @@ __all__ = [
     "Gradient",
     "Identity",
     "Inpainting",
+    "JPEGCoefficients",
     "LinearOperator",
     "NormBound",
     "OperatorError",

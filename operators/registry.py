@@ -53,6 +53,10 @@ OPERATORS: dict[str, OperatorEntry] = {
         OperatorEntry("operators.sampling:Inpainting", "norm 1, exact; prox closed form"),
         OperatorEntry("operators.sampling:Identity", "norm 1, exact; prox closed form"),
         OperatorEntry(
+            "operators.jpeg:JPEGCoefficients",
+            "norm 1 for grey, that of the colour matrix for colour; " + _CG,
+        ),
+        OperatorEntry(
             "operators.tomography:RayTransform",
             "norm by Collatz–Wielandt for matched back ends (astra_cpu, exact transpose), no "
             "guarantee for unmatched ones; " + _CG,

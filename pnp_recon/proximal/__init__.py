@@ -13,6 +13,7 @@ from pnp_recon.proximal.catalogue import REGULARISERS
 
 if TYPE_CHECKING:
     from pnp_recon.proximal.base import Composite, Regulariser
+    from pnp_recon.proximal.cells import Cells
     from pnp_recon.proximal.coupling import COUPLINGS, Coupling, GradientNorm
     from pnp_recon.proximal.simple import L1, Box, ElasticNet, L2Ball, Ridge
     from pnp_recon.proximal.total_variation import TotalVariation
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "base": ("Composite", "Regulariser"),
+    "cells": ("Cells",),
     "coupling": ("COUPLINGS", "Coupling", "GradientNorm"),
     "simple": ("L1", "Box", "ElasticNet", "L2Ball", "Ridge"),
     "total_variation": ("TotalVariation",),
@@ -32,6 +34,7 @@ __all__ = [
     "L1",
     "REGULARISERS",
     "Box",
+    "Cells",
     "Composite",
     "Coupling",
     "ElasticNet",

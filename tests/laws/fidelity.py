@@ -16,6 +16,7 @@ from laws.networks import picture, random_tensor
 from operators import Convolution
 from operators.conjugate_gradient import image_norms
 from pnp_recon.fidelity import (
+    CellDistance,
     Fidelity,
     Huber,
     KullbackLeibler,
@@ -72,6 +73,7 @@ CASES = (
     Case("weighted", lambda: WeightedLeastSquares(blur(), data(), weights())),
     Case("weighted-shared", lambda: WeightedLeastSquares(blur(), data(), weights(1))),
     Case("huber", lambda: Huber(blur(), data(), 0.1)),
+    Case("cell-distance", lambda: CellDistance(blur(), data(), 0.1 * weights(), 2.0)),
     Case("kl", lambda: KullbackLeibler(blur(), counts()), False, 0.0),
     Case("kl-background", lambda: KullbackLeibler(blur(), counts(), 3.0)),
     Case("kl-background-map", lambda: KullbackLeibler(blur(), counts(), 1 + data(1))),
@@ -118,6 +120,8 @@ def entries(f: Fidelity, v: Tensor) -> Tensor:
     if isinstance(f, Huber):
         r = (v - f.y).abs()
         return torch.where(r <= f.delta, 0.5 * r**2, f.delta * r - 0.5 * f.delta**2)
+    if isinstance(f, CellDistance):
+        return 0.5 * f.weight * ((v - f.y).abs() - f.half).clamp_min(0).square()
     assert isinstance(f, KullbackLeibler)
     b = torch.as_tensor(f.background, dtype=F64) + 0 * f.y
 

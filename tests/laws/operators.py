@@ -18,12 +18,14 @@ from operators import (
     BOUNDARIES,
     Boundary,
     Channelwise,
+    Component,
     Composition,
     Convolution,
     Downsampling,
     Gradient,
     Identity,
     Inpainting,
+    JPEGCoefficients,
     LinearOperator,
     RayTransform,
     Scaled,
@@ -185,6 +187,11 @@ COMBINED: list[OperatorCase] = [
     OperatorCase(
         "mask-beside-blur-by-channel",
         lambda dtype: Channelwise([Inpainting(random_mask((7, 8))), _blur(dtype)]),
+    ),
+    OperatorCase("jpeg-grey", lambda _: JPEGCoefficients([Component((2, 1))])),
+    OperatorCase(
+        "jpeg-colour-4:2:0",
+        lambda _: JPEGCoefficients([Component((1, 2)), *[Component((1, 1), (2, 2))] * 2]),
     ),
     OperatorCase("sum-of-blurs", lambda dtype: _blur(dtype) + _blur(dtype, "constant", seed=2)),
     OperatorCase(

@@ -51,6 +51,7 @@ class Case:
         limits: what --tol, --max-iter and --time-limit mean where they are not given.
         parts: the same case in several, y and arguments split along the batch; they are solved
             one after the other.
+        after: an iterate -> a line about the result, and `physics` with what was checked of it.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
     """
 
@@ -78,6 +79,7 @@ class Case:
     facts: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[Case, ...] = ()
+    after: Callable[[Tensor], tuple[str, PhysicsRecord]] | None = None
     solve: Callable[[], Solution] | None = None
 
     @property

@@ -83,6 +83,10 @@ def run_job(
         raise KeyboardInterrupt  # the picture would be the start: there is no result
     solved = time.perf_counter()
     run = replace(_as_run(job, case, prior, solution, session), psnr_track=track)
+    if case.after is not None:
+        line, physics = case.after(solution.image)
+        run = replace(run, physics=physics)
+        say(line)
     doubts = [f"{job.target}: {doubt}" for doubt in case.doubts(solution.image)]
     notes = (*warnings, *doubts, *case.write(job.target, solution.image))
     timings = {
