@@ -1,4 +1,4 @@
-"""`pnp-deblur --kernel blind`, and `motion` where there is none: kernels, refusals, handing over."""
+"""`pnp-deblur --kernel blind`, and `motion` where there is none: kernels, refusals, words."""
 
 from __future__ import annotations
 
