@@ -134,6 +134,8 @@ def report(rows: list[dict[str, str]]) -> str:
         "true one, both restored by the same total variation; best shift within 5 pixels in "
         "quarters, 15 pixels cut off. Nothing was tuned on these pictures.",
         "",
+        "![Blurred pictures, kernels and estimates](../images/blind_kernels.png)",
+        "",
         "| cases | median ratio | below 3 |",
         "|---|---|---|",
         f"| all | {statistics.median(ratios):.2f} | {below(ratios)} |",

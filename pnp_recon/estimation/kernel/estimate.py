@@ -11,6 +11,8 @@ success (docs/results/blind.md).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -124,13 +126,15 @@ def estimate_kernel(
     reason = _hopeless(picture, y, noise)
     if reason:
         return _nothing(reason)
-    kernels = [_from_coarse(y, largest, start) for start in STARTS]
-    verdicts = [verdict(y, kernel, noise) for kernel in kernels]
+    with _one_thread():
+        kernels = [_from_coarse(y, largest, start) for start in STARTS]
+        verdicts = [verdict(y, kernel, noise) for kernel in kernels]
+        unblurred = verdict(y, identity(3), noise)
     best = min(range(len(kernels)), key=lambda index: verdicts[index].cost)
     kernel = kernels[best]
     others = sorted(likeness(kernel, other) for i, other in enumerate(kernels) if i != best)
     agreement = (others[-1] + others[-2]) / 2
-    gain = verdict(y, identity(3), noise).sparsity - verdicts[best].sparsity
+    gain = unblurred.sparsity - verdicts[best].sparsity
     agreed, gained = (
         1 / (1 + math.exp((half - value) / width))
         for value, half, width in (
@@ -146,6 +150,18 @@ def estimate_kernel(
     side = extent(kernel)
     found = framed(kernel.double(), side)
     return KernelEstimate(found, agreed * gained, agreement, gain, reason)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Thousands of small FFTs: threads that wait for each other cost more than they do, up to ten
+    times as much where other programs run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _nothing(reason: str) -> KernelEstimate:
