@@ -103,7 +103,8 @@ def estimate_kernel(
     Returns:
         The estimate. The true centre of a kernel cannot be seen in a picture: the centre of mass
         lies in the middle, and the result may be shifted by some pixels. Where there is nothing to
-        find (flat, clipped or sharp pictures) the confidence is low and the reason says so.
+        find (flat, clipped or sharp pictures) the confidence is low and the reason says so. Of 13
+        sharp train pictures two were not refused: theirs are small blurs, 0.58 and 0.99 sure.
 
     Raises:
         InputError: another shape, or a size out of range.
