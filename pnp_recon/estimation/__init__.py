@@ -1,1 +1,1 @@
-"""What is estimated from a picture: noise, clipping, motion, and whether a result is sound."""
+"""What is estimated from a picture: noise, clipping, motion and kernel; is a result sound?"""

@@ -141,7 +141,7 @@ def test_motion_is_estimated_and_doubt_is_said(
         estimate = blind.MotionEstimate(7.0, 20.0, confidence, "spectrum")
         monkeypatch.setattr(blind, "estimate_motion", lambda *_, e=estimate, **__: e)
         args = [str(source), "--sigma", "0.01", "--max-iter", "5", *DONE, "--overwrite"]
-        args += ["--boundary", "circular"]
+        args += ["--boundary", "circular", "--length", "7"]
         assert main(args) == 0
         out = capsys.readouterr()
         assert f"estimated, confidence {confidence:.2f}" in out.out

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from operators import kernels
 from pnp_recon.cli.deblur.options import DeblurOptions
-from pnp_recon.files import sha256_of
+from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write, sha256_of
 from pnp_recon.pictures.kernels import read_kernel
 from pnp_recon.report import KernelRecord, SourceFile
 
-# Below this the estimate of a motion is named as doubtful.
+if TYPE_CHECKING:
+    from pnp_recon.estimation.kernel import KernelEstimate
+    from pnp_recon.estimation.motion import MotionEstimate
+
+# Below this an estimate is doubtful. Of a motion whose length or angle was given it is said; else
+# nothing is deblurred with it.
 LOW_CONFIDENCE = 0.5
 # The motion that --simulate makes where none is given, and the other kernels' sizes.
 SIMULATED_LENGTH, SIMULATED_ANGLE = 15.0, 30.0
@@ -42,7 +50,10 @@ class Blur:
         known = {"given": "", "file": " (from file)"}.get(record.origin)
         if known is None:
             known = f" (estimated, confidence {record.confidence:.2f})"
-        return [f"blur: {record.name}{': ' if numbers else ''}{numbers}{known}"]
+        lines = [f"blur: {record.name}{': ' if numbers else ''}{numbers}{known}"]
+        if record.origin == "estimated":
+            lines.append("the kernel is an estimate, by a heuristic: proofs are about this kernel")
+        return lines
 
 
 def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
@@ -50,12 +61,21 @@ def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
 
     Raises:
         OperatorError: parameters out of range.
-        InputError: a kernel file that is none.
+        InputError: a kernel file that is none; an estimate that is not to be relied on.
+        OutputError: the kernel cannot be written.
     """
+    blur = _blur(options, x, source)
+    _write_kernel(blur.kernel, options)
+    return blur
+
+
+def _blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     if options.kernel_file is not None:
         return _from_file(options.kernel_file, options.kernel_key)
     if options.kernel == "motion":
         return _motion(options, x, source)
+    if options.kernel == "blind":
+        return _blind(options, x, source)
     size = options.kernel_size
     if options.kernel == "trajectory":
         side = TRAJECTORY_SIZE if size is None else size
@@ -99,9 +119,11 @@ def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     if length is not None and angle is not None:
         kernel = kernels.linear_motion(length, angle, size, dtype=torch.float64)
         return _given(kernel, "motion", {"length": length, "angle": angle, "size": size})
-    from pnp_recon.estimation.motion import estimate_motion
+    from pnp_recon.estimation.motion import estimate_motion  # motion and blind: where needed
 
     estimate = estimate_motion(x, options.noise_level)
+    if length is None and angle is None and estimate.confidence < LOW_CONFIDENCE:
+        return _not_straight(options, x, source, estimate)
     length = estimate.length if length is None else length
     angle = estimate.angle if angle is None else angle
     kernel = kernels.linear_motion(max(length, 1.0), angle, size, dtype=torch.float64)
@@ -122,3 +144,66 @@ def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
         estimate.method,
     )
     return Blur(kernel, record, warnings=warnings)
+
+
+def _not_straight(options: DeblurOptions, x: Tensor, source: Path, motion: MotionEstimate) -> Blur:
+    """Hands over to a kernel of any shape, or says that there is none."""
+    found = f"no straight motion was found (confidence {motion.confidence:.2f})"
+    estimate = _estimated(options, x)
+    if estimate.confidence < LOW_CONFIDENCE:
+        _write_kernel(estimate.kernel, options)
+        seen = f"--length {motion.length:.4g} --angle {motion.angle:.4g}"
+        doubted = f" ({seen} would be the doubtful estimate)" if motion.length > 1 else ""
+        raise InputError(
+            f"{source}: {found}, nor a kernel of another shape: {estimate.reason}; nothing was "
+            f"deblurred. Pass --length and --angle as you see them{doubted}, or a kernel of "
+            "another kind"
+        )
+    words = f"{source}: {found}; a kernel of any shape was estimated instead, as by --kernel blind"
+    return _of_any_shape(estimate, (words,))
+
+
+def _blind(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
+    estimate = _estimated(options, x)
+    if estimate.confidence < LOW_CONFIDENCE:
+        _write_kernel(estimate.kernel, options)
+        raise InputError(
+            f"{source}: no kernel was found (confidence {estimate.confidence:.2f}): "
+            f"{estimate.reason}; nothing was deblurred. --kernel-out k.npy writes the doubtful "
+            "kernel, and --kernel k.npy takes it all the same"
+        )
+    return _of_any_shape(estimate)
+
+
+def _estimated(options: DeblurOptions, x: Tensor) -> KernelEstimate:
+    from pnp_recon.estimation import kernel as blind
+
+    largest = blind.LARGEST if options.kernel_size is None else options.kernel_size
+    return blind.estimate_kernel(x, options.noise_level, largest)
+
+
+def _of_any_shape(estimate: KernelEstimate, warnings: tuple[str, ...] = ()) -> Blur:
+    kernel = estimate.kernel
+    parameters: dict[str, float | int | str | None] = {"size": int(kernel.shape[0])}
+    record = KernelRecord(
+        kernel, "blind", "estimated", parameters, estimate.confidence, estimate.method
+    )
+    return Blur(kernel, record, warnings=warnings)
+
+
+def _write_kernel(kernel: Tensor, options: DeblurOptions) -> None:
+    """Writes what --kernel-out asks for: the weights, or a picture whose white is the largest."""
+    path = options.kernel_out
+    if path is None:
+        return
+    import numpy as np
+    from PIL import Image
+
+    file = io.BytesIO()
+    if path.suffix.lower() == ".npy":
+        np.save(file, kernel.numpy())
+    else:
+        shown = (kernel / kernel.max() * 255).round().to(torch.uint8)
+        shown = shown.permute(1, 2, 0) if shown.ndim == 3 else shown
+        Image.fromarray(shown.contiguous().numpy()).save(file, "PNG")
+    atomic_write(path, file.getvalue())

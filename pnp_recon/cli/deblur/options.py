@@ -11,12 +11,15 @@ from typing import Annotated
 import typer
 
 from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.errors import InputError
+from pnp_recon.files import check_target
 
-KERNELS = ("motion", "trajectory", "gaussian", "disk", "uniform")
+KERNELS = ("motion", "blind", "trajectory", "gaussian", "disk", "uniform")
 # What of --length, --angle and --kernel-size a kernel can use.
 _USES = {
     "motion": {"--length", "--angle", "--kernel-size"},
+    "blind": {"--kernel-size"},
     "trajectory": {"--kernel-size"},
     "gaussian": {"--length", "--kernel-size"},
     "disk": {"--length", "--kernel-size"},
@@ -40,9 +43,10 @@ class DeblurOptions(RunOptions):
     output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
     kernel: Annotated[str, typer.Option(
         "--kernel", metavar="NAME|FILE",
-        help="The blur is motion, trajectory, gaussian, disk or uniform, or is read from a file: "
-        "a picture, .npy, .npz, .mat or .h5; FILE:NAME[0] is one array of a set, FILE:NAME[:] are "
-        "three, for red, green and blue.",
+        help="The blur is motion, trajectory, gaussian, disk or uniform; blind finds a camera "
+        "shake of any shape in the picture; a file has the kernel as a picture, .npy, .npz, .mat "
+        "or .h5. FILE:NAME[0] is one array of a set, FILE:NAME[:] are three, for red, green and "
+        "blue.",
     )] = "motion"
     length: Annotated[float | None, typer.Option(
         "--length",
@@ -53,7 +57,12 @@ class DeblurOptions(RunOptions):
         "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal.",
     )] = None
     kernel_size: Annotated[int | None, typer.Option(
-        "--kernel-size", help="The kernel has this side in pixels, an odd number.",
+        "--kernel-size",
+        help="The kernel has this side in pixels, an odd number; with blind it has at most this "
+        "one, up to 65.",
+    )] = None
+    kernel_out: Annotated[Path | None, typer.Option(
+        "--kernel-out", metavar="FILE", help="Write the kernel into this file, .npy or .png.",
     )] = None
     boundary: Annotated[Boundary, typer.Option(
         "--boundary",
@@ -105,6 +114,13 @@ class DeblurOptions(RunOptions):
                 f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
                 "kernel file"
             )
+        if self.kernel == "blind" and self.simulate:
+            others = ", ".join(name for name in KERNELS if name != "blind")
+            raise InputError(
+                "--kernel blind finds the blur of a picture, and --simulate needs one to blur "
+                f"with; give another kernel: {others} or a file"
+            )
+        self._check_kernel_out()
         given = {
             "--length": self.length,
             "--angle": self.angle,
@@ -115,3 +131,13 @@ class DeblurOptions(RunOptions):
             if value is not None and option not in used:
                 fits = f"it takes {', '.join(sorted(used))}" if used else "a file is complete"
                 raise InputError(f"{option} does not go with --kernel {self.kernel}: {fits}")
+
+    def _check_kernel_out(self) -> None:
+        if self.kernel_out is None:
+            return
+        if self.kernel_out.suffix.lower() not in (".npy", ".png"):
+            raise InputError(f"--kernel-out is {self.kernel_out}; expected a .npy or .png file")
+        if is_batch(self):
+            raise InputError("--kernel-out is one file; give one picture at a time")
+        inputs = (Path(self.inputs[0]), *self.companions(Path(self.inputs[0])))
+        check_target(self.kernel_out, overwrite=self.overwrite, inputs=inputs)

@@ -1,0 +1,135 @@
+"""`pnp-deblur --kernel blind`, and `motion` where there is none: kernels, refusals, words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from operators.kernels import trajectory
+from pnp_recon.cli.deblur import main
+from pnp_recon.estimation import kernel as blind
+from pnp_recon.estimation import motion
+from pnp_recon.pictures.kernels import load_kernel
+from support.blurred import DONE, save
+
+pytestmark = pytest.mark.usefixtures("tiny_denoiser")
+QUICK = ["--sigma", "0.01", "--max-iter", "5", *DONE, "--boundary", "circular"]
+KERNEL = trajectory(9, 0, dtype=torch.float64)
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shake is found, a straight motion is not."""
+    _answer(monkeypatch, blind.KernelEstimate(KERNEL, 0.9))
+
+
+@pytest.fixture
+def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is found."""
+    _answer(monkeypatch, blind.KernelEstimate(KERNEL, 0.1, reason="it is doubtful"))
+
+
+def _answer(monkeypatch: pytest.MonkeyPatch, estimate: blind.KernelEstimate) -> None:
+    monkeypatch.setattr(blind, "estimate_kernel", lambda *_: estimate)
+    nothing = motion.MotionEstimate(1.0, 0.0, 0.0)
+    monkeypatch.setattr(motion, "estimate_motion", lambda *_: nothing)
+
+
+@pytest.mark.usefixtures("found")
+def test_the_kernel_is_reported_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = save(tmp_path / "a.png", 3), tmp_path / "k.npy"
+    args = [str(source), "--kernel", "blind", *QUICK, "--report", str(tmp_path / "r")]
+    assert main([*args, "--kernel-out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "blur: blind: size 9 px (estimated, confidence 0.90)" in said.out
+    assert "proofs are about this kernel" in said.out
+    assert said.err == ""
+    record = json.loads((tmp_path / "r" / "report.json").read_text())["kernel"]
+    assert (record["origin"], record["shape"]) == ("estimated", [9, 9])
+    assert "Cho & Lee 2009" in record["method"]
+    assert "No theorem covers that estimate" in (tmp_path / "r" / "report.html").read_text()
+    assert torch.allclose(torch.from_numpy(np.load(out)), KERNEL)
+    assert main([str(source), "--kernel", str(out), *QUICK, "--overwrite"]) == 0
+
+
+@pytest.mark.usefixtures("found")
+def test_a_kernel_as_a_picture(tmp_path: Path) -> None:
+    source, out = save(tmp_path / "a.png", 1), tmp_path / "k.png"
+    assert main([str(source), "--kernel", "blind", *QUICK, "--kernel-out", str(out)]) == 0
+    assert float((load_kernel(out).double() - KERNEL).abs().max()) < 0.01 * float(KERNEL.max())
+
+
+@pytest.mark.usefixtures("found")
+def test_no_straight_motion_hands_over_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path / "a.png", 1)
+    assert main([str(source), "--kernel", "motion", *QUICK]) == 0
+    said = capsys.readouterr()
+    assert "no straight motion was found" in said.err
+    assert "as by --kernel blind" in said.err
+    assert "blur: blind" in said.out
+
+
+@pytest.mark.usefixtures("doubtful")
+def test_no_motion_and_no_kernel_deblur_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path / "a.png", 1)
+    assert main([str(source), "--kernel", "motion", *QUICK]) == 2
+    said = capsys.readouterr().err
+    assert "it is doubtful; nothing was deblurred" in said
+    assert "--length and --angle" in said
+    assert not (tmp_path / "a_deblurred.png").exists()
+
+
+@pytest.mark.usefixtures("doubtful")
+def test_a_doubtful_kernel_is_refused_and_kept_for_looking(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = save(tmp_path / "a.png", 1), tmp_path / "k.npy"
+    args = [str(source), *QUICK]
+    assert main([*args, "--kernel", "blind", "--kernel-out", str(out)]) == 2
+    assert "--kernel k.npy takes it all the same" in capsys.readouterr().err
+    assert main([*args, "--kernel", str(out)]) == 0
+
+
+def test_a_flat_picture_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    source = tmp_path / "flat.png"
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(source)
+    assert main([str(source), "--kernel", "blind", *QUICK]) == 2
+    assert "there are no edges" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--kernel", "blind", "--simulate"], "needs one to blur"),
+        (["--kernel", "blind", "--length", "5"], "--length does not go with"),
+        (["--kernel", "blind", "--kernel-size", "67"], "from 3 to 65"),
+        (["--kernel", "uniform", "--kernel-out", "k.tif"], ".npy or .png"),
+        (["--kernel", "uniform", "--kernel-out", "nowhere/k.npy"], "does not exist"),
+    ],
+)
+def test_refusals(
+    tmp_path: Path, args: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path / "a.png", 1)
+    assert main([str(source), *args]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_input_is_not_overwritten_by_the_kernel(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.png", 1)
+    before = source.read_bytes()
+    args = [str(source), "--kernel", "uniform", "--overwrite", "--kernel-out", str(source)]
+    assert main(args) == 2
+    assert source.read_bytes() == before
