@@ -99,7 +99,7 @@ def table_noise(level: float, index: int) -> Draw:
 
 
 def table_scan_noise(index: int) -> Draw:
-    """The noise of slice `index`, whose number is the seed."""
+    """The noise of slice or photograph `index`, whose number is the seed."""
     return partial(standard_normal, seed=index)
 
 

@@ -31,6 +31,7 @@ from pnp_recon.estimation.kernel.judge import deconvolved
 from pnp_recon.estimation.kernel.tidy import likeness
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
+from pnp_recon.problems.noise import table_scan_noise
 from scripts.protocol import RESULTS, environment
 
 TABLE = RESULTS / "blind.csv"
@@ -49,7 +50,7 @@ def blurred_picture(path: Path, index: int) -> tuple[Tensor, Tensor, Tensor, int
     kernel = trajectory(side, seed)
     sharp = to_grey(read_picture(path).pixels)
     y = functional.conv2d(sharp, kernel.flip(0, 1)[None, None])
-    y = y + NOISE * torch.randn(y.shape, generator=torch.Generator().manual_seed(seed))
+    y = y + NOISE * table_scan_noise(seed)(y)
     radius = side // 2
     return y[0, 0], sharp[0, 0, radius:-radius, radius:-radius], kernel, side, seed
 
