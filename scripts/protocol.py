@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,23 @@ def deblurring_kernels() -> dict[str, Tensor]:
         "motion 15 px, 30°": kernels.linear_motion(15, 30),
         "trajectory (seed 0)": kernels.trajectory(25, 0),
     }
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Rows with the same columns, at least one, as a CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def crop(path: Path, size: int | None, grey: bool) -> Tensor:

@@ -20,8 +20,8 @@ from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.estimation.kernel import estimate_kernel
 from pnp_recon.estimation.kernel.judge import deconvolved
 from pnp_recon.estimation.kernel.tidy import framed
-from scripts.protocol import IMAGES, save_figure
-from scripts.tables.blind_kernels import NOISE, blurred_picture, recorded
+from scripts.protocol import IMAGES, read_rows, save_figure
+from scripts.tables.blind_kernels import NOISE, TABLE, blurred_picture
 
 SIDE, FRAME, ROWS = 150, 43, ("blurred", "true kernel", "estimate", "with the estimate")
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=8)
     args = parser.parse_args()
     paths = validation_pictures(args.data)
-    ranked = sorted(recorded(), key=lambda row: float(row["ratio"]))
+    ranked = sorted(read_rows(TABLE), key=lambda row: float(row["ratio"]))
     step = (len(ranked) - 1) / (args.count - 1)
     figure, axes = plt.subplots(
         len(ROWS), args.count, figsize=(1.7 * args.count, 1.75 * len(ROWS)), dpi=90, squeeze=False

@@ -14,7 +14,6 @@ in quarters of a pixel). The estimator was tuned on train pictures and other tra
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import statistics
 import time
@@ -32,7 +31,7 @@ from pnp_recon.estimation.kernel.tidy import likeness
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.problems.noise import table_scan_noise
-from scripts.protocol import RESULTS, environment
+from scripts.protocol import RESULTS, environment, read_rows, write_rows
 
 TABLE = RESULTS / "blind.csv"
 NOISE = 2.55 / 255
@@ -159,13 +158,6 @@ def report(rows: list[dict[str, str]]) -> str:
     return "\n".join([*lines, "", rows[0]["versions"] + ".", ""])
 
 
-def recorded() -> list[dict[str, str]]:
-    if not TABLE.exists():
-        return []
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("task", nargs="?", choices=("measure", "report"), default="measure")
@@ -173,20 +165,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=32)
     args = parser.parse_args()
     torch.set_num_threads(1)  # the seconds of the table are those of one core
-    rows = recorded()
+    rows = read_rows(TABLE)
     if args.task == "measure":
         for index, path in enumerate(validation_pictures(args.data)[: args.count]):
             if any(row["picture"] == path.stem for row in rows):
                 continue
             row = measure(path, index)
             print(path.stem, row["size"], row["ratio"], row["confidence"], flush=True)
-            new = not TABLE.exists()
-            with TABLE.open("a", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            rows.append(row)
+            rows.append({name: row[name] for name in COLUMNS})
+            write_rows(TABLE, rows)
     (RESULTS / "blind.md").write_text(report(rows), encoding="utf-8")
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from pnp_recon.cli.jpeg import main as pnp_jpeg
+from scripts.protocol import read_rows
 
 QUALITIES = (10, 20, 30, 40)
 SIDE, GREY, COLOUR = 192, 10, 3
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     target = options.results / "jpeg.csv"
-    known = list(csv.DictReader(target.open(encoding="utf-8"))) if target.exists() else []
+    known = read_rows(target)
     done = {(row["picture"], row["colours"], row["quality"]) for row in known}
     paths = sorted((options.data / "test").glob("*.jpg"))[::20][:GREY]
     plan = [(path, "L", q) for path in paths for q in QUALITIES]
@@ -120,7 +121,7 @@ def main() -> None:
             writer.writerow(row)
             stream.flush()
             print(row, flush=True)
-    text = table(list(csv.DictReader(target.open(encoding="utf-8"))))
+    text = table(read_rows(target))
     (options.results / "jpeg.md").write_text(f"{HEAD}\n\n{text}\n", encoding="utf-8")
     print(text)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import io
 import json
 import tempfile
@@ -31,7 +30,7 @@ from operators import Convolution, kernels
 from pnp_recon.cli import deblur
 from pnp_recon.datasets.splits import validation_pictures
 from pnp_recon.problems.noise import standard_normal
-from scripts.protocol import RESULTS, crop, environment
+from scripts.protocol import RESULTS, crop, environment, read_rows, write_rows
 
 SIDE = 96
 SIGMA = 1 / 255
@@ -105,7 +104,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("auto", "grid"), help="run only these levels")
     parser.add_argument("--output", type=Path, default=RESULTS / "real_files.csv")
     options = parser.parse_args()
-    rows = read(options.output)
+    rows = read_rows(options.output)
     if options.again:
         rows = [row for row in rows if row["sigma"] != "auto"]
     done = {tuple(row[name] for name in FIELDS[:4]) for row in rows}
@@ -121,7 +120,7 @@ def main() -> None:
     begin = time.perf_counter()
     for count, (index, path, kernel, kind, sigma) in enumerate(wanted, 1):
         rows.append({"picture": path.stem} | measured(index, path, kernel, kind, sigma))
-        write(options.output, rows)
+        write_rows(options.output, rows)
         spent = time.perf_counter() - begin
         left = spent / count * (len(wanted) - count) / 60
         row = rows[-1]
@@ -174,21 +173,6 @@ def measured(index: int, path: Path, kernel: str, kind: str, sigma: str) -> dict
         "iterations": str(found["iterations"]),
         "seconds": f"{found['seconds']:.1f}",
     }
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def cases(rows: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], dict[str, str]]]:

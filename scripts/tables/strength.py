@@ -11,7 +11,6 @@ Writes a row for each case as it is done, and goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from pnp_recon.problems.noise import benchmark_noise
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import deblurring
 from pnp_recon.solvers import Stopping
-from scripts.protocol import RESULTS, crop, environment
+from scripts.protocol import RESULTS, crop, environment, read_rows, write_rows
 
 LEVELS = (2.55, 7.65, 12.75)
 GRID = tuple(2 ** (k / 2) for k in range(-4, 7))
@@ -51,7 +50,7 @@ def main() -> None:
     paths = list(enumerate(bsd68(options.data)))
     chosen = paths if options.all else paths[:: max(1, len(paths) // options.pictures)]
     priors = {"euler_colour": load_denoiser("euler_colour"), "tv": "tv"}
-    rows = read(options.output)
+    rows = read_rows(options.output)
     done = {(row["method"], row["picture"], row["kernel"], row["noise"]) for row in rows}
     for path, index, kernel, noise in cases(chosen):
         x = crop(path, options.crop, False)
@@ -64,7 +63,7 @@ def main() -> None:
                 continue
             found = measured(problem, priors[method])
             rows.append(dict(zip(FIELDS[:4], key, strict=True)) | found)
-            write(options.output, rows)
+            write_rows(options.output, rows)
             print(*key, {name: found[name] for name in FIELDS[4:10]}, flush=True)
     text = table(rows, options.crop)
     options.output.with_suffix(".md").write_text(text, encoding="utf-8")
@@ -119,21 +118,6 @@ def measured(problem: Problem, prior: Any) -> dict[str, str]:
 
 def told(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def table(rows: list[dict[str, str]], size: int) -> str:

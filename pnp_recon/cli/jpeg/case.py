@@ -25,12 +25,12 @@ from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError
 from pnp_recon.fidelity.cells import CellDistance
+from pnp_recon.models import load
 from pnp_recon.pictures.coefficients import read_coefficients
 from pnp_recon.pictures.files import Picture
 from pnp_recon.pictures.sources import read_bytes
 from pnp_recon.report import PhysicsRecord
 
-ENERGIES = {1: "energy_grey", 3: "energy_colour"}
 # Found on six crops of val without BSD68. The truth lies anywhere in its cell;
 # a prior that may use all of it goes to the edge, one that may use a fifth stays nearer (narrow
 # quantisation constraints: Park & Lee 1999). The level is that of the error, as estimated, times
@@ -80,7 +80,7 @@ def make_case(job: Job, session: Session[JpegOptions]) -> Case:
         lines=(_words(facts),),
         warnings=picture.notes,
         physics=_physics(facts),
-        energy=ENERGIES[facts.A.image_shape[0]],
+        energy=load.ENERGIES[facts.A.image_shape[0]],
         arguments={
             "fidelity": fidelity,
             "start": session.tensor(facts.start()),
