@@ -123,8 +123,10 @@ class JPEGCoefficients(LinearOperator):
 
     def _prove_norm(self) -> NormBound:
         if not self.colour:
-            least = max(1 / math.sqrt(c.area) for c in self.components)
-            return NormBound(least, least, "orthonormal cosines of box averages", "ISO 10918-1")
+            area = min(component.area for component in self.components)
+            bound = 1.0 if area == 1 else round_up(1 / math.sqrt(area))
+            lower = 1.0 if area == 1 else 0.0
+            return NormBound(bound, lower, "orthonormal cosines of box averages", "ISO 10918-1")
         matrix = colour_matrix()
         value = round_up(float(torch.linalg.matrix_norm(matrix, 2)) * (1 + 1e-12))
         # A grey picture of one block: its luma is kept, Σ over three channels of 1 -> 1/√3.

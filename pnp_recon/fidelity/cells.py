@@ -71,8 +71,10 @@ class CellDistance(Fidelity):
 
     @property
     def exact_prox(self) -> bool:
-        """In an orthonormal basis the proximal map of the loss is that of f."""
-        return bool(getattr(self.A, "orthonormal", False))
+        """In an orthonormal basis, proven to be one, the proximal map of the loss is that of f."""
+        square = math.prod(self.A.image_shape) == math.prod(self.A.measurement_shape)
+        # Only what the package constructs has a lower bound; both bounds 1: AᵀA = I.
+        return square and self.A.gram_lower_bound >= 1 and self.A.norm_bound <= 1
 
     def prox(
         self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float | Tensor = 0.0
