@@ -16,7 +16,7 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.errors import OperatorError
-from operators.norms import NormBound, round_up
+from operators.norms import NormBound, round_down, round_up
 
 SIDE = 8
 # RGB -> Y, Cb, Cr without their offset (JFIF 1.02, section 7).
@@ -129,10 +129,10 @@ class JPEGCoefficients(LinearOperator):
             return NormBound(bound, lower, "orthonormal cosines of box averages", "ISO 10918-1")
         matrix = colour_matrix()
         value = round_up(float(torch.linalg.matrix_norm(matrix, 2)) * (1 + 1e-12))
-        # A grey picture of one block: its luma is kept, Σ over three channels of 1 -> 1/√3.
-        return NormBound(
-            value, 1 / math.sqrt(3), "norm of the colour matrix, 3 × 3", "Golub & Van Loan 2013"
-        )
+        # A grey picture has the luma of each of its three channels, here where luma has its blocks.
+        lower = round_down(1 / math.sqrt(3 * self.components[0].area))
+        method = "norm of the colour matrix, 3 × 3"
+        return NormBound(value, lower, method, "Golub & Van Loan 2013")
 
     def _prove_gram(self) -> float:
         return 1.0 if self.orthonormal else 0.0

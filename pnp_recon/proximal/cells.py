@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,7 +26,7 @@ class Cells(Regulariser):
         low, high: (B or 1, N), low ≤ high.
 
     Raises:
-        InputError: A holds a colour matrix, or a cell is empty.
+        InputError: A holds a colour matrix, the cells have another shape, or one is empty.
     """
 
     A: JPEGCoefficients
@@ -36,13 +37,20 @@ class Cells(Regulariser):
     def __post_init__(self) -> None:
         if self.A.colour:
             raise InputError("cells are about planes; give JPEGCoefficients(..., colour=False)")
-        if not bool((self.low <= self.high).all()):
+        count = self.A.measurement_shape
+        if not self.low.shape[1:] == self.high.shape[1:] == count:
+            raise InputError(
+                f"the cells have shapes {tuple(self.low.shape)} and {tuple(self.high.shape)}; "
+                f"expected (B or 1, {count[0]})"
+            )
+        finite = (self.low < math.inf) & (self.high > -math.inf)
+        if not bool(((self.low <= self.high) & finite).all()):
             raise InputError("a cell is empty; expected low <= high for every coefficient")
 
     def value(self, x: Tensor) -> Tensor:
         """0 or inf; a point that rounding has put outside counts as inside."""
         v = self.A.A(x)
-        slack = 256 * torch.finfo(x.dtype).eps * v.abs().amax().clamp_min(1)
+        slack = 256 * torch.finfo(x.dtype).eps * v.abs().amax(1, keepdim=True).clamp_min(1)
         return indicator(outside(v, self.low - slack, self.high + slack) == 0, x)
 
     def prox(self, x: Tensor, step: float, *, tol: float = 0.0) -> tuple[Tensor, Tensor]:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pnp_recon.cli.run.session import Session
 
 HELP = """Take the artefacts out of a JPEG picture. A certificate says which theorem proves that \
-the iteration converges, and that every coefficient of the result lies in the cell that the file \
-gives it.
+the iteration converges. A check says that every coefficient of the result, before it is clipped \
+and rounded, lies in the cell that the file gives it.
 
 pnp-jpeg photo.jpg writes photo_restored.png. A JPEG file says of every coefficient between which \
-two numbers it lay; the result keeps to that, so that encoding it again would give the same file. \
+two numbers it lay, up to the encoder's own rounding; the result keeps to that. \
 How strong the artefacts are is read from the file's tables. Results are PNG or TIFF: JPEG would \
 bring the artefacts back.
 

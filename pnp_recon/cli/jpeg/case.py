@@ -1,4 +1,5 @@
-"""`pnp-jpeg`: from a JPEG file to the case y = A x + error, |error| at most half a cell.
+"""`pnp-jpeg`: from a JPEG file to the case y = A x + error, |error| at most half a cell and
+what the encoder rounded before it.
 
 Imported after parsing: it loads torch.
 """
@@ -31,7 +32,7 @@ from pnp_recon.pictures.files import Picture
 from pnp_recon.pictures.sources import read_bytes
 from pnp_recon.report import PhysicsRecord
 
-# Found on six crops of val without BSD68. The truth lies anywhere in its cell;
+# Found on six crops of val without BSD68. The truth lies anywhere in its cell, or hardly outside;
 # a prior that may use all of it goes to the edge, one that may use a fifth stays nearer (narrow
 # quantisation constraints: Park & Lee 1999). The level is that of the error, as estimated, times
 # LEVEL; the weight makes leaving the narrow cells dear.
@@ -153,7 +154,7 @@ def certificate_line(facts: FileFacts, image: Tensor, depth: int) -> str:
         return f"{out} of {count} coefficients of the result lie outside your file's cells; {after}"
     return (
         f"every coefficient of the result lies in your file's cell ({count} of {count}, checked in "
-        f"float64 before rounding); {after}"
+        f"float64 before clipping and rounding); {after}"
     )
 
 
@@ -179,9 +180,11 @@ def _words(facts: FileFacts) -> str:
 def _physics(facts: FileFacts) -> PhysicsRecord:
     table = torch.from_numpy(facts.file.planes[0].table.astype(np.float32))
     words = (
-        "The file says of every coefficient of its 8 × 8 blocks in which cell it lay. The result "
-        "is the point of the cells that is nearest, in Y, Cb and Cr, to what the iteration "
-        "converges to."
+        "The file says of every coefficient of its 8 × 8 blocks in which cell it lay, once the "
+        "encoder had rounded Y, Cb and Cr to whole numbers: the true picture may miss fine cells "
+        "by as much. The result is the point of the cells that is nearest, in Y, Cb and Cr, to "
+        "where the iteration ended; blocks that reach beyond the picture are met with pixels "
+        "there that no file keeps."
     )
     if any(plane.factor != (1, 1) for plane in facts.file.planes):
         words += (
