@@ -86,3 +86,24 @@ def test_refuses_what_has_no_closed_projection() -> None:
     planes = JPEGCoefficients(COMPONENTS["4:4:4"], colour=False)
     with pytest.raises(InputError, match="cell is empty"):
         Cells(planes, ends + 1, ends)
+    with pytest.raises(InputError, match="cells have shapes"):
+        Cells(planes, ends[:, :1], ends[:, :1])
+    with pytest.raises(InputError, match="cell is empty"):
+        Cells(planes, ends + float("inf"), ends + float("inf"))
+
+
+def test_a_bright_picture_makes_no_room_for_another() -> None:
+    A = JPEGCoefficients(COMPONENTS["grey"])
+    g = Cells(A, -torch.ones(1, *A.measurement_shape), torch.ones(1, *A.measurement_shape))
+    x = torch.full((2, *A.image_shape), 100.0)
+    x[0, 0, 0, 0] = 1e10
+    assert bool(torch.isinf(g.value(x)).all())
+
+
+def test_the_bracket_of_the_norm_holds_where_luma_is_subsampled() -> None:
+    A = JPEGCoefficients([Component((1, 1), (2, 2)), Component((1, 1)), Component((1, 1))])
+    basis = torch.eye(3 * 256, dtype=torch.float64).reshape(-1, *A.image_shape)
+    norm = float(torch.linalg.matrix_norm(A.A(basis).double(), 2))
+    bound = A.norm_certificate
+    assert bound.lower <= norm * (1 + 1e-12)
+    assert norm <= bound.value
