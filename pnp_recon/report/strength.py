@@ -40,6 +40,7 @@ def strength_block(strength: Strength | None) -> dict[str, Any] | None:
         "noise": strength.noise,
         "inflation": strength.weighing.inflation,
         "pull": strength.weighing.pull,
+        "least": strength.weighing.least,
         "seconds": strength.seconds,
         "iterations": strength.iterations,
         "trials": [
@@ -74,7 +75,7 @@ def strength_of(block: Mapping[str, Any]) -> Strength:
         block["reason"],
         trials,
         block["noise"],
-        Weighing(block["inflation"], block["pull"]),
+        Weighing(block["inflation"], block["pull"], block["least"]),
         block["seconds"],
     )
 

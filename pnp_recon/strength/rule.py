@@ -24,10 +24,11 @@ NEAR = 0.3
 # By the kind of the prior. Plain cross-validation prefers too weak a denoiser, as it does too rough
 # a spline (Kim & Gu 2004, who count df 1.4 times). For some blurs the curve is flat; there strength
 # 1, the tuned choice, decides. A learned energy hardly needs another one and is 2 to 8 dB worse at
-# half of it, which a flat curve does not show. All numbers are from val without BSD68.
+# half of it (13 in a grey crop), which a flat curve does not show; its `least` lost at most 0.2 dB
+# where a weaker one was best. All numbers are from val without BSD68.
 WEIGHING: dict[PriorKind, Weighing] = {
     "denoiser": Weighing(inflation=1.1),
-    "energy": Weighing(pull=0.03),
+    "energy": Weighing(pull=0.03, least=0.85),
 }
 # Of log GCV over all trials: below it the data do not tell.
 FLAT = 2e-3
@@ -99,6 +100,9 @@ def settle(trials: Sequence[Trial], noise: float, weighing: Weighing = STANDARD)
         return criterion(trial, weighing)
 
     def taken(value: float, rule: Rule, reason: str = "") -> Strength:
+        if value < weighing.least:
+            weak = f"{value:.3g} was found, and weaker than {weighing.least:g} is not safe here"
+            value, reason = weighing.least, f"{reason}; {weak}" if reason else weak
         # Three digits, so that it can be typed in again.
         return Strength(float(f"{value:.3g}"), rule, reason, tuple(trials), noise, weighing)
 

@@ -163,3 +163,16 @@ def test_a_flat_curve_leaves_an_energy_near_the_tuned_choice() -> None:
     ]
     assert found[0] > 0.7
     assert found[1] < 0.4
+
+
+def test_a_strength_that_is_not_safe_is_not_taken_and_that_is_said() -> None:
+    def falls(t: float) -> float:
+        return 1 + (t + 3) ** 2
+
+    weighing = rule.weighing_of("energy")
+    found = rule.settle(rule.explore(curve(falls), 0.0, lambda: False, weighing), 0.0, weighing)
+    assert found.value == weighing.least
+    assert "is not safe here" in found.words
+    twin = rule.settle(rule.explore(curve(falls), 0.0, lambda: False, PLAIN), 0.0, PLAIN)
+    assert twin.value < 0.2
+    assert not twin.reason

@@ -167,10 +167,12 @@ def _blind(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     estimate = _estimated(options, x)
     if estimate.confidence < LOW_CONFIDENCE:
         _write_kernel(estimate.kernel, options)
+        path = options.kernel_out
+        wrote = "--kernel-out k.npy writes the doubtful kernel, and --kernel k.npy takes it all"
+        hint = wrote if path is None else f"The doubtful kernel is in {path}; --kernel takes it all"
         raise InputError(
             f"{source}: no kernel was found (confidence {estimate.confidence:.2f}): "
-            f"{estimate.reason}; nothing was deblurred. --kernel-out k.npy writes the doubtful "
-            "kernel, and --kernel k.npy takes it all the same"
+            f"{estimate.reason}; nothing was deblurred. {hint} the same"
         )
     return _of_any_shape(estimate)
 

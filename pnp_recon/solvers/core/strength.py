@@ -52,10 +52,12 @@ class Weighing:
     Attributes:
         inflation: how many times df counts.
         pull: what the squared octaves from strength 1 count in log GCV.
+        least: weaker strengths are not taken.
     """
 
     inflation: float = 1.0
     pull: float = 0.004
+    least: float = 0.0
 
 
 # Plain cross-validation, which leans on strength 1 a little.
