@@ -96,6 +96,8 @@ def test_a_doubtful_kernel_is_refused_and_kept_for_looking(
     source, out = save(tmp_path / "a.png", 1), tmp_path / "k.npy"
     args = [str(source), *QUICK]
     assert main([*args, "--kernel", "blind", "--kernel-out", str(out)]) == 2
+    assert f"The doubtful kernel is in {out}; --kernel takes it" in capsys.readouterr().err
+    assert main([*args, "--kernel", "blind"]) == 2
     assert "--kernel k.npy takes it all the same" in capsys.readouterr().err
     assert main([*args, "--kernel", str(out)]) == 0
 
