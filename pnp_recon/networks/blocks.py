@@ -1,13 +1,16 @@
-"""The gradient-flow block x ↦ x − h Wᵀ φ(W x + b), one explicit Euler step.
+"""The gradient-flow block: one step of ẋ = −Wᵀ φ(W x + b), by explicit Euler unless said otherwise.
 
-It is a gradient step on the convex potential Σ ψ(Wx + b), ψ' = φ, whose gradient is
-‖W‖²-Lipschitz because φ has slopes in [0, 1]. It is therefore 1-Lipschitz for h‖W‖² ≤ 2 and
-(h‖W‖²/2)-averaged for h‖W‖² < 2 (Celledoni et al. 2021; Sherry et al. 2024).
+The field is the negative gradient of the convex potential Σ ψ(Wx + b), ψ' = φ, whose gradient is
+‖W‖²-Lipschitz because φ has slopes in [0, 1]. An Euler step x − h Wᵀ φ(W x + b) is therefore
+1-Lipschitz for h‖W‖² ≤ 2 and (h‖W‖²/2)-averaged for h‖W‖² < 2 (Celledoni et al. 2021; Sherry et
+al. 2024); a Runge–Kutta step with the radius r of circle contractivity for h‖W‖² ≤ 2r
+(`flows.integrators`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +18,10 @@ from torch import Tensor, nn
 
 from pnp_recon.networks.activations import ACTIVATIONS, Activation
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
+from pnp_recon.networks.flows.integrators import RungeKutta, averagedness
+from pnp_recon.networks.flows.registry import integrator
 
-# Largest relative step h‖W‖²/2 of a block: below one, so that every block is averaged.
+# Largest relative step h‖W‖²/2r of a block: below one, so that every block is averaged.
 STEP_LIMIT = 0.99
 # Mean of log(t/σ) at the start; its spread is one. Training moves thresholds little: from equal
 # ones it ends lower at every level (rows muon_ball4 and small of scripts/studies/research/rows.py).
@@ -32,7 +37,8 @@ SIGMA_CENTRE = 10 / 255
 class EulerBlock(nn.Module):
     """x − 2s·Vᵀ t φ(V x / t + b) with V = W/n, where n ≥ ‖W‖ and 0 < s < 1.
 
-    The relative step s = h‖V‖²/2 is learned inside its proven range; the thresholds
+    That is the Euler step; another integrator takes a step h = 2rs of the same field, r its radius
+    of circle contractivity. The relative step s is learned inside its proven range; the thresholds
     t = σ·exp(c₀ + c₁ℓ + c₂ℓ²), ℓ = log(σ/σ₀), follow the noise level and leave the slopes of
     t φ(·/t + b) alone. `norm` is n: after `certify()` the proven bound; in training an estimate
     that follows the weights, times `margin`, the ratio of bound and estimate at the last
@@ -45,6 +51,7 @@ class EulerBlock(nn.Module):
         kernel_size: odd.
         activation: a name from `ACTIVATIONS`.
         order: size of the group that will tie the parameters, 1 without one.
+        method: the name of an explicit integrator with a radius (`flows.tableaux`).
     """
 
     norm: Tensor
@@ -52,9 +59,16 @@ class EulerBlock(nn.Module):
     vector: Tensor
 
     def __init__(
-        self, channels: int, hidden: int, kernel_size: int, activation: str, order: int = 1
+        self,
+        channels: int,
+        hidden: int,
+        kernel_size: int,
+        activation: str,
+        order: int = 1,
+        method: str = "euler",
     ) -> None:
         super().__init__()
+        self.integrator = explicit(method)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, found {kernel_size}")
         if activation not in ACTIVATIONS:
@@ -103,7 +117,7 @@ class EulerBlock(nn.Module):
 
     @property
     def relative_step(self) -> Tensor:
-        """s = h‖V‖²/2 in (0, STEP_LIMIT): the averagedness constant of the block."""
+        """s = h‖V‖²/2r in (0, STEP_LIMIT): for Euler (r = 1) the averagedness of the block."""
         return STEP_LIMIT * torch.sigmoid(self.step_logit)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -121,13 +135,27 @@ class EulerBlock(nn.Module):
         if sigma.numel() == 1:
             # One level for the batch: the thresholds go into the filters, which are small.
             t = scale[0, :, None, None, None]
-            z = F.conv2d(x, weight / t, self.bias, padding=pad)
-            flow = F.conv_transpose2d(self.activation(z), weight * t, padding=pad)
+            into, out = weight / t, weight * t
+
+            def flow(x: Tensor) -> Tensor:
+                z = F.conv2d(x, into, self.bias, padding=pad)
+                return F.conv_transpose2d(self.activation(z), out, padding=pad)
+
         else:
             t = scale[:, :, None, None]
-            z = F.conv2d(x, weight, padding=pad) / t + self.bias[:, None, None]
-            flow = F.conv_transpose2d(self.activation(z) * t, weight, padding=pad)
-        return torch.addcmul(x, flow.to(x.dtype), -2 * self.relative_step)
+
+            def flow(x: Tensor) -> Tensor:
+                z = F.conv2d(x, weight, padding=pad) / t + self.bias[:, None, None]
+                return F.conv_transpose2d(self.activation(z) * t, weight, padding=pad)
+
+        return self._step(flow, x)
+
+    def _step(self, flow: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """One step of ẋ = −flow(x), whose slopes lie in [0, 1]."""
+        if self.integrator.tableau.stages == 1:
+            return torch.addcmul(x, flow(x).to(x.dtype), -2 * self.relative_step)
+        h = 2 * self.integrator.tableau.radius * self.relative_step
+        return self.integrator.step(lambda z: -flow(z).to(z.dtype), x, h)
 
     @torch.no_grad()
     def certify(self, grid: int = 64) -> float:
@@ -152,10 +180,11 @@ class EulerBlock(nn.Module):
         self._check_form()
         bound = conv_norm_bound(self.weight)
         ratio = bound / float(self.norm)
-        alpha = float(self.relative_step.detach().double()) * ratio**2 * (1 + 1e-6)
-        if alpha >= 1:
-            raise ValueError(f"the block is not averaged: h‖W‖²/2 ≤ {alpha:.6f} is not below 1")
-        return alpha
+        share = float(self.relative_step.detach().double()) * ratio**2 * (1 + 1e-6)
+        if share >= 1:
+            raise ValueError(f"the block is not averaged: h‖W‖²/2r ≤ {share:.6f} is not below 1")
+        tableau = self.integrator.tableau
+        return averagedness(2 * tableau.radius * share, float(tableau.inverse_radius))
 
     def _check_form(self) -> None:
         """Refuses parts that are not those of the proof.
@@ -172,3 +201,16 @@ class EulerBlock(nn.Module):
         groups = self.weight.shape[0] // self.activation.group_size
         if tuple(self.threshold.shape) != (3, groups):
             raise ValueError(f"its thresholds have the shape {tuple(self.threshold.shape)}")
+
+
+def explicit(name: str) -> RungeKutta:
+    """The explicit integrator of that name, with a radius of circle contractivity.
+
+    Raises:
+        ValueError: there is none, it is implicit, or nothing is proven of it.
+    """
+    found = integrator(name)
+    if not isinstance(found, RungeKutta) or not found.tableau.is_explicit:
+        raise ValueError(f"{name} is no explicit Runge–Kutta method")
+    _ = found.tableau.radius  # refuses with the reason
+    return found

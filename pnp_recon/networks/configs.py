@@ -26,7 +26,7 @@ class EulerConfig:
     channels: Annotated[int, "Pictures have this many channels."] = 1
     width: Annotated[int, "Features have this many channels."] = 64
     hidden: Annotated[int, "Every block has this many filters."] = 64
-    blocks: Annotated[int, "The network has this many Euler blocks."] = 8
+    blocks: Annotated[int, "The network has this many blocks of gradient flow."] = 8
     kernel_size: Annotated[int, "Filters are this many pixels wide, an odd number."] = 3
     activation: Annotated[str, "The activation is relu, leaky_relu, clip, spline or ball4."] = (
         "clip"
@@ -37,6 +37,11 @@ class EulerConfig:
         "The denoiser commutes with these turns and flips: C1 (none), C4 (90° turns), D4 (and "
         "flips); also C2, D1, D2.",
     ] = "C1"
+    integrator: Annotated[
+        str,
+        "Every block is one step of this method: euler, improved_euler, ralston2, kutta3, ssp33, "
+        "rk4, three_eighths or ssp104.",
+    ] = "euler"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from pnp_recon.networks.equivariant.checks import (
 )
 from pnp_recon.networks.equivariant.groups import Group
 from pnp_recon.networks.equivariant.plain import export
+from pnp_recon.networks.flows.integrators import DAHLQUIST_JELTSCH
 from pnp_recon.networks.lifting import even_paddings, lifting
 from pnp_recon.networks.tied_blocks import Ties, tie_block
 
@@ -66,6 +67,7 @@ class EulerNet(nn.Module):
                 config.kernel_size,
                 config.activation,
                 self.group.order,
+                config.integrator,
             )
             for _ in range(config.blocks)
         )
@@ -106,10 +108,11 @@ class EulerNet(nn.Module):
     def halo(self) -> int:
         """Pixels around an aligned block of `alignment`² pixels that its result depends on.
 
-        A block of the network reaches 2⌊k/2⌋ feature pixels, ⌊k/2⌋ by the convolution and as far
+        A stage of a block reaches 2⌊k/2⌋ feature pixels, ⌊k/2⌋ by the convolution and as far
         again by its transpose.
         """
-        return self.config.blocks * 2 * (self.config.kernel_size // 2) * self.lifting.factor
+        stages = sum(block.integrator.tableau.stages for block in self.euler_blocks())
+        return stages * 2 * (self.config.kernel_size // 2) * self.lifting.factor
 
     def paddings(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
         """The paddings (left, right, top, bottom) with mid-grey over which the network averages."""
@@ -151,6 +154,8 @@ class EulerNet(nn.Module):
     def combined(self, constants: Sequence[float]) -> Guarantee:
         """The guarantee that follows from proven averagedness constants of the blocks."""
         source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024)"
+        if self.config.integrator != "euler":
+            source = f"{self.config.integrator} step within its circle ({DAHLQUIST_JELTSCH})"
         parts = [averaged(constant, source) for constant in constants]
         whole = isometric_lifting(compose(*parts))
         # On odd sides the mean over the paddings; it leaves the constant as it is.

@@ -18,6 +18,7 @@ ALLOWED = {
     "pnp_recon/networks/blocks.py": "the weights that a network begins with",
     "pnp_recon/networks/equivariant/checks.py": "pictures that a law is checked on",
     "pnp_recon/networks/energies": "the weights that a network begins with",
+    "pnp_recon/networks/flows/fields.py": "the weights that a network begins with",
     "pnp_recon/models/energies.py": "a picture at which a gradient is checked",
     "pnp_recon/models/unproven.py": "where an attack starts",
     "pnp_recon/models/euler.py": "where an attack and a power iteration start",

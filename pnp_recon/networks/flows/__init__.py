@@ -1,0 +1,1 @@
+"""Networks as discretised flows: field × integrator × steps → `Flow`, and what is proven of it."""

@@ -1,0 +1,131 @@
+"""Integrators: one step of a field, and what the step keeps of what is true of the field.
+
+An integrator knows no field by name. `check` turns proven facts and a step size into a guarantee
+or says why there is none; `limit` is the largest step that keeps the map nonexpansive.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+from pnp_recon.guarantees import Guarantee, contracting, lipschitz, none
+from pnp_recon.networks.flows.facts import Facts
+from pnp_recon.networks.flows.tableaux import Tableau
+
+VectorField = Callable[[Tensor], Tensor]
+Step = float | Tensor
+
+# What a step of size zero is.
+IDENTITY = "the identity"
+DAHLQUIST_JELTSCH = "Dahlquist & Jeltsch 1979"
+
+
+class Integrator(ABC):
+    """x ↦ x⁺, one step of size h of ẋ = f(x)."""
+
+    name: str
+
+    @abstractmethod
+    def step(self, field: VectorField, x: Tensor, h: Step) -> Tensor:
+        """One step; differentiable in everything."""
+
+    @abstractmethod
+    def limit(self, facts: Facts) -> float:
+        """The step size below which the step is proven averaged; 0 where nothing is proven."""
+
+    @abstractmethod
+    def check(self, facts: Facts, h: float) -> Guarantee:
+        """What is proven of the exact map of one step."""
+
+
+class RungeKutta(Integrator):
+    """Any tableau; explicit ones run here, implicit ones in `implicit`.
+
+    For a field with ⟨Δf, Δx⟩ ≤ −(1/L)‖Δf‖² a step h < 2r/L of a tableau with positive weights is
+    α-averaged with α = 1/(1 + 2/(hL) − 1/r): docs/theory.md, "Runge–Kutta steps".
+    """
+
+    def __init__(self, tableau: Tableau) -> None:
+        self.tableau, self.name = tableau, tableau.name
+
+    def step(self, field: VectorField, x: Tensor, h: Step) -> Tensor:
+        a, b = self.tableau.a, self.tableau.b
+        slopes: list[Tensor] = []
+        for row in a:
+            inner = x
+            for weight, slope in zip(row, slopes, strict=False):
+                if weight:
+                    inner = inner + (h * weight) * slope
+            slopes.append(field(inner))
+        for weight, slope in zip(b, slopes, strict=True):
+            if weight:
+                x = x + (h * weight) * slope
+        return x
+
+    def limit(self, facts: Facts) -> float:
+        if facts.smoothness is None or min(self.tableau.b) <= 0:
+            return 0.0
+        if facts.smoothness == 0:
+            return math.inf
+        return 2 * self.tableau.radius / facts.smoothness
+
+    def check(self, facts: Facts, h: float) -> Guarantee:
+        if h == 0:
+            return lipschitz(1.0, IDENTITY)
+        if h < 0:
+            return none(f"a step of {h:.6g} goes backwards; expected a step of at least 0")
+        held = [*self._averaged(facts, h), *self._lipschitz(facts, h)]
+        if not held:
+            return none(f"nothing is known of the field: {facts.source}")
+        first, *rest = held
+        for other in rest:
+            assert other.lipschitz is not None
+            first = contracting(first, other.lipschitz) if first.is_nonexpansive else other
+        return first
+
+    def _averaged(self, facts: Facts, h: float) -> Iterator[Guarantee]:
+        if facts.smoothness is None or min(self.tableau.b) <= 0:
+            return
+        inverse = float(self.tableau.inverse_radius)
+        alpha = averagedness(h * facts.smoothness, inverse)
+        if alpha < 1:
+            source = (
+                f"{self.name} step, h = {h:.6g}, L ≤ {facts.smoothness:.6g}, 1/r ≤ {inverse:.6g} "
+                f"({DAHLQUIST_JELTSCH})"
+            )
+            yield Guarantee(1.0, alpha, source)
+
+    def _lipschitz(self, facts: Facts, h: float) -> Iterator[Guarantee]:
+        """Plain Lipschitz bounds, nonexpansive or not, from ℓ and for Euler from ν and m too."""
+        ell = facts.lipschitz
+        if ell is None or not self.tableau.is_explicit:
+            return
+        kappa: list[float] = []
+        for row in self.tableau.a:
+            kappa.append(1 + h * ell * sum(abs(w) * k for w, k in zip(row, kappa, strict=False)))
+        bound = 1 + h * ell * sum(abs(w) * k for w, k in zip(self.tableau.b, kappa, strict=True))
+        if self.tableau.stages == 1:
+            if facts.one_sided is not None:
+                square = 1 + 2 * h * facts.one_sided + (h * ell) ** 2
+                bound = min(bound, math.sqrt(max(square, 0.0)))
+            if facts.smoothness is not None:
+                ends = abs(1 - h * facts.convexity), abs(1 - h * facts.smoothness)
+                bound = min(bound, max(ends))
+        yield lipschitz(bound * (1 + 1e-12), f"{self.name} step of a {ell:.6g}-Lipschitz field")
+
+
+def averagedness(reach: float, inverse_radius: float) -> float:
+    """α = 1/(1 + 2/(hL) − 1/r) for hL = `reach`, rounded up; 1 or more: nothing is proven.
+
+    Written as s/(1 + (1 − 1/r)s) with s = hL/2, which is s itself, to the last bit, for r = 1.
+    """
+    s = reach / 2
+    if inverse_radius == 1:
+        return s
+    if s * inverse_radius >= 1:
+        return math.inf
+    return s / (1 + (1 - inverse_radius) * s) * (1 + 1e-14)

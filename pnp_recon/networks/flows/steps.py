@@ -1,0 +1,108 @@
+"""Step sizes h₁ … h_K of a flow: given, a share of the proven range, free, or on a simplex.
+
+Each is a module whose `values` are the steps; what is learned is inside. `settle` is called after
+an optimiser's step and puts constraints right again.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pnp_recon.errors import InputError
+
+# A share of the proven range stays below it, so that every step is averaged.
+LARGEST_SHARE = 0.99
+
+
+class Steps(nn.Module, ABC):
+    """K step sizes."""
+
+    count: int
+
+    @abstractmethod
+    def values(self, limits: Tensor) -> Tensor:
+        """The steps (K,), given the largest proven ones (K,), infinite where there is none."""
+
+    def settle(self) -> None:
+        """Projects what an optimiser has moved back onto its constraint."""
+        return
+
+
+class FixedSteps(Steps):
+    """Given steps, kept as they are."""
+
+    sizes: Tensor
+
+    def __init__(self, sizes: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("sizes", torch.tensor(list(sizes), dtype=torch.float64))
+        self.count = len(sizes)
+
+    def values(self, limits: Tensor) -> Tensor:
+        return self.sizes.to(limits.dtype)
+
+
+class ShareSteps(Steps):
+    """hₖ = sₖ·limitₖ with a learned share 0 < sₖ < 0.99 of what is proven for the weights."""
+
+    def __init__(self, count: int, share: float = 0.9) -> None:
+        super().__init__()
+        part = share / LARGEST_SHARE
+        if not 0 < part < 1:
+            raise InputError(f"share is {share}; expected a number between 0 and {LARGEST_SHARE}")
+        self.logits = nn.Parameter(torch.full((count,), math.log(part / (1 - part))))
+        self.count = count
+
+    def shares(self) -> Tensor:
+        return LARGEST_SHARE * torch.sigmoid(self.logits)
+
+    def values(self, limits: Tensor) -> Tensor:
+        if not bool(torch.isfinite(limits).all()):
+            raise InputError("a share of an unlimited step is none; give the steps, or learn them")
+        return self.shares().to(limits.dtype) * limits
+
+
+class LearnedSteps(Steps):
+    """Free steps, of either sign (the ODENet of Benning et al. 2019)."""
+
+    def __init__(self, count: int, first: float = 1.0) -> None:
+        super().__init__()
+        self.sizes = nn.Parameter(torch.full((count,), float(first)))
+        self.count = count
+
+    def values(self, limits: Tensor) -> Tensor:
+        return self.sizes.to(limits.dtype)
+
+
+class SimplexSteps(LearnedSteps):
+    """hₖ ≥ 0 with Σ hₖ = T; an optimiser's step is followed by the projection (`settle`).
+
+    A step that the projection has set to zero is the identity, and such a layer can be left out
+    exactly (`Flow.pruned`). Source: Benning et al. 2019, section 4.
+    """
+
+    def __init__(self, count: int, total: float = 1.0) -> None:
+        if total <= 0:
+            raise InputError(f"the steps sum to {total}; expected a number above 0")
+        super().__init__(count, total / count)
+        self.total = float(total)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        self.sizes.copy_(project_simplex(self.sizes, self.total))
+
+
+def project_simplex(values: Tensor, total: float = 1.0) -> Tensor:
+    """The nearest point of {h ≥ 0, Σ h = total} to `values` (K,), by sorting.
+
+    Source: Duchi, Shalev-Shwartz, Singer & Chandra 2008, Fig. 1.
+    """
+    ordered = values.sort(descending=True).values
+    excess = (ordered.cumsum(0) - total) / torch.arange(1, len(values) + 1, dtype=values.dtype)
+    last = int((ordered > excess).nonzero()[-1])
+    return (values - excess[last]).clamp_min(0)
