@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.networks.flows.facts import Facts, gradient
+from pnp_recon.networks.flows.matrices import ROUNDING, layer_one_sided, matrix_norm_bound
 
 # Elementwise, monotone, slopes in [0, 1].
 SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -24,24 +25,6 @@ SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "identity": lambda z: z,
 }
-# Relative allowance for the rounding of a singular value of a small matrix in float64.
-ROUNDING = 1e-12
-
-
-def matrix_norm_bound(weight: Tensor) -> float:
-    """Proven upper bound of ‖W‖₂ in float64: the singular value plus its backward error.
-
-    Raises:
-        ValueError: not a finite matrix.
-    """
-    if weight.dim() != 2 or not bool(torch.isfinite(weight).all()):
-        raise ValueError("expected a finite matrix")
-    w = weight.detach().to("cpu", torch.float64)
-    if not bool(w.any()):
-        return 0.0
-    size = ROUNDING * (1 + max(w.shape))
-    # The error of a singular value is a multiple of the rounding unit times the Frobenius norm.
-    return float(torch.linalg.matrix_norm(w, 2)) + size * float(torch.linalg.matrix_norm(w))
 
 
 class Field(nn.Module, ABC):
@@ -109,7 +92,7 @@ class GradientField(_Layer):
 
 
 class LayerField(_Layer):
-    """f(x) = σ(Kx + b), the field of a residual network: ‖K‖-Lipschitz, and no more is proven.
+    """f(x) = σ(Kx + b), the field of a residual network: ‖K‖-Lipschitz, ν as `layer_one_sided`.
 
     Source: Haber & Ruthotto 2017; E 2017.
     """
@@ -121,5 +104,38 @@ class LayerField(_Layer):
         return self.act(x)
 
     def facts(self) -> Facts:
-        norm = matrix_norm_bound(self.weight)
-        return Facts(lipschitz=norm, one_sided=norm, source="σ(Kx + b), slopes in [0, 1]")
+        norm, one_sided = matrix_norm_bound(self.weight), layer_one_sided(self.weight)
+        return Facts(norm, one_sided, source="σ(Kx + b), slopes in [0, 1]")
+
+
+class AntisymmetricField(_Layer):
+    """f(x) = σ((S − Sᵀ − γI)x + b), by which ‖x‖ was hoped to be kept (Chang et al. 2019).
+
+    Eigenvalues of D(S − Sᵀ) lie on the imaginary axis, but that is no bound of a solution:
+    explicit Euler grows by √(1 + h²λ²) a step for the linear one, and γ > 0 does not make ν ≤ 0
+    (`matrices.layer_one_sided`).
+
+    Args:
+        dimension: d.
+        activation: a name of `SLOPES`.
+        damping: γ ≥ 0.
+    """
+
+    def __init__(self, dimension: int, activation: str = "tanh", damping: float = 0.0) -> None:
+        super().__init__(dimension, dimension, activation)
+        if damping < 0:
+            raise ValueError(f"damping is {damping}; expected at least 0")
+        self.damping = damping
+
+    def matrix(self) -> Tensor:
+        """S − Sᵀ − γI."""
+        eye = torch.eye(len(self.weight), dtype=self.weight.dtype, device=self.weight.device)
+        return self.weight - self.weight.T - self.damping * eye
+
+    def forward(self, x: Tensor) -> Tensor:
+        return SLOPES[self.activation](F.linear(x, self.matrix(), self.bias))
+
+    def facts(self) -> Facts:
+        a = self.matrix().detach().double()
+        source = "σ(Ax + b), A skew up to −γI, slopes in [0, 1]"
+        return Facts(matrix_norm_bound(a), layer_one_sided(a), source=source)

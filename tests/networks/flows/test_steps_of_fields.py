@@ -7,9 +7,10 @@ import torch
 
 from pnp_recon.errors import InputError
 from pnp_recon.networks.flows.facts import Facts, gradient
-from pnp_recon.networks.flows.fields import GradientField, LayerField, matrix_norm_bound
+from pnp_recon.networks.flows.fields import GradientField, LayerField
 from pnp_recon.networks.flows.implicit import ImplicitRungeKutta
 from pnp_recon.networks.flows.integrators import averagedness
+from pnp_recon.networks.flows.matrices import matrix_norm_bound
 from pnp_recon.networks.flows.registry import integrator
 from pnp_recon.networks.flows.tableaux import CONTRACTIVE, TABLEAUX
 from tests.laws.flows import attained, field
