@@ -27,6 +27,7 @@ from operators.sampling import Identity, Inpainting
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
 from operators.tomography import RayTransform, fbp
+from operators.varying_blur import VaryingBlur
 
 __all__ = [
     "BOUNDARIES",
@@ -50,6 +51,7 @@ __all__ = [
     "ScanGeometry",
     "Stacked",
     "Sum",
+    "VaryingBlur",
     "adjoint_mismatch",
     "attenuation",
     "check_adjoint",

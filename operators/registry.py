@@ -47,6 +47,10 @@ OPERATORS: dict[str, OperatorEntry] = {
             "norm from Fourier symbols under every border rule, exact where circular; " + _BLUR,
         ),
         OperatorEntry(
+            "operators.varying_blur:VaryingBlur",
+            "norm by Collatz–Wielandt under every border rule, kernels >= 0; " + _CG,
+        ),
+        OperatorEntry(
             "operators.downsampling:Downsampling",
             "norm from the kernel's aliased spectrum, exact where circular; " + _BLUR,
         ),

@@ -19,6 +19,7 @@ from operators import (
     LinearOperator,
     RayTransform,
     ScanGeometry,
+    VaryingBlur,
 )
 from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import Draw, noisy
@@ -32,9 +33,13 @@ def blur(
 ) -> LinearOperator:
     """The convolution with a kernel (h, w), or with one for each channel, (C, h, w).
 
+    A grid of kernels, (gh, gw, h, w), is a blur that changes across the picture.
+
     Raises:
         InputError: there are other channels in the picture than in the kernel.
     """
+    if kernel.ndim == 4:
+        return VaryingBlur(kernel, image_shape, boundary)
     if kernel.ndim < 3:
         return Convolution(kernel, image_shape, boundary)
     if len(kernel) != image_shape[0]:
@@ -53,7 +58,7 @@ def deblurring(
 
     Args:
         x: the true picture (B, C, H, W) in [0, 1].
-        kernel: (h, w), or (C, h, w) for one per channel, see `blur`.
+        kernel: (h, w), (C, h, w) for one per channel or (gh, gw, h, w) for a grid, see `blur`.
         sigma: standard deviation of the noise, [0, 1] scale.
         draw: the rule of the noise.
         boundary: the border rule of the blur.

@@ -84,9 +84,18 @@ def kernel_png(weights: Tensor, side: int = 180) -> bytes:
     return buffer.getvalue()
 
 
+def kernel_size(weights: Tensor) -> str:
+    """"9×7 pixels", or how many kernels there are of that size."""
+    height, width = weights.shape[-2:]
+    size = f"{width}×{height} pixels"
+    return size if weights.ndim < 4 else f"{weights.shape[1]}×{weights.shape[0]} of {size}"
+
+
 def _kernel(weights: Tensor) -> NDArray[np.float64]:
-    """(h, w), or (h, w, 3) in [0, 1] for a kernel of every channel."""
+    """(h, w), or (h, w, 3) in [0, 1] for a kernel of every channel; a field side by side."""
     values = weights.detach().double().cpu()
+    if values.ndim == 4:
+        values = values.transpose(1, 2).flatten(2).flatten(0, 1)
     if values.ndim == 3:
         values = (values / values.max().clamp_min(1e-300)).permute(1, 2, 0)
     array: NDArray[np.float64] = values.numpy()
@@ -166,8 +175,8 @@ def _physics(axes: Axes, run: Run) -> None:
     physics = run.physics
     if run.kernel is not None:
         axes.imshow(_kernel(run.kernel.weights), cmap="magma", vmin=0)
-        height, width = run.kernel.weights.shape[-2:]
-        axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=INK, fontsize=11)
+        words = f"kernel: {run.kernel.name}, {kernel_size(run.kernel.weights)}"
+        axes.set_title(words.replace("pixels", "px"), color=INK, fontsize=11)
     elif physics is not None and physics.picture is not None:
         axes.imshow(_array(physics.picture[None, None]), cmap="gray", vmin=0, vmax=1)
         axes.set_title(physics.caption, color=INK, fontsize=11)

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.report.figure import kernel_png, picture_png
+from pnp_recon.report.figure import kernel_png, kernel_size, picture_png
 from pnp_recon.report.run import Run
 from pnp_recon.report.strength import strength_sentence
 from pnp_recon.report.trade import MEANING, OTHER_KIND
@@ -222,8 +222,8 @@ def _pictures(run: Run) -> str:
         shown.append(("the true picture", picture_png(run.reference)))
     out = [_figure(png, caption) for caption, png in shown]
     if run.kernel is not None:
-        height, width = run.kernel.weights.shape[-2:]
-        caption = f"the blur kernel, {width}×{height} pixels"
+        weights = run.kernel.weights
+        caption = f"the blur kernel{'s' * (weights.ndim == 4)}, {kernel_size(weights)}"
         out.append(_figure(kernel_png(run.kernel.weights), caption, "kernel"))
     elif run.physics is not None and run.physics.picture is not None:
         out.append(_figure(picture_png(run.physics.picture[None, None]), run.physics.caption))

@@ -32,6 +32,7 @@ from operators import (
     ScanGeometry,
     Stacked,
     Sum,
+    VaryingBlur,
     fan_beam,
     parallel_beam,
 )
@@ -206,7 +207,37 @@ COMBINED: list[OperatorCase] = [
     ),
 ]
 
-OPERATORS += SAMPLING + DIFFERENCES + COMBINED
+
+def random_field(grid: tuple[int, int], size: tuple[int, int], seed: int = 0) -> Tensor:
+    """A kernel of sum one for each cell, all of them different."""
+    kernels = random_kernel((*grid, *size), seed=seed)
+    return kernels / kernels.sum((-2, -1), keepdim=True)
+
+
+def _varying(
+    grid: tuple[int, int],
+    size: tuple[int, int],
+    image: tuple[int, int, int],
+    boundary: Boundary,
+    center: tuple[int, int] | None = None,
+) -> Callable[[torch.dtype], LinearOperator]:
+    def build(dtype: torch.dtype) -> LinearOperator:
+        return VaryingBlur(random_field(grid, size).to(dtype), image, boundary, center=center)
+
+    return build
+
+
+VARYING: list[OperatorCase] = [
+    OperatorCase(f"varying-blur-{boundary}-{label}", _varying(*shape, boundary, center))
+    for boundary in BOUNDARIES
+    for label, shape, center in (
+        ("direct", ((2, 3), (3, 3), (1, 8, 9)), None),
+        ("fft-colour", ((3, 2), (3, 5), (3, 7, 8)), None),
+        ("one-off-centre", ((1, 1), (4, 4), (1, 7, 6)), (3, 0)),
+    )
+]
+
+OPERATORS += SAMPLING + DIFFERENCES + COMBINED + VARYING
 # Scans of a picture of 7 x 6 pixels of 0.2 mm, with more rays than pixels.
 SCANS: dict[str, tuple[ScanGeometry, int]] = {
     "parallel": (parallel_beam(9, (7, 6), pixel_mm=0.2, start=0.1), 1),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from operators import kernels
+from operators import kernel_fields, kernels
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write, sha256_of
@@ -31,7 +31,10 @@ TRAJECTORY_SIZE, UNIFORM_SIZE, GAUSSIAN_STD, DISK_RADIUS = 25, 9, 2.0, 4.0
 
 @dataclass(frozen=True, eq=False)
 class Blur:
-    """A kernel (kh, kw), float64, and all that is known about it."""
+    """A kernel (kh, kw), float64, and all that is known about it.
+
+    Or one for each channel, (3, kh, kw), or a grid of them over the picture, (gh, gw, kh, kw).
+    """
 
     kernel: Tensor
     record: KernelRecord
@@ -74,6 +77,8 @@ def _blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
         return _from_file(options.kernel_file, options.kernel_key)
     if options.kernel == "motion":
         return _motion(options, x, source)
+    if options.kernel == "rotation":
+        return _rotation(options, x)
     if options.kernel == "blind":
         return _blind(options, x, source)
     size = options.kernel_size
@@ -105,6 +110,8 @@ def _from_file(path: Path, key: str | None) -> Blur:
     kernel, warnings = read_kernel(path, key, dtype=torch.float64)
     shape = (int(kernel.shape[-2]), int(kernel.shape[-1]))
     parameters: dict[str, float | int | str | None] = {"height": shape[0], "width": shape[1]}
+    if kernel.ndim == 4:
+        parameters["kernels"] = f"{kernel.shape[1]}×{kernel.shape[0]}"
     if key is not None:
         parameters["key"] = key
     record = KernelRecord(kernel, path.name, "file", parameters)
@@ -144,6 +151,25 @@ def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
         estimate.method,
     )
     return Blur(kernel, record, warnings=warnings)
+
+
+def _rotation(options: DeblurOptions, x: Tensor) -> Blur:
+    """The kernels of the blurred picture's cells; its middle, or a point of IN, stays."""
+    assert options.angle is not None  # see `DeblurOptions.check`
+    (height, width), centre = x.shape[-2:], options.rotation_centre
+    field = kernel_fields.rotation(options.angle, height, width, centre, dtype=torch.float64)
+    if options.simulate and options.boundary == "valid":  # the camera does not see IN's margin
+        side = field.shape[-1]
+        if side > min(height, width):
+            return _given(field, "rotation", {"angle": options.angle})  # refused, as others are
+        shifted = None if centre is None else (centre[0] - side // 2, centre[1] - side // 2)
+        inner = (height - side + 1, width - side + 1)
+        field = kernel_fields.rotation(
+            options.angle, *inner, shifted, size=side, dtype=torch.float64
+        )
+    grid = f"{field.shape[1]}×{field.shape[0]}"
+    parameters = {"angle": options.angle, "centre": options.centre, "kernels": grid}
+    return _given(field, "rotation", parameters)
 
 
 def _not_straight(options: DeblurOptions, x: Tensor, source: Path, motion: MotionEstimate) -> Blur:
@@ -207,5 +233,6 @@ def _write_kernel(kernel: Tensor, options: DeblurOptions) -> None:
     else:
         shown = (kernel / kernel.max() * 255).round().to(torch.uint8)
         shown = shown.permute(1, 2, 0) if shown.ndim == 3 else shown
+        shown = shown.transpose(1, 2).flatten(2).flatten(0, 1) if shown.ndim == 4 else shown
         Image.fromarray(shown.contiguous().numpy()).save(file, "PNG")
     atomic_write(path, file.getvalue())

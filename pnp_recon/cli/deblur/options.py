@@ -15,10 +15,11 @@ from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.errors import InputError
 from pnp_recon.files import check_target
 
-KERNELS = ("motion", "blind", "trajectory", "gaussian", "disk", "uniform")
-# What of --length, --angle and --kernel-size a kernel can use.
+KERNELS = ("motion", "rotation", "blind", "trajectory", "gaussian", "disk", "uniform")
+# What of --length, --angle, --centre and --kernel-size a kernel can use.
 _USES = {
     "motion": {"--length", "--angle", "--kernel-size"},
+    "rotation": {"--angle", "--centre"},
     "blind": {"--kernel-size"},
     "trajectory": {"--kernel-size"},
     "gaussian": {"--length", "--kernel-size"},
@@ -43,10 +44,10 @@ class DeblurOptions(RunOptions):
     output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
     kernel: Annotated[str, typer.Option(
         "--kernel", metavar="NAME|FILE",
-        help="The blur is motion, trajectory, gaussian, disk or uniform; blind finds a camera "
-        "shake of any shape in the picture; a file has the kernel as a picture, .npy, .npz, .mat "
-        "or .h5. FILE:NAME[0] is one array of a set, FILE:NAME[:] are three, for red, green and "
-        "blue.",
+        help="The blur is motion, rotation, trajectory, gaussian, disk or uniform; blind finds a "
+        "camera shake of any shape in the picture; a file has the kernel as a picture, .npy, .npz, "
+        ".mat or .h5. FILE:NAME[0] is one array of a set, FILE:NAME[:] are three, for red, green "
+        "and blue. An array of four dimensions is a grid of kernels over the picture.",
     )] = "motion"
     length: Annotated[float | None, typer.Option(
         "--length",
@@ -54,7 +55,13 @@ class DeblurOptions(RunOptions):
         "this radius (default 4), in pixels.",
     )] = None
     angle: Annotated[float | None, typer.Option(
-        "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal.",
+        "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal. "
+        "With rotation, the camera rolled by so many degrees.",
+    )] = None
+    centre: Annotated[str | None, typer.Option(
+        "--centre", metavar="X,Y",
+        help="A rotation leaves this point of IN where it is, in pixels from its top left corner; "
+        "it may lie outside. By default it is the middle.",
     )] = None
     kernel_size: Annotated[int | None, typer.Option(
         "--kernel-size",
@@ -104,6 +111,17 @@ class DeblurOptions(RunOptions):
             return whole, None
         return Path(found[1]), found[2]
 
+    @property
+    def rotation_centre(self) -> tuple[float, float] | None:
+        """The point (x, y) of IN that a rotation leaves where it is; None for the middle."""
+        if self.centre is None:
+            return None
+        number = r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*"
+        found = re.fullmatch(f"{number},{number}", self.centre)
+        if found is None:
+            raise InputError(f"--centre is {self.centre!r}; expected two numbers, such as 320,240")
+        return float(found[1]), float(found[2])
+
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.kernel_file is None else (self.kernel_file,)
 
@@ -121,9 +139,16 @@ class DeblurOptions(RunOptions):
                 f"with; give another kernel: {others} or a file"
             )
         self._check_kernel_out()
+        if self.kernel == "rotation" and self.angle is None:
+            raise InputError(
+                "--kernel rotation needs --angle, by how many degrees the camera rolled; it is not "
+                "estimated"
+            )
+        _ = self.rotation_centre
         given = {
             "--length": self.length,
             "--angle": self.angle,
+            "--centre": self.centre,
             "--kernel-size": self.kernel_size,
         }
         used = _USES.get(self.kernel, set())
