@@ -80,7 +80,9 @@ def rotation(
         raise OperatorError(f"kernel size {side} found; expected an odd number, {needed} or more")
     if side == 1:
         return torch.ones(down, across, 1, 1, dtype=dtype)
-    kernels = [normalised(splat(*arc, side, torch.ones(arc.shape[1]).double()), dtype) for arc in arcs]
+    kernels = [
+        normalised(splat(*arc, side, torch.ones(arc.shape[1]).double()), dtype) for arc in arcs
+    ]
     return torch.stack(kernels).unflatten(0, (down, across))
 
 

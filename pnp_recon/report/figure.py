@@ -85,7 +85,7 @@ def kernel_png(weights: Tensor, side: int = 180) -> bytes:
 
 
 def kernel_size(weights: Tensor) -> str:
-    """"9×7 pixels", or how many kernels there are of that size."""
+    """ "9×7 pixels", or how many kernels there are of that size."""
     height, width = weights.shape[-2:]
     size = f"{width}×{height} pixels"
     return size if weights.ndim < 4 else f"{weights.shape[1]}×{weights.shape[0]} of {size}"

@@ -11,6 +11,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from operators.kernel_fields import rotation
 from pnp_recon import guarantees
 from pnp_recon.cli.deblur import main
 from pnp_recon.pictures.files import read_picture
@@ -117,6 +118,39 @@ def test_kernels_of_a_set(tmp_path: Path, key: str, capsys: pytest.CaptureFixtur
         assert "3 channels, the picture 1" in only_line("pnp-deblur", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("boundary", ["valid", "circular"])
+@pytest.mark.parametrize("kernel", ["FIELD", "rotation"])
+def test_kernels_of_every_place(
+    tmp_path: Path, kernel: str, boundary: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, report = save(tmp_path / "a.png", 3), tmp_path / "r"
+    out = tmp_path / "k.npy"
+    args = [str(source), "--sigma", "2.55/255", "--max-iter", "5", *DONE, "--strength", "1"]
+    args += ["--boundary", boundary, "--report", str(report), "--kernel-out", str(out)]
+    if kernel == "FIELD":
+        kernel = str(tmp_path / "field.npy")
+        np.save(kernel, np.random.default_rng(0).random((2, 3, 5, 4)))  # an even side as well
+        args += ["--kernel", kernel]
+    else:
+        args += ["--kernel", kernel, "--angle", "9", "--centre", "10.5,-3", "--simulate"]
+    assert main(args) == 0
+    found = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    validate_report(found)
+    shape = tuple(found["kernel"]["shape"])
+    assert found["kernel"]["parameters"]["kernels"] == f"{shape[1]}×{shape[0]}"
+    written = np.load(out)
+    assert written.shape == shape
+    assert np.allclose(written.sum((-2, -1)), 1)
+    assert "the blur kernels, " in (report / "report.html").read_text(encoding="utf-8")
+    assert ("padded by zeros to 5×5" in capsys.readouterr().err) is (shape[:2] == (2, 3))
+    rows, columns = read_picture(tmp_path / "a_deblurred.png").pixels.shape[-2:]
+    lost = shape[2] - 1 if kernel == "rotation" and boundary == "valid" else 0
+    assert (rows, columns) == (SIZE[0] - lost, SIZE[1] - lost)
+    if kernel == "rotation":  # the kernels of a point that is given are those of that point
+        middle = rotation(9.0, rows, columns, (10.5 - lost // 2, -3 - lost // 2), size=shape[2])
+        assert np.allclose(written, middle, atol=1e-6)
+
+
 @pytest.mark.parametrize("kernel", ["trajectory", "gaussian", "disk", "uniform", "FILE"])
 def test_every_kernel(tmp_path: Path, kernel: str, capsys: pytest.CaptureFixture[str]) -> None:
     source = save(tmp_path / "a.png", 1)
@@ -193,6 +227,12 @@ def test_report_and_residuals(tmp_path: Path) -> None:
         (["--strength", "much"], "--strength"),
         (["--kernel", "wiggle"], "wiggle"),
         (["--kernel", "uniform", "--angle", "3"], "--angle does not go with"),
+        (["--kernel", "uniform", "--centre", "3,4"], "--centre does not go with"),
+        (["--kernel", "rotation"], "rotation needs --angle"),
+        (["--kernel", "rotation", "--angle", "0"], "rotation by 0.0 degrees"),
+        (["--kernel", "rotation", "--angle", "3", "--length", "3"], "--length does not go with"),
+        (["--kernel", "rotation", "--angle", "3", "--centre", "3;4"], "two numbers"),
+        (["--kernel", "rotation", "--angle", "90", "--centre", "999,0"], "larger than"),
         (["--length", "0.2", "--angle", "0"], "motion length"),
         (["--kernel", "uniform", "--kernel-size", "4"], "odd"),
         (["--boundary", "odd"], "--boundary"),

@@ -71,7 +71,7 @@ def test_a_field_is_kept_whole_and_a_changed_one_is_another() -> None:
     with torch.no_grad():
         B.kernels[0, 0, 0, 0] = -1
     assert not B.has_norm_bound
-    with pytest.raises(OperatorError, match="no proven bound|non-negative"):
+    with pytest.raises(OperatorError, match=r"no proven bound|non-negative"):
         _ = B.norm_bound
 
 
@@ -143,7 +143,7 @@ def test_what_is_no_field_is_refused(field: Tensor, message: str) -> None:
         VaryingBlur(field, (1, 9, 9))
 
 
-# ---- rotation -------------------------------------------------------------------------------------
+# ---- rotation ----------------------------------------------------------------------------------
 
 
 def turned(x: Tensor, angle: float, centre: tuple[float, float], margin: int) -> Tensor:
