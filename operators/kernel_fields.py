@@ -54,7 +54,7 @@ def rotation(
 
     Args:
         angle: degrees, not zero, at most 90 either way; both ways are the same blur.
-        height, width: of the blurred picture, in pixels.
+        height, width: size of the blurred picture in pixels.
         centre: (x, y) of the point that stays, which may lie outside; default the middle.
         grid: rows and columns of cells; default `rotation_grid`.
         size: odd side of the kernels; default the smallest that holds the longest arc.
@@ -81,7 +81,7 @@ def rotation(
     if side == 1:
         return torch.ones(down, across, 1, 1, dtype=dtype)
     kernels = [
-        normalised(splat(*arc, side, torch.ones(arc.shape[1]).double()), dtype) for arc in arcs
+        normalised(splat(arc[0], arc[1], side, torch.ones_like(arc[0])), dtype) for arc in arcs
     ]
     return torch.stack(kernels).unflatten(0, (down, across))
 

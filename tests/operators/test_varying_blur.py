@@ -116,7 +116,7 @@ def test_windows_have_to_add_up_to_one() -> None:
         require_partition(hats(count, length), count, length)
     smooth = torch.sin(math.pi / 2 * hats(3, 9)) ** 2
     assert VaryingBlur(random_field((3, 3), (3, 3)), (1, 9, 9), windows=(smooth, smooth))
-    with pytest.raises(OperatorError, match="add up to one up to 0.44"):
+    with pytest.raises(OperatorError, match=r"add up to one up to 0\.44"):
         VaryingBlur(random_field((3, 3), (3, 3)), (1, 9, 9), windows=squared(3, 9))
     signed = torch.tensor([[1.5, 1.0], [-0.5, 0.0]])
     with pytest.raises(OperatorError, match="negative"):
