@@ -136,18 +136,23 @@ class VaryingBlur(LinearOperator):
         height, width = self._outputs()
         return height + self._rows.taps - 1, width + self._columns.taps - 1
 
-    def _corners(self) -> list[tuple[int, int]]:
-        return [(top, left) for top in self._down.starts for left in self._across.starts]
-
     def _cut(self, t: Tensor, size: tuple[int, int]) -> Tensor:
         """The pieces of t (B, C, P, Q), (B, C, N, h, w)."""
-        return torch.stack([crop(t, corner, size) for corner in self._corners()], dim=2)
+        strips = torch.stack([t[..., a : a + size[0], :] for a in self._down.starts], dim=2)
+        pieces = [strips[..., a : a + size[1]] for a in self._across.starts]
+        return torch.stack(pieces, dim=3).flatten(2, 3)
 
     def _pasted(self, pieces: Tensor, size: tuple[int, int], whole: Sequence[int]) -> Tensor:
         """The transpose of `_cut`: pieces added up at their places."""
+        # First along the rows: gh + gw sums of large arrays instead of gh·gw of small ones.
+        down, across = self._down.starts, self._across.starts
+        pieces = pieces.unflatten(2, (len(down), len(across)))
+        strips = pieces.new_zeros(*pieces.shape[:3], size[0], whole[1])
+        for n, start in enumerate(across):
+            strips[..., start : start + size[1]] += pieces[:, :, :, n]
         total = pieces.new_zeros(*pieces.shape[:2], *whole)
-        for n, (top, left) in enumerate(self._corners()):
-            total[..., top : top + size[0], left : left + size[1]] += pieces[:, :, n]
+        for n, start in enumerate(down):
+            total[..., start : start + size[0], :] += strips[:, :, n]
         return total
 
     def _convolved(self, pieces: Tensor) -> Tensor:
