@@ -88,7 +88,9 @@ def check_finite(what: str, values: Tensor) -> None:
     first = tuple(broken.nonzero()[0].tolist())
     raise InputError(
         f"{what} is not finite in {int(broken.sum())} of {values.numel()} entries, the first one "
-        f"is {float(values[first])} at {first}; replace them, or mask them out of the operator"
+        f"is {float(values[first])} at {first}; replace them, or leave "
+        f"them out: with known = torch.isfinite({what}) it is torch.where(known, {what}, 0), and "
+        "A is operators.Inpainting(known[0], A.measurement_shape) @ A"
     )
 
 

@@ -159,6 +159,8 @@ def test_every_kernel(tmp_path: Path, kernel: str, capsys: pytest.CaptureFixture
         np.save(kernel, np.ones((3, 5)))
     args = [str(source), "--kernel", kernel, "--sigma", "2.55/255", "--max-iter", "5", *DONE]
     args += ["--boundary", "circular"]
+    args += {"gaussian": ["--length", "2"], "disk": ["--length", "4"]}.get(kernel, [])
+    args += ["--kernel-size", "9"] if kernel in ("trajectory", "uniform") else []
     assert main([*args, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["kernel"]
     assert found["name"] in (kernel, "k.npy")
@@ -181,6 +183,49 @@ def test_motion_is_estimated_and_doubt_is_said(
         assert f"estimated, confidence {confidence:.2f}" in out.out
         assert ("low confidence" in out.err) is doubted
         assert ("pass --length and --angle" in out.err) is doubted
+
+
+def test_a_radius_is_estimated_or_nothing_is_deblurred(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pnp_recon.estimation import defocus
+
+    source = save(tmp_path / "a.png", 1)
+    args = [str(source), "--kernel", "disk", "--sigma", "0.01", "--max-iter", "5", *DONE]
+    args += ["--boundary", "circular"]
+    sure = defocus.DefocusEstimate(3.0, 0.9)
+    monkeypatch.setattr(defocus, "estimate_defocus", lambda *_: sure)
+    assert main(args) == 0
+    out = capsys.readouterr().out
+    assert "blur: disk: radius 3 px (estimated, confidence 0.90)" in out
+    doubtful = defocus.DefocusEstimate(3.0, 0.1)
+    monkeypatch.setattr(defocus, "estimate_defocus", lambda *_: doubtful)
+    assert main([*args, "--overwrite"]) == 2
+    line = only_line("pnp-deblur", capsys.readouterr().err)
+    for words in ("no defocus was found", "nothing was deblurred", "--kernel blind", "--length 3"):
+        assert words in line
+    # A radius that was given is not doubted, and a simulation has one.
+    assert main([*args, "--overwrite", "--length", "2"]) == 0
+    assert main([*args, "--overwrite", "--simulate"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "option"),
+    [
+        ("gaussian", "--length"),
+        ("uniform", "--kernel-size"),
+        ("trajectory", "--kernel-size"),
+    ],
+)
+def test_no_size_is_taken_for_known(
+    tmp_path: Path, kernel: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path / "a.png", 1)
+    args = [str(source), "--kernel", kernel, "--sigma", "0.01", "--max-iter", "5", *DONE]
+    assert main(args) == 2
+    line = only_line("pnp-deblur", capsys.readouterr().err)
+    assert f"--kernel {kernel} needs {option}" in line
+    assert "--kernel blind" in line
 
 
 def test_linear_light_changes_the_result(tmp_path: Path) -> None:

@@ -14,23 +14,9 @@ from pnp_recon.estimation.kernel.alternate import kernel_for, sharp_edges
 from pnp_recon.estimation.kernel.judge import verdict
 from pnp_recon.estimation.kernel.periodic import blurred, continued, filled_in, transfer
 from pnp_recon.estimation.kernel.tidy import centred, extent, framed, identity, likeness, tidied
+from support.pictures import edges
 
 NOISE = 2.55 / 255
-
-
-def edges(side: int = 200, seed: int = 3) -> Tensor:
-    """A picture (side, side) of 60 rectangles and discs in random greys."""
-    generator = torch.Generator().manual_seed(seed)
-    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    picture = torch.full((side, side), 0.5)
-    for index in range(60):
-        y, x, a, b, grey = torch.rand(5, generator=generator).tolist()
-        dy, dx = (rows - y * side).abs(), (columns - x * side).abs()
-        inside = (dy < 4 + 26 * a) & (dx < 4 + 26 * b)
-        if index % 2:
-            inside = dy**2 + dx**2 < (4 + 20 * a) ** 2
-        picture = torch.where(inside, torch.tensor(0.1 + 0.8 * grey), picture)
-    return picture
 
 
 def photographed(sharp: Tensor, kernel: Tensor, noise: float = NOISE) -> Tensor:

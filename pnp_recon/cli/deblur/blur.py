@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Below this an estimate is doubtful. Of a motion whose length or angle was given it is said; else
 # nothing is deblurred with it.
 LOW_CONFIDENCE = 0.5
-# The motion that --simulate makes where none is given, and the other kernels' sizes.
+# The blurs that --simulate makes where no size is given: of a photograph none is taken for known.
 SIMULATED_LENGTH, SIMULATED_ANGLE = 15.0, 30.0
 TRAJECTORY_SIZE, UNIFORM_SIZE, GAUSSIAN_STD, DISK_RADIUS = 25, 9, 2.0, 4.0
 
@@ -92,12 +92,7 @@ def _blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
             kernels.gaussian(std, size, dtype=torch.float64), "gaussian", {"std": std, "size": size}
         )
     if options.kernel == "disk":
-        radius = DISK_RADIUS if options.length is None else options.length
-        return _given(
-            kernels.disk(radius, size, dtype=torch.float64),
-            "disk",
-            {"radius": radius, "size": size},
-        )
+        return _disk(options, x, source)
     side = UNIFORM_SIZE if size is None else size
     return _given(kernels.uniform(side, dtype=torch.float64), "uniform", {"size": side})
 
@@ -170,6 +165,31 @@ def _rotation(options: DeblurOptions, x: Tensor) -> Blur:
     grid = f"{field.shape[1]}×{field.shape[0]}"
     parameters = {"angle": options.angle, "centre": options.centre, "kernels": grid}
     return _given(field, "rotation", parameters)
+
+
+def _disk(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
+    radius, size = options.length, options.kernel_size
+    if radius is None and options.simulate:
+        radius = DISK_RADIUS
+    if radius is not None:
+        kernel = kernels.disk(radius, size, dtype=torch.float64)
+        return _given(kernel, "disk", {"radius": radius, "size": size})
+    from pnp_recon.estimation.defocus import estimate_defocus
+
+    estimate = estimate_defocus(x, options.noise_level)
+    radius, confidence = estimate.radius, estimate.confidence
+    if confidence < LOW_CONFIDENCE:
+        doubted = f" (--length {radius:.3g} would be the doubtful estimate)" if confidence else ""
+        raise InputError(
+            f"{source}: no defocus was found (confidence {confidence:.2f}): it is sharp, or "
+            "blurred otherwise, or too noisy to tell; nothing was deblurred. Try --kernel blind, "
+            f"or pass the radius in pixels as you see it, --length R{doubted}"
+        )
+    kernel = kernels.disk(radius, size, dtype=torch.float64)
+    numbers: dict[str, float | int | str | None] = {"radius": radius, "size": size}
+    return Blur(
+        kernel, KernelRecord(kernel, "disk", "estimated", numbers, confidence, estimate.method)
+    )
 
 
 def _not_straight(options: DeblurOptions, x: Tensor, source: Path, motion: MotionEstimate) -> Blur:

@@ -22,7 +22,7 @@ from pnp_recon.cli.run.pictures import (
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.estimation.clipping import clipped_pixels
+from pnp_recon.estimation.clipping import clipped_pixels, outshone
 from pnp_recon.estimation.doubts import doubts
 from pnp_recon.estimation.noise import estimate_noise
 from pnp_recon.fidelity import WeightedLeastSquares
@@ -70,6 +70,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         level, origin = found.level, found.words
 
     weighted = _weighted(problem.A, y, level, clipped, options)
+    left_out = None if weighted is None else weighted.weights == 0
 
     def view(values: Tensor) -> Tensor:
         return linear_to_srgb(values) if options.linear_light else values
@@ -80,7 +81,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     def doubted(image: Tensor) -> tuple[str, ...]:
         shown = show(image).clamp(0, 1)
         residual = y - problem.A.A(image)
-        residual = residual if clipped is None else residual[(~clipped).expand_as(residual)]
+        residual = residual if left_out is None else residual[~left_out]
         return doubts(view(y).clamp(0, 1), shown, kernel, residual, level)
 
     files = [source_file("input", picture)]
@@ -121,8 +122,9 @@ def _weighted(
     """Least squares in which clipped pixels have no weight, for the methods that take weights."""
     if clipped is None or options.model is not None or options.prior_kind == "none":
         return None
-    known = (~clipped).to(y).expand_as(y).contiguous()
-    return WeightedLeastSquares(A, y, known.to(y.device) / max(level, LEAST_LEVEL) ** 2)
+    least = max(level, LEAST_LEVEL)
+    known = (~outshone(A, y, clipped, least)).to(y).expand_as(y).contiguous()
+    return WeightedLeastSquares(A, y, known / least**2)
 
 
 def _clipping_words(picture: Picture, weighted: WeightedLeastSquares | None) -> tuple[str, ...]:
@@ -131,7 +133,8 @@ def _clipping_words(picture: Picture, weighted: WeightedLeastSquares | None) -> 
     share = float((weighted.weights == 0).double().mean())
     return (
         f"{picture.source}: {share:.2%} of the picture is clipped (at the largest or the smallest "
-        "value of the file, or beside such a pixel); it carries no weight and is filled in",
+        "value of the file, or beside such a pixel, or in the halo of a light brighter than white);"
+        " it carries no weight and is filled in",
     )
 
 

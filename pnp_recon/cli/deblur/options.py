@@ -27,6 +27,17 @@ _USES = {
     "uniform": {"--kernel-size"},
 }
 
+# Kernels that are not to be found in a picture: what must be given, and why.
+_UNSEEN = {
+    "gaussian": ("--length", "a picture does not show how wide a Gaussian blurred it"),
+    "uniform": ("--kernel-size", "how wide a uniform kernel was is not estimated"),
+    "trajectory": (
+        "--kernel-size",
+        "it is a random shake, and right only for a picture that was blurred with the same "
+        "--kernel-size and --seed",
+    ),
+}
+
 
 class Boundary(StrEnum):
     valid = "valid"
@@ -51,8 +62,8 @@ class DeblurOptions(RunOptions):
     )] = "motion"
     length: Annotated[float | None, typer.Option(
         "--length",
-        help="A motion has this length, a Gaussian this standard deviation (default 2), a disk "
-        "this radius (default 4), in pixels.",
+        help="A motion has this length, a Gaussian this standard deviation, a disk this radius, in "
+        "pixels. By default that of a motion or a disk is estimated from the picture.",
     )] = None
     angle: Annotated[float | None, typer.Option(
         "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal. "
@@ -84,8 +95,9 @@ class DeblurOptions(RunOptions):
     simulate: Annotated[bool, typer.Option(
         "--simulate",
         help="IN is clean. Blur it and add noise first, then restore it and compare. With "
-        "--boundary valid the result lacks the border that the simulated camera did not see. A "
-        "motion without --length and --angle is 15 pixels long, at 30 degrees.",
+        "--boundary valid the result lacks the border that the simulated camera did not see. "
+        "Without its size a motion is 15 pixels long, at 30 degrees, a disk has radius 4, a "
+        "Gaussian standard deviation 2, a trajectory 25 pixels and a uniform kernel 9.",
     )] = False
     sigma: Annotated[str | None, typer.Option(
         "--sigma", metavar="auto|S|S/255",
@@ -156,6 +168,19 @@ class DeblurOptions(RunOptions):
             if value is not None and option not in used:
                 fits = f"it takes {', '.join(sorted(used))}" if used else "a file is complete"
                 raise InputError(f"{option} does not go with --kernel {self.kernel}: {fits}")
+
+        self._check_known()
+
+    def _check_known(self) -> None:
+        """What a photograph does not show is not guessed: a default would be taken for known."""
+        if self.simulate or self.kernel not in _UNSEEN:
+            return
+        option, why = _UNSEEN[self.kernel]
+        if (self.length if option == "--length" else self.kernel_size) is None:
+            raise InputError(
+                f"--kernel {self.kernel} needs {option}: {why}. Pass {option}, or find a kernel "
+                "in the picture with --kernel blind"
+            )
 
     def _check_kernel_out(self) -> None:
         if self.kernel_out is None:

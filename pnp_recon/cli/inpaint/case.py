@@ -29,6 +29,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import NoiseEstimate, estimate_noise
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.files import Picture
+from pnp_recon.pictures.gaps import MaskSizeError
 from pnp_recon.pictures.masks import read_mask
 from pnp_recon.problems.masks import command_mask
 from pnp_recon.problems.noise import command_noise
@@ -62,7 +63,10 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
     options = session.options
     mask = _mask_in_file(options.mask_file(job.source))
     hidden = None if mask is None or options.simulate else mask.known
-    picture = read_input(job.source, hidden)
+    try:
+        picture = read_input(job.source, hidden)
+    except MaskSizeError as error:
+        raise InputError(f"{options.mask_file(job.source)}: {error}") from error
     reference = None
     if job.reference is not None:
         reference = read_reference(job.reference, picture, "missing pixels")

@@ -95,7 +95,7 @@ def _denoising(level: float, options: JpegOptions) -> dict[str, Any]:
     if options.prior_kind != "denoiser":
         return {}
     factor = parse_positive(options.strength, "--strength") or 1.0
-    return {"denoiser_level": factor * LEVEL * max(level, LEAST_LEVEL), "strength": 1.0}
+    return {"denoiser_level": factor * max(LEVEL * level, LEAST_LEVEL), "strength": 1.0}
 
 
 def _shown(facts: FileFacts) -> Callable[[Tensor], Tensor]:

@@ -24,6 +24,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from pnp_recon.errors import InputError
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.examination import Examination
@@ -94,8 +95,12 @@ class Descent(Solver[Descending]):
         choice = energy_choice(noise, scale, prior.sigma_range, prior.card)
         level = choice.level
         if knobs.denoiser_level is not None:
-            low, high = prior.sigma_range
-            level = min(max(knobs.denoiser_level, low), high)
+            level, (low, high) = knobs.denoiser_level, prior.sigma_range
+            if not low * (1 - 1e-6) <= level <= high * (1 + 1e-6):
+                raise InputError(
+                    f"energy {prior.name} serves levels σ·255 from {low * 255:g} to "
+                    f"{high * 255:g}, found {level * 255:g} (denoiser_level)"
+                )
         weight = knobs.strength * choice.weight(level)
         start = problem.first_guess()
         objective = Objective(
