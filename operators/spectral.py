@@ -3,8 +3,7 @@
 With borders that are not seen A = R C: C convolves cyclically on the grid of the picture, and R
 leaves out the pixels that wrap around. (I + γCᵀRᵀR C) x = b then takes one transform there and one
 back for each step of conjugate gradients, preconditioning by (I + γCᵀC)⁻¹ included, where spatial
-maps take six. It runs in float32 as far as that leads, and goes on in float64 from there unless
-that is far enough.
+maps take six. It runs in float32 as far as that leads, and goes on in float64 from there.
 """
 
 from __future__ import annotations
@@ -16,12 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from operators.conjugate_gradient import conjugate_gradient, image_norms
+from operators.conjugate_gradient import conjugate_gradient
 from operators.fourier import rfft2
 from operators.values import values_like
-
-# Relative to b, what float32 reaches without more ado.
-LOOSE = 1e-3
 
 
 def seen_prox(
@@ -47,8 +43,6 @@ def seen_prox(
     right, found = rfft2(b), rfft2(start)
     goal = values_like(tol, b)
     for dtype in (torch.float32, torch.float64):
-        if dtype is torch.float64 and bool((goal > LOOSE * image_norms(b)).all()):
-            break
         # What is missing is solved for, in the end from a residual in float64.
         left = _System(step, transform(torch.float64), b.shape, seen).residual(right, found)
         missing = _System(step.to(dtype), transform(dtype), b.shape, seen).solve(
