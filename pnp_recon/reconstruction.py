@@ -33,6 +33,7 @@ from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 from pnp_recon.strength.rule import weighing_of
 from pnp_recon.strength.search import automatic, heeded
+from pnp_recon.strength.window import window
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.
@@ -229,7 +230,11 @@ def _from_data(
 ) -> tuple[Strength, Stopping | None]:
     """The automatic strength, and what it leaves of the limits."""
     weighing = weighing_of("none" if prior is None else prior.kind)
-    found = automatic(problem, configure, stopping or Stopping(), told, weighing)
+    # An energy costs several times what a denoiser does.
+    part = window(problem) if isinstance(prior, LearnedEnergy) else None
+    found = automatic(part or problem, configure, stopping or Stopping(), told, weighing)
+    if part is not None:
+        found = replace(found, where=f"in a window of {part.y.shape[-1]} × {part.y.shape[-2]}")
     if stopping is None or stopping.time_limit is None:
         return found, stopping
     # What was not kept of the search's share costs the run no more than all but a tenth.

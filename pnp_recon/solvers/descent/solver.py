@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.priors.energies.base import LearnedEnergy
+from pnp_recon.priors.energies.base import LearnedEnergy, believed
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.solver import Solver, State, Step, norms
@@ -147,12 +147,17 @@ class Descent(Solver[Descending]):
 
     def step(self, state: Descending, iteration: int) -> Step[Descending]:
         z, objective = state.z, self.objective
-        facts = objective.facts(z) if state.facts is None else state.facts
+        facts = state.facts
+        if facts is None and not believed(objective.exact):
+            facts = objective.facts(z)
+        # Of a start its energy is asked for, and its gradient only where a plain step is tried.
+        energy = objective.value(z) if facts is None else facts.energy
         search = Search.begin(objective, z) if state.search is None else state.search
         found = advance(objective, search, CANDIDATE)
         new, seen, after, halvings = found.x, objective.facts(found.x), found, 0
-        good = self._allowed(z, facts, new, seen)
+        good = self._allowed(z, energy, new, seen)
         if not bool(good.all()):
+            facts = objective.facts(z) if facts is None else facts
             new, seen, good, halvings = self._plain(z, facts, new, seen, good)
             after = replace(Search.begin(objective, new), calls=found.calls + halvings + 1)
         # At rest, to rounding, there is no step left to make.
@@ -161,7 +166,7 @@ class Descent(Solver[Descending]):
         unseen = REST * torch.finfo(torch.float64).eps * objective.weight * seen.energy.abs()
         stalled = ~good & (seen.stationarity > torch.maximum(least, unseen.sqrt()))
         following = Descending(new, seen, after, state.halvings + halvings, stalled)
-        rows = [seen.energy, facts.energy - seen.energy, seen.stationarity, _moved(z, new)]
+        rows = [seen.energy, energy - seen.energy, seen.stationarity, _moved(z, new)]
         return Step(
             following,
             z.new_zeros(len(z)),
@@ -208,10 +213,10 @@ class Descent(Solver[Descending]):
             else self.start
         )
 
-    def _allowed(self, z: Tensor, facts: Facts, new: Tensor, seen: Facts) -> Tensor:
-        """Where H1 and H2 hold for the step from z to new, (B,)."""
+    def _allowed(self, z: Tensor, energy: Tensor, new: Tensor, seen: Facts) -> Tensor:
+        """Where H1 and H2 hold for the step from z, where E is `energy`, to new, (B,)."""
         moved = _moved(z, new)
-        falls = seen.energy + self.fall * moved.square() <= facts.energy
+        falls = seen.energy + self.fall * moved.square() <= energy
         return falls & (seen.stationarity <= self.slope * moved)
 
     def _plain(
@@ -223,7 +228,7 @@ class Descent(Solver[Descending]):
         while not bool(good.all()) and tries <= HALVINGS:
             tried = self.objective.backward(z - step * forward, step, z, 0.0)
             known = self.objective.facts(tried)
-            better = self._allowed(z, facts, tried, known) & ~good
+            better = self._allowed(z, facts.energy, tried, known) & ~good
             new, seen = merged(better, tried, new), _merged(better, known, seen)
             good, step, tries = good | better, step / 2, tries + 1
         return merged(good, new, z), _merged(good, seen, facts), good, tries
