@@ -11,6 +11,7 @@ from functools import partial
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.fourier import next_smooth
 from pnp_recon.cli.deblur.blur import Blur, find_blur
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.case import Case
@@ -41,6 +42,10 @@ from pnp_recon.report import SourceFile
 
 # Weights are 1/σ²: no level is taken for less.
 LEAST_LEVEL = 0.1 / 255
+# Kernels around a region that are restored with it. What differs from the whole picture there was
+# measured as 2.6/255 (root mean square) with one, 1.2 with two and 0.7 with three, of a whole that
+# was 11/255 off the truth (a 9 pixel motion, noise 2.55/255).
+MARGIN = 2
 
 
 def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
@@ -165,10 +170,16 @@ def _case(facts: _Facts) -> Case:
 
 
 def _excerpt(facts: _Facts, region: Region) -> Case:
-    """A part: with a kernel's size around it, and what lies beyond that is not known."""
+    """A part with a margin; what lies beyond that is not known."""
     y, (kh, kw) = facts.y, facts.kernel.shape[-2:]
     height, width = y.shape[-2:]
-    around = region.grown((kh, kw), (height, width))
+    around = region.grown((MARGIN * kh, MARGIN * kw), (height, width))
+    # Transforms of what is solved, with half a kernel around it, are fast at these lengths.
+    rows, columns = (
+        next_smooth(side + taps - 1) - (taps - 1)
+        for side, taps in ((around.height, kh), (around.width, kw))
+    )
+    around = around.filled((rows, columns), (height, width))
     seen = y[around.slices].contiguous()
     grown = (y.shape[1], around.height + kh - 1, around.width + kw - 1)
     return _case(

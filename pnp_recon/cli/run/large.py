@@ -27,7 +27,7 @@ from pnp_recon.solvers.core.strength import Strength
 # From so many pixels on, crops say the strength and the time.
 LARGE = 1_000_000
 # Side of the crops, and where their centres lie on the diagonal.
-CROP, PLACES = 384, (0.5, 0.25, 0.75)
+CROP, PLACES = 320, (0.5, 0.25, 0.75)
 # Bytes that a run works with for each value of the picture (pixels times channels), from the peak
 # of whole runs at 1 to 4 megapixels (docs/results/large.md); float64 costs half as much again.
 DIRECT_BYTES, INNER_BYTES, ENERGY_BYTES, TERM_BYTES = 180, 330, 900, 250
@@ -87,7 +87,7 @@ def needed_bytes(case: Case, prior: Prior, options: RunOptions) -> float:
 
 def memory_lines(case: Case, prior: Prior, options: RunOptions) -> tuple[str, str]:
     """How much memory the run will take, about, and a warning where there is less; or empty."""
-    channels, height, width = case.A.image_shape
+    channels, height, width = case.degraded.shape[1:]
     need = needed_bytes(case, prior, options)
     words = f"{width}×{height}, {channels} channel{'s' if channels > 1 else ''}"
     line = f"size: {words}: about {need / GIB:.1f} GiB of memory"

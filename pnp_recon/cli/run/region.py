@@ -40,6 +40,15 @@ class Region:
         right = min(size[1], self.left + self.width + margin[1])
         return Region(left, top, right - left, bottom - top)
 
+    def filled(self, least: tuple[int, int], size: tuple[int, int]) -> Region:
+        """At least so many (rows, columns), where a picture of size (height, width) has them."""
+        top, left, height, width = self.top, self.left, self.height, self.width
+        if height < least[0] <= size[0]:
+            top, height = min(top, size[0] - least[0]), least[0]
+        if width < least[1] <= size[1]:
+            left, width = min(left, size[1] - least[1]), least[1]
+        return Region(left, top, width, height)
+
     def within(self, other: Region) -> Region:
         """The same pixels, counted from the corner of the other."""
         return Region(self.left - other.left, self.top - other.top, self.width, self.height)
