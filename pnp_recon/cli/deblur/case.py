@@ -100,7 +100,7 @@ class _Facts:
 
     Attributes:
         y, A: y = A x + noise, whatever the size of x.
-        truth: of the size of y, as is `clipped`, where they are known.
+        truth: the true picture where y is, if it is known; `clipped` has that size, too.
     """
 
     y: Tensor

@@ -48,7 +48,7 @@ class Outlook:
         options: those of the whole run, with the strength and what is left of the time.
         strength: how it was found; None: it was not asked for.
         notes: the same in words.
-        iterations, seconds: of the whole run, about; None: nothing ran.
+        iterations, seconds: what the whole run takes, about; None: nothing ran.
     """
 
     options: RunOptions
