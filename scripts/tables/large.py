@@ -42,7 +42,7 @@ def picture(megapixels: float, path: Path) -> tuple[int, int]:
     """Writes the degraded picture, 4 : 3; its width and height."""
     width = 8 * round((megapixels * 1e6 * 4 / 3) ** 0.5 / 8)
     height = 8 * round(width * 3 / 4 / 8)
-    x = read_picture(shipped("data/samples/coffee.png")).pixels
+    x = read_picture(shipped("samples/coffee.png")).pixels
     x = torch.cat([x, x.flip(-1)], -1)
     x = torch.cat([x, x.flip(-2)], -2)
     down, right = height + SIDE - 1, width + SIDE - 1

@@ -85,7 +85,7 @@ def run_job(
         say(f"model: {model.name}, trained for {model.trained_on}")
     prepared = time.perf_counter()
     with listening(live.doing):
-        solution, track, crops = _solve_all(job, case, prior, session, live, say)
+        solution, track, crops = _solve_all(command.program, job, case, prior, session, live, say)
     if solution.status is Status.INTERRUPTED and not solution.iterations:
         raise KeyboardInterrupt  # the picture would be the start: there is no result
     solved = time.perf_counter()
@@ -112,6 +112,7 @@ def run_job(
 
 
 def _solve_all(
+    program: str,
     job: Job,
     case: Case,
     prior: Prior,
@@ -133,7 +134,7 @@ def _solve_all(
     line, short = memory_lines(case, prior, options)
     say(line)
     if short:
-        live.write(f"warning: {job.source}: {short}", error=True)
+        live.write(f"{program}: warning: {job.source}: {short}", error=True)
     ahead = Outlook(options)
     if case.excerpt is not None:
         ahead = outlook(case, prior, options, live, middle)

@@ -6,7 +6,6 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from pnp_recon.cli.run.case import Case
@@ -84,8 +83,7 @@ def preview(
     region = centre(size, PREVIEW)
     live.stage(f"preview of {region}")
     part = case.excerpt(region)
-    asked = replace(options, require_certificate=False)
-    solution = solve(part, prior, asked, lambda _: None, live.tried)
+    solution = solve(part, prior, options, lambda _: None, live.tried)
     if solution.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     picture, sheet = preview_paths(job.target)
