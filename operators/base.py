@@ -201,15 +201,10 @@ class LinearOperator(Known, ABC):
         if self.prox_closed_form:
             x_ = self._closed_prox(z.to(wide), y.to(wide), step_)
         else:
-            # No wide copy but the right-hand side is held while it runs: of large pictures this
-            # is where most memory is needed.
-            x_ = self._iterated_prox(
-                z.to(wide) + step_ * self.A_adjoint(y.to(wide)),
-                start.to(wide).expand(len(z), *self.image_shape),
-                step_,
-                tol,
-                max_iter,
-            )
+            # No other wide copy is held while it runs: large pictures need most memory here.
+            right = z.to(wide) + step_ * self.A_adjoint(y.to(wide))
+            start_ = start.to(wide).expand(len(z), *self.image_shape)
+            x_ = self._iterated_prox(right, start_, step_, tol, max_iter)
         x, z_, y_ = x_.to(z.dtype), z.to(wide), y.to(wide)
         with torch.no_grad():
             seen = self.A(x_)
