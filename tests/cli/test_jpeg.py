@@ -235,3 +235,14 @@ def test_a_region_of_a_file_is_restored(tmp_path: Path, capsys: pytest.CaptureFi
     assert float((found - plain).abs().mean()) < 0.05
     other = read_picture(source).pixels[..., 8:28, 38:54]
     assert float((found - plain).abs().mean()) < 0.5 * float((found - other).abs().mean())
+
+
+def test_a_large_file_has_its_own_strength(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pnp_recon.cli.run.large.LARGE", 1000)
+    assert main([str(save(tmp_path / "a.jpg")), *FAST, *DONE]) == 0
+    out = capsys.readouterr().out
+    assert "size: 61×43, 3 channels: about" in out
+    assert "iterations, as a crop took" in out
+    assert "median" not in out

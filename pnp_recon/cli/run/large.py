@@ -82,8 +82,8 @@ def needed_bytes(case: Case, prior: Prior, options: RunOptions) -> float:
     else:
         each = TERM_BYTES
     wide = 1.5 if options.dtype.value == "float64" else 1.0
-    searched = case.excerpt is None and options.asked_strength == "auto"
-    return resident_bytes() + (2 if searched else 1) * wide * each * values
+    twice = case.excerpt is None and _searched(case, options)
+    return resident_bytes() + (2 if twice else 1) * wide * each * values
 
 
 def memory_lines(case: Case, prior: Prior, options: RunOptions) -> tuple[str, str]:
@@ -120,7 +120,7 @@ def outlook(
     """
     assert case.excerpt is not None
     begin = time.perf_counter()
-    searched = options.asked_strength == "auto" and options.model is None
+    searched = _searched(case, options)
     if not searched and (options.quiet or options.as_json):
         return Outlook(options)
     limit = None if options.time_limit is None else SHARE / len(PLACES) * options.time_limit
@@ -155,6 +155,12 @@ def outlook(
     share = math.prod(case.A.image_shape) / math.prod(part.A.image_shape)
     seconds = SLOWER * share * first.history.seconds[-1]
     return Outlook(given, strength, notes, first.iterations, seconds)
+
+
+def _searched(case: Case, options: RunOptions) -> bool:
+    """Does the strength come from trials? A case may have its own."""
+    own = "strength" in case.arguments or options.model is not None
+    return options.asked_strength == "auto" and not own
 
 
 def _tried(part: Case, prior: Prior, options: Options, live: LiveLine) -> Solution:
