@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.options import output_option
 from pnp_recon.cli.run.plan import is_batch
+from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
 from pnp_recon.files import check_target
 
@@ -48,7 +49,7 @@ class Boundary(StrEnum):
 
 
 @dataclass(frozen=True)
-class DeblurOptions(RunOptions):
+class DeblurOptions(PictureOptions):
     """The options of `pnp-deblur`."""
 
     # fmt: off
