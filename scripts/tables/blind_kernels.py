@@ -39,7 +39,7 @@ SIZES = tuple(range(13, 37, 2))
 CROP, SHIFT = 15, 5
 COLUMNS = (
     "picture", "size", "seed", "ratio", "psnr_true", "psnr_estimated", "psnr_blurred", "confidence",
-    "agreement", "gain", "likeness", "found", "seconds", "versions",
+    "agreement", "steepness", "likeness", "found", "seconds", "versions",
 )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def measure(path: Path, index: int) -> dict[str, str]:
         "psnr_blurred": -10 * math.log10(squared_error(y, truth)),
         "confidence": estimate.confidence,
         "agreement": estimate.agreement,
-        "gain": estimate.gain,
+        "steepness": estimate.steepness,
         "likeness": likeness(kernel, estimate.kernel.float()),
         "seconds": seconds,
     }

@@ -5,10 +5,14 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
 from torch import Tensor
 
 from operators.base import LinearOperator
-from pnp_recon.cli.deblur.blur import Blur, find_blur
+from pnp_recon.cli.deblur.blur import Blur, find_blur, refined
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import (
@@ -77,11 +81,18 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     def show(image: Tensor) -> Tensor:
         return view(image[..., rows, columns])
 
-    def doubted(image: Tensor) -> tuple[str, ...]:
+    def doubted(A: LinearOperator, kernel: Tensor, image: Tensor) -> tuple[str, ...]:
         shown = show(image).clamp(0, 1)
-        residual = y - problem.A.A(image)
+        residual = y - A.A(image)
         residual = residual if clipped is None else residual[(~clipped).expand_as(residual)]
         return doubts(view(y).clamp(0, 1), shown, kernel, residual, level)
+
+    def adopt(case: Case, found: Mapping[str, Tensor]) -> Case:
+        better, line = refined(blur, found["kernel"], options)
+        now = better.kernel.to(session.device, session.dtype)
+        A = optics(now, case.A.image_shape, options.boundary.value)
+        doubts, lines = partial(doubted, A, now), (*case.lines, line)
+        return replace(case, A=A, doubts=doubts, kernel=better.record, lines=lines)
 
     files = [source_file("input", picture)]
     if reference is not None:
@@ -95,7 +106,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         noise_origin=origin,
         degraded=view(y),
         show=show,
-        doubts=doubted,
+        doubts=partial(doubted, problem.A, kernel),
         write=writer(picture, show, options.overwrite),
         reference=None if truth is None else view(truth),
         files=tuple(files),
@@ -106,6 +117,8 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         linear_light=options.linear_light,
         energy=load.ENERGIES.get(x.shape[1]),
         arguments={} if weighted is None else {"fidelity": weighted},
+        adopt=adopt,
+        wrote=() if options.kernel_out is None else (options.kernel_out,),
     )
 
 

@@ -53,6 +53,8 @@ class Case:
             one after the other.
         after: an iterate -> a line about the result, and `physics` with what was checked of it.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
+        adopt: the case with what a run found besides the picture (`Solution.found`).
+        wrote: files that were written besides the result.
     """
 
     y: Tensor
@@ -81,6 +83,8 @@ class Case:
     parts: tuple[Case, ...] = ()
     after: Callable[[Tensor], tuple[str, PhysicsRecord]] | None = None
     solve: Callable[[], Solution] | None = None
+    adopt: Callable[[Case, Mapping[str, Tensor]], Case] | None = None
+    wrote: tuple[Path, ...] = ()
 
     @property
     def noise_in_words(self) -> str:

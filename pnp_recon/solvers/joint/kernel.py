@@ -64,7 +64,8 @@ class KernelTerm:
     def residual(self, k: Tensor) -> Tensor:
         """k * x − y, (1, C, h, w)."""
         full = torch.fft.irfft2(self.spectrum * rfft2(place(k, (0, 0), self.grid)), s=self.grid)
-        return crop(full, self._corner, self.data.shape[-2:]) - self.data
+        height, width = self.data.shape[-2:]
+        return crop(full, self._corner, (height, width)) - self.data
 
     def value(self, k: Tensor) -> Tensor:
         r = self.residual(k)
