@@ -25,8 +25,8 @@ def project_simplex(v: Tensor) -> Tensor:
 def project_tangent(d: Tensor, k: Tensor) -> Tensor:
     """The projection of d on the tangent cone of the simplex at k: {Σd = 0, dᵢ ≥ 0 where kᵢ = 0}.
 
-    By Moreau d less it lies in the normal cone: of −∇h(k), what is left is the shortest element of
-    −∂(h + indicator) at k, and zero where k is critical.
+    What is taken off lies in the normal cone (Moreau). So the projection of −∇h(k) is the shortest
+    element of −∂(h + indicator) at k, and zero where k is critical.
     """
     free, bound = d[k > 0], d[k <= 0].sort(descending=True).values
     sums = torch.cat([free.sum()[None], free.sum() + bound.cumsum(0)])

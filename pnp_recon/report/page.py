@@ -166,15 +166,14 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
             if value is not None
         )
         blur = f"{kernel['name']} ({numbers})" if numbers else kernel["name"]
-        how = "A clean picture was" if report["simulated"] else "The picture was taken to be"
-        on_purpose = " on purpose," if report["simulated"] else ""
-        yield f"{how} blurred{on_purpose} by the kernel {blur}."
+        if report["simulated"]:
+            yield f"A clean picture was blurred on purpose, by the kernel {blur}."
+        else:
+            yield f"The picture was taken to be blurred by the kernel {blur}."
         if kernel["origin"] == "estimated":
             sure = kernel["confidence"]
             said = "" if sure is None else f", with confidence {sure:.2f} of 1"
-            both = "both were then restored together, and proofs are about both"
-            then = both if "refined" in kernel["parameters"] else "proofs are about it only"
-            yield f"The kernel was estimated from the picture{said}; {then}."
+            yield f"The kernel was estimated from the picture{said}; proofs are about it only."
     if report["physics"] is not None and report["physics"]["words"]:
         yield report["physics"]["words"]
     if noise["level"] is not None:

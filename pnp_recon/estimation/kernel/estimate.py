@@ -79,7 +79,7 @@ class KernelEstimate:
         confidence: in [0, 1]; below 0.5 it is not to be used without looking.
         agreement: mean likeness to the kernels of the best two other starts, at most 1, or
             likeness of the kernels of both halves of the picture, whichever is larger.
-        steepness: of the edges of the blurred picture, see `judge`; a blur leaves none steep.
+        steepness: how steep the edges of the blurred picture are, see `judge`; a blur leaves few.
         reason: why the confidence is low, a clause; empty where it is not.
     """
 

@@ -179,7 +179,7 @@ class JointDescent(Solver[Pair]):
         )
 
     def trial(self) -> Trying:
-        """That of descent in x alone: a strength is chosen for k₀."""
+        """Descent in x alone: a strength is chosen for k₀."""
         return self.alone.trial()
 
     def stalled(self, state: Pair) -> Tensor | None:
