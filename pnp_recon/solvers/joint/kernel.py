@@ -24,7 +24,7 @@ class KernelTerm:
     """The misfit of a picture as a function of the kernel, in the precision of the picture.
 
     Attributes:
-        spectrum: the picture continued beyond its border, less its mean, transformed, (1, C, P, Q').
+        spectrum: transform of the picture, continued beyond its border, less its mean.
         grid: (P, Q), on which nothing that is seen wraps around.
         data: y less that mean, (1, C, h, w); `weights` w ≥ 0 of that shape, or None for ones.
         taps: (kh, kw).
