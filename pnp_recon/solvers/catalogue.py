@@ -95,6 +95,15 @@ SOLVERS: Registry[SolverEntry] = Registry(
             "point of the energy (Attouch, Bolte & Svaiter 2013)",
         ),
         SolverEntry(
+            "joint-descent",
+            "pnp_recon.solvers.joint.solver:JointDescent",
+            ("denoiser_level",),
+            ("energy",),
+            "descent on the picture and its blur kernel together, checked in float64; the pairs "
+            "converge to a critical point of their joint energy (Attouch, Bolte & Svaiter 2013; "
+            "Bolte, Sabach & Teboulle 2014)",
+        ),
+        SolverEntry(
             "dpir",
             "pnp_recon.solvers.pnp.schedule:DPIR",
             ("denoiser_level",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,27 @@ def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     blur = _blur(options, x, source)
     _write_kernel(blur.kernel, options)
     return blur
+
+
+def refined(blur: Blur, kernel: Tensor, options: DeblurOptions) -> tuple[Blur, str]:
+    """The blur with the kernel (kh, kw) that was restored with the picture, and a line about it.
+
+    Raises:
+        OutputError: the kernel cannot be written.
+    """
+    kernel = kernel.to("cpu", torch.float64)
+    before = blur.kernel.double()
+    change = float((kernel - before).norm() / before.norm())
+    held = blur.record
+    parameters = {**held.parameters, "refined": "with the picture"}
+    method = None if held.method is None else f"{held.method}; then restored with the picture"
+    record = replace(held, weights=kernel, parameters=parameters, method=method)
+    _write_kernel(kernel, options)
+    words = (
+        f"the kernel was restored with the picture, and changed by {change:.1%}: the certificate "
+        "is about both, and the first kernel was its start"
+    )
+    return replace(blur, kernel=kernel, record=record), words
 
 
 def _blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:

@@ -5,14 +5,16 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.borders import Boundary
 from operators.fourier import next_smooth
-from pnp_recon.cli.deblur.blur import Blur, find_blur
+from pnp_recon.cli.deblur.blur import Blur, find_blur, refined
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import (
@@ -114,12 +116,12 @@ class _Facts:
     truth: Tensor | None
     files: tuple[SourceFile, ...]
     options: DeblurOptions
-    boundary: str = ""
+    boundary: Boundary | None = None
     # Of what is solved, what is shown.
     shown: Region | None = None
 
     @property
-    def border(self) -> str:
+    def border(self) -> Boundary:
         return self.boundary or self.options.boundary.value
 
 
@@ -140,11 +142,18 @@ def _case(facts: _Facts) -> Case:
     def show(image: Tensor) -> Tensor:
         return view(image[..., rows, columns][part])
 
-    def doubted(image: Tensor) -> tuple[str, ...]:
+    def doubted(A: LinearOperator, kernel: Tensor, image: Tensor) -> tuple[str, ...]:
         shown = view(image[..., rows, columns]).clamp(0, 1)
         residual = y - A.A(image)
         residual = residual if left_out is None else residual[~left_out]
-        return doubts(view(y).clamp(0, 1), shown, facts.kernel, residual, facts.level)
+        return doubts(view(y).clamp(0, 1), shown, kernel, residual, facts.level)
+
+    def adopt(case: Case, found: Mapping[str, Tensor]) -> Case:
+        better, line = refined(facts.blur, found["kernel"], options)
+        now = better.kernel.to(facts.kernel)
+        now_A = optics(now, case.A.image_shape, facts.border)
+        doubts, lines = partial(doubted, now_A, now), (*case.lines, line)
+        return replace(case, A=now_A, doubts=doubts, kernel=better.record, lines=lines)
 
     return Case(
         y=y,
@@ -153,7 +162,7 @@ def _case(facts: _Facts) -> Case:
         noise_origin=facts.origin,
         degraded=view(y)[part],
         show=show,
-        doubts=doubted,
+        doubts=partial(doubted, A, facts.kernel),
         write=writer(picture, show, options.overwrite),
         reference=None if facts.truth is None else view(facts.truth)[part],
         files=facts.files,
@@ -169,6 +178,8 @@ def _case(facts: _Facts) -> Case:
         if facts.shown is not None or facts.kernel.dim() == 4
         else partial(_excerpt, facts),
         origin=(kh // 2, kw // 2) if valid and options.simulate else (0, 0),
+        adopt=adopt,
+        wrote=() if options.kernel_out is None else (options.kernel_out,),
     )
 
 

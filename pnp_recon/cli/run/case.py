@@ -57,6 +57,8 @@ class Case:
         excerpt: the same case for a region of what is shown, solved with a margin around it that
             is not shown; None: a part of it says nothing of the whole.
         origin: the pixel (row, column) of the file at the upper left of what is shown.
+        adopt: the case with what a run found besides the picture (`Solution.found`).
+        wrote: files that were written besides the result.
     """
 
     y: Tensor
@@ -87,6 +89,8 @@ class Case:
     solve: Callable[[], Solution] | None = None
     excerpt: Callable[[Region], Case] | None = None
     origin: tuple[int, int] = (0, 0)
+    adopt: Callable[[Case, Mapping[str, Tensor]], Case] | None = None
+    wrote: tuple[Path, ...] = ()
 
     @property
     def noise_in_words(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -48,6 +49,7 @@ class Result:
     job: Job
     run: Run
     notes: tuple[str, ...]
+    wrote: tuple[Path, ...] = ()
 
 
 def run_job(
@@ -89,6 +91,11 @@ def run_job(
     if solution.status is Status.INTERRUPTED and not solution.iterations:
         raise KeyboardInterrupt  # the picture would be the start: there is no result
     solved = time.perf_counter()
+    if case.adopt is not None and solution.found:
+        told = case.lines
+        case = case.adopt(case, solution.found)
+        for line in case.lines[len(told) :]:
+            say(line)
     run = replace(_as_run(job, case, prior, solution, session), psnr_track=track)
     if case.after is not None:
         line, physics = case.after(solution.image)
@@ -108,7 +115,7 @@ def run_job(
         live.stage("writing the report")
         run = replace(run, output_sha256=sha256_of(job.target))
         write_report(job.report, run, overwrite=options.overwrite)
-    return Result(job, run, notes)
+    return Result(job, run, notes, case.wrote)
 
 
 def _solve_all(

@@ -78,6 +78,7 @@ def iterate(
         solver.name,
         solver.parameters(run.state),
         error_bars(theorem, run.history) if certificate.holds else (),
+        found={name: value.clone() for name, value in solver.found(run.shown).items()},
     )
 
 
