@@ -5,7 +5,6 @@ What is read stays as it was measured; `correction` and `counts` turn it into li
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,10 @@ from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
 from pnp_recon.scans.arrays import Entries, choose, describe, load, open_arrays
 from pnp_recon.scans.counts import check_counts
+from pnp_recon.scans.plausibility import degrees_that_are_radians, radians_that_are_degrees
 
 Kind = Literal["counts", "intensities", "line integrals"]
+AngleUnit = Literal["deg", "rad"]
 
 # Where the Data Exchange format keeps a scan (De Carlo et al. 2014, "Scientific data exchange").
 _EXCHANGE = "exchange/data"
@@ -31,6 +32,7 @@ _FLATS = ("flat", "flats", "white", "data_white", "exchange/data_white")
 _DARKS = ("dark", "darks", "data_dark", "exchange/data_dark")
 # Name -> whether it is in degrees where the file does not say.
 _ANGLES = {"angles": False, "angles_deg": True, "theta": True, "exchange/theta": True}
+_UNITS: dict[AngleUnit, tuple[str, ...]] = {"deg": ("deg", "°"), "rad": ("rad",)}
 _BESIDE = {*_FLATS, *_DARKS, *_ANGLES}
 
 _ORDERS = ("sad", "asd", "sda", "das", "ads", "dsa", "ad", "da")
@@ -53,6 +55,9 @@ class Scan:
         source: the file.
         key: name of the array in the file, "" where arrays have none.
         sha256: the hash of the file's bytes, hexadecimal.
+        kind_assumed: nobody said the kind, neither the file nor the caller.
+        order_assumed: nobody said the order of the axes.
+        doubts: what may be wrong with what was read, a sentence each.
     """
 
     data: Float[Tensor, "slices angles detectors"]
@@ -63,6 +68,9 @@ class Scan:
     source: Path
     key: str
     sha256: str
+    kind_assumed: bool = False
+    order_assumed: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def read_scan(
@@ -70,6 +78,7 @@ def read_scan(
     key: str | None = None,
     order: str | None = None,
     kind: Kind | None = None,
+    angle_unit: AngleUnit | None = None,
 ) -> Scan:
     """Read a sinogram or a scan from .npy, .npz, .h5 (.hdf5, .nxs), .mat or .tif.
 
@@ -91,6 +100,8 @@ def read_scan(
         order: order of the axes.
         kind: what the values are. Default: counts where the file has flat fields, line integrals
             otherwise. A Data Exchange file without flat fields needs it.
+        angle_unit: "deg" or "rad", whatever the file says. Default: what it says, or what the name
+            of its angles means.
 
     Raises:
         InputError: the file is missing, damaged or of another kind; the choice of the array is
@@ -98,6 +109,7 @@ def read_scan(
             how many); negative counts; angles or fields that do not fit; not enough memory.
     """
     file = Path(path)
+    said = order
     if kind is not None and kind not in get_args(Kind):
         raise InputError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kind))}")
     with open_arrays(file) as entries:
@@ -105,9 +117,10 @@ def read_scan(
         order = _order(entries, name, order)
         data = _ordered(load(entries[name], name or "the array"), order)
         slices, views, detectors = data.shape
-        angles = _angles(entries, views, _sizes(data))
+        angles, doubts = _angles(entries, views, _sizes(data), angle_unit)
         flat = _fields(entries, _FLATS, slices, detectors)
         dark = _fields(entries, _DARKS, slices, detectors)
+    assumed = kind is None and flat is None
     if kind is None:
         if flat is None and name == _EXCHANGE:
             raise InputError(
@@ -127,6 +140,9 @@ def read_scan(
         source=file,
         key=name,
         sha256=sha256_of(file),
+        kind_assumed=assumed,
+        order_assumed=said is None and name != _EXCHANGE,
+        doubts=doubts,
     )
 
 
@@ -170,11 +186,13 @@ def _sizes(data: NDArray[np.float32]) -> str:
     return ", ".join(f"{size} {name}" for name, size in named)
 
 
-def _angles(entries: Entries, views: int, sizes: str) -> NDArray[np.float64] | None:
-    """Angles in radians, if the file has them."""
+def _angles(
+    entries: Entries, views: int, sizes: str, unit: AngleUnit | None
+) -> tuple[NDArray[np.float64] | None, tuple[str, ...]]:
+    """Angles in radians, if the file has them, and what is doubtful about them."""
     found = [name for name in _ANGLES if name in entries]
     if not found:
-        return None
+        return None, ()
     name = found[0]
     load(entries[name], name)  # numbers, and finite
     values = np.asarray(entries[name].load(), dtype=np.float64).ravel()
@@ -183,14 +201,42 @@ def _angles(entries: Entries, views: int, sizes: str) -> NDArray[np.float64] | N
             f"{name} holds {values.size} angles, the array has {sizes}; give the order of the axes "
             "if they were taken for one another"
         )
-    units = entries[name].attributes.get("units", "").lower()
-    degrees = units.startswith("deg") if units else _ANGLES[name]
-    if not degrees and float(np.abs(values).max()) > 8 * math.pi:
-        raise InputError(
-            f"{name} runs to {float(np.abs(values).max()):.4g}, which are no radians; rename it "
-            "angles_deg if it is in degrees"
+    units = entries[name].attributes.get("units", "")
+    stated = unit or _unit_of(units, name)
+    degrees = _ANGLES[name] if stated is None else stated == "deg"
+    doubts = () if unit else _implausible(values, name, degrees, stated is not None)
+    return (np.deg2rad(values) if degrees else values), doubts
+
+
+def _unit_of(units: str, name: str) -> AngleUnit | None:
+    """The unit that an attribute or a name states."""
+    text = units.strip().lower()
+    for unit, beginnings in _UNITS.items():
+        if text.startswith(beginnings):
+            return unit
+    if text:
+        raise InputError(f"{name} is in {units!r}; expected degrees or radians: give --angle-unit")
+    return "deg" if name == "angles_deg" else None
+
+
+def _implausible(
+    values: NDArray[np.float64], name: str, degrees: bool, stated: bool
+) -> tuple[str, ...]:
+    """Refuse an assumed unit that cannot be right, doubt a stated one."""
+    if degrees and degrees_that_are_radians(values):
+        found = (
+            f"{name} has {values.size} views from {values.min():.4g} to {values.max():.4g}, taken "
+            "for degrees; these are radians if they cover a turn"
         )
-    return np.deg2rad(values) if degrees else values
+    elif not degrees and radians_that_are_degrees(values):
+        found = (
+            f"{name} runs to {float(np.abs(values).max()):.4g}, which are no radians but degrees"
+        )
+    else:
+        return ()
+    if stated:
+        return (f"{found}: the file states the unit; --angle-unit rad or deg overrules it",)
+    raise InputError(f"{found}: say --angle-unit rad or --angle-unit deg")
 
 
 def _fields(

@@ -31,6 +31,7 @@ from pnp_recon.scans import (
 )
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
+from pnp_recon.scans.plausibility import odd_views, refuse_other_order
 
 TIFF = (".tif", ".tiff")
 
@@ -108,11 +109,17 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     kind: Kind | None = "counts" if options.incident is not None else None
     if options.kind is not None:
         kind = next(k for k in get_args(Kind) if k.replace(" ", "-") == options.kind.value)
-    scan = read_scan(source, options.key, options.order, kind)
+    unit = None if options.angle_unit is None else options.angle_unit.value
+    scan = read_scan(source, options.key, options.order, kind, unit)
     corrected = to_line_integrals(scan, options.incident)
     lines = corrected.scan
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
+    doubts = [*scan.doubts, *corrected.doubts]
+    if geometry.kind == "parallel":
+        doubts += odd_views(lines.data)
+        if scan.order_assumed:
+            refuse_other_order(lines.data, source)
     is_cone = geometry.kind == "cone"
     total, side = lines.data.shape[0], options.size or geometry.detector_count
     chosen = _chosen_slices(options, total, source)
@@ -149,7 +156,7 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         first=chosen.start,
         length="mm" if known else "pixel",
         lines=(*located.lines, *corrected.notes),
-        warnings=located.warnings,
+        warnings=(*doubts, *located.warnings),
     )
 
 

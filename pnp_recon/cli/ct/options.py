@@ -59,6 +59,11 @@ class Unit(StrEnum):
     mu = "mu"
 
 
+class AngleUnit(StrEnum):
+    deg = "deg"
+    rad = "rad"
+
+
 class ScanKind(StrEnum):
     counts = "counts"
     intensities = "intensities"
@@ -146,6 +151,11 @@ class CtOptions(RunOptions):
     order: Annotated[str | None, typer.Option(
         "--order",
         help="The array's axes have this order (s slices, a angles, d detectors), such as asd.",
+    )] = None
+    angle_unit: Annotated[AngleUnit | None, typer.Option(
+        "--angle-unit",
+        help="The angles in the file are in this unit. By default it is what the file states or "
+        "their name means, and what cannot be is refused.",
     )] = None
     kind: Annotated[ScanKind | None, typer.Option(
         "--kind",
@@ -274,7 +284,7 @@ class CtOptions(RunOptions):
             refuse(given(self, *radii), "a parallel beam; add --beam fan-flat or fan-curved")
         elif len(given(self, *radii)) < len(radii):
             raise InputError(f"--beam {self.beam} needs --source-radius and --detector-radius (mm)")
-        of_files = ("key", "order", "kind", "incident", "size", "sigma", "slices")
+        of_files = ("key", "order", "angle_unit", "kind", "incident", "size", "sigma", "slices")
         refuse(given(self, *of_files), "--simulate", self.simulate)
         refuse(
             given(self, "index", "noise", "photons"),
