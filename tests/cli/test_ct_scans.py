@@ -62,3 +62,42 @@ def test_a_saturated_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     code, said = run(capsys, path)
     assert code == 0
     assert "saturated" in said
+
+
+def test_frames_of_nxtomo_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import h5py
+
+    key = np.r_[np.ones(2), np.zeros(VIEWS), 2].astype(int)
+    counts = 1000 * np.exp(-lines())[0][:, None] + 10
+    stack = np.full((len(key), 1, SIZE), 1010.0)
+    stack[key == 0], stack[key == 2] = counts, 10
+    path = tmp_path / "a.nxs"
+    with h5py.File(path, "w") as file:
+        file["entry/instrument/detector/data"] = stack
+        file["entry/instrument/detector/image_key"] = key
+        turn = np.zeros(len(key))
+        turn[key == 0] = np.rad2deg(half_turn(VIEWS).numpy())
+        file["entry/sample/rotation_angle"] = turn
+    assert run(capsys, path, "-o", tmp_path / "b.npy") == (0, "")
+    np.savez(tmp_path / "c.npz", sinogram=lines()[0], angles=half_turn(VIEWS).numpy())
+    assert run(capsys, tmp_path / "c.npz", "-o", tmp_path / "c.npy")[0] == 0
+    same = np.load(tmp_path / "b.npy"), np.load(tmp_path / "c.npy")
+    np.testing.assert_allclose(*same, atol=2e-4)
+    code, said = run(capsys, path, "--views", len(key), "--span", 180, "--overwrite")
+    assert code == 2
+    assert f"of the {len(key)} frames of" in only_line("pnp-ct", said)
+
+
+def test_a_folder_is_a_scan_with_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import tifffile
+
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    for number, view in enumerate(lines(2).transpose(1, 0, 2)):
+        tifffile.imwrite(folder / f"p{number}.tif", view)
+    code, _ = run(capsys, folder, "--stack", "--views", VIEWS, "--slice", "1:")
+    assert code == 0
+    assert np.load(tmp_path / "scan_reconstructed.npy").shape == (SIZE, SIZE)
+    assert run(capsys, folder, "--views", VIEWS, "-o", tmp_path / "out")[0] == 2  # each by itself

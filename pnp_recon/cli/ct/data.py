@@ -29,6 +29,7 @@ from pnp_recon.scans import (
     statistical_weights,
     to_line_integrals,
 )
+from pnp_recon.scans.angles import AngleUnit
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
 from pnp_recon.scans.plausibility import odd_views, refuse_other_order
@@ -109,8 +110,11 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     kind: Kind | None = "counts" if options.incident is not None else None
     if options.kind is not None:
         kind = next(k for k in get_args(Kind) if k.replace(" ", "-") == options.kind.value)
-    unit = None if options.angle_unit is None else options.angle_unit.value
-    scan = read_scan(source, options.key, options.order, kind, unit)
+    unit: AngleUnit | None = None
+    if options.angle_unit is not None:
+        unit = "deg" if options.angle_unit.value == "deg" else "rad"
+    asked = _asked_slices(options)
+    scan = read_scan(source, options.key, options.order, kind, unit, options.angles_key, asked)
     corrected = to_line_integrals(scan, options.incident)
     lines = corrected.scan
     located = measured_geometry(options, lines, scan.kind == "counts")
@@ -121,14 +125,11 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         if scan.order_assumed:
             refuse_other_order(lines.data, source)
     is_cone = geometry.kind == "cone"
-    total, side = lines.data.shape[0], options.size or geometry.detector_count
-    chosen = _chosen_slices(options, total, source)
-    if is_cone and chosen != slice(0, total):
+    count, side = lines.data.shape[0], options.size or geometry.detector_count
+    if is_cone and count < scan.total:
         raise InputError("--slice does not go with a cone beam, which is one volume")
-    count = chosen.stop - chosen.start
     check_memory(_bytes(count, side, lines.data), f"{source}: {count} slices of {side}×{side}")
-    y, weights = lines.data[chosen], corrected.weights
-    weights = None if weights is None else weights[chosen]
+    y, weights = lines.data, corrected.weights
     noise, origin = options.noise_level, "given"
     if noise is None:
         noise, origin = sinogram_noise_level(y), "estimated from the sinogram"
@@ -137,12 +138,12 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""
         return t.transpose(0, 1)[None] if is_cone else t[:, None]
 
-    A = RayTransform(geometry, (total if is_cone else 1, side, side))
+    A = RayTransform(geometry, (count if is_cone else 1, side, side))
     truth = None if reference is None else _reference(reference, (count, side, side), options)
     if weights is not None:
         # Known up to the detector's gain: the noise of a typical ray says which.
         weights = arranged(weights) / (weights.mean() * max(noise, 1e-12) ** 2)
-    shape = tuple(scan.data.shape)
+    shape = (scan.total, *scan.data.shape[1:])
     file = SourceFile("input", source, scan.sha256, shape)
     known = options.geometry is not None or options.detector_mm is not None
     return Measurement(
@@ -153,7 +154,7 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         weights,
         truth,
         file,
-        first=chosen.start,
+        first=scan.first,
         length="mm" if known else "pixel",
         lines=(*located.lines, *corrected.notes),
         warnings=(*doubts, *located.warnings),
@@ -169,24 +170,19 @@ def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:
     return replace(found, y=y, weights=weights, truth=truth)
 
 
-def _chosen_slices(options: CtOptions, count: int, source: Path) -> slice:
-    """--slice for a scan of `count` slices."""
+def _asked_slices(options: CtOptions) -> slice | None:
+    """--slice; None: all. The reader holds it against what there is."""
     if options.slices == "all":
-        return slice(0, count)
+        return None
     first, colon, last = options.slices.partition(":")
     try:
         start = int(first) if first or not colon else 0
-        stop = (int(last) if last else count) if colon else start + 1
+        return slice(start, (int(last) if last else None) if colon else start + 1)
     except ValueError:
         raise InputError(
             f"--slice is {options.slices!r}; expected all, a number such as 3, or a range such as "
             "0:10"
         ) from None
-    if not 0 <= start < stop <= count:
-        raise InputError(
-            f"--slice is {options.slices}, but {source} holds {count} slices, 0 to {count - 1}"
-        )
-    return slice(start, stop)
 
 
 def _bytes(count: int, side: int, sinogram: Tensor) -> int:

@@ -123,6 +123,11 @@ def _angles(options: CtOptions, scan: Scan, beam: Beam) -> tuple[float, ...]:
     """The angles of --views and --span, or those in the file."""
     views = scan.data.shape[1]
     if options.views is not None and options.views != views:
+        if scan.fields_among:
+            raise InputError(
+                f"--views is {options.views}, but of the {views + scan.fields_among} frames of "
+                f"{scan.source} {views} are projections, the others flat and dark fields"
+            )
         raise InputError(
             f"--views is {options.views}, but {scan.source} holds {views} views of "
             f"{scan.data.shape[2]} detector pixels; give --order if they were taken for one "

@@ -152,11 +152,21 @@ class CtOptions(RunOptions):
         "--order",
         help="The array's axes have this order (s slices, a angles, d detectors), such as asd.",
     )] = None
+    angles_key: Annotated[str | None, typer.Option(
+        "--angles-key",
+        help="The angles in the file have this name. By default they are looked for: angles, "
+        "theta, rotation_angle, anglesRad and so on.",
+    )] = None
     angle_unit: Annotated[AngleUnit | None, typer.Option(
         "--angle-unit",
         help="The angles in the file are in this unit. By default it is what the file states or "
         "their name means, and what cannot be is refused.",
     )] = None
+    stack: Annotated[bool, typer.Option(
+        "--stack",
+        help="A folder is one scan, with a TIFF for each projection; those named flat and dark "
+        "are its fields.",
+    )] = False
     kind: Annotated[ScanKind | None, typer.Option(
         "--kind",
         help="The array's values are of this kind. By default they are counts where there are "
@@ -176,7 +186,9 @@ class CtOptions(RunOptions):
         help="SCAN is a clean slice. Project it, add noise, then reconstruct it and compare.",
     )] = False
     index: Annotated[int | None, typer.Option(
-        "--index", min=0, help="With --simulate: take this slice of an archive, counted from 0.",
+        "--index", min=0,
+        help="With --simulate: take this slice of an archive, or this frame of a DICOM file, "
+        "counted from 0.",
     )] = None
     noise: Annotated[float | None, typer.Option(
         "--noise",
@@ -246,6 +258,10 @@ class CtOptions(RunOptions):
             )
         return place
 
+    @property
+    def whole_folders(self) -> bool:
+        return self.stack
+
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.geometry is None else (self.geometry,)
 
@@ -284,7 +300,18 @@ class CtOptions(RunOptions):
             refuse(given(self, *radii), "a parallel beam; add --beam fan-flat or fan-curved")
         elif len(given(self, *radii)) < len(radii):
             raise InputError(f"--beam {self.beam} needs --source-radius and --detector-radius (mm)")
-        of_files = ("key", "order", "angle_unit", "kind", "incident", "size", "sigma", "slices")
+        of_files = (
+            "key",
+            "order",
+            "angles_key",
+            "angle_unit",
+            "stack",
+            "kind",
+            "incident",
+            "size",
+            "sigma",
+            "slices",
+        )
         refuse(given(self, *of_files), "--simulate", self.simulate)
         refuse(
             given(self, "index", "noise", "photons"),
