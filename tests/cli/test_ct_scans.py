@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pnp_recon.cli.ct import main
 from support.cli import only_line
@@ -101,3 +103,110 @@ def test_a_folder_is_a_scan_with_stack(tmp_path: Path, capsys: pytest.CaptureFix
     assert code == 0
     assert np.load(tmp_path / "scan_reconstructed.npy").shape == (SIZE, SIZE)
     assert run(capsys, folder, "--views", VIEWS, "-o", tmp_path / "out")[0] == 2  # each by itself
+
+
+# ---- geometry, window and report -----------------------------------------------------------------
+
+
+def phantom_error(path: Path) -> float:
+    """Against the slice of the plain scan, in the middle."""
+    middle = (slice(16, 48),) * 2
+    found, true = np.load(path)[middle], np.load(path.parent / "plain.npy")[middle]
+    return float(np.linalg.norm(found - true) / np.linalg.norm(true))
+
+
+def test_turning_and_the_detectors_direction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = 2 * half_turn(120)
+    asymmetric = sinogram(turns, SIZE, 33.0)[0].float().numpy()
+    np.savez(tmp_path / "plain.npz", s=asymmetric, angles=turns.numpy())
+    np.savez(tmp_path / "back.npz", s=asymmetric, angles=-turns.numpy())
+    np.savez(tmp_path / "flipped.npz", s=asymmetric[:, ::-1], angles=turns.numpy())
+    np.save(tmp_path / "even.npy", np.roll(asymmetric[::-1], 1, 0))
+    axis = ["--axis", 33]
+    for name, more in (
+        ("plain.npz", axis),
+        ("back.npz", [*axis, "--clockwise"]),
+        ("flipped.npz", ["--axis", 30, "--flip-detector"]),
+        ("even.npy", [*axis, "--views", 120, "--span", -360]),
+    ):
+        target = tmp_path / f"{Path(name).stem}.npy"
+        target = target if target.name != "even.npy" else tmp_path / "turned.npy"
+        assert run(capsys, tmp_path / name, *more, "-o", target) == (0, "")
+        assert phantom_error(target) < 1e-4
+    assert run(capsys, tmp_path / "back.npz", *axis, "-o", tmp_path / "wrong.npy")[0] == 0
+    assert phantom_error(tmp_path / "wrong.npy") > 0.1
+    code, said = run(capsys, tmp_path / "even.npy", "--views", 120, "--span", 0)
+    assert code == 2
+    assert "negative for clockwise" in said
+
+
+def disc(detectors: int, axis: float, turns: np.ndarray) -> np.ndarray:
+    """A disc of 0.02 and 28 pixels with a bar inside, about the middle of the slice."""
+    from operators import RayTransform, ScanGeometry
+
+    y, x = np.mgrid[:SIZE, :SIZE] - 31.5
+    picture = 0.02 * (x**2 + y**2 < 28**2).astype(np.float32)
+    picture[12:20, 20:34] += 0.02
+    shift = axis - (detectors - 1) / 2
+    scan = ScanGeometry("parallel", tuple(turns.tolist()), detectors, axis_offset=shift)
+    return (
+        RayTransform(scan, (1, SIZE, SIZE)).A(torch.from_numpy(picture)[None, None])[0, 0].numpy()
+    )
+
+
+def test_the_window_of_a_truncated_scan_holds_air(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "a.npy", disc(40, 19.5, half_turn(90).numpy()))
+    args = [str(tmp_path / "a.npy"), "--views", "90", "--method", "fbp", "--json"]
+    assert main(args) == 0
+    found = json.loads(capsys.readouterr().out)["physics"]["parameters"]
+    assert found["window_low"] < 0 < 0.04 < found["window_high"]
+    values = np.load(tmp_path / "a_reconstructed.npy")
+    assert np.median(values[16:24, 16:24]) == pytest.approx(0.02, rel=0.12)
+    assert main([*args[:-1], "--overwrite"]) == 0
+    assert "goes on beyond the detector's ends" in capsys.readouterr().out
+
+
+def test_a_full_turn_with_an_offset_detector(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = 2 * half_turn(180).numpy()
+    np.savez(tmp_path / "a.npz", s=disc(40, 5.5, turns), angles=turns)
+    args = ["--axis", 5.5, "--size", SIZE, "-o", tmp_path / "b.npy"]
+    assert run(capsys, tmp_path / "a.npz", *args) == (0, "")
+    assert np.median(np.load(tmp_path / "b.npy")[26:38, 26:38]) == pytest.approx(0.02, rel=0.02)
+
+
+def test_a_result_at_the_end_of_a_found_window_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pnp_recon.cli.ct import view
+    from pnp_recon.scans import Window
+
+    np.save(tmp_path / "a.npy", disc(SIZE, 31.5, half_turn(60).numpy()))
+    args = [str(tmp_path / "a.npy"), "--views", "60", "--method", "tv", "-q", "--max-iter", "30"]
+    assert main(args) in (0, 3)
+    assert "end of the window" not in capsys.readouterr().err
+    monkeypatch.setattr(view, "_found_window", lambda *_: Window(-0.002, 0.015))
+    assert main([*args, "--overwrite"]) in (0, 3)
+    assert "at the upper end of the window that was found" in capsys.readouterr().err
+
+
+def test_the_report_of_a_formula_has_no_banner_of_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pnp_recon.report import figure
+
+    def never(*_: object) -> None:
+        raise AssertionError("there is no residual to draw")
+
+    monkeypatch.setattr(figure, "_residuals", never)
+    np.savez(tmp_path / "a.npz", sinogram=lines()[0], angles=half_turn(VIEWS).numpy())
+    args = [str(tmp_path / "a.npz"), *FBP, "--report", str(tmp_path / "r")]
+    assert main(args) == 0
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert 'class="verdict plain"><strong>Computed by a formula' in page
+    assert "No guarantee" not in page

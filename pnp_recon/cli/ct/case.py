@@ -19,7 +19,14 @@ from operators import hounsfield
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
-from pnp_recon.cli.ct.view import View, choose_view, outside, picture_target, writer
+from pnp_recon.cli.ct.view import (
+    View,
+    at_the_ends,
+    choose_view,
+    outside,
+    picture_target,
+    writer,
+)
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
@@ -28,6 +35,7 @@ from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
 from pnp_recon.models import load, store
 from pnp_recon.report import PhysicsRecord, SourceFile
+from pnp_recon.scans.truncation import object_radius
 from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
@@ -54,10 +62,11 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
     picture = picture_target(job, options, count)
     found = on_device(found, session)
     A, y = found.A, found.y
-    direct = _fbp(found, options)
+    radius = object_radius(y, A.geometry)
+    direct = _fbp(found, options, radius)
     model = session.learned()
     trained = None if model is None else model.trained_on.window_hu
-    view = choose_view(found, direct, options, trained)
+    view = choose_view(found, direct, options, radius, trained)
     window = view.window
     start = window.to_unit(direct)
     truth = None if found.truth is None else window.to_unit(found.truth)
@@ -72,9 +81,10 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         degraded=_middle(start),
         show=_middle,
         write=writer(view, picture, options),
+        doubts=lambda image: at_the_ends(image, view),
         reference=None if truth is None else _middle(truth).clamp(0, 1),
         files=_files(found, job, options),
-        lines=_lines(found, view, picture, count),
+        lines=_lines(found, view, picture, count, radius),
         warnings=(*found.warnings, *outside(found, direct, view, options)),
         physics=_physics(found, view, options),
         facts={
@@ -102,6 +112,7 @@ def _with_method(
             case,
             degraded=_middle(view.window.to_unit(plain)),
             solve=lambda: solution,
+            doubts=lambda _: (),  # it knows no box
         )
     classical = options.named_solver
     if classical in solvers_for("none"):
@@ -127,10 +138,10 @@ def _with_method(
     return _in_parts(case, scaled)
 
 
-def _fbp(found: Measurement, options: CtOptions) -> Tensor:
+def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor:
     """(slices, 1, H, W), or (1, depth, H, W), in 1/mm."""
     with torch.no_grad():
-        return found.A.fbp(found.y, options.filter.value, options.cutoff)
+        return found.A.fbp(found.y, options.filter.value, options.cutoff, radius)
 
 
 def _smeared(found: Measurement) -> Tensor:
@@ -162,7 +173,9 @@ def _files(found: Measurement, job: Job, options: CtOptions) -> tuple[SourceFile
     return tuple(files)
 
 
-def _lines(found: Measurement, view: View, picture: Path | None, count: int) -> tuple[str, ...]:
+def _lines(
+    found: Measurement, view: View, picture: Path | None, count: int, radius: float | None
+) -> tuple[str, ...]:
     height, width = found.A.image_shape[1:]
     pixel = found.A.geometry.pixel_mm
     length = "mm" if found.length == "mm" else "detector pixels"
@@ -174,6 +187,12 @@ def _lines(found: Measurement, view: View, picture: Path | None, count: int) -> 
         f"{'in Hounsfield units' if view.in_hounsfield else 'attenuation in ' + view.unit}",
         f"window: {view.words}; the picture is the attenuation in it, from 0 to 1",
     ]
+    if radius is not None:
+        wide = 2 * radius / found.A.geometry.detector_mm
+        lines.append(
+            "truncated: the object goes on beyond the detector's ends; filtered back-projection "
+            f"continues it like a disc, {wide:.0f} detector pixels wide (a guess, by the profile)"
+        )
     if picture is not None:
         lines.append(f"picture: {picture}" + ("" if count == 1 else " (the middle slice)"))
     return tuple(lines)

@@ -116,7 +116,10 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     asked = _asked_slices(options)
     scan = read_scan(source, options.key, options.order, kind, unit, options.angles_key, asked)
     corrected = to_line_integrals(scan, options.incident)
-    lines = corrected.scan
+    lines, weights = corrected.scan, corrected.weights
+    if options.flip_detector:
+        lines = replace(lines, data=lines.data.flip(-1))
+        weights = None if weights is None else weights.flip(-1)
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
     doubts = [*scan.doubts, *corrected.doubts]
@@ -129,7 +132,7 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     if is_cone and count < scan.total:
         raise InputError("--slice does not go with a cone beam, which is one volume")
     check_memory(_bytes(count, side, lines.data), f"{source}: {count} slices of {side}×{side}")
-    y, weights = lines.data, corrected.weights
+    y = lines.data
     noise, origin = options.noise_level, "given"
     if noise is None:
         noise, origin = sinogram_noise_level(y), "estimated from the sinogram"

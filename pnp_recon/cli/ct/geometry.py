@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -79,6 +80,7 @@ def measured_geometry(options: CtOptions, scan: Scan, counted: bool) -> Located:
     if options.geometry is not None:
         given = _read(options)
         _compare(given, options, scan)
+        given = _turned(given, options)
         return _with_axis(options, given, scan, counted)
     beam = options.beam or Beam.parallel
     detector_mm = options.detector_mm or 1.0
@@ -91,7 +93,15 @@ def measured_geometry(options: CtOptions, scan: Scan, counted: bool) -> Located:
         detector_radius=options.detector_radius,
     )
     side = options.pixel_mm or detector_mm / geometry.magnification
-    return _with_axis(options, replace(geometry, pixel_mm=side), scan, counted)
+    geometry = _turned(replace(geometry, pixel_mm=side), options)
+    return _with_axis(options, geometry, scan, counted)
+
+
+def _turned(geometry: ScanGeometry, options: CtOptions) -> ScanGeometry:
+    """The scan as it is where its angles grow clockwise."""
+    if not options.clockwise:
+        return geometry
+    return replace(geometry, angles=tuple(-angle for angle in geometry.angles))
 
 
 def describe(geometry: ScanGeometry, length: str = "mm") -> str:
@@ -102,9 +112,12 @@ def describe(geometry: ScanGeometry, length: str = "mm") -> str:
         pixels += f" of {geometry.detector_mm:.4g} mm"
     else:
         pixels += " of unknown size, the unit of lengths"
+    falling = len(degrees) > 1 and all(after < before for before, after in pairwise(degrees))
+    first, last = (max, min) if falling else (min, max)
+    turn = " (clockwise)" if falling else ""
     return (
-        f"{BEAMS[geometry.kind]}, {len(degrees)} views from {min(degrees):.4g}° to "
-        f"{max(degrees):.4g}°, {pixels}"
+        f"{BEAMS[geometry.kind]}, {len(degrees)} views from {first(degrees):.4g}° to "
+        f"{last(degrees):.4g}°{turn}, {pixels}"
     )
 
 
@@ -171,15 +184,16 @@ def _with_axis(
     middle = (geometry.detector_count - 1) / 2
     pixel = options.axis_pixel
     if options.axis is None and geometry.axis_offset:
-        return Located(geometry, (_axis_line(geometry, "given in the file"),))
+        return Located(geometry, (_axis_line(options, geometry, "given in the file"),))
     if pixel is not None:
         if not 0 <= pixel <= geometry.detector_count - 1:
             raise InputError(
                 f"--axis is {pixel:g}, but the detector has the pixels 0 to "
                 f"{geometry.detector_count - 1}"
             )
-        placed = replace(geometry, axis_offset=(pixel - middle) * geometry.detector_mm)
-        return Located(placed, (_axis_line(placed, "given"),))
+        away = middle - pixel if options.flip_detector else pixel - middle
+        placed = replace(geometry, axis_offset=away * geometry.detector_mm)
+        return Located(placed, (_axis_line(options, placed, "given"),))
     can = scan is not None and geometry.kind == "parallel"
     if options.axis == "auto" and not can:
         raise InputError(
@@ -202,7 +216,7 @@ def _found_axis(options: CtOptions, geometry: ScanGeometry, scan: Scan) -> Locat
             return Located(geometry, (), (line,))
         raise
     placed = replace(geometry, axis_offset=axis.offset * geometry.detector_mm)
-    line = _axis_line(placed, f"found; opposite views differ by {axis.mismatch:.2g}")
+    line = _axis_line(options, placed, f"found; opposite views differ by {axis.mismatch:.2g}")
     poor = axis.mismatch > POOR_FIT
     doubt = f"the rotation axis is doubtful: {line}; give --axis" if poor else None
     return Located(placed, (line,), () if doubt is None else (doubt,))
@@ -214,7 +228,8 @@ def _as_tensor(geometry: ScanGeometry) -> Tensor:
     return torch.tensor(geometry.angles, dtype=torch.float64)
 
 
-def _axis_line(geometry: ScanGeometry, how: str) -> str:
-    middle = (geometry.detector_count - 1) / 2
-    pixel = middle + geometry.axis_offset / geometry.detector_mm
+def _axis_line(options: CtOptions, geometry: ScanGeometry, how: str) -> str:
+    """In pixels of the file."""
+    away = geometry.axis_offset / geometry.detector_mm
+    pixel = (geometry.detector_count - 1) / 2 + (-away if options.flip_detector else away)
     return f"rotation axis: detector pixel {pixel:.2f} ({how})"

@@ -269,11 +269,6 @@ class RunOptions:
         """The solver that the user named; None: it is left to the command."""
         return None if self.solver == SolverName.auto else self.solver.value
 
-    @property
-    def whole_folders(self) -> bool:
-        """A folder is one input, not as many as it has files."""
-        return False
-
     def companions(self, source: Path) -> tuple[Path, ...]:
         """Files that are read beside this input (kernel, mask), which are never overwritten."""
         return ()

@@ -55,8 +55,13 @@ def is_batch(options: RunOptions) -> bool:
     return not (single or (len(options.inputs) == 1 and not _is_pattern(options.inputs[0])))
 
 
+def _takes_folders(options: RunOptions) -> bool:
+    """Whether a folder is one input of this command, not as many as it has files."""
+    return bool(getattr(options, "whole_folders", False))
+
+
 def _is_one(path: Path, options: RunOptions) -> bool:
-    return path.is_file() or (options.whole_folders and path.is_dir())
+    return path.is_file() or (_takes_folders(options) and path.is_dir())
 
 
 def _is_pattern(entry: str) -> bool:
@@ -73,7 +78,7 @@ def plan_jobs(names: Names, options: RunOptions) -> list[Job]:
         InputError, OutputError: an input matches nothing, or a result has no place.
     """
     batch = is_batch(options)
-    if options.whole_folders:
+    if _takes_folders(options):
         sources = [Path(entry) for entry in options.inputs]
     else:
         sources = expand_inputs(options.inputs, names.inputs)

@@ -1,0 +1,69 @@
+"""The options of `pnp-ct` about what is in the file of a scan. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from pnp_recon.cli.run.options import RunOptions
+
+
+class AngleUnit(StrEnum):
+    deg = "deg"
+    rad = "rad"
+
+
+class ScanKind(StrEnum):
+    counts = "counts"
+    intensities = "intensities"
+    line_integrals = "line-integrals"
+
+
+@dataclass(frozen=True)
+class ScanFileOptions(RunOptions):
+    """What is read, and what it is."""
+
+    # fmt: off
+    slices: Annotated[str, typer.Option(
+        "--slice", metavar="all|I|I:J",
+        help="Reconstruct these slices of the scan, counted from 0, J excluded.",
+    )] = "all"
+    key: Annotated[str | None, typer.Option(
+        "--key", help="The array has this name, in a file that holds several.",
+    )] = None
+    order: Annotated[str | None, typer.Option(
+        "--order",
+        help="The array's axes have this order (s slices, a angles, d detectors), such as asd.",
+    )] = None
+    angles_key: Annotated[str | None, typer.Option(
+        "--angles-key",
+        help="The angles in the file have this name. By default they are looked for: angles, "
+        "theta, rotation_angle, anglesRad and so on.",
+    )] = None
+    angle_unit: Annotated[AngleUnit | None, typer.Option(
+        "--angle-unit",
+        help="The angles in the file are in this unit. By default it is what the file states or "
+        "their name means, and what cannot be is refused.",
+    )] = None
+    stack: Annotated[bool, typer.Option(
+        "--stack",
+        help="A folder is one scan, with a TIFF for each projection; those named flat and dark "
+        "are its fields.",
+    )] = False
+    kind: Annotated[ScanKind | None, typer.Option(
+        "--kind",
+        help="The array's values are of this kind. By default they are counts where there are "
+        "flat fields, otherwise line integrals.",
+    )] = None
+    incident: Annotated[float | None, typer.Option(
+        "--incident", metavar="N",
+        help="The values are photon counts, and N photons entered each ray.",
+    )] = None
+    # fmt: on
+
+    @property
+    def whole_folders(self) -> bool:
+        return self.stack
