@@ -210,3 +210,26 @@ def test_the_report_of_a_formula_has_no_banner_of_alarm(
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert 'class="verdict plain"><strong>Computed by a formula' in page
     assert "No guarantee" not in page
+
+
+# ---- the rotation axis ---------------------------------------------------------------------------
+
+
+def test_line_integrals_about_another_axis(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The axis is moved where it is sure, and said; in centred ones it stays where it is."""
+    turns = half_turn(90)
+    for name, axis in (("off", 35.2), ("plain", 31.5)):
+        array = sinogram(turns, SIZE, axis)[0].float().numpy()
+        np.savez(tmp_path / f"{name}.npz", s=array, angles=turns.numpy())
+        args = [str(tmp_path / f"{name}.npz"), "--method", "fbp", "--no-picture"]
+        assert main([*args, "-o", str(tmp_path / f"{name}.npy")]) == 0
+        said = capsys.readouterr().out
+        assert ("rotation axis: detector pixel 35.2" in said) == (name == "off")
+        assert ("--axis center leaves it" in said) == (name == "off")
+    assert phantom_error(tmp_path / "off.npy") < 0.1
+    assert main([*args[:1], *FBP, "--axis", "auto", "-o", str(tmp_path / "c.npy")]) == 0
+    off = [str(tmp_path / "off.npz"), *FBP, "--axis", "center", "-o", str(tmp_path / "c.npy")]
+    assert main([*off, "--overwrite"]) == 0
+    assert phantom_error(tmp_path / "c.npy") > 0.2

@@ -15,11 +15,12 @@ from operators import ScanGeometry, fan_beam, parallel_beam
 from operators.scan_geometry import even_angles
 from pnp_recon.cli.ct.options import DEFAULT_VIEWS, Beam, CtOptions
 from pnp_recon.errors import InputError
-from pnp_recon.scans import Scan, find_scan_axis
+from pnp_recon.scans import RotationAxis, Scan
+from pnp_recon.scans.axis_check import AGREED, POOR_FIT, locate_axis
 from pnp_recon.scans.geometry import read_geometry
 
-# Above this the two views that should mirror each other do not fit.
-POOR_FIT = 0.3
+# Line integrals whose axis is so near the detector's middle, in pixels, are centred.
+CENTRED = 0.3
 BEAMS = {
     "parallel": "parallel beam",
     "fan_flat": "fan beam, flat detector",
@@ -177,10 +178,7 @@ def _compare(given: ScanGeometry, options: CtOptions, scan: Scan) -> None:
 def _with_axis(
     options: CtOptions, geometry: ScanGeometry, scan: Scan | None = None, counted: bool = False
 ) -> Located:
-    """The rotation axis that --axis says, or that is found in the scan.
-
-    Without --axis it is looked for in counts only: line integrals have mostly been centred.
-    """
+    """The rotation axis that --axis says, or that is found in the scan."""
     middle = (geometry.detector_count - 1) / 2
     pixel = options.axis_pixel
     if options.axis is None and geometry.axis_offset:
@@ -202,24 +200,49 @@ def _with_axis(
         )
     if scan is None or options.axis == "center" or not can:
         return Located(replace(geometry, axis_offset=0.0), ())
-    if options.axis is None and not counted:
-        return Located(geometry, ())
-    return _found_axis(options, geometry, scan)
+    return _found_axis(options, geometry, scan, counted)
 
 
-def _found_axis(options: CtOptions, geometry: ScanGeometry, scan: Scan) -> Located:
+def _found_axis(options: CtOptions, geometry: ScanGeometry, scan: Scan, counted: bool) -> Located:
+    """The axis that is found, with how sure it is.
+
+    Line integrals have mostly been centred: nobody having said anything, their axis is moved only
+    where it is found elsewhere for sure.
+    """
     try:
-        axis = find_scan_axis(scan.data, _as_tensor(geometry))
+        axis = locate_axis(scan.data, _as_tensor(geometry))
     except InputError as error:
-        if options.axis is None:
-            line = f"rotation axis: taken to be at the detector's center ({error})"
-            return Located(geometry, (), (line,))
-        raise
+        if options.axis is not None:
+            raise
+        if not counted:
+            return Located(geometry, ())
+        line = f"rotation axis: taken to be at the detector's center ({error})"
+        return Located(geometry, (), (line,))
     placed = replace(geometry, axis_offset=axis.offset * geometry.detector_mm)
-    line = _axis_line(options, placed, f"found; opposite views differ by {axis.mismatch:.2g}")
-    poor = axis.mismatch > POOR_FIT
-    doubt = f"the rotation axis is doubtful: {line}; give --axis" if poor else None
-    return Located(placed, (line,), () if doubt is None else (doubt,))
+    line = _axis_line(options, placed, _how(axis))
+    doubt = () if axis.sure else (f"the rotation axis is doubtful: {line}; give --axis",)
+    opposite = not math.isnan(axis.mismatch)
+    if options.axis is not None or (counted and opposite):
+        return Located(placed, (line,), doubt)
+    if abs(axis.offset) <= CENTRED:
+        return Located(geometry, ())
+    if axis.sure:
+        return Located(placed, (f"{line}; --axis center leaves it in the middle",))
+    if axis.mismatch <= POOR_FIT:
+        line += "; it is taken to be in the detector's middle, --axis auto takes this one"
+        return Located(geometry, (), (line,))
+    return Located(geometry, ())  # nothing to go by
+
+
+def _how(axis: RotationAxis) -> str:
+    """How an axis was found, and how sure it is."""
+    how = f"found; opposite views differ by {axis.mismatch:.2g}"
+    if math.isnan(axis.mismatch):
+        how = "found by the views' centers of mass, there are no opposite views"
+    if axis.spread is None:
+        return how
+    agrees = "agrees within" if axis.spread <= AGREED else "says otherwise, by"
+    return f"{how}, the quality of the slice {agrees} {axis.spread:.2f} pixels"
 
 
 def _as_tensor(geometry: ScanGeometry) -> Tensor:
