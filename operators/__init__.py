@@ -26,6 +26,7 @@ from operators.norms import (
 from operators.sampling import Identity, Inpainting
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
+from operators.stripes import StripeFilter
 from operators.tomography import RayTransform, fbp
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Scaled",
     "ScanGeometry",
     "Stacked",
+    "StripeFilter",
     "Sum",
     "adjoint_mismatch",
     "attenuation",

@@ -174,10 +174,10 @@ def _flat_corrected(scan: Scan, flat: Tensor, dark: Tensor) -> Corrected:
     lines = beam.log()[:, None] - signal.clamp_min(SMALLEST_COUNT).log()
     weights = signal.clamp_min(0) * ~dead[:, None]
     floored = int(((signal < SMALLEST_COUNT) & ~dead[:, None]).sum())
-    return Corrected(_bare(scan, _interpolated(lines, dead)), weights, dead, floored)
+    return Corrected(_bare(scan, interpolated(lines, dead)), weights, dead, floored)
 
 
-def _interpolated(lines: Tensor, dead: Tensor) -> Tensor:
+def interpolated(lines: Tensor, dead: Tensor) -> Tensor:
     """Dead pixels from the nearest live ones on both sides, linearly; constant at the ends."""
     out = lines.clone()
     places = torch.arange(lines.shape[-1])

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from operators import hounsfield
+from operators import StripeFilter, hounsfield
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
@@ -72,7 +72,7 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
     truth = None if found.truth is None else window.to_unit(found.truth)
     share = found.noise / float(y.abs().max().clamp_min(1e-30))
     case = Case(
-        y=window.measurements(A, y),
+        y=window.measurements(A, found.clean),
         A=A,
         noise_level=window.noise_level(found.noise),
         noise_origin=found.origin,
@@ -114,6 +114,12 @@ def _with_method(
             solve=lambda: solution,
             doubts=lambda _: (),  # it knows no box
         )
+    if found.stripes is not None and options.model is None:
+        # The stripes are eliminated, not taken out: see the operator.
+        shape = (1, *found.A.measurement_shape[1:])
+        stripes = StripeFilter(shape, found.ridge)
+        y = view.window.measurements(found.A, found.y)
+        case = replace(case, A=stripes @ found.A, y=stripes.A(y))
     classical = options.named_solver
     if classical in solvers_for("none"):
         # They start from nothing: their early stop is the regularisation.
@@ -124,29 +130,30 @@ def _with_method(
             arguments={"start": nothing},
             limits={"max_iter": EARLY.get(classical, EARLY_OTHERS), "early": True},
         )
-    weighted = found.weights is not None if options.weighted is None else options.weighted
-    if not weighted or options.model is not None:
-        return _in_parts(replace(case, arguments={"start": start.clamp(0, 1)}), None)
-    if found.weights is None:
+    counted = found.weights is not None if options.weighted is None else options.weighted
+    if counted and found.weights is None:
         raise InputError(
             "--weighted needs counts; the scan holds line integrals, leave it out, or say --kind "
             "counts or --incident N"
         )
-    scaled = view.window.weights(found.weights)
-    words = f"{case.noise_words}; each ray weighs as its photons say"
-    case = replace(case, arguments={"start": start.clamp(0, 1)}, noise_words=words)
-    return _in_parts(case, scaled)
+    case = replace(case, arguments={"start": start.clamp(0, 1)})
+    weights = found.weights_for(counted)
+    if weights is None or options.model is not None:
+        return _in_parts(case, None)
+    if counted:
+        case = replace(case, noise_words=f"{case.noise_words}; each ray weighs as its photons say")
+    return _in_parts(case, view.window.weights(weights))
 
 
 def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor:
     """(slices, 1, H, W), or (1, depth, H, W), in 1/mm."""
     with torch.no_grad():
-        return found.A.fbp(found.y, options.filter.value, options.cutoff, radius)
+        return found.A.fbp(found.clean, options.filter.value, options.cutoff, radius)
 
 
 def _smeared(found: Measurement) -> Tensor:
     """Back-projection without a filter: every pixel the mean attenuation of its rays."""
-    A, y = found.A, found.y
+    A, y = found.A, found.clean
     with torch.no_grad():
         lengths = A.A(y.new_ones(1, *A.image_shape))
         seen = lengths > 1e-3 * lengths.max()
@@ -214,6 +221,7 @@ def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecor
         "unit": view.unit,
         "filter": options.filter.value,
         "noise_in_line_integrals": found.noise,
+        **found.defects,
     }
     sinogram = found.y[len(found.y) // 2]
     plane = sinogram[0] if sinogram.shape[0] == 1 else sinogram[:, sinogram.shape[1] // 2]

@@ -62,6 +62,26 @@ class ScanFileOptions(RunOptions):
         "--incident", metavar="N",
         help="The values are photon counts, and N photons entered each ray.",
     )] = None
+    zingers: Annotated[bool | None, typer.Option(
+        "--zingers/--no-zingers",
+        help="Give no weight to values that stand out of all values around them, as flashes in the "
+        "detector do. They are looked for by default.",
+    )] = None
+    dead_pixels: Annotated[bool | None, typer.Option(
+        "--dead-pixels/--no-dead-pixels",
+        help="Give no weight to detector pixels that show the same in every view. They are looked "
+        "for by default.",
+    )] = None
+    rings: Annotated[bool, typer.Option(
+        "--rings",
+        help="Fit one number for each detector pixel along with the slice, for stripes in the "
+        "sinogram that make rings.",
+    )] = False
+    drift: Annotated[bool, typer.Option(
+        "--drift",
+        help="The beam's brightness changes from view to view. Bring the air at both ends of the "
+        "detector to zero.",
+    )] = False
     # fmt: on
 
     @property

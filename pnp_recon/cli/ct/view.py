@@ -114,7 +114,7 @@ def _found_window(found: Measurement, radius: float | None) -> Window:
     leaves it out is a wrong constraint.
     """
     with torch.no_grad():
-        smooth = found.A.fbp(found.y, "hann", SMOOTH, radius)
+        smooth = found.A.fbp(found.clean, "hann", SMOOTH, radius)
     height, width = smooth.shape[-2:]
     rows = torch.linspace(-1, 1, height, device=smooth.device)[:, None]
     columns = torch.linspace(-1, 1, width, device=smooth.device)
