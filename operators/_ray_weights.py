@@ -116,7 +116,7 @@ def redundancy(place: Tensor, step: float) -> Tensor:
     2002, "X-ray micro-CT with a displaced detector array", Med. Phys. 29, 1634).
 
     Args:
-        place: of the detector pixels, 0 on the axis, in mm or radians.
+        place: where the detector pixels are, 0 on the axis, in mm or radians.
         step: between them.
     """
     low, high = -float(place.min()) + step / 2, float(place.max()) + step / 2

@@ -38,11 +38,11 @@ def find_angles(
 
     Args:
         entries: arrays of the file.
-        name: of the scan's array.
+        name: what the scan's array is called.
         views: how many views (frames, fields among them) it has.
-        sizes: of the scan, for the message.
+        sizes: the scan's, for the message.
         unit: overrules what the file says.
-        key: name of the angles; None: they are looked for.
+        key: what the angles are called; None: they are looked for.
 
     Raises:
         InputError: as many angles as there are no views; several that differ; an unknown unit, or

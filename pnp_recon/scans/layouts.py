@@ -34,8 +34,8 @@ class Layout:
     """What is where in a file.
 
     Attributes:
-        name: of the scan's array.
-        order: of its axes, in the letters s, a, d.
+        name: what the scan's array is called.
+        order: its axes, in the letters s, a, d.
         order_stated: by the caller or by the format.
         frames: NXtomo's key of each frame along the axis of the views, or None.
         flat, dark: names of the fields, or None.
