@@ -170,6 +170,24 @@ def test_the_window_of_a_truncated_scan_holds_air(
     assert "goes on beyond the detector's ends" in capsys.readouterr().out
 
 
+def test_a_slice_that_does_not_hold_the_object_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An iteration puts what is missing at the rim; with the size that it asks for, it does not."""
+    np.save(tmp_path / "a.npy", disc(40, 19.5, half_turn(90).numpy()))
+    args = [str(tmp_path / "a.npy"), "--views", "90", "--method", "tv", "-q", "--no-picture"]
+    assert main(args) == 0
+    said = capsys.readouterr().err
+    assert "give --size 63" in said or "give --size 64" in said
+    small = np.load(tmp_path / "a_reconstructed.npy")
+    assert main([*args, "--overwrite", "--size", "64"]) == 0
+    assert "give --size" not in capsys.readouterr().err
+    large = np.load(tmp_path / "a_reconstructed.npy")[12:52, 12:52]
+    middle = (slice(10, 30),) * 2
+    off = [float(np.median(one[middle])) for one in (small, large)]
+    assert abs(off[1] - 0.02) < 0.07 * 0.02 < abs(off[0] - 0.02)
+
+
 def test_a_full_turn_with_an_offset_detector(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

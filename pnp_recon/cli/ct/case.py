@@ -8,6 +8,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,11 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         reference=None if truth is None else _middle(truth).clamp(0, 1),
         files=_files(found, job, options),
         lines=_lines(found, view, picture, count, radius),
-        warnings=(*found.warnings, *outside(found, direct, view, options)),
+        warnings=(
+            *found.warnings,
+            *outside(found, direct, view, options),
+            *_too_small(found, radius, options),
+        ),
         physics=_physics(found, view, options),
         facts={
             "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
@@ -149,6 +154,21 @@ def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor
     """(slices, 1, H, W), or (1, depth, H, W), in 1/mm."""
     with torch.no_grad():
         return found.A.fbp(found.clean, options.filter.value, options.cutoff, radius)
+
+
+def _too_small(found: Measurement, radius: float | None, options: CtOptions) -> tuple[str, ...]:
+    """A warning where the slice does not hold the object: iterations put the rest at its rim."""
+    scan = found.A.geometry
+    if radius is None or options.method == CtMethod.fbp:
+        return ()
+    needed = math.ceil(2 * radius / scan.magnification / scan.pixel_mm) + 4
+    side = min(found.A.image_shape[1:])
+    if needed <= side:
+        return ()
+    return (
+        f"the object goes on beyond the slice of {side} pixels; what is missing there is put at "
+        f"its rim, give --size {needed}",
+    )
 
 
 def _smeared(found: Measurement) -> Tensor:
