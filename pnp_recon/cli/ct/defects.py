@@ -127,7 +127,10 @@ def _without_zingers(
         )
         return data, good
     numbers["zingers"] = number
-    said.append(f"zingers: {number} of {data.numel()} values stand out; they have no weight")
+    said.append(
+        f"zingers: {number} of {data.numel()} values stand out; they have no "
+        "weight in the misfit, and filtered back-projection replaces them"
+    )
     return mended_data[:, back], good * ~struck[:, back]
 
 
