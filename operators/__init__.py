@@ -26,6 +26,7 @@ from operators.norms import (
 from operators.sampling import Identity, Inpainting
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
+from operators.stripes import StripeFilter
 from operators.tomography import RayTransform, fbp
 from operators.varying_blur import VaryingBlur
 
@@ -50,6 +51,7 @@ __all__ = [
     "Scaled",
     "ScanGeometry",
     "Stacked",
+    "StripeFilter",
     "Sum",
     "VaryingBlur",
     "adjoint_mismatch",

@@ -56,6 +56,7 @@ OPERATORS: dict[str, OperatorEntry] = {
         ),
         OperatorEntry("operators.sampling:Inpainting", "norm 1, exact; prox closed form"),
         OperatorEntry("operators.sampling:Identity", "norm 1, exact; prox closed form"),
+        OperatorEntry("operators.stripes:StripeFilter", "norm 1, exact; prox closed form"),
         OperatorEntry(
             "operators.jpeg:JPEGCoefficients",
             "norm 1 for grey, that of the colour matrix for colour; " + _CG,

@@ -47,12 +47,15 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     strength = run.solution.strength
     chosen = strength is not None and strength.trials
     widths = [1.0 if beside else 0.02, 2.0 if chosen else 3.0, *([1.0] if chosen else [])]
-    bottom = rows[2].subplots(1, len(widths), width_ratios=widths)
-    _physics(bottom[0], run)
-    _residuals(bottom[1], run)
-    if strength is not None and strength.trials:
+    if _is_formula(run):
+        _physics(rows[2].subplots(1, 1), run)  # there is no iteration to draw
+    else:
+        bottom = rows[2].subplots(1, len(widths), width_ratios=widths)
+        _physics(bottom[0], run)
+        _residuals(bottom[1], run)
+    if not _is_formula(run) and strength is not None and strength.trials:
         draw_strength(bottom[2], strength)
-    colour = INK if run.solution.certificate.holds else RED
+    colour = INK if run.solution.certificate.holds or _is_formula(run) else RED
     rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
@@ -155,6 +158,8 @@ def _headline(run: Run) -> str:
     certificate = run.solution.certificate
     if certificate.contradicted:
         return "CERTIFICATE FAILED: the run contradicts the proof"
+    if _is_formula(run):
+        return "computed by a formula, without iteration"
     if not certificate.proven:
         return "NO GUARANTEE: nothing is proven about this run"
     if certificate.unchecked:
@@ -162,6 +167,11 @@ def _headline(run: Run) -> str:
     if certificate.conditions:
         return f"certified, if what was declared is true: the iteration converges{_so_far(run)}"
     return f"certified: the iteration is proven to converge{_so_far(run)}"
+
+
+def _is_formula(run: Run) -> bool:
+    """Whether nothing was iterated, so that there is neither convergence nor a residual."""
+    return run.solution.status.name == "DIRECT"
 
 
 def _so_far(run: Run) -> str:

@@ -31,6 +31,7 @@ from operators import (
     Scaled,
     ScanGeometry,
     Stacked,
+    StripeFilter,
     Sum,
     VaryingBlur,
     fan_beam,
@@ -149,6 +150,9 @@ SAMPLING: list[OperatorCase] = [
             ("even-off-centre", ((2, 4), 2, (1, 6, 8)), {"center": (1, 0)}),
         )
     ),
+    OperatorCase("stripe-filter", lambda dtype: StripeFilter((2, 5, 6), 0.4)),
+    OperatorCase("stripe-filter-without-ridge", lambda dtype: StripeFilter((1, 5, 6), 0.0)),
+    OperatorCase("stripe-filter-one-view", lambda dtype: StripeFilter((1, 1, 6), 3.0)),
     OperatorCase("downsampling-uneven", _downsampling((3, 3), 3, (1, 8, 7), "replicate")),
     OperatorCase("downsampling-large-kernel", _downsampling((7, 7), 4, (1, 8, 8), "circular")),
 ]
