@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.places import place_in_file
 from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.errors import InputError
 from pnp_recon.files import check_target
@@ -89,20 +89,12 @@ class DeblurOptions(RunOptions):
 
     @property
     def kernel_file(self) -> Path | None:
-        return None if self.kernel in KERNELS else self._kernel_place()[0]
+        return None if self.kernel in KERNELS else place_in_file(self.kernel)[0]
 
     @property
     def kernel_key(self) -> str | None:
         """Which array of the kernel file."""
-        return None if self.kernel in KERNELS else self._kernel_place()[1]
-
-    def _kernel_place(self) -> tuple[Path, str | None]:
-        """FILE:KEY in two; a file whose name has a colon is a file."""
-        whole = Path(self.kernel)
-        found = re.fullmatch(r"(.+):([^:\[\]]*(?:\[(?:\d+|:)\])?)", self.kernel)
-        if found is None or whole.exists():
-            return whole, None
-        return Path(found[1]), found[2]
+        return None if self.kernel in KERNELS else place_in_file(self.kernel)[1]
 
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.kernel_file is None else (self.kernel_file,)
