@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from operators import shrinking
+from operators import Boundary, shrinking
 from operators.downsampling import Downsampling
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import (
@@ -59,7 +59,8 @@ def make_case(job: Job, session: Session[EnlargeOptions]) -> Case:
     blur = _filter(options)
     kernel = blur.kernel.to(session.device, session.dtype)
     x = session.tensor(picture.pixels)
-    factor, boundary = options.scale, options.boundary.value
+    factor = options.scale
+    boundary: Boundary = options.boundary.value
     if options.simulate:
         problem = _simulated(x, kernel, picture, options)
         A = problem.A
@@ -122,12 +123,11 @@ def _filter(options: EnlargeOptions) -> Filter:
     factor, path = options.scale, options.kernel_file
     if path is not None:
         return _from_file(options, factor)
+    parameters: dict[str, float | int | str | None] = {}
     if options.kernel == "bicubic":
-        kernel = shrinking.bicubic(factor, dtype=torch.float64)
-        words, parameters = "bicubic", {}
+        kernel, words = shrinking.bicubic(factor, dtype=torch.float64), "bicubic"
     elif options.kernel == "box":
-        kernel, parameters = shrinking.box(factor, dtype=torch.float64), {}
-        words = "mean over a block"
+        kernel, words = shrinking.box(factor, dtype=torch.float64), "mean over a block"
     else:
         width = shrinking.WIDTH * factor if options.width is None else options.width
         kernel = shrinking.gaussian(factor, width, dtype=torch.float64)
@@ -158,7 +158,8 @@ def _from_file(options: EnlargeOptions, factor: int) -> Filter:
 
 def _simulated(x: Tensor, kernel: Tensor, picture: Picture, options: EnlargeOptions) -> Problem:
     """The large picture made small, with noise."""
-    factor, boundary = options.scale, options.boundary.value
+    factor = options.scale
+    boundary: Boundary = options.boundary.value
     height, width = x.shape[-2:]
     small = shrinking.sides_seen((height, width), kernel, factor, boundary)
     if min(small) < MIN_SIDE:
