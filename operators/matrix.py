@@ -174,9 +174,9 @@ def _stored(matrix: Any) -> Tensor:
             return kept.clone() if kept.layout == torch.strided else _compressed(kept)
         rows = matrix.tocsr(copy=True)
         rows.sum_duplicates()
-        parts = (torch.tensor(part.astype(np.int64)) for part in (rows.indptr, rows.indices))
+        begins, places = (torch.tensor(p.astype(np.int64)) for p in (rows.indptr, rows.indices))
         values = torch.tensor(rows.data, dtype=torch.float64)
-        return torch.sparse_csr_tensor(*parts, values, tuple(rows.shape))
+        return torch.sparse_csr_tensor(begins, places, values, tuple(rows.shape))
 
 
 def _compressed(matrix: Tensor) -> Tensor:

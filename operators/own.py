@@ -94,8 +94,8 @@ class FunctionOperator(Declared):
             OperatorError: it is something else.
         """
         which = "At" if transposed else "A"
-        kind: type = np.ndarray if self.takes_arrays else Tensor
-        if not isinstance(found, kind):
+        taken = isinstance(found, np.ndarray if self.takes_arrays else Tensor)
+        if not taken:
             raise OperatorError(
                 f"{which} of '{self.name}' returns a {type(found).__name__}; expected a "
                 f"{'NumPy array' if self.takes_arrays else 'tensor'}"

@@ -46,7 +46,7 @@ def estimate_sharp_noise(
 
     Args:
         y: (1, C, H, W) in [0, 1].
-        bit_depth: of the file; 32 stands for numbers that are not rounded.
+        bit_depth: how many bits the file has; 32 stands for numbers that are not rounded.
         jpeg: the components of the JPEG file that y was read from.
     """
     rounding = 0.0 if bit_depth >= 32 else 1 / (2**bit_depth - 1) / math.sqrt(12)
