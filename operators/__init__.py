@@ -15,6 +15,7 @@ from operators.errors import OperatorError
 from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.jpeg import Component, JPEGCoefficients
+from operators.matrix import from_matrix
 from operators.noise import GaussianNoise
 from operators.norms import (
     NormBound,
@@ -23,6 +24,7 @@ from operators.norms import (
     compression_norm,
     power_iteration_estimate,
 )
+from operators.own import from_callable, from_scipy
 from operators.sampling import Identity, Inpainting
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
@@ -64,7 +66,10 @@ __all__ = [
     "cone_beam",
     "fan_beam",
     "fbp",
+    "from_callable",
     "from_deepinv",
+    "from_matrix",
+    "from_scipy",
     "hounsfield",
     "parallel_beam",
     "power_iteration_estimate",

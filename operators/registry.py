@@ -87,6 +87,20 @@ OPERATORS: dict[str, OperatorEntry] = {
         ),
         OperatorEntry("operators.algebra:Sum", "norm at most the sum of the parts' bounds; " + _CG),
         OperatorEntry(
+            "operators.matrix:from_matrix",
+            "norm at most Schur's bound, Collatz–Wielandt's and that of a small Gram matrix; "
+            + _CG,
+        ),
+        OperatorEntry(
+            "operators.own:from_callable",
+            "norm as declared by the caller, or Collatz–Wielandt where the matrix is declared "
+            "non-negative, else no guarantee; " + _CG,
+        ),
+        OperatorEntry(
+            "operators.own:from_scipy",
+            "as from_matrix where a matrix is inside, else as from_callable; " + _CG,
+        ),
+        OperatorEntry(
             "operators.interop:from_deepinv",
             "norm as declared by the caller, or Collatz–Wielandt where the matrix is "
             "non-negative, else no guarantee; " + _CG,

@@ -35,6 +35,11 @@ COMMANDS: Registry[CommandEntry] = Registry(
             "Fills in missing pixels and says what is proven about the result.",
         ),
         CommandEntry(
+            "pnp-sr",
+            "pnp_recon.cli.sr:main",
+            "Enlarges small pictures and says what is proven about the result.",
+        ),
+        CommandEntry(
             "pnp-jpeg",
             "pnp_recon.cli.jpeg:main",
             "Takes JPEG artefacts out, within the cells that the file gives.",

@@ -21,6 +21,7 @@ RECONSTRUCTIONS: Registry[Entry] = Registry(
     [
         Entry("pnp-deblur", "pnp_recon.cli.deblur:COMMAND"),
         Entry("pnp-inpaint", "pnp_recon.cli.inpaint:COMMAND"),
+        Entry("pnp-sr", "pnp_recon.cli.sr:COMMAND"),
         Entry("pnp-jpeg", "pnp_recon.cli.jpeg:COMMAND"),
         Entry("pnp-ct", "pnp_recon.cli.ct:COMMAND"),
     ],

@@ -1,4 +1,4 @@
-"""Where measurements y = A x + noise are drawn: blur, missing pixels, X-ray projections.
+"""Where measurements y = A x + noise are drawn: blur, fewer or missing pixels, X-ray projections.
 
 Each function gives a `Problem` with its truth and its noise level. By which rule the noise is drawn
 is the caller's choice among those of `problems.noise`. Knows no solver.
@@ -21,6 +21,7 @@ from operators import (
     ScanGeometry,
     VaryingBlur,
 )
+from operators.shrinking import shrink, sides_seen
 from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import Draw, noisy
 from pnp_recon.problems.problem import Problem
@@ -66,6 +67,33 @@ def deblurring(
     A = blur(kernel, shape(x), boundary)
     clean = A.A(x)
     return Problem(A, clean + sigma * draw(clean), sigma, x)
+
+
+def shrinking(
+    x: Tensor,
+    kernel: Tensor,
+    factor: int,
+    sigma: float,
+    draw: Draw,
+    boundary: Boundary = "valid",
+) -> Problem:
+    """A picture that was made smaller; see `operators.shrinking.shrink`.
+
+    Args:
+        x: the true picture (B, C, H, W) in [0, 1]; it loses rows and columns at its end where the
+            small pixels do not reach. `Problem.truth` is what is left of it.
+        kernel: (h, w).
+        factor: every so many-th pixel is kept on each axis.
+        sigma: standard deviation of the noise, [0, 1] scale.
+        draw: the rule of the noise.
+        boundary: the border rule of the blur; 'valid': it sees nothing from beyond x.
+    """
+    channels, *sides = shape(x)
+    small = sides_seen(sides, kernel, factor, boundary)
+    A = shrink(kernel, factor, (channels, *small), boundary)
+    truth = x[..., : A.image_shape[1], : A.image_shape[2]]
+    clean = A.A(truth)
+    return Problem(A, clean + sigma * draw(clean), sigma, truth)
 
 
 def inpainting(x: Tensor, known: Tensor, sigma: float, draw: Draw) -> Problem:

@@ -26,7 +26,8 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    pictures = [("degraded", run.degraded, run.before), ("restored", run.restored, run.after)]
+    state = "degraded" if run.physics is None else run.physics.shown
+    pictures = [(state, run.degraded, run.before), ("restored", run.restored, run.after)]
     if run.reference is not None:
         pictures.append(("reference", run.reference, None))
     height, width = run.restored.shape[-2:]

@@ -24,11 +24,18 @@ class SolverEntry(Entry):
         takes: the settings of `reconstruct` that it knows, besides those of every run.
         prior_kinds: the kinds of priors that it takes; "none": it knows none.
         theorem: what is proven about it, in one line; "none: " and why where nothing is.
+        steps: its steps come from norms, though none can be set.
     """
 
     takes: tuple[str, ...]
     prior_kinds: tuple[PriorKind, ...]
     theorem: str
+    steps: bool = False
+
+    @property
+    def needs_norm(self) -> bool:
+        """Are its steps inside a range that a bound of the operator's norm sets?"""
+        return "step" in self.takes or self.steps
 
     @property
     def proven(self) -> bool:
@@ -172,6 +179,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
             ("functional",),
             "τ Σ σᵢ‖Kᵢ‖² < 1 from proven bounds; converges to a saddle point (Chambolle & Pock "
             "2011; He & Yuan 2012)",
+            steps=True,
         ),
         SolverEntry(
             "landweber",

@@ -31,7 +31,18 @@ def test_what_is_stated_is_a_bound_and_not_a_wide_one(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 2, (height, width, 3))
     values = np.clip(grey[..., None] + noise, 0, 255).astype(np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png")
-    asked = ["--kernel", "gaussian", "--length", "1.6", "--sigma", "2/255", "--strength", "1", "--max-iter", "6"]
+    asked = [
+        "--kernel",
+        "gaussian",
+        "--length",
+        "1.6",
+        "--sigma",
+        "2/255",
+        "--strength",
+        "1",
+        "--max-iter",
+        "6",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, str(tmp_path / "a.png"), *asked],
         capture_output=True,

@@ -35,6 +35,7 @@ from operators import (
     Sum,
     VaryingBlur,
     fan_beam,
+    from_matrix,
     parallel_beam,
 )
 
@@ -241,7 +242,15 @@ VARYING: list[OperatorCase] = [
     )
 ]
 
-OPERATORS += SAMPLING + DIFFERENCES + COMBINED + VARYING
+MATRICES: list[OperatorCase] = [
+    OperatorCase(
+        f"matrix-{label}",
+        lambda dtype, make=make: from_matrix(make(random_kernel((9, 24), signed=True)), (2, 3, 4)),
+    )
+    for label, make in (("dense", torch.Tensor.clone), ("sparse", torch.Tensor.to_sparse))
+]
+
+OPERATORS += SAMPLING + DIFFERENCES + COMBINED + VARYING + MATRICES
 # Scans of a picture of 7 x 6 pixels of 0.2 mm, with more rays than pixels.
 SCANS: dict[str, tuple[ScanGeometry, int]] = {
     "parallel": (parallel_beam(9, (7, 6), pixel_mm=0.2, start=0.1), 1),

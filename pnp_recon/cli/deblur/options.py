@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pnp_recon.cli.run.options import output_option
+from pnp_recon.cli.run.places import place_in_file
 from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
@@ -109,20 +110,12 @@ class DeblurOptions(PictureOptions):
 
     @property
     def kernel_file(self) -> Path | None:
-        return None if self.kernel in KERNELS else self._kernel_place()[0]
+        return None if self.kernel in KERNELS else place_in_file(self.kernel)[0]
 
     @property
     def kernel_key(self) -> str | None:
         """Which array of the kernel file."""
-        return None if self.kernel in KERNELS else self._kernel_place()[1]
-
-    def _kernel_place(self) -> tuple[Path, str | None]:
-        """FILE:KEY in two; a file whose name has a colon is a file."""
-        whole = Path(self.kernel)
-        found = re.fullmatch(r"(.+):([^:\[\]]*(?:\[(?:\d+|:)\])?)", self.kernel)
-        if found is None or whole.exists():
-            return whole, None
-        return Path(found[1]), found[2]
+        return None if self.kernel in KERNELS else place_in_file(self.kernel)[1]
 
     @property
     def rotation_centre(self) -> tuple[float, float] | None:
