@@ -15,6 +15,7 @@ from operators.errors import OperatorError
 from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.jpeg import Component, JPEGCoefficients
+from operators.mri import MRI
 from operators.noise import GaussianNoise
 from operators.norms import (
     NormBound,
@@ -30,6 +31,7 @@ from operators.tomography import RayTransform, fbp
 
 __all__ = [
     "BOUNDARIES",
+    "MRI",
     "MU_WATER",
     "Boundary",
     "Channelwise",
