@@ -23,6 +23,7 @@ RECONSTRUCTIONS: Registry[Entry] = Registry(
         Entry("pnp-inpaint", "pnp_recon.cli.inpaint:COMMAND"),
         Entry("pnp-jpeg", "pnp_recon.cli.jpeg:COMMAND"),
         Entry("pnp-ct", "pnp_recon.cli.ct:COMMAND"),
+        Entry("pnp-mri", "pnp_recon.cli.mri:COMMAND"),
     ],
 )
 
