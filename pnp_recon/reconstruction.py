@@ -54,6 +54,7 @@ def reconstruct(
     denoiser_level: float | None = None,
     denoiser_scaling: float | None = None,
     relaxation: float | None = None,
+    continuation: float | None = None,
     ridge: float | None = None,
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
@@ -94,6 +95,8 @@ def reconstruct(
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
         denoiser_scaling: c of D_c(x) = D(cx)/c.
         relaxation: λ; see the solver.
+        continuation: level at which the continuation begins with which a descent starts, [0, 1]
+            scale. Lower than by default it keeps more of a good `start`.
         ridge: weight of ridge/2·‖x − ½‖² that is added to the fidelity, in its units. The iterated
             map is then a contraction for every operator: one fixed point, a linear rate and an
             error bar; docs/theory.md tells its price. None: no ridge.
@@ -127,7 +130,14 @@ def reconstruct(
     asked = _strength(strength, prior)
     fixed = 1.0 if asked == "auto" else asked
     knobs = Knobs(
-        fixed, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
+        fixed,
+        step,
+        gamma,
+        relaxation,
+        denoiser_level,
+        denoiser_scaling,
+        allow_uncertified,
+        continuation,
     )
     problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
     problem.check_operator()
@@ -146,6 +156,7 @@ def reconstruct(
             denoiser_level=denoiser_level is not None,
             denoiser_scaling=denoiser_scaling is not None,
             relaxation=relaxation is not None,
+            continuation=continuation is not None,
             ridge=ridge is not None,
             stopping=stopping is not None,
             start=start is not None,

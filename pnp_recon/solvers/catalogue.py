@@ -89,7 +89,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "descent",
             "pnp_recon.solvers.descent.solver:Descent",
-            ("denoiser_level",),
+            ("denoiser_level", "continuation"),
             ("energy",),
             "E falls enough at every step, checked in float64; the iterates converge to a critical "
             "point of the energy (Attouch, Bolte & Svaiter 2013)",

@@ -19,6 +19,8 @@ class Knobs:
         relaxation: λ or ρ; see the solver.
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
         denoiser_scaling: c of D_c(x) = D(cx)/c; None: 1.
+        continuation: level at which the continuation that is the start of a descent begins, [0, 1]
+            scale.
         allow_uncertified: run outside the theorem's range as well.
 
     Raises:
@@ -33,6 +35,7 @@ class Knobs:
     denoiser_level: float | None = None
     denoiser_scaling: float | None = None
     allow_uncertified: bool = False
+    continuation: float | None = None
 
     def __post_init__(self) -> None:
         checked_number("strength", self.strength, above=0.0)
@@ -44,5 +47,6 @@ class Knobs:
             checked_number("gamma", self.gamma, above=0.0, error=StepSizeError)
         if self.denoiser_scaling is not None:
             checked_number("denoiser_scaling", self.denoiser_scaling, above=0.0)
-        if self.denoiser_level is not None:
-            checked_number("denoiser_level", self.denoiser_level, least=0.0)
+        for name in ("denoiser_level", "continuation"):
+            if (value := getattr(self, name)) is not None:
+                checked_number(name, value, least=0.0)

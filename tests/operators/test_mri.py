@@ -123,9 +123,9 @@ def test_broken_twins_are_caught() -> None:
     check_norm(MRI(MASK | True, maps))
     with pytest.raises(OperatorError):
         check_norm(MeanOfMaps(MASK | True, maps))
-    check_adjoint(MRI(MASK, MAPS), seeded())
+    check_adjoint(MRI(MASK, MAPS))
     with pytest.raises(OperatorError):
-        check_adjoint(NoConjugate(MASK, MAPS), seeded())
+        check_adjoint(NoConjugate(MASK, MAPS))
 
 
 # ---- phase ----------------------------------------------------------------------------------------

@@ -35,8 +35,9 @@ from pnp_recon.kspace import (
 )
 from pnp_recon.kspace.calibration import LEAST
 from pnp_recon.models import load
+from pnp_recon.reconstruction import reconstruct
 from pnp_recon.report import PhysicsRecord
-from pnp_recon.solvers import Certificate, History, Solution, Status
+from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
 from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
 
@@ -48,10 +49,14 @@ EARLY, EARLY_OTHERS = {"cgls": 15, "landweber": 200}, 100
 # Its picture is the proximal point, which keeps to what was measured; pnp-hqs is 1.5 dB worse.
 SOLVER = "pnp-drs"
 # Levels of the prior in units of the noise. A frequency that was not measured knows the prior
-# alone, and the tuned levels for blurs smooth it by 1 to 2 dB too much. Found on slices of the CT
-# train split and on val without BSD68, as stand-ins.
-LEVEL: dict[str, float] = {"denoiser": 1.0, "energy": 1.5}
+# alone, and the tuned levels for blurs cost 1 to 2 dB here. Found on three slices of the CT train
+# split and three pictures of val without BSD68, as stand-ins.
+LEVEL: dict[str, float] = {"denoiser": 0.75, "energy": 0.8}
 LEAST_LEVEL = 1 / 255
+# An energy descends from the picture of total variation, whose aliases are few, by a continuation
+# that begins at so many times its level and leaves that picture's structure: on these pictures it
+# ends at lower energies, and up to 10 dB better, than one from the zero-filled picture.
+CONTINUATION, START_TOLERANCE = 4.0, 1e-3
 # What is not measured moves by the prior alone, in small steps, where a map is iterated.
 TOLERANCE: dict[str, float] = {"denoiser": 1e-5}
 # More of the pixels than this at the ends of the window is said.
@@ -181,7 +186,17 @@ def _tuned(case: Case, session: Session[MriOptions]) -> Mapping[str, Any]:
     low, high = prior.sigma_range
     level = min(max(LEVEL[prior.kind] * case.noise_level, low, LEAST_LEVEL), high)
     arguments = {**case.arguments, "denoiser_level": level}
-    if prior.kind not in TOLERANCE:
+    if prior.kind == "energy":
+        stopping = Stopping(tol=START_TOLERANCE)
+        first = reconstruct(
+            case.y,
+            case.A,
+            "tv",
+            noise_level=case.noise_level,
+            stopping=stopping,
+            start=arguments["start"],
+        )
+        arguments |= {"start": first.image, "continuation": CONTINUATION * level}
         return {"arguments": arguments}
     return {"arguments": arguments, "limits": {"tol": TOLERANCE[prior.kind]}}
 
