@@ -90,9 +90,7 @@ def radial_spokes(size: Sequence[int], acceleration: float) -> Tensor:
     return mask
 
 
-def _outer(
-    width: int, acceleration: float, centre: float | None
-) -> tuple[Tensor, Tensor, int]:
+def _outer(width: int, acceleration: float, centre: float | None) -> tuple[Tensor, Tensor, int]:
     """Lines with the centre measured, the columns outside it, and how many of them to take."""
     _checked(acceleration)
     share = centre_share(acceleration) if centre is None else centre

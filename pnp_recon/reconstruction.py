@@ -74,7 +74,7 @@ def reconstruct(
             a classical denoiser ("nlm"); "auto" (the
             shipped model for the picture's channels, or none for `solver` "landweber", "sirt" or
             "cgls"); a `Regulariser`; "tv": total variation with an automatic weight, vectorial
-            for two or three channels; a `LearnedReconstruction`, or the name or path of one: then the
+            for three channels; a `LearnedReconstruction`, or the name or path of one: then the
             network reconstructs, no solver runs, and none of the settings below but `noise_level`,
             `allow_uncertified`, `reference` and `callback` may be given.
         fidelity: how misfit is measured, made of the same y and A; None: least squares.
@@ -299,14 +299,13 @@ def _fitting(
 
 
 def total_variation(problem: Problem) -> TotalVariation:
-    """The prior "tv": a weight that fits the noise, vectorial for colour and complex pictures.
+    """The prior "tv": a weight that fits the noise, vectorial for three channels.
 
-    For a complex picture in two channels it then sums the modulus of the complex gradient, which
-    turning all of the picture by one angle does not change.
+    The two parts of a complex picture are better by themselves once its phase is taken away.
     """
     weight = total_variation_weight(problem.noise(), problem.scale)
-    joined = problem.A.image_shape[0] in (2, 3)
-    return TotalVariation(weight, "vectorial" if joined else "isotropic", box=(0.0, 1.0))
+    colour = problem.A.image_shape[0] == 3
+    return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
 
 
 def _require(solver: Solver, prior: Denoiser | LearnedEnergy | Regulariser | None) -> None:

@@ -10,8 +10,9 @@ from pnp_recon.kspace.calibration import (
     root_sum_of_squares,
     smooth_phase,
 )
-from pnp_recon.kspace.files import KSpace, read_kspace, read_maps
+from pnp_recon.kspace.files import read_kspace, read_maps
 from pnp_recon.kspace.phantom import head, polynomial_phase, ring_maps
+from pnp_recon.kspace.scan import KSpace
 from pnp_recon.kspace.window import ComplexWindow, window_for
 
 __all__ = [

@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
+from pnp_recon.kspace.scan import KSpace
 from pnp_recon.scans.arrays import check_file, readable
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".mrd")
@@ -31,33 +31,6 @@ _DATA = ("kspace", "ksp", "data", "y")
 _MAPS = ("maps", "coil_maps", "sensitivities", "sens", "csm")
 _REFERENCES = ("reconstruction_rss", "reconstruction_esc")
 _AXIS_NAMES = {"s": "slices", "c": "coils", "y": "rows", "x": "columns"}
-
-
-@dataclass(frozen=True, eq=False)
-class KSpace:
-    """One slice of k-space, zero frequency at (H // 2, W // 2).
-
-    Attributes:
-        data: (coils, H, W) complex64; zero where not measured.
-        coils: there is an axis of coils; otherwise `data` has one.
-        mask: (H, W), True where measured: as the file says, else where `data` is not zero.
-        maps: coil maps (coils, H, W) of the file, or None.
-        reference: the modulus of a picture (h, w) that the file holds, or None.
-        source: the file; sha256: the hash of its bytes, hexadecimal.
-        index, slices: which slice it is, and how many there are.
-        words: what the file is, for people.
-    """
-
-    data: Tensor
-    coils: bool
-    mask: Tensor
-    maps: Tensor | None
-    reference: Tensor | None
-    source: Path
-    sha256: str
-    index: int
-    slices: int
-    words: str
 
 
 def read_kspace(

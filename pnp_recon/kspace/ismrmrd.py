@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
-from pnp_recon.kspace.files import KSpace
+from pnp_recon.kspace.scan import KSpace
 from pnp_recon.scans.arrays import readable
 
 # Numbers of flags by which an acquisition says that it is no line of the picture.

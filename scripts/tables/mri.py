@@ -40,14 +40,15 @@ METHODS: dict[str, list[str]] = {
     "`energy_grey`": [],
 }
 CT_SLICES, PHOTOS = 2, 2
-HEAD = f"""Stand-ins for magnetic resonance, named as such: a numerical head, CT slices of val, photographs
-of BSDS500 test, {SIDE}² pixels, as the modulus of a complex picture with a smooth phase. Random lines of
-k-space with the centre, complex noise of 1 % of white in each part. Coil maps are those of the
-simulation; the phase is estimated from the centre. PSNR in dB / SSIM of the modulus, by `pnp-mri` with
-its defaults: strengths are found from each picture; the levels of the priors were found on other slices
-and on val without BSD68. Certified: every run of the column converged under its theorem; total variation
-by a saddle point, wavelets and `euler_grey` by averaged maps, `energy_grey` by a critical point that
-depends on the start, which is the picture of total variation."""
+HEAD = f"""Stand-ins for magnetic resonance, named as such: a numerical head, CT slices of val,
+photographs of BSDS500 test, {SIDE}² pixels, as the modulus of a complex picture with a
+smooth phase. Random lines of k-space with the centre, complex noise of 1 % of white in
+each part. Coil maps are those of the simulation; the phase is estimated from the
+centre. PSNR in dB / SSIM of the modulus, by `pnp-mri` with its defaults: strengths are
+found from each picture; the levels of the priors were found on other slices and on val
+without BSD68. Certified: every run of the column converged under its theorem; total
+variation by a saddle point, wavelets and `euler_grey` by averaged maps, `energy_grey`
+by a critical point that depends on the start, which is the picture of total variation."""
 
 
 def pictures(ct: Path, data: Path) -> Iterator[tuple[str, Tensor]]:

@@ -33,20 +33,18 @@ def normalised(maps: Tensor) -> Tensor:
 MASK, MAPS = laws.random_mask(SIZE), laws.random_maps(F64)
 
 
-# ---- deepinv --------------------------------------------------------------------------------------
+# ---- deepinv -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("coils", [False, True])
 @pytest.mark.parametrize("size", [(6, 5), (8, 8), (5, 7)])
 def test_deepinv_measures_the_same(coils: bool, size: tuple[int, int]) -> None:
-    from deepinv.physics import MRI as Single
-    from deepinv.physics import MultiCoilMRI
+    from deepinv import physics as deep
 
     mask = laws.random_mask(size)
     maps = torch.complex(rand(3, *size, seed=1), rand(3, *size, seed=2)) if coils else None
     ours = MRI(mask, maps)
-    theirs: Any = MultiCoilMRI(mask.double(), maps) if coils else Single(mask.double())
-    theirs = theirs if coils else theirs.double()
+    theirs: Any = deep.MultiCoilMRI(mask.double(), maps) if coils else deep.MRI(mask.double())
     x = rand(2, 2, *size)
     y = rand(2, *ours.measurement_shape, seed=3)
     assert torch.allclose(ours.A(x), theirs.A(x), rtol=0, atol=1e-13)
@@ -61,7 +59,7 @@ def test_deepinv_measures_the_same(coils: bool, size: tuple[int, int]) -> None:
         from_deepinv(theirs, ours.image_shape, norm_bound=0.5 * ours.norm_certificate.lower)
 
 
-# ---- norm -----------------------------------------------------------------------------------------
+# ---- norm ----------------------------------------------------------------------------------------
 
 
 def test_one_coil_has_norm_one_to_the_last_bit() -> None:
@@ -128,7 +126,7 @@ def test_broken_twins_are_caught() -> None:
         check_adjoint(NoConjugate(MASK, MAPS))
 
 
-# ---- phase ----------------------------------------------------------------------------------------
+# ---- phase ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("maps", [None, MAPS])
@@ -151,7 +149,7 @@ def test_what_was_kept_is_made_anew_with_other_maps() -> None:
     assert torch.allclose(A.to(torch.float32).A(x.float()), 2 * before.float(), atol=1e-5)
 
 
-# ---- data -----------------------------------------------------------------------------------------
+# ---- data ----------------------------------------------------------------------------------------
 
 
 def test_zero_frequency_is_in_the_middle_and_noise_where_it_was_measured() -> None:
@@ -188,7 +186,7 @@ def test_what_is_no_measurement_is_refused(arguments: Any, message: str) -> None
         MRI(*arguments)
 
 
-# ---- masks ----------------------------------------------------------------------------------------
+# ---- masks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("acceleration", [1, 2, 4, 8])

@@ -22,9 +22,9 @@ HELP = """Reconstruct pictures from undersampled k-space of magnetic resonance i
 certificate says which theorem proves that the iteration converges, with which numbers, and what \
 the run then showed.
 
-pnp-mri scan.h5 writes scan_reconstructed.npy (complex64, in the unit of the data) and its modulus, \
-scan_reconstructed.png. It reads .npy and .npz files, HDF5 files as fastMRI has them, and ISMRMRD \
-files. Coil maps and phase come from the fully sampled centre, unless a file gives the maps.
+pnp-mri scan.h5 writes scan_reconstructed.npy (complex64, in the unit of the data) and its \
+modulus, scan_reconstructed.png. It reads .npy and .npz files, HDF5 files as fastMRI has them, and \
+ISMRMRD files. Coil maps and phase come from the fully sampled centre, unless a file gives the maps.
 
 pnp-mri slice.png --simulate --undersampling 4 takes a clean picture for the modulus, gives it a \
 smooth phase, measures a quarter of k-space with noise, reconstructs, and compares. A full scan is \

@@ -72,15 +72,13 @@ def make_case(job: Job, session: Session[MriOptions]) -> Case:
         found = measured(job.source, job.reference, options)
     picture = picture_target(job, options)
     found = on_device(found, session)
-    A, words, warnings = _operator(found, options)
+    A, nearly_real, words, warnings = _operator(found, options)
     y = stacked(found)
     with torch.no_grad():
         direct = A.A_adjoint(y)
     largest = float(to_complex(direct).abs().max())
     scale = options.scale or MARGIN * largest
-    view = View(
-        window_for(scale, options.phase == Phase.centre), found.full or largest, A.phase
-    )
+    view = View(window_for(scale, nearly_real), found.full or largest, A.phase)
     start = view.window.to_unit(direct)
     noise = view.window.noise_level(found.noise)
     case = Case(
@@ -110,9 +108,11 @@ def make_case(job: Job, session: Session[MriOptions]) -> Case:
     return _with_method(case, found, start, view, session)
 
 
-def _operator(found: Measurement, options: MriOptions) -> tuple[MRI, list[str], list[str]]:
-    """The operator with maps and phase, what they are in words, and warnings."""
-    words, warnings = [], []
+def _operator(found: Measurement, options: MriOptions) -> tuple[MRI, bool, list[str], list[str]]:
+    """The operator with maps and phase, whether its pictures are nearly real, what maps and phase
+    are in words, and warnings."""
+    words: list[str] = []
+    warnings: list[str] = []
     maps, centred = found.maps, centre_side(found.mask) >= LEAST
     low = low_resolution(found.data, found.mask) if centred or _needs_maps(found) else None
     estimated = found.coils and maps is None
@@ -126,11 +126,11 @@ def _operator(found: Measurement, options: MriOptions) -> tuple[MRI, list[str], 
     elif maps is not None:
         words.append(f"coil maps: {found.maps_origin}")
     if options.phase == Phase.none or (estimated and options.phase == Phase.centre):
-        where = "in the coil maps" if estimated else "left in the picture"
-        return MRI(found.mask, maps), [*words, f"phase: {where}"], warnings
+        words.append(f"phase: {'in the coil maps' if estimated else 'left in the picture'}")
+        return MRI(found.mask, maps), options.phase == Phase.centre, words, warnings
     if options.phase == Phase.centre and low is not None:
         words.append("phase: that of the centre of k-space, taken away (a heuristic)")
-        return MRI(found.mask, maps, smooth_phase(low, maps)), words, warnings
+        return MRI(found.mask, maps, smooth_phase(low, maps)), True, words, warnings
     if options.phase == Phase.centre:
         warnings.append(
             "the centre of k-space is not sampled, so that the phase of the picture is not known; "
@@ -141,7 +141,7 @@ def _operator(found: Measurement, options: MriOptions) -> tuple[MRI, list[str], 
         angle = global_phase(to_complex(plain.A_adjoint(stacked(found))))
     words.append(f"phase: one for the whole picture, {angle:.3g} rad")
     turned = torch.full(found.mask.shape, angle, dtype=torch.float64, device=found.mask.device)
-    return MRI(found.mask, maps, turned), words, warnings
+    return MRI(found.mask, maps, turned), False, words, warnings
 
 
 def _needs_maps(found: Measurement) -> bool:
