@@ -54,6 +54,7 @@ def reconstruct(
     denoiser_level: float | None = None,
     denoiser_scaling: float | None = None,
     relaxation: float | None = None,
+    coupling: float | None = None,
     continuation: float | None = None,
     ridge: float | None = None,
     stopping: Stopping | None = None,
@@ -95,6 +96,8 @@ def reconstruct(
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
         denoiser_scaling: c of D_c(x) = D(cx)/c.
         relaxation: λ; see the solver.
+        coupling: c of γ = c·(denoiser_level/noise_level)²/strength for pnp-hqs and pnp-drs, so that
+            the coupling follows a `denoiser_level` of yours and `strength` still counts.
         continuation: level at which the continuation begins with which a descent starts, [0, 1]
             scale. Lower than by default it keeps more of a good `start`.
         ridge: weight of ridge/2·‖x − ½‖² that is added to the fidelity, in its units. The iterated
@@ -138,6 +141,7 @@ def reconstruct(
         denoiser_scaling,
         allow_uncertified,
         continuation,
+        coupling,
     )
     problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
     problem.check_operator()
@@ -156,6 +160,7 @@ def reconstruct(
             denoiser_level=denoiser_level is not None,
             denoiser_scaling=denoiser_scaling is not None,
             relaxation=relaxation is not None,
+            coupling=coupling is not None,
             continuation=continuation is not None,
             ridge=ridge is not None,
             stopping=stopping is not None,

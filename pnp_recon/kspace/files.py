@@ -221,7 +221,7 @@ def _complex(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.complex
         values = values[..., 0] + 1j * values[..., 1]
     elif kind.kind != "c":
         raise InputError(f"the array holds {kind}; expected complex numbers")
-    found = np.ascontiguousarray(values, dtype=np.complex64)
+    found = np.array(values, dtype=np.complex64, order="C")  # a copy: a mapped file is read only
     bad = int((~np.isfinite(found)).sum())
     if bad:
         raise InputError(f"{bad} of {found.size} values are not finite; replace them by 0")

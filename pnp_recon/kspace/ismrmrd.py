@@ -127,7 +127,8 @@ def _placed(
             )
         data[:, row : row + length, column] += line.data
         count[column] += 1
-    return data / np.maximum(count, 1).astype(np.float32), count > 0
+    data /= np.maximum(count, 1).astype(np.float32)
+    return data, count > 0
 
 
 def _cut(data: Tensor, width: int) -> Tensor:

@@ -39,7 +39,7 @@ METHODS: dict[str, list[str]] = {
     "`euler_grey`": ["--denoiser", "euler_grey"],
     "`energy_grey`": [],
 }
-CT_SLICES, PHOTOS = 2, 2
+CT_SLICES, PHOTOS = 2, 1
 HEAD = f"""Stand-ins for magnetic resonance, named as such: a numerical head, CT slices of val,
 photographs of BSDS500 test, {SIDE}² pixels, as the modulus of a complex picture with a
 smooth phase. Random lines of k-space with the centre, complex noise of 1 % of white in

@@ -53,12 +53,14 @@ SOLVER = "pnp-drs"
 # split and three pictures of val without BSD68, as stand-ins.
 LEVEL: dict[str, float] = {"denoiser": 0.75, "energy": 0.8}
 LEAST_LEVEL = 1 / 255
+# Where a map is iterated the coupling follows that level, by this factor at strength 1.
+COUPLING = 4.0
 # An energy descends from the picture of total variation, whose aliases are few, by a continuation
 # that begins at so many times its level and leaves that picture's structure: on these pictures it
 # ends at lower energies, and up to 10 dB better, than one from the zero-filled picture.
 CONTINUATION, START_TOLERANCE = 4.0, 1e-3
 # What is not measured moves by the prior alone, in small steps, where a map is iterated.
-TOLERANCE: dict[str, float] = {"denoiser": 1e-5}
+TOLERANCE = 1e-5
 # More of the pixels than this at the ends of the window is said.
 ENDS = 0.001
 
@@ -198,7 +200,8 @@ def _tuned(case: Case, session: Session[MriOptions]) -> Mapping[str, Any]:
         )
         arguments |= {"start": first.image, "continuation": CONTINUATION * level}
         return {"arguments": arguments}
-    return {"arguments": arguments, "limits": {"tol": TOLERANCE[prior.kind]}}
+    arguments |= {"coupling": COUPLING}
+    return {"arguments": arguments, "limits": {"tol": TOLERANCE}}
 
 
 def _ends(u: Tensor, view: View) -> tuple[str, ...]:

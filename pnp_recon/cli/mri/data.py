@@ -114,7 +114,8 @@ def measured(source: Path, reference: Path | None, options: MriOptions) -> Measu
     _check_size(height, width, source)
     file = SourceFile("input", source, scan.sha256, tuple(scan.data.shape))
     warnings = () if corner else _doubtful_centre(scan.data, source)
-    mask, words, files = scan.mask, "what was measured", ()
+    mask, words = scan.mask, "what was measured"
+    files: tuple[SourceFile, ...] = ()
     truth = None
     if options.mask is not None:
         kept, words, files = _chosen_mask((height, width), options)
