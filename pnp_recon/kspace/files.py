@@ -50,7 +50,7 @@ def read_kspace(
 
     Args:
         path: the file.
-        index: of the slice; default the middle one.
+        index: which slice; default the middle one.
         key: name of the array, where a file holds several.
         order: order of the axes.
         corner: zero frequency is the first entry, as a plain FFT leaves it.

@@ -27,7 +27,7 @@ class View:
     """The window, and how a picture in it is shown.
 
     Attributes:
-        window: of the picture without its phase.
+        window: where the picture without its phase lies.
         full: the modulus that is white.
         phase: what was taken away, (H, W) in radians, or None.
     """
