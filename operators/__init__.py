@@ -17,6 +17,7 @@ from operators.interop import from_deepinv, to_deepinv
 from operators.jpeg import Component, JPEGCoefficients
 from operators.mri import MRI
 from operators.noise import GaussianNoise
+from operators.nonuniform import NonuniformMRI
 from operators.norms import (
     NormBound,
     circular_norm,
@@ -45,6 +46,7 @@ __all__ = [
     "Inpainting",
     "JPEGCoefficients",
     "LinearOperator",
+    "NonuniformMRI",
     "NormBound",
     "OperatorError",
     "RayTransform",

@@ -93,7 +93,7 @@ class MRI(LinearOperator):
             (2, *size) if coil_maps is None else (2, len(coil_maps), *size),
             noise_model=noise_model,
         )
-        held = None if coil_maps is None else _checked_maps(coil_maps, size)
+        held = None if coil_maps is None else checked_maps(coil_maps, size)
         turned = None if phase is None else _checked_phase(phase, size)
         # A tensor made under inference_mode could not be used in a differentiated call later.
         with torch.inference_mode(False):
@@ -223,7 +223,7 @@ def _checked_mask(mask: Tensor) -> Tensor:
     return sampled
 
 
-def _checked_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
+def checked_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
     """(2, N, H, W), real and imaginary parts."""
     if not isinstance(maps, Tensor) or not maps.is_complex():
         found = maps.dtype if isinstance(maps, Tensor) else type(maps).__name__

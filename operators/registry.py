@@ -58,6 +58,10 @@ OPERATORS: dict[str, OperatorEntry] = {
             "prox closed form for a single coil, else by conjugate gradients with a proven error",
         ),
         OperatorEntry(
+            "operators.nonuniform:NonuniformMRI",
+            "norm from the eigenvalues of a circulant matrix around the Toeplitz AᵀA; " + _CG,
+        ),
+        OperatorEntry(
             "operators.jpeg:JPEGCoefficients",
             "norm 1 for grey, that of the colour matrix for colour; " + _CG,
         ),

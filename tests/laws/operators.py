@@ -28,6 +28,7 @@ from operators import (
     Inpainting,
     JPEGCoefficients,
     LinearOperator,
+    NonuniformMRI,
     RayTransform,
     Scaled,
     ScanGeometry,
@@ -36,6 +37,7 @@ from operators import (
     fan_beam,
     parallel_beam,
 )
+from operators.nonuniform import radial_trajectory
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -102,6 +104,11 @@ def random_phase(dtype: torch.dtype, seed: int = 0) -> Tensor:
     """Angles (6, 5), more than one turn apart."""
     seeded = torch.Generator().manual_seed(seed)
     return (9 * torch.rand((6, 5), generator=seeded, dtype=torch.float64)).to(dtype)
+
+
+def spokes(dtype: torch.dtype) -> Tensor:
+    """Frequencies (28, 2) on four diameters, away from the grid."""
+    return radial_trajectory(4, 7).to(dtype) + 0.03
 
 
 def random_maps(dtype: torch.dtype, seed: int = 0) -> Tensor:
@@ -214,6 +221,10 @@ COMBINED: list[OperatorCase] = [
     OperatorCase(
         "mri-coils-phase",
         lambda dtype: MRI(random_mask((6, 5)), random_maps(dtype), random_phase(dtype)),
+    ),
+    OperatorCase("mri-spokes", lambda dtype: NonuniformMRI(spokes(dtype), (6, 5))),
+    OperatorCase(
+        "mri-spokes-coils", lambda dtype: NonuniformMRI(spokes(dtype), (6, 5), random_maps(dtype))
     ),
     OperatorCase("sum-of-blurs", lambda dtype: _blur(dtype) + _blur(dtype, "constant", seed=2)),
     OperatorCase(
