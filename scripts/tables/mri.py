@@ -1,7 +1,7 @@
 """Undersampled k-space: zero-filled, total variation, wavelets, and certified priors, by `pnp-mri`.
 
 No scan of a scanner is in it. A numerical head, slices of computed tomography (val, other patients
-than those that anything was tuned on) and photographs of BSDS500 test stand in for it, 128² pixels,
+than those that anything was tuned on) and a photograph of BSDS500 test stand in for it, 128² pixels,
 as the modulus; a smooth phase, coil maps and noise of 1 % of white are simulated. A run that was
 stopped goes on.
 
@@ -40,8 +40,8 @@ METHODS: dict[str, list[str]] = {
     "`energy_grey`": [],
 }
 CT_SLICES, PHOTOS = 2, 1
-HEAD = f"""Stand-ins for magnetic resonance, named as such: a numerical head, CT slices of val,
-photographs of BSDS500 test, {SIDE}² pixels, as the modulus of a complex picture with a
+HEAD = f"""Stand-ins for magnetic resonance, named as such: a numerical head, CT slices of val, a
+photograph of BSDS500 test, {SIDE}² pixels, as the modulus of a complex picture with a
 smooth phase. Random lines of k-space with the centre, complex noise of 1 % of white in
 each part. Coil maps are those of the simulation; the phase is estimated from the
 centre. PSNR in dB / SSIM of the modulus, by `pnp-mri` with its defaults: strengths are
