@@ -1,9 +1,9 @@
 """Undersampled k-space: zero-filled, total variation, wavelets, and certified priors, by `pnp-mri`.
 
 No scan of a scanner is in it. A numerical head, slices of computed tomography (val, other patients
-than those that anything was tuned on) and a photograph of BSDS500 test stand in for it, 128² pixels,
-as the modulus; a smooth phase, coil maps and noise of 1 % of white are simulated. A run that was
-stopped goes on.
+than those that anything was tuned on) and a photograph of BSDS500 test stand in for it, 128²
+pixels, as the modulus; a smooth phase, coil maps and noise of 1 % of white are simulated. A run
+that was stopped goes on.
 
     python -m scripts.tables.mri --ct ct_slices_256.npz --data BSDS500
 """

@@ -248,5 +248,5 @@ def _physics(found: Measurement, A: MRI, view: View, options: MriOptions) -> Phy
         words,
         shown="zero-filled",
         picture=found.mask.float().cpu(),
-        caption="measured frequencies are white, zero in the middle",
+        caption="k-space: white is measured",
     )
