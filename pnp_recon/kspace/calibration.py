@@ -117,7 +117,7 @@ def noise_level(data: Tensor, mask: Tensor) -> float:
     height, width = mask.shape
     row = (torch.arange(height, device=mask.device) - height // 2)[:, None] / height
     column = (torch.arange(width, device=mask.device) - width // 2) / width
-    distance = torch.maximum(row.abs(), column.abs()).masked_fill(~mask, -1.0)
+    distance = (row.square() + column.square()).masked_fill(~mask, -1.0)
     count = max(1, round(OUTER * int(mask.sum())))
     outer = distance.flatten().topk(count).indices
     found = data.abs().flatten(1)[:, outer].median()
