@@ -16,7 +16,9 @@ from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.jpeg import Component, JPEGCoefficients
 from operators.matrix import from_matrix
+from operators.mri import MRI
 from operators.noise import GaussianNoise
+from operators.nonuniform import NonuniformMRI
 from operators.norms import (
     NormBound,
     circular_norm,
@@ -34,6 +36,7 @@ from operators.varying_blur import VaryingBlur
 
 __all__ = [
     "BOUNDARIES",
+    "MRI",
     "MU_WATER",
     "Boundary",
     "Channelwise",
@@ -47,6 +50,7 @@ __all__ = [
     "Inpainting",
     "JPEGCoefficients",
     "LinearOperator",
+    "NonuniformMRI",
     "NormBound",
     "OperatorError",
     "RayTransform",

@@ -58,6 +58,15 @@ OPERATORS: dict[str, OperatorEntry] = {
         OperatorEntry("operators.sampling:Identity", "norm 1, exact; prox closed form"),
         OperatorEntry("operators.stripes:StripeFilter", "norm 1, exact; prox closed form"),
         OperatorEntry(
+            "operators.mri:MRI",
+            "norm 1, exact, for a single coil, else the largest root of summed squared coil maps; "
+            "prox closed form for a single coil, else by conjugate gradients with a proven error",
+        ),
+        OperatorEntry(
+            "operators.nonuniform:NonuniformMRI",
+            "norm from the eigenvalues of a circulant matrix around the Toeplitz AᵀA; " + _CG,
+        ),
+        OperatorEntry(
             "operators.jpeg:JPEGCoefficients",
             "norm 1 for grey, that of the colour matrix for colour; " + _CG,
         ),

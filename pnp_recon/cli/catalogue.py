@@ -50,6 +50,11 @@ COMMANDS: Registry[CommandEntry] = Registry(
             "Reconstructs slices from X-ray projections and says what is proven about them.",
         ),
         CommandEntry(
+            "pnp-mri",
+            "pnp_recon.cli.mri:main",
+            "Reconstructs complex pictures from k-space and says what is proven about them.",
+        ),
+        CommandEntry(
             "pnp-train",
             "pnp_recon.cli.train:main",
             "Trains denoisers and reconstruction networks, exports them and checks their cards.",

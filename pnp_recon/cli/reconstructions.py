@@ -24,6 +24,7 @@ RECONSTRUCTIONS: Registry[Entry] = Registry(
         Entry("pnp-sr", "pnp_recon.cli.sr:COMMAND"),
         Entry("pnp-jpeg", "pnp_recon.cli.jpeg:COMMAND"),
         Entry("pnp-ct", "pnp_recon.cli.ct:COMMAND"),
+        Entry("pnp-mri", "pnp_recon.cli.mri:COMMAND"),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""Where measurements y = A x + noise are drawn: blur, fewer or missing pixels, X-ray projections.
+"""Where measurements y = A x + noise are drawn: blur, fewer or missing pixels, X-rays, k-space.
 
 Each function gives a `Problem` with its truth and its noise level. By which rule the noise is drawn
 is the caller's choice among those of `problems.noise`. Knows no solver.
@@ -12,6 +12,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from operators import (
+    MRI,
     Boundary,
     Channelwise,
     Convolution,
@@ -107,6 +108,23 @@ def inpainting(x: Tensor, known: Tensor, sigma: float, draw: Draw) -> Problem:
     """
     A = Inpainting(known, shape(x))
     return Problem(A, A.A(x if sigma == 0 else x + sigma * draw(x)), sigma, x)
+
+
+def magnetic_resonance(
+    x: Tensor, mask: Tensor, maps: Tensor | None, sigma: float, draw: Draw
+) -> Problem:
+    """k-space of complex pictures, with complex white noise where it was measured.
+
+    Args:
+        x: complex pictures in two channels (B, 2, H, W).
+        mask: (H, W), True where k-space is measured.
+        maps: coil maps (N, H, W), complex, or None for a single coil.
+        sigma: standard deviation of the noise in each part.
+        draw: the rule of the noise, which is drawn for all of k-space.
+    """
+    A = MRI(mask, maps)
+    clean = A.A(x)
+    return Problem(A, clean + sigma * draw(clean) * mask, sigma, x)
 
 
 def tomography(x: Tensor, geometry: ScanGeometry, share: float, draw: Draw) -> Problem:

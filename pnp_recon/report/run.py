@@ -20,7 +20,8 @@ from pnp_recon.solvers import Solution
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that went in: `role` is "input", "reference", "kernel", "mask" or "geometry"."""
+    """A file that went in: `role` is "input", "reference", "kernel", "mask", "geometry"
+    or "maps"."""
 
     role: str
     path: Path

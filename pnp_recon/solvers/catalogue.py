@@ -64,7 +64,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "pnp-hqs",
             "pnp_recon.solvers.pnp.iterations:PnPHQS",
-            ("gamma", *DENOISER_KNOBS),
+            ("gamma", "coupling", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for any γ > 0 and an averaged denoiser; the iterates converge "
             "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
@@ -72,7 +72,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "pnp-drs",
             "pnp_recon.solvers.pnp.iterations:PnPDRS",
-            ("gamma", *DENOISER_KNOBS),
+            ("gamma", "coupling", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for any γ > 0, 0 < λ < 1 and a 1-Lipschitz denoiser; the iterates "
             "converge (Lions & Mercier 1979; Krasnosel'skii–Mann)",
@@ -96,7 +96,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "descent",
             "pnp_recon.solvers.descent.solver:Descent",
-            ("denoiser_level",),
+            ("denoiser_level", "continuation"),
             ("energy",),
             "E falls enough at every step, checked in float64; the iterates converge to a critical "
             "point of the energy (Attouch, Bolte & Svaiter 2013)",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from operators import (
     BOUNDARIES,
+    MRI,
     Boundary,
     Channelwise,
     Component,
@@ -27,6 +28,7 @@ from operators import (
     Inpainting,
     JPEGCoefficients,
     LinearOperator,
+    NonuniformMRI,
     RayTransform,
     Scaled,
     ScanGeometry,
@@ -38,6 +40,7 @@ from operators import (
     from_matrix,
     parallel_beam,
 )
+from operators.nonuniform import radial_trajectory
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -98,6 +101,24 @@ def _convolution(
 def random_mask(shape: tuple[int, ...], seed: int = 0) -> Tensor:
     """About half of the pixels, at random."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+
+
+def random_phase(dtype: torch.dtype, seed: int = 0) -> Tensor:
+    """Angles (6, 5), more than one turn apart."""
+    seeded = torch.Generator().manual_seed(seed)
+    return (9 * torch.rand((6, 5), generator=seeded, dtype=torch.float64)).to(dtype)
+
+
+def spokes(dtype: torch.dtype) -> Tensor:
+    """Frequencies (28, 2) on four diameters, away from the grid."""
+    return radial_trajectory(4, 7).to(dtype) + 0.03
+
+
+def random_maps(dtype: torch.dtype, seed: int = 0) -> Tensor:
+    """Three complex coil maps (3, 6, 5) that are not normalised."""
+    seeded = torch.Generator().manual_seed(seed)
+    parts = torch.randn((2, 3, 6, 5), generator=seeded, dtype=torch.float64).to(dtype)
+    return torch.complex(*parts)
 
 
 def _downsampling(
@@ -198,6 +219,18 @@ COMBINED: list[OperatorCase] = [
     OperatorCase(
         "jpeg-colour-4:2:0",
         lambda _: JPEGCoefficients([Component((1, 2)), *[Component((1, 1), (2, 2))] * 2]),
+    ),
+    OperatorCase("mri-one-coil", lambda _: MRI(random_mask((5, 6)))),
+    OperatorCase("mri-phase", lambda dtype: MRI(random_mask((6, 5)), phase=random_phase(dtype))),
+    OperatorCase("mri-all", lambda dtype: MRI(random_mask((6, 5)) | True, random_maps(dtype))),
+    OperatorCase("mri-coils", lambda dtype: MRI(random_mask((6, 5)), random_maps(dtype))),
+    OperatorCase(
+        "mri-coils-phase",
+        lambda dtype: MRI(random_mask((6, 5)), random_maps(dtype), random_phase(dtype)),
+    ),
+    OperatorCase("mri-spokes", lambda dtype: NonuniformMRI(spokes(dtype), (6, 5))),
+    OperatorCase(
+        "mri-spokes-coils", lambda dtype: NonuniformMRI(spokes(dtype), (6, 5), random_maps(dtype))
     ),
     OperatorCase("sum-of-blurs", lambda dtype: _blur(dtype) + _blur(dtype, "constant", seed=2)),
     OperatorCase(

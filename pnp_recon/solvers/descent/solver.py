@@ -106,7 +106,8 @@ class Descent(Solver[Descending]):
         objective = Objective(
             problem.data_term, prior, prior.in_double(), level, weight, weight, prior.split
         )
-        top = max(min(HIGHEST, prior.sigma_range[1]), level)
+        highest = HIGHEST if knobs.continuation is None else knobs.continuation
+        top = max(min(highest, prior.sigma_range[1]), level)
         count = LEVELS if top > level else 0
         levels = [top * (level / top) ** (k / max(count - 1, 1)) for k in range(count)]
         continued = tuple((one, (level / one) ** 2) for one in levels)
