@@ -15,7 +15,10 @@ from operators.errors import OperatorError
 from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.jpeg import Component, JPEGCoefficients
+from operators.matrix import from_matrix
+from operators.mri import MRI
 from operators.noise import GaussianNoise
+from operators.nonuniform import NonuniformMRI
 from operators.norms import (
     NormBound,
     circular_norm,
@@ -23,13 +26,17 @@ from operators.norms import (
     compression_norm,
     power_iteration_estimate,
 )
+from operators.own import from_callable, from_scipy
 from operators.sampling import Identity, Inpainting
 from operators.scan_geometry import ScanGeometry
 from operators.scan_presets import cone_beam, fan_beam, parallel_beam
+from operators.stripes import StripeFilter
 from operators.tomography import RayTransform, fbp
+from operators.varying_blur import VaryingBlur
 
 __all__ = [
     "BOUNDARIES",
+    "MRI",
     "MU_WATER",
     "Boundary",
     "Channelwise",
@@ -43,13 +50,16 @@ __all__ = [
     "Inpainting",
     "JPEGCoefficients",
     "LinearOperator",
+    "NonuniformMRI",
     "NormBound",
     "OperatorError",
     "RayTransform",
     "Scaled",
     "ScanGeometry",
     "Stacked",
+    "StripeFilter",
     "Sum",
+    "VaryingBlur",
     "adjoint_mismatch",
     "attenuation",
     "check_adjoint",
@@ -60,7 +70,10 @@ __all__ = [
     "cone_beam",
     "fan_beam",
     "fbp",
+    "from_callable",
     "from_deepinv",
+    "from_matrix",
+    "from_scipy",
     "hounsfield",
     "parallel_beam",
     "power_iteration_estimate",

@@ -197,14 +197,15 @@ class LinearOperator(Known, ABC):
                 found = f"the {what} is a batch of {len(t)}, the image one of {len(z)}"
                 raise OperatorError(f"{found}; give as many")
         wide = torch.promote_types(z.dtype, self.certificate_dtype)
-        z_, y_ = z.to(wide), y.to(wide)
-        step_ = per_image(values_like(gamma, z_), z_)
+        step_ = per_image(values_like(gamma, z.new_empty(0, dtype=wide)), z)
         if self.prox_closed_form:
-            x_ = self._closed_prox(z_, y_, step_)
+            x_ = self._closed_prox(z.to(wide), y.to(wide), step_)
         else:
+            # No other wide copy is held while it runs: large pictures need most memory here.
+            right = z.to(wide) + step_ * self.A_adjoint(y.to(wide))
             start_ = start.to(wide).expand(len(z), *self.image_shape)
-            x_ = self._iterated_prox(z_ + step_ * self.A_adjoint(y_), start_, step_, tol, max_iter)
-        x = x_.to(z.dtype)
+            x_ = self._iterated_prox(right, start_, step_, tol, max_iter)
+        x, z_, y_ = x_.to(z.dtype), z.to(wide), y.to(wide)
         with torch.no_grad():
             seen = self.A(x_)
             misfit = y_ - seen

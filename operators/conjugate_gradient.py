@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from operators.deadlines import expired
+from operators.progress import tell
 from operators.values import values_like
 
 # Reading a residual makes the host wait for the device; a few iterations too many cost less.
@@ -69,6 +70,7 @@ def conjugate_gradient(
     resting = torch.zeros_like(rho, dtype=torch.bool)
     for iteration in range(max_iter):
         if iteration % CHECK_EVERY == 0:
+            tell(f"data, inner step {iteration}")
             if iteration and iteration % (CHECK_EVERY * AFRESH_EVERY) == 0:
                 true = image_norms(b - apply(x))
                 resting = resting | ((true > 0.5 * last) & (true > 2 * size.sqrt()))

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from operators.base import LinearOperator
 from operators.checks.measures import ADJOINT_TOLERANCE, adjoint_mismatch
-from operators.errors import OperatorError
-from operators.knowledge import Fact, KnownBy
-from operators.norms import NormBound, collatz_wielandt, power_iteration_estimate
+from operators.declared import Declared
 
 if TYPE_CHECKING:
     from deepinv.physics import LinearPhysics
@@ -23,7 +20,7 @@ F32, F64 = torch.float32, torch.float64
 SAME = 1e-5
 
 
-class DeepinvOperator(LinearOperator):
+class DeepinvOperator(Declared):
     """A deepinv physics seen as a `LinearOperator`; made by `from_deepinv`.
 
     A physics in float32 gets a twin: a copy with its coefficients as float64 numbers, which takes
@@ -31,8 +28,9 @@ class DeepinvOperator(LinearOperator):
 
     Attributes:
         physics: the wrapped physics; its noise and sensor models are applied by `forward`.
-        declared_norm_bound: what the user says of ‖A‖, or None.
     """
+
+    made_by = "from_deepinv"
 
     def __init__(
         self,
@@ -51,7 +49,6 @@ class DeepinvOperator(LinearOperator):
         )
         self.physics = physics
         self.noise_model = lambda y: physics.sensor(physics.noise(y))
-        self.declared_norm_bound: float | None = None
         self._stored = dtype
         self.certificate_dtype = dtype
         self.fingerprint()
@@ -113,38 +110,6 @@ class DeepinvOperator(LinearOperator):
 
     # ---- what is known --------------------------------------------------------------------------
 
-    @property
-    def adjoint_mismatch(self) -> float:
-        """What the dot-product test measures, relative; again after a change."""
-        measured: float = self._keep("mismatch", self._measured)
-        return measured
-
     def _measured(self) -> float:
         self._twin()  # decides on the precision
-        return adjoint_mismatch(self, torch.Generator().manual_seed(0))
-
-    def _transposed(self) -> bool:
-        return self.adjoint_mismatch <= ADJOINT_TOLERANCE[self.certificate_dtype]
-
-    def _known_by(self, fact: Fact) -> KnownBy:
-        return "measurement" if fact == "transpose" else "declaration"
-
-    @property
-    def has_norm_bound(self) -> bool:
-        """Only with a matched transpose, and declared non-negative or with a declared norm."""
-        return self.adjoint_matched and (self.nonnegative or self.declared_norm_bound is not None)
-
-    def _prove_norm(self) -> NormBound:
-        if not self.has_norm_bound:
-            why = (
-                "pass norm_bound=... (an upper bound of ‖A‖, not ‖A‖²) or, if its matrix has no "
-                "negative entry, nonnegative=True to from_deepinv"
-                if self.adjoint_matched
-                else f"its A_adjoint is not the transpose of A ({self.adjoint_mismatch:.1e})"
-            )
-            raise OperatorError(f"no proven bound of the norm of '{self.name}' is known: {why}")
-        if self.declared_norm_bound is not None:
-            lower = power_iteration_estimate(self, torch.Generator().manual_seed(0), iterations=10)
-            bound = self.declared_norm_bound
-            return NormBound(bound, min(lower, bound), "declared by the user", "the user")
-        return collatz_wielandt(self)
+        return super()._measured()

@@ -16,6 +16,9 @@ from operators.errors import OperatorError
 from operators.fourier import rfft2
 from operators.norms import NormBound, round_down, round_up
 
+# Of the weight of a kernel, what its sum must be for a measurement to be a picture.
+PICTURE = 0.5
+
 
 class Downsampling(LinearOperator):
     """y[i] = (kernel ∗ x)[f · i]: every f-th pixel of a convolution, from the first one on.
@@ -145,22 +148,27 @@ class Downsampling(LinearOperator):
         return torch.fft.irfft2(rfft2(r) / (1 + step * self._spectra[key]), s=r.shape[-2:])
 
     def initial_guess(self, y: Tensor) -> Tensor:
-        """y enlarged by linear interpolation between the places that its pixels were taken from.
+        """y enlarged by linear interpolation between the middles of what its pixels are made of.
 
-        For kernels with negative entries: Aᵀy.
+        For kernels whose negative entries are no small part of them: Aᵀy.
         """
         self._check(y, self.measurement_shape, "measurement")
-        if not self.nonnegative:
+        kernel = self.kernel.to(torch.float64)
+        total = float(kernel.sum())
+        if total < PICTURE * float(kernel.abs().sum()):
             return self.A_adjoint(y)
         for axis, dim in ((self._rows, -2), (self._columns, -1)):
-            first = axis.taps - 1 - axis.center if self.boundary == "valid" else 0
+            taps = torch.arange(axis.taps, dtype=torch.float64, device=kernel.device)
+            middle = float((kernel.sum(-3 - dim) * taps).sum()) / total
+            middle = min(max(middle, 0.0), axis.taps - 1.0)
+            first = axis.taps - 1 - middle if self.boundary == "valid" else axis.center - middle
             place = torch.arange(axis.length, device=y.device, dtype=y.dtype)
             place = ((place - first) / self.factor).clamp(0, y.shape[dim] - 1)
             left = place.floor().long()
             right = (left + 1).clamp_max(y.shape[dim] - 1)
             share = (place - left).reshape(-1, *(1,) * (-1 - dim))
             y = (1 - share) * y.index_select(dim, left) + share * y.index_select(dim, right)
-        return y / self.kernel.to(dtype=y.dtype, device=y.device).sum()
+        return y / total
 
     # ---- the norm -----------------------------------------------------------------------------
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from operators._ray_weights import ray_weights, sees_whole_turn, spacing
 from operators.errors import OperatorError
 from operators.scan_geometry import ScanGeometry
 
@@ -29,10 +31,8 @@ WINDOWS: dict[FilterName, Callable[[Tensor], Tensor]] = {
     "hann": lambda f: 0.5 + 0.5 * torch.cos(math.pi * f),
 }
 
-# A gap between neighbouring views this many times the median is a part that was not scanned.
-MISSING_GAP = 4.0
-# Fan-beam views within this angle of the ends of a scan fade in, where others see the same lines.
-FADE = math.radians(10)
+# Pixels at an end of the detector whose mean is continued, and how far, in widths of it.
+EDGE, MOST_EXTENSION = 3, 2
 # Pixels times views that are smeared in one go: few large operations, little memory.
 POINTS_AT_ONCE = 1 << 18
 
@@ -43,12 +43,14 @@ def filtered_back_projection(
     image_size: Sequence[int],
     filter: FilterName = "hann",
     cutoff: float = 1.0,
+    object_radius: float | None = None,
 ) -> Tensor:
     """The picture of line integrals, in 1/mm.
 
     Scans over less than half a turn lack directions: the rest is scaled up by π over the angle
     that was seen, so that the mean brightness stays right. Short fan and cone scans weight lines
-    that were seen twice (Noo, Defrise, Clackdoyle & Kudo 2002, eq. 26). Cone beams are exact in
+    that were seen twice (Noo, Defrise, Clackdoyle & Kudo 2002, eq. 26), full turns with an offset
+    detector those that were seen once (see `_ray_weights.redundancy`). Cone beams are exact in
     the middle plane only.
 
     Args:
@@ -57,6 +59,11 @@ def filtered_back_projection(
         image_size: (H, W), or (depth, H, W) of a cone beam.
         filter: window on the ramp: 'ramp' (none), 'shepp-logan', 'cosine', 'hamming', 'hann'.
         cutoff: where the window ends, as a part of the detector's Nyquist frequency, in (0, 1].
+        object_radius: the object is wider than the detector, and its line integrals go on beyond
+            the ends like the chords of a disc of this radius about the axis (in mm on the
+            detector). None: there is air beyond the ends. A guess at what was not measured: it
+            takes the bright rim away, and most of the bias (Hsieh et al. 2004, "A novel
+            reconstruction algorithm to extend the CT scan field-of-view").
 
     Returns:
         (..., *image_size).
@@ -71,9 +78,11 @@ def filtered_back_projection(
             f"the sinogram has shape {tuple(y.shape)}; the scan has {shape}: angles, detectors"
         )
     stack = y.reshape(-1, *shape) if len(shape) == 3 else y.reshape(-1, shape[0], 1, shape[1])
-    filtered = _filter(geometry, stack * _ray_weights(geometry, y), filter, cutoff)
+    weighted = stack * ray_weights(geometry, y)
+    wide, weighted = _extended(geometry, weighted, object_radius)
+    filtered = _filter(wide, weighted, filter, cutoff)
     size = tuple(image_size) if len(shape) == 3 else (1, *image_size)
-    picture = _smear(geometry, filtered, size)
+    picture = _smear(wide, filtered, size)
     return picture.reshape(*y.shape[: -len(shape)], *image_size)
 
 
@@ -88,92 +97,48 @@ def ramp_filtered(geometry: ScanGeometry, y: Tensor) -> Tensor:
     Args:
         y: (..., angles, detectors), parallel or fan beam.
     """
-    filtered = _filter(geometry, y * _ray_weights(geometry, y)[:, 0], "hann", 1.0)
+    filtered = _filter(geometry, y * ray_weights(geometry, y)[:, 0], "hann", 1.0)
     rays = geometry.detector_mm / geometry.magnification
     return filtered * (rays / geometry.pixel_mm**2)
 
 
-def _spacing(geometry: ScanGeometry) -> float:
-    """Between detector pixels: in mm at the rotation axis, or radians for a curved detector."""
-    if geometry.kind == "fan_curved":
-        return geometry.detector_mm / (_radius(geometry) * geometry.magnification)
-    return geometry.detector_mm / geometry.magnification
+def _extended(
+    geometry: ScanGeometry, t: Tensor, radius: float | None
+) -> tuple[ScanGeometry, Tensor]:
+    """Weighted views that go on beyond the ends of the detector, and the scan that has them.
 
-
-def _radius(geometry: ScanGeometry) -> float:
-    return math.inf if geometry.source_radius is None else geometry.source_radius
-
-
-def _positions(geometry: ScanGeometry, like: Tensor) -> Tensor:
-    """Where the detector pixels (columns) lie, in the units of `_spacing`; the axis is at zero."""
-    index = torch.arange(geometry.detector_count, dtype=torch.float64, device=like.device)
-    middle = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
-    return (index - middle) * _spacing(geometry)
-
-
-def _ray_weights(geometry: ScanGeometry, like: Tensor) -> Tensor:
-    """What a ray is multiplied by before filtering: (angles, rows, columns), or broadcast to it.
-
-    The cosine of the ray's slope, the angle that its view stands for, and the share of it among
-    the rays that see the same line.
+    With the chords of a disc of `radius`; and on the short side of a full turn as far as on the
+    long side, with zeros: their filtered values are none, and belong to the slice.
     """
-    angles = torch.tensor(geometry.angles, dtype=torch.float64, device=like.device)
-    parallel = geometry.source_radius is None
-    steps, seen = _angular_steps(angles, math.pi if parallel else 2 * math.pi)
-    scale = max(1.0, math.pi / seen)
-    if parallel:
-        return (scale * steps)[:, None, None].to(like)
-    u, radius = _positions(geometry, like), _radius(geometry)
-    if geometry.kind == "fan_curved":
-        fan, cosine = u, radius * torch.cos(u)[None, None]
-    else:
-        rows = torch.zeros(1, dtype=u.dtype, device=u.device)
-        if geometry.detector_rows is not None:
-            index = torch.arange(geometry.detector_rows, dtype=u.dtype, device=u.device)
-            rows = (index - (geometry.detector_rows - 1) / 2) * _spacing(geometry)
-        fan = torch.atan(u / radius)
-        cosine = (radius / torch.sqrt(radius**2 + u**2 + rows[:, None] ** 2))[None]
-    share = _shares(angles, fan, seen)[:, None, :]
-    return (scale * steps[:, None, None] * share * cosine).to(like)
-
-
-def _angular_steps(angles: Tensor, period: float) -> tuple[Tensor, float]:
-    """The angle that each view stands for (half of the gaps beside it), and their sum."""
-    order = (angles % period).argsort()
-    turned = (angles % period)[order]
-    gaps = torch.diff(turned, append=turned[:1] + period)
-    real = gaps[gaps > 1e-9]  # views may repeat: half a turn later, lines are the same
-    usual = float(real.median()) if len(real) > 1 else period
-    gaps = torch.where(gaps > MISSING_GAP * usual, usual, gaps)
-    steps = torch.empty_like(gaps)
-    steps[order] = (gaps + gaps.roll(1)) / 2
-    return steps, float(gaps.sum())
-
-
-def _shares(angles: Tensor, fan: Tensor, seen: float) -> Tensor:
-    """(angles, columns): 1 for a line that is seen once; shares of it add up to 1 if twice.
-
-    The ray at (β, γ) is the line of (β + π − 2γ, −γ). Views fade in at the ends of the scan.
-    """
-    if seen > 2 * math.pi - 1e-6:
-        return torch.full((len(angles), len(fan)), 0.5, dtype=fan.dtype, device=fan.device)
-    step = seen / len(angles)
-    turned = torch.sort(angles % (2 * math.pi)).values
-    gaps = torch.diff(turned, append=turned[:1] + 2 * math.pi)
-    first = turned[(int(gaps.argmax()) + 1) % len(turned)] - step / 2  # after the largest gap
-
-    def presence(beta: Tensor) -> Tensor:
-        inside = (beta - first) % (2 * math.pi)
-        edge = torch.minimum(inside, seen - inside).clamp(0, FADE)
-        return torch.sin(math.pi / 2 * edge / FADE) ** 2
-
-    here = presence(angles)[:, None].expand(-1, len(fan))
-    return here / (here + presence(angles[:, None] + math.pi - 2 * fan))
+    count, step = t.shape[-1], geometry.detector_mm
+    middle = (count - 1) / 2 + geometry.axis_offset / step
+    ends = (middle, count - 1 - middle)
+    reach = max(ends) if abs(ends[0] - ends[1]) > 1.5 and sees_whole_turn(geometry) else 0.0
+    sides = []
+    for end, outermost in zip(ends, (t[..., :EDGE], t[..., -EDGE:]), strict=True):
+        farthest = max(reach, (radius or 0.0) / step)
+        more = min(max(math.ceil(farthest - end), 0), MOST_EXTENSION * count)
+        profile = t.new_zeros(more)
+        if radius is not None:
+            place = (end + 1 + torch.arange(more, dtype=torch.float64)) * step
+            chords = (radius**2 - place**2).clamp_min(0) / max(radius**2 - (end * step) ** 2, 1e-30)
+            profile = chords.clamp_max(1).sqrt().to(t)
+        sides.append(outermost.mean(-1, keepdim=True) * profile)
+    left, right = sides[0].flip(-1), sides[1]
+    shift = (left.shape[-1] - right.shape[-1]) / 2 * step
+    if not left.shape[-1] and not right.shape[-1]:
+        return geometry, t
+    wide = replace(
+        geometry,
+        detector_count=count + left.shape[-1] + right.shape[-1],
+        axis_offset=geometry.axis_offset + shift,
+    )
+    return wide, torch.cat([left, t, right], -1)
 
 
 def _filter(geometry: ScanGeometry, t: Tensor, name: FilterName, cutoff: float) -> Tensor:
     """Convolve along the last axis with the band-limited ramp (Kak & Slaney, eqs. 3.61, 3.129)."""
-    count, step = t.shape[-1], _spacing(geometry)
+    count, step = t.shape[-1], spacing(geometry)
     length = 1 << (2 * count - 1).bit_length()
     n = torch.arange(length, dtype=torch.float64, device=t.device)
     n = torch.minimum(n, length - n)
@@ -208,7 +173,7 @@ def _smear_views(
 ) -> Tensor:
     """The part (N, depth, P) of some views (N, V, rows, columns) with angles (V, 1)."""
     x, y = points
-    radius, step = geometry.source_radius, _spacing(geometry)
+    radius, step = geometry.source_radius, spacing(geometry)
     middle = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
     along = torch.cos(angles) * x + torch.sin(angles) * y
     if radius is None:

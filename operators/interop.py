@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator, extensions
-from operators.checks.measures import ADJOINT_TOLERANCE
-from operators.checks.probe import probe
+from operators.declared import admit, check_declaration
 from operators.deepinv_operator import DeepinvOperator
 from operators.errors import OperatorError
 from operators.knowledge import replaced
@@ -76,8 +74,7 @@ def from_deepinv(
         and norm_bound is None
     ):
         return physics.operator  # it came from here, and knows more than can be measured
-    if norm_bound is not None and not (math.isfinite(norm_bound) and norm_bound > 0):
-        raise OperatorError(f"norm_bound is {norm_bound}; expected a finite number > 0")
+    check_declaration(norm_bound)
     dtype, device = _home(physics)
     kind = type(physics).__name__
     try:
@@ -101,17 +98,7 @@ def from_deepinv(
     operator = DeepinvOperator(
         physics, image_shape, seen.shape[1:], nonnegative=nonnegative, dtype=dtype
     )
-    operator.declared_norm_bound = None if norm_bound is None else float(norm_bound)
-    if not operator.adjoint_matched and not allow_unmatched:
-        allowed = ADJOINT_TOLERANCE[operator.certificate_dtype]
-        raise OperatorError(
-            f"A_adjoint of {type(physics).__name__} is not the transpose of A: relative mismatch "
-            f"{operator.adjoint_mismatch:.1e}, allowed {allowed:.0e}; "
-            "repair it, or pass allow_unmatched=True and do without guarantees"
-        )
-    refuted = probe(operator, norm=norm_bound is not None).refuted
-    if refuted is not None:
-        raise OperatorError(refuted)
+    admit(operator, type(physics).__name__, norm_bound, allow_unmatched=allow_unmatched)
     return operator
 
 

@@ -67,8 +67,8 @@ def linear_motion(
     middle, spread = (knots[1:] + knots[:-1]) / 2, (knots[1:] - knots[:-1]) / 2
     position = torch.cat([middle - spread / math.sqrt(3), middle + spread / math.sqrt(3)])
     mass = torch.cat([spread, spread])
-    weights = _splat(position * cos, position * sin, side, mass)
-    return _normalised((weights + weights.flip(0, 1)) / 2, dtype)  # symmetric to the last bit
+    weights = splat(position * cos, position * sin, side, mass)
+    return normalised((weights + weights.flip(0, 1)) / 2, dtype)  # symmetric to the last bit
 
 
 def trajectory(
@@ -110,8 +110,8 @@ def trajectory(
     points = points - points.mean(dim=1, keepdim=True)
     radius = side // 2
     points = points * (extent * radius / points.abs().max().clamp(min=1e-300))
-    return _normalised(
-        _splat(points[0], points[1], side, torch.ones(steps, dtype=torch.float64)), dtype
+    return normalised(
+        splat(points[0], points[1], side, torch.ones(steps, dtype=torch.float64)), dtype
     )
 
 
@@ -125,7 +125,7 @@ def gaussian(std: float, size: int | None = None, *, dtype: torch.dtype = torch.
     side = _side(2 * math.ceil(4 * std) + 1 if size is None else size, 1, "a Gaussian")
     offsets = torch.arange(side, dtype=torch.float64) - side // 2
     profile = torch.exp(-0.5 * (offsets / std) ** 2)
-    return _normalised(torch.outer(profile, profile), dtype)
+    return normalised(torch.outer(profile, profile), dtype)
 
 
 def disk(radius: float, size: int | None = None, *, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -145,13 +145,13 @@ def disk(radius: float, size: int | None = None, *, dtype: torch.dtype = torch.f
     top = torch.minimum(chord, low[:, None] + 1)
     bottom = torch.maximum(-chord, low[:, None])
     covered = (top - bottom).clamp(min=0.0).reshape(side, side, slices).mean(dim=-1)
-    return _normalised((covered + covered.T) / 2, dtype)
+    return normalised((covered + covered.T) / 2, dtype)
 
 
 def uniform(size: int = 9, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """The mean over a square of odd side `size`: (size, size). Raises `OperatorError`."""
     side = _side(size, 1, "a uniform kernel")
-    return _normalised(torch.ones(side, side, dtype=torch.float64), dtype)
+    return normalised(torch.ones(side, side, dtype=torch.float64), dtype)
 
 
 KERNELS: dict[str, Callable[..., Tensor]] = {
@@ -225,7 +225,7 @@ def _side(size: int | None, needed: int, what: str) -> int:
     return size
 
 
-def _splat(x: Tensor, y: Tensor, side: int, mass: Tensor) -> Tensor:
+def splat(x: Tensor, y: Tensor, side: int, mass: Tensor) -> Tensor:
     """Points (n,) with |x|, |y| ≤ side//2, each shared bilinearly among four pixels."""
     radius = side // 2
     column, row = (x + radius).clamp(0, side - 1), (radius - y).clamp(0, side - 1)
@@ -242,5 +242,5 @@ def _splat(x: Tensor, y: Tensor, side: int, mass: Tensor) -> Tensor:
     return weights.reshape(side, side)
 
 
-def _normalised(weights: Tensor, dtype: torch.dtype) -> Tensor:
+def normalised(weights: Tensor, dtype: torch.dtype) -> Tensor:
     return (weights / weights.sum()).to(dtype)

@@ -26,7 +26,7 @@ Fact = Literal["transpose", "sign", "norm"]
 # What facts rest on: defined elsewhere, they are somebody's word.
 MAPS = (
     *("A", "A_adjoint", "normal", "_forward_map", "_transpose_map", "enclosure"),
-    *("normal_enclosure", "_prove_norm", "_prove_gram", "_sign", "_transposed"),
+    *("normal_enclosure", "_prove_norm", "_prove_gram", "_sign", "_transposed", "run"),
 )
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 # What says nothing about A: names, the mode, and what happens to a measurement afterwards.

@@ -47,11 +47,25 @@ OPERATORS: dict[str, OperatorEntry] = {
             "norm from Fourier symbols under every border rule, exact where circular; " + _BLUR,
         ),
         OperatorEntry(
+            "operators.varying_blur:VaryingBlur",
+            "norm by Collatz–Wielandt under every border rule, kernels >= 0; " + _CG,
+        ),
+        OperatorEntry(
             "operators.downsampling:Downsampling",
             "norm from the kernel's aliased spectrum, exact where circular; " + _BLUR,
         ),
         OperatorEntry("operators.sampling:Inpainting", "norm 1, exact; prox closed form"),
         OperatorEntry("operators.sampling:Identity", "norm 1, exact; prox closed form"),
+        OperatorEntry("operators.stripes:StripeFilter", "norm 1, exact; prox closed form"),
+        OperatorEntry(
+            "operators.mri:MRI",
+            "norm 1, exact, for a single coil, else the largest root of summed squared coil maps; "
+            "prox closed form for a single coil, else by conjugate gradients with a proven error",
+        ),
+        OperatorEntry(
+            "operators.nonuniform:NonuniformMRI",
+            "norm from the eigenvalues of a circulant matrix around the Toeplitz AᵀA; " + _CG,
+        ),
         OperatorEntry(
             "operators.jpeg:JPEGCoefficients",
             "norm 1 for grey, that of the colour matrix for colour; " + _CG,
@@ -81,6 +95,20 @@ OPERATORS: dict[str, OperatorEntry] = {
             "norm the largest of the parts' bounds; prox as those of the parts",
         ),
         OperatorEntry("operators.algebra:Sum", "norm at most the sum of the parts' bounds; " + _CG),
+        OperatorEntry(
+            "operators.matrix:from_matrix",
+            "norm at most Schur's bound, Collatz–Wielandt's and that of a small Gram matrix; "
+            + _CG,
+        ),
+        OperatorEntry(
+            "operators.own:from_callable",
+            "norm as declared by the caller, or Collatz–Wielandt where the matrix is declared "
+            "non-negative, else no guarantee; " + _CG,
+        ),
+        OperatorEntry(
+            "operators.own:from_scipy",
+            "as from_matrix where a matrix is inside, else as from_callable; " + _CG,
+        ),
         OperatorEntry(
             "operators.interop:from_deepinv",
             "norm as declared by the caller, or Collatz–Wielandt where the matrix is "

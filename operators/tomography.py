@@ -195,9 +195,15 @@ class RayTransform(LinearOperator):
 
     # ---- reconstructions without iteration ---------------------------------------------------
 
-    def fbp(self, y: Tensor, filter: FilterName = "hann", cutoff: float = 1.0) -> Tensor:
+    def fbp(
+        self,
+        y: Tensor,
+        filter: FilterName = "hann",
+        cutoff: float = 1.0,
+        object_radius: float | None = None,
+    ) -> Tensor:
         """Filtered back-projection of a measurement, in 1/mm; see `filtered_back_projection`."""
-        return fbp(self, y, filter, cutoff)
+        return fbp(self, y, filter, cutoff, object_radius)
 
     def filtered_adjoint(self, y: Tensor) -> Tensor:
         """Transpose of the ramp-filtered measurement: cheap, differentiable, close to `fbp`.
@@ -290,11 +296,17 @@ class RayTransform(LinearOperator):
         return f"{super().extra_repr()}, {self.backend}, {self.storage}"
 
 
-def fbp(A: RayTransform, y: Tensor, filter: FilterName = "hann", cutoff: float = 1.0) -> Tensor:
+def fbp(
+    A: RayTransform,
+    y: Tensor,
+    filter: FilterName = "hann",
+    cutoff: float = 1.0,
+    object_radius: float | None = None,
+) -> Tensor:
     """Filtered back-projection (B, C, H, W) of a measurement; see `filtered_back_projection`."""
     A._check(y, A.measurement_shape, "sinogram")
     size = A.image_shape if A.geometry.kind == "cone" else A.image_shape[1:]
-    return filtered_back_projection(A.geometry, y, size, filter, cutoff)
+    return filtered_back_projection(A.geometry, y, size, filter, cutoff, object_radius)
 
 
 def _chosen_backend(

@@ -33,6 +33,7 @@ from pnp_recon.solvers.tuning import total_variation_weight
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 from pnp_recon.strength.rule import weighing_of
 from pnp_recon.strength.search import automatic, heeded
+from pnp_recon.strength.window import window
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
 # Priors that are no model's name.
@@ -54,6 +55,8 @@ def reconstruct(
     denoiser_level: float | None = None,
     denoiser_scaling: float | None = None,
     relaxation: float | None = None,
+    coupling: float | None = None,
+    continuation: float | None = None,
     ridge: float | None = None,
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
@@ -94,6 +97,10 @@ def reconstruct(
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
         denoiser_scaling: c of D_c(x) = D(cx)/c.
         relaxation: λ; see the solver.
+        coupling: c of γ = c·(denoiser_level/noise_level)²/strength for pnp-hqs and pnp-drs, so that
+            the coupling follows a `denoiser_level` of yours and `strength` still counts.
+        continuation: level at which the continuation begins with which a descent starts, [0, 1]
+            scale. Lower than by default it keeps more of a good `start`.
         ridge: weight of ridge/2·‖x − ½‖² that is added to the fidelity, in its units. The iterated
             map is then a contraction for every operator: one fixed point, a linear rate and an
             error bar; docs/theory.md tells its price. None: no ridge.
@@ -127,7 +134,15 @@ def reconstruct(
     asked = _strength(strength, prior)
     fixed = 1.0 if asked == "auto" else asked
     knobs = Knobs(
-        fixed, step, gamma, relaxation, denoiser_level, denoiser_scaling, allow_uncertified
+        fixed,
+        step,
+        gamma,
+        relaxation,
+        denoiser_level,
+        denoiser_scaling,
+        allow_uncertified,
+        continuation,
+        coupling,
     )
     problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
     problem.check_operator()
@@ -146,6 +161,8 @@ def reconstruct(
             denoiser_level=denoiser_level is not None,
             denoiser_scaling=denoiser_scaling is not None,
             relaxation=relaxation is not None,
+            coupling=coupling is not None,
+            continuation=continuation is not None,
             ridge=ridge is not None,
             stopping=stopping is not None,
             start=start is not None,
@@ -229,7 +246,11 @@ def _from_data(
 ) -> tuple[Strength, Stopping | None]:
     """The automatic strength, and what it leaves of the limits."""
     weighing = weighing_of("none" if prior is None else prior.kind)
-    found = automatic(problem, configure, stopping or Stopping(), told, weighing)
+    # An energy costs several times what a denoiser does.
+    part = window(problem) if isinstance(prior, LearnedEnergy) else None
+    found = automatic(part or problem, configure, stopping or Stopping(), told, weighing)
+    if part is not None:
+        found = replace(found, where=f"in a window of {part.y.shape[-1]} × {part.y.shape[-2]}")
     if stopping is None or stopping.time_limit is None:
         return found, stopping
     # What was not kept of the search's share costs the run no more than all but a tenth.
@@ -288,7 +309,10 @@ def _fitting(
 
 
 def total_variation(problem: Problem) -> TotalVariation:
-    """The prior "tv": a weight that fits the noise, vectorial for three channels."""
+    """The prior "tv": a weight that fits the noise, vectorial for three channels.
+
+    The two parts of a complex picture are better by themselves once its phase is taken away.
+    """
     weight = total_variation_weight(problem.noise(), problem.scale)
     colour = problem.A.image_shape[0] == 3
     return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))

@@ -25,7 +25,7 @@ from operators.checks.measures import (
     iterated_prox,
     to_matrix,
 )
-from operators.checks.probe import Probe, attained, negative_entry, probe
+from operators.checks.probe import Probe, attained, negative_entry, norm_or_attained, probe
 from operators.errors import OperatorError
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "check_operator",
     "iterated_prox",
     "negative_entry",
+    "norm_or_attained",
     "probe",
     "to_matrix",
 ]

@@ -188,6 +188,19 @@ def attained(A: LinearOperator, generator: torch.Generator, enough: float = math
     return best
 
 
+def norm_or_attained(A: LinearOperator) -> float:
+    """The bound of ‖A‖ or, where none is known, a gain that A attains, and 1 where it attains none.
+
+    For settings that no proof rests on: an attained gain is no bound. Kept until A changes.
+    """
+    if A.has_norm_bound:
+        return A.norm_bound
+    seeded = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        found: float = A._keep("attained", lambda: attained(A, seeded))
+    return found if 0 < found < math.inf else 1.0
+
+
 def _drawn(A: LinearOperator, generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
     """Uniform numbers in [0, 1], (1, *shape), in the precision and on the device of A."""
     draw = torch.rand(

@@ -35,6 +35,11 @@ COMMANDS: Registry[CommandEntry] = Registry(
             "Fills in missing pixels and says what is proven about the result.",
         ),
         CommandEntry(
+            "pnp-sr",
+            "pnp_recon.cli.sr:main",
+            "Enlarges small pictures and says what is proven about the result.",
+        ),
+        CommandEntry(
             "pnp-jpeg",
             "pnp_recon.cli.jpeg:main",
             "Takes JPEG artefacts out, within the cells that the file gives.",
@@ -43,6 +48,11 @@ COMMANDS: Registry[CommandEntry] = Registry(
             "pnp-ct",
             "pnp_recon.cli.ct:main",
             "Reconstructs slices from X-ray projections and says what is proven about them.",
+        ),
+        CommandEntry(
+            "pnp-mri",
+            "pnp_recon.cli.mri:main",
+            "Reconstructs complex pictures from k-space and says what is proven about them.",
         ),
         CommandEntry(
             "pnp-train",

@@ -26,8 +26,8 @@ UNROLLED = "no guarantee: a fixed number of iterations; equivariance of its maps
 
 app = typer.Typer(
     help="This is plug-and-play image reconstruction that can be proven to converge. The work is "
-    "done by pnp-deblur, pnp-inpaint, pnp-jpeg, pnp-ct, pnp-train and pnp-bench; this command "
-    "says what they can use, and verifies what their reports and models claim.",
+    "done by pnp-deblur, pnp-inpaint, pnp-sr, pnp-jpeg, pnp-ct, pnp-mri, pnp-train and pnp-bench; "
+    "this command says what they can use, and verifies what their reports and models claim.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich

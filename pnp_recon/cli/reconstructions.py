@@ -21,8 +21,10 @@ RECONSTRUCTIONS: Registry[Entry] = Registry(
     [
         Entry("pnp-deblur", "pnp_recon.cli.deblur:COMMAND"),
         Entry("pnp-inpaint", "pnp_recon.cli.inpaint:COMMAND"),
+        Entry("pnp-sr", "pnp_recon.cli.sr:COMMAND"),
         Entry("pnp-jpeg", "pnp_recon.cli.jpeg:COMMAND"),
         Entry("pnp-ct", "pnp_recon.cli.ct:COMMAND"),
+        Entry("pnp-mri", "pnp_recon.cli.mri:COMMAND"),
     ],
 )
 

@@ -1,7 +1,8 @@
 """Pixels at the end of what their file can hold: the light was more, or less, and nobody knows how.
 
 y = A x is not true of them, nor is it of a picture in [0, 1] that is to explain their neighbours: a
-lamp is brighter than white. They are to carry no weight.
+lamp is brighter than white. They are to carry no weight, nor are those pixels beside them that only
+such a lamp explains.
 """
 
 from __future__ import annotations
@@ -10,9 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from operators.base import LinearOperator
+
 # Above this share white (or black) is what the picture shows, as paper and studio backgrounds are,
 # and no clipping.
 MOST = 0.05
+# As noise alone reaches the ends here and there, so many within a square make an area.
+WINDOW, ENOUGH = 5, 5
+# Standard deviations of the noise that a picture in [0, 1] may lie off a pixel near a clipped one,
+# and least squares in that box: rounds and steps.
+MISSED, ROUNDS, STEPS = 4.0, 3, 25
+# Share of a pixel's light that makes it one which a clipped pixel has to do with.
+REACH = 1e-3
 
 
 def clipped_pixels(stored: Tensor, bit_depth: int) -> Tensor | None:
@@ -23,9 +33,8 @@ def clipped_pixels(stored: Tensor, bit_depth: int) -> Tensor | None:
         bit_depth: how deep the file is; float files (32) are not clipped.
 
     Returns:
-        (1, 1, H, W), boolean: a pixel is clipped in all channels where it is in one. Only areas of
-        3 × 3 pixels and more count, as noise alone reaches the ends here and there. None: there are
-        none, or so many that they are no exception.
+        (1, 1, H, W), boolean: a pixel is clipped in all channels where it is in one. Only
+        areas count, see `ENOUGH`. None: there are none, or so many that they are no exception.
     """
     if bit_depth == 32:
         return None
@@ -40,7 +49,50 @@ def clipped_pixels(stored: Tensor, bit_depth: int) -> Tensor | None:
 
 
 def _areas(pixels: Tensor) -> Tensor:
-    """What is made of whole squares of 3 × 3 pixels."""
-    rest = functional.pad((~pixels).float(), (1, 1, 1, 1))
-    whole = functional.max_pool2d(rest, 3, stride=1) == 0
-    return functional.max_pool2d(whole.float(), 3, stride=1, padding=1) > 0
+    """Those with enough of their kind around them: a spot, or the streak that a lamp draws."""
+    around = functional.avg_pool2d(pixels.float(), WINDOW, 1, WINDOW // 2) * WINDOW**2
+    return pixels & (around > ENOUGH - 0.5)
+
+
+def outshone(A: LinearOperator, y: Tensor, clipped: Tensor, level: float) -> Tensor:
+    """Clipped pixels, and those near them that no picture in [0, 1] explains.
+
+    A lamp is brighter than white, and so is its halo in a blurred picture: where a picture in
+    [0, 1] is to explain it, it rings far beyond. Least squares in the box, by a few dozen steps of
+    FISTA (Beck & Teboulle 2009), stay below such pixels; they are left out, and it is solved
+    again. A heuristic: in three lamp scenes made of two val pictures outside BSD68 it gained 0 to
+    2 dB.
+
+    Args:
+        A: the blur, with a norm bound of about 1; its measurements are pictures.
+        y: (1, C, H, W), what was measured.
+        clipped: (1, 1, H, W), boolean.
+        level: standard deviation of the noise.
+
+    Returns:
+        (1, 1, H, W), boolean; as `clipped` where a pixel is left out.
+    """
+    out = clipped.to(y.device)
+    # Whatever shares a pixel of the picture with a clipped one.
+    reached = (A.A_adjoint(out.to(y).expand_as(y)) > REACH).to(y)
+    near = (A.A(reached) > REACH).any(1, keepdim=True)
+    step, x = 1 / A.norm_bound**2, A.initial_guess(y).clamp(0, 1)
+    with torch.no_grad():
+        for _ in range(ROUNDS):
+            x = _in_box(A, y, ~out, x, step)
+            missed = (y - A.A(x) > MISSED * level).any(1, keepdim=True) & near & ~out
+            if not bool(missed.any()):
+                break
+            out = out | missed
+    return out
+
+
+def _in_box(A: LinearOperator, y: Tensor, known: Tensor, x: Tensor, step: float) -> Tensor:
+    ahead, t = x, 1.0
+    for _ in range(STEPS):
+        off = torch.where(known, A.A(ahead) - y, 0.0)
+        new = (ahead - step * A.A_adjoint(off)).clamp(0, 1)
+        following = (1 + (1 + 4 * t * t) ** 0.5) / 2
+        ahead = new + (t - 1) / following * (new - x)
+        x, t = new, following
+    return x

@@ -1,7 +1,7 @@
 """Should a deblurred picture be trusted? It is held against the picture that it came from.
 
-No truth is needed: the residual has to be as strong as the noise; a restored picture has no more
-power at the frequencies that the kernel blocks than beside them, as amplified noise has, and a
+No truth is needed: the residual has to be about as strong as the noise; a restored picture has no
+more power at the frequencies that the kernel blocks than beside them, as amplified noise has, and a
 wrong kernel's ringing; and it is sharper. Knows no solver. A theorem says that the fixed point was
 found, and nothing of these.
 """
@@ -17,7 +17,7 @@ from pnp_recon.estimation.noise.unseen import ENOUGH
 from pnp_recon.estimation.spectrum import spectrum
 
 # Of the residual to the noise level. At the right level it was 0.4 to 1.4.
-MISFIT = 2.0
+MISFIT, OVERFIT = 2.0, 0.25
 # |k̂| below and above which frequencies are compared, within so many cycles per pixel, and what
 # share of those around must be clear.
 BLOCKED, CLEAR, REACH, LEAST_SHARE = 0.15, 0.3, 0.06, 0.1
@@ -46,6 +46,12 @@ def doubts(
             f"what the result does not explain of the picture is {left / noise_level:.1f} times "
             f"the noise level: the noise is stronger (about {255 * left:.2g}/255 as --sigma), or "
             "the kernel is another; do not trust its details"
+        )
+    elif noise_level > 0 and left < OVERFIT * noise_level:
+        found.append(
+            f"the result explains the picture to {left / noise_level:.2g} of the noise level, so "
+            "that noise has become detail, or there is less of it; raise --strength, or give "
+            "a lower --sigma if the picture is that clean"
         )
     ratio = blocked_power(restored, kernel)
     if ratio is not None and ratio > EXCESS:

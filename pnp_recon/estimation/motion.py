@@ -8,13 +8,9 @@ whole two-dimensional spectrum is fitted at once:
 
     E|Y(ω)|² = S(ω)·K(L·f) + σ²(|ω|),      log S = a smooth function of few coefficients,
 
-K being sinc² smeared by the data window, S a power law with a slowly varying dependence on the
-direction (sharp pictures have log-spectra like that: Field 1987), σ² the noise, which may fall off
-with the frequency as it does in JPEG files. For every (L, θ) of a grid the coefficients are fitted
-by Gauss–Newton steps to the logarithm of the averaged periodogram (Welch 1967, Hann window: no
-wrap-around of the borders enters), under a Cauchy loss, which forgives the lines that edges and
-textures draw into a spectrum. The best fit wins, and is refined on larger blocks. The direction of
-travel is invisible in a spectrum, and irrelevant for a symmetric kernel: θ is meant modulo 180°.
+K being sinc² smeared by the data window (`power` has the model and the fit). The best fit of a grid
+of (L, θ) wins, and is refined on larger blocks. The direction of travel is invisible in a spectrum,
+and irrelevant for a symmetric kernel: θ is meant modulo 180°.
 """
 
 from __future__ import annotations
@@ -26,23 +22,16 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
+from pnp_recon.estimation.power import Periodogram, periodogram, score
 
 __all__ = ["MotionEstimate", "estimate_motion"]
 
 METHOD = "parametric fit of the power spectrum (after Cannon 1976, Oliveira et al. 2014)"
 SHORTEST = 2.0  # pixels; a shorter motion leaves no zero in the spectrum
-LOWEST, HIGHEST = 0.025, 0.45  # cycles per pixel: below is content, above mostly noise
-STEPS = 5  # Gauss-Newton steps; further ones change no decision
 RIVAL_ANGLE, RIVAL_LENGTH = 7.5, 3.0  # degrees, pixels: what counts as another motion
 # The confidence is a half where gain times lead is the first, or the lead in all is the second;
 # both were placed on train pictures (scripts/tables/motion_estimation.py --confidence).
 HALF_PRODUCT, HALF_EVIDENCE = 5e-5, 4.0
-# Standard deviations of the coefficients of log S (0: free). Natural pictures vary by about this
-# much; without the limit the curvature would imitate a blur.
-CONTENT_SPREAD = (0.0, 0.0, 1.0, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3)
-# The same for the logarithm of the noise: its level, and how it falls off with the frequency, as
-# the noise of a JPEG file does.
-FLOOR_SPREAD = (0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -53,23 +42,6 @@ class MotionEstimate:
     angle: float
     confidence: float
     method: str = METHOD
-
-
-@dataclass(frozen=True)
-class _Spectrum:
-    """The averaged periodogram at n frequencies, and what its model needs."""
-
-    x: Tensor  # (n,) cycles per pixel, to the right
-    y: Tensor  # (n,) upwards
-    log_power: Tensor  # (n,)
-    features: Tensor  # (n, p) of log S
-    floor_features: Tensor  # (n, q) of the logarithm of the noise
-    log_noise: float
-    block: int
-
-    @property
-    def count(self) -> int:
-        return len(self.x)
 
 
 def estimate_motion(
@@ -102,13 +74,13 @@ def estimate_motion(
         return none
     noise = None if sigma is None else (sigma**2 + 1 / (12 * 255**2)) / channels
     block = 128 if longest <= 50 else 256
-    coarse = _spectrum(grey, block, noise, thin=2 if block == 128 else 8)
+    coarse = periodogram(grey, block, noise, thin=2 if block == 128 else 8)
     lengths = torch.arange(3.0, longest + 0.01, 1.5, dtype=torch.float64)
     angles = torch.arange(0.0, 180.0, 3.0, dtype=torch.float64)
     scores = _search(coarse, lengths, angles)
     best = int(scores.argmax())
     angle, length = float(angles[best // len(lengths)]), float(lengths[best % len(lengths)])
-    fine = _spectrum(grey, 256, math.exp(coarse.log_noise), thin=2)
+    fine = periodogram(grey, 256, math.exp(coarse.log_noise), thin=2)
     for step_angle, step_length in ((1.0, 0.5), (0.25, 0.125)):
         near_angles = angle + step_angle * torch.arange(-3.0, 4.0, dtype=torch.float64)
         near_lengths = length + step_length * torch.arange(-3.0, 4.0, dtype=torch.float64)
@@ -122,10 +94,10 @@ def estimate_motion(
     turn = (angles[:, None] - angle).abs() % 180
     apart = torch.minimum(turn, 180 - turn) > RIVAL_ANGLE
     apart = apart | ((lengths - length).abs() > RIVAL_LENGTH)
-    sharp = float(_score(coarse, torch.zeros(1, coarse.count)))
+    sharp = float(score(coarse, torch.zeros(1, coarse.count)))
     top = float(scores.max())
     rival = max(sharp, float(scores[apart].max())) if bool(apart.any()) else sharp
-    gain_fine = (float(near.max()) - float(_score(fine, torch.zeros(1, fine.count)))) / fine.count
+    gain_fine = (float(near.max()) - float(score(fine, torch.zeros(1, fine.count)))) / fine.count
     gain = min(gain_fine, (top - sharp) / coarse.count)
     lead = (top - rival) / coarse.count
     if gain <= 0 or lead <= 0:
@@ -135,70 +107,7 @@ def estimate_motion(
     return MotionEstimate(length, angle % 180, confidence)
 
 
-def _spectrum(grey: Tensor, block: int, noise: float | None, thin: int) -> _Spectrum:
-    """Welch's average over blocks that overlap by half; every `thin`-th frequency is kept."""
-    height, width = grey.shape
-    block = min(block, height, width) // 2 * 2
-    window = torch.hann_window(block, periodic=True, dtype=torch.float64)
-    window = torch.outer(window, window)
-    window = window / window.square().sum().sqrt()  # white noise keeps its variance
-    blocks = torch.stack(
-        [
-            grey[top : top + block, left : left + block]
-            for top in _starts(height, block)
-            for left in _starts(width, block)
-        ]
-    )
-    mean = (blocks * window.square()).sum(dim=(1, 2), keepdim=True)
-    power = torch.fft.rfft2((blocks - mean) * window).abs().square()
-    x = torch.fft.rfftfreq(block, dtype=torch.float64).expand(block, -1)
-    y = -torch.fft.fftfreq(block, dtype=torch.float64)[:, None].expand_as(x)
-    radius = torch.hypot(x, y)
-    # The quietest tenth of the high frequencies, 0.75 being what averaging leaves of the mean. A
-    # noise level that was given too low would make the fit read noise as signal.
-    quietest = float(power.mean(dim=0)[radius > 0.35].quantile(0.1)) / 0.75
-    noise = max(noise or 0.0, quietest, 1e-9)
-    order = torch.arange(block)[:, None] + torch.arange(x.shape[1])
-    kept = (radius > LOWEST) & (radius < HIGHEST) & (order % thin == 0)
-    power, x, y = power[:, kept], x[kept], y[kept]
-    # Blocks of high contrast would drown the others: each is weighed by its own level, which the
-    # noise must not dominate.
-    weights = 1 / (power.mean(dim=1) + 3 * noise)
-    weights = weights / weights.sum()
-    return _Spectrum(
-        x=x,
-        y=y,
-        log_power=(weights @ power).clamp(min=1e-12).log().float(),
-        features=_features(x, y).float(),
-        floor_features=_floor_features(x, y).float(),
-        log_noise=math.log(noise),
-        block=block,
-    )
-
-
-def _starts(extent: int, block: int) -> list[int]:
-    count = math.ceil((extent - block) / (block / 2)) + 1
-    return [round(i * (extent - block) / max(1, count - 1)) for i in range(count)]
-
-
-def _features(x: Tensor, y: Tensor) -> Tensor:
-    """The basis of log S: a power law, its curvature, and its dependence on the direction."""
-    radius, direction = torch.hypot(x, y), torch.atan2(y, x)
-    log = torch.log(radius / 0.1)
-    cos2, sin2 = torch.cos(2 * direction), torch.sin(2 * direction)
-    cos4, sin4 = torch.cos(4 * direction), torch.sin(4 * direction)
-    one = torch.ones_like(log)
-    columns = [one, log, log * log, cos2, sin2, cos4, sin4, log * cos2, log * sin2, log * cos4]
-    return torch.stack(columns, dim=1)
-
-
-def _floor_features(x: Tensor, y: Tensor) -> Tensor:
-    """The basis of the logarithm of the noise, relative to its level: a power law."""
-    radius = torch.hypot(x, y)
-    return torch.stack([torch.ones_like(radius), (HIGHEST / radius).log()], dim=1)
-
-
-def _search(spectrum: _Spectrum, lengths: Tensor, angles: Tensor) -> Tensor:
+def _search(spectrum: Periodogram, lengths: Tensor, angles: Tensor) -> Tensor:
     """Scores (angles, lengths)."""
     table, step = _smeared_sinc(lengths, spectrum.block)
     rows = []
@@ -206,7 +115,7 @@ def _search(spectrum: _Spectrum, lengths: Tensor, angles: Tensor) -> Tensor:
         along = (spectrum.x * torch.cos(angle) + spectrum.y * torch.sin(angle)).abs() / step
         cell = along.long().clamp(max=table.shape[1] - 2)
         share = (along - cell).float()
-        rows.append(_score(spectrum, torch.lerp(table[:, cell], table[:, cell + 1], share).log()))
+        rows.append(score(spectrum, torch.lerp(table[:, cell], table[:, cell + 1], share).log()))
     return torch.stack(rows)
 
 
@@ -227,43 +136,3 @@ def _smeared_sinc(lengths: Tensor, block: int) -> tuple[Tensor, float]:
     frequency = step * torch.arange(513, dtype=torch.float64)
     wave = torch.cos(2 * math.pi * frequency[:, None] * lag[:, None, :])
     return torch.einsum("lfn,ln->lf", wave, triangle).clamp(min=1e-5).float(), step
-
-
-def _score(spectrum: _Spectrum, log_kernel: Tensor) -> Tensor:
-    """Fit log S and the noise under each kernel (c, n); return minus the Cauchy losses (c,)."""
-    content, floor = spectrum.features, spectrum.floor_features
-    target, p, q = spectrum.log_power, len(CONTENT_SPREAD), len(FLOOR_SPREAD)
-    both = torch.cat([content, floor], dim=1)
-    rows, columns = torch.triu_indices(p + q, p + q)
-    products = both[:, rows] * both[:, columns]
-    kinds = (rows >= p).long() + (columns >= p).long()  # 0 content, 1 mixed, 2 floor
-    bounds = [int((kinds == kind).sum()) for kind in range(3)]
-    order = kinds.argsort(stable=True)
-    rows, columns, products = rows[order], columns[order], products[:, order]
-    parts = products.split(bounds, dim=1)
-    spread = torch.tensor(CONTENT_SPREAD + FLOOR_SPREAD)
-    ridge = torch.where(spread > 0, 1 / spread.square().clamp(min=1e-12), torch.zeros(p + q))
-    coefficients = torch.zeros(len(log_kernel), p + q)
-    coefficients[:, 0] = target.quantile(0.7)
-    coefficients[:, 1] = -2.0  # the power law of natural pictures
-    for step in range(STEPS + 1):
-        signal = coefficients[:, :p] @ content.T + log_kernel
-        noise = coefficients[:, p:] @ floor.T + spectrum.log_noise
-        model = torch.logaddexp(signal, noise)
-        residual = target - model
-        if step == STEPS:
-            break
-        share = (signal - model).exp()  # of the content: d model / d signal
-        rest = 1 - share
-        forgiven = 1 / (1 + residual.square())
-        pull = forgiven * residual
-        gradient = torch.cat([(pull * share) @ content, (pull * rest) @ floor], dim=1)
-        weights = (forgiven * share.square(), forgiven * share * rest, forgiven * rest.square())
-        upper = torch.cat([w @ part for w, part in zip(weights, parts, strict=True)], dim=1)
-        hessian = torch.zeros(len(log_kernel), p + q, p + q)
-        hessian[:, rows, columns] = upper
-        hessian[:, columns, rows] = upper
-        hessian = hessian + torch.diag(ridge + 0.01)
-        update = torch.linalg.solve(hessian, (gradient - ridge * coefficients)[..., None])[..., 0]
-        coefficients = coefficients + update.clamp(-2.0, 2.0)
-    return -torch.log1p(residual.square()).sum(dim=1)

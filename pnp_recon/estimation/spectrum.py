@@ -32,14 +32,16 @@ class Spectrum:
 
         Args:
             kernel: (h, w), or (C, h, w) with one for each channel: then the mean over them, as the
-                power is one, too.
+                power is one, too; (gh, gw, h, w) for a grid: the largest, as a picture is blocked
+                at a frequency where every one of its kernels blocks it.
         """
         height, width = self.power.shape
         rows, columns = kernel.shape[-2:]
         if rows > height or columns > width:
             return None
         kernels = kernel.detach().double().cpu().reshape(-1, rows, columns)
-        return torch.fft.fft2(kernels, s=(height, width)).abs().square().mean(0)
+        power = torch.fft.fft2(kernels, s=(height, width)).abs().square()
+        return power.amax(0) if kernel.ndim == 4 else power.mean(0)
 
 
 def spectrum(picture: Tensor, unusable: Tensor | None = None) -> Spectrum | None:

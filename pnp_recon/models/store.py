@@ -81,15 +81,22 @@ def find_card(name: str) -> Path:
 
 
 def _known(name: str) -> str:
-    """What could have been meant: the nearest name, shipped models, classical denoisers."""
+    """What could have been meant: the nearest name, shipped models, classical denoisers.
+
+    The models by what they are for: a list of all names invites one that does not fit.
+    """
     shipped_names = shipped_models()
     near = difflib.get_close_matches(name.lower(), [*shipped_names, *CLASSICAL], 1, cutoff=0.6)
     near = [word for word in near if word != name]  # it is one, of another kind
     hint = f"did you mean {near[0]}? " if near else ""
-    return (
-        f"{hint}shipped models: {', '.join(shipped_names)}; classical denoisers: "
-        f"{', '.join(CLASSICAL)}"
-    )
+    groups: dict[str, list[str]] = {}
+    for model in shipped_names:
+        fields = read_fields(_shipped_card(model))
+        colours = "colour" if fields["network"]["channels"] == 3 else "grey pictures"
+        kind = "reconstruction (--model)" if _kind(fields) == "network" else colours
+        groups.setdefault(kind, []).append(model)
+    listing = "; ".join(f"for {kind} {', '.join(names)}" for kind, names in groups.items())
+    return f"{hint}shipped models: {listing}; classical denoisers: {', '.join(CLASSICAL)}"
 
 
 def _shipped_card(name: str) -> Path:

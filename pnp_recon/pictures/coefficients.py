@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,18 @@ class Coefficients:
         found = {(1, 1): "4:4:4", (1, 2): "4:2:2", (2, 2): "4:2:0", (2, 1): "4:4:0"}
         factor = self.planes[1].factor
         return f"colour, chroma {found.get(factor, f'{factor[1]}×{factor[0]} coarser')}"
+
+    def part(self, rows: slice, columns: slice) -> Coefficients:
+        """What a file of these pixels would store: they begin at whole blocks of every plane."""
+        planes = []
+        for plane in self.planes:
+            blocks = [
+                slice(pixels.start // (8 * factor), -(-pixels.stop // (8 * factor)))
+                for pixels, factor in zip((rows, columns), plane.factor, strict=True)
+            ]
+            planes.append(replace(plane, values=plane.values[blocks[0], blocks[1]]))
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        return replace(self, planes=tuple(planes), size=size)
 
 
 def read_coefficients(source: Path, data: bytes) -> Coefficients:

@@ -15,11 +15,15 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 
 
+class MaskSizeError(InputError):
+    """The mask is none for the picture; whoever knows its file says which."""
+
+
 def hidden_by(known: Tensor, numbers: NDArray[Any], source: Path) -> NDArray[np.bool_]:
     """Where nothing is known, (H, W, 1 or C)."""
     channels, height, width = known.shape
     if numbers.shape[:2] != (height, width) or channels not in (1, numbers.shape[-1]):
-        raise InputError(
+        raise MaskSizeError(
             f"the mask is {width}×{height}{'' if channels == 1 else f' with {channels} channels'} "
             f"but {source} is {numbers.shape[1]}×{numbers.shape[0]}, upright; expected a mask of "
             "the same size"

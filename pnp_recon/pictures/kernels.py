@@ -37,6 +37,9 @@ def load_kernel(
     axis, in .mat over the last one, as each language stores stacks. "[:]" of a stack of three takes
     them as the kernels of red, green and blue.
 
+    An array of four dimensions is a field: (gh, gw, kh, kw) a kernel for each cell of a grid over
+    the picture, in reading order; in .mat it is (kh, kw, gh, gw).
+
     A side that is even gets a row or column of zeros at its end, which makes the pixel n/2 (counted
     from 0) the centre: that of MATLAB's psf2otf. The result may be shifted by half a pixel.
 
@@ -78,6 +81,9 @@ def _kernel(numbers: Numbers) -> Tensor:
                 "blue: pick one by its index"
             )
         return torch.stack([validate(_odd(one)) for one in kernel])
+    if kernel.ndim == 4 and kernel.numel():
+        each = [validate(_odd(one)) for one in kernel.flatten(0, 1)]
+        return torch.stack(each).unflatten(0, kernel.shape[:2])
     return validate(_odd(kernel))
 
 

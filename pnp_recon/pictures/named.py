@@ -52,9 +52,12 @@ def _flat(variables: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]
 
 
 def _index_first(value: Any) -> Any:
-    """A stack of MATLAB with its last axis, over which its slices run, in front."""
-    stack = isinstance(value, np.ndarray) and value.dtype != object and value.ndim == 3
-    return np.moveaxis(value, -1, 0) if stack else value
+    """A stack of MATLAB with the axes over which its pages run, behind the first two, in front."""
+    if not isinstance(value, np.ndarray) or value.dtype == object:
+        return value
+    if value.ndim == 4:  # a field: MATLAB's pages are its first two axes
+        return np.moveaxis(value, (-2, -1), (0, 1))
+    return np.moveaxis(value, -1, 0) if value.ndim == 3 else value
 
 
 def load_hdf5(path: Path) -> dict[str, Any]:
@@ -134,14 +137,14 @@ def pick(variables: Mapping[str, Any], key: str | None, what: str) -> np.ndarray
 
 def _only(arrays: Mapping[str, Any], index: int | None, listing: str, what: str) -> str:
     """The name of the array that is meant where none is given."""
-    flat = [n for n, value in arrays.items() if value.dtype != object and value.ndim == 2]
+    flat = [n for n, value in arrays.items() if value.dtype != object and value.ndim in (2, 4)]
     # Scalars beside the kernel (a noise level, say) do not make the choice ambiguous.
     choices = [n for n in flat if arrays[n].size > 1] or flat or list(arrays)
     if index is not None:
         choices = list(arrays)
     if len(choices) == 1:
         return choices[0]
-    first = choices[0] + ("" if arrays[choices[0]].ndim == 2 else "[0]")
+    first = choices[0] + ("" if arrays[choices[0]].ndim in (2, 4) else "[0]")
     raise InputError(
         f"holds several arrays: {listing}; name one of them as the {what}: FILE:{first}"
     )

@@ -84,6 +84,11 @@ def scan_sheet(
     return _joined(rows, 2)
 
 
+def before_after(before: Float[Tensor, "1 C H W"], after: Float[Tensor, "1 C H W"]) -> Tensor:
+    """Two pictures of one size side by side: (1, C, H, 2·W + 2) in [0, 1], on the CPU."""
+    return _joined([picture.detach().cpu().float().clamp(0, 1) for picture in (before, after)], 3)
+
+
 def _cell(picture: Tensor, size: int) -> Tensor:
     cell = torch.ones(1, picture.shape[1], size, size)
     height, width = picture.shape[-2:]

@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 import torch.nn.functional as F
 from torch import Tensor
 
+from operators.progress import tell
 from pnp_recon.errors import InputError
 from pnp_recon.networks.euler import SHIFT
 
@@ -84,9 +85,12 @@ def tiled(
     tile, halo = tile + -tile % alignment, halo + -halo % alignment
     height, width = x.shape[-2:]
     out = x.new_empty(x.shape)
+    count, done = len(x) * -(-height // tile) * -(-width // tile), 0
     for index in range(len(x)):
         for top, bottom in _intervals(height, tile):
             for left, right in _intervals(width, tile):
+                done += 1
+                tell(f"denoiser, tile {done} of {count}")
                 # Slices end at the border of the picture by themselves.
                 first_row, first_column = max(0, top - halo), max(0, left - halo)
                 window = x[

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,8 +42,10 @@ def checked_tensor(what: str, values: object, batch: int | None, shape: tuple[in
     """
     expected = f"({', '.join(('B' if batch is None else str(batch), *map(str, shape)))})"
     if not isinstance(values, Tensor):
-        raise InputError(f"{what} is a {type(values).__name__}; expected a torch tensor {expected}")
-    found = tuple(values.shape)
+        hint = f": torch.from_numpy({what}) makes one" if isinstance(values, np.ndarray) else ""
+        found = f"{what} is a {type(values).__name__}"
+        raise InputError(f"{found}; expected a torch tensor {expected}{hint}")
+    shaped = tuple(values.shape)
     if values.dtype not in FLOATS:
         hint = "divide by the largest value of the format, too" if _is_whole(values) else ""
         hint = f" ({hint})" if hint else ""
@@ -51,15 +54,15 @@ def checked_tensor(what: str, values: object, batch: int | None, shape: tuple[in
         )
     if values.layout is not torch.strided or values.is_meta:
         raise InputError(f"{what} is a {values.layout} tensor on {values.device}; make it dense")
-    if found == shape:
+    if shaped == shape:
         raise InputError(
-            f"{what} has the shape {found}, without a batch; expected {expected}: add a dimension, "
-            f"as {what}[None] does"
+            f"{what} has the shape {shaped}, without a batch; expected {expected}: add a "
+            f"dimension, as {what}[None] does"
         )
-    if found[1:] != shape or (batch is not None and found[0] != batch):
-        raise InputError(f"{what} has the shape {found}; expected {expected}")
-    if not found[0]:
-        raise InputError(f"{what} has the shape {found}: it holds no picture; give at least one")
+    if shaped[1:] != shape or (batch is not None and shaped[0] != batch):
+        raise InputError(f"{what} has the shape {shaped}; expected {expected}")
+    if not shaped[0]:
+        raise InputError(f"{what} has the shape {shaped}: it holds no picture; give at least one")
     return values
 
 
@@ -88,7 +91,9 @@ def check_finite(what: str, values: Tensor) -> None:
     first = tuple(broken.nonzero()[0].tolist())
     raise InputError(
         f"{what} is not finite in {int(broken.sum())} of {values.numel()} entries, the first one "
-        f"is {float(values[first])} at {first}; replace them, or mask them out of the operator"
+        f"is {float(values[first])} at {first}; replace them, or leave "
+        f"them out: with known = torch.isfinite({what}) it is torch.where(known, {what}, 0), and "
+        "A is operators.Inpainting(known[0], A.measurement_shape) @ A"
     )
 
 

@@ -3,6 +3,7 @@
 benchmark_mask   pnp-bench: picture, seed of the run
 table_mask       tables of scripts/: picture
 command_mask     --simulate of a command: its --seed, for pixels, blocks or strokes
+sampling_mask    lines and spokes of k-space, of commands and tables: a seed
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Literal
 
 from torch import Tensor
 
+from operators.kspace_masks import equispaced_lines, radial_spokes, random_lines
 from operators.masks import blocks, random_pixels, strokes
 from pnp_recon.problems.noise import noise_seed, seeded
 
 MaskKind = Literal["pixels", "blocks", "strokes"]
+SamplingKind = Literal["random", "equispaced", "radial"]
 
 # Masks of the benchmark have the seed that noise of this level, which no picture gets, would have.
 _MASK_LEVEL = 3.0
@@ -62,3 +65,17 @@ def command_mask(kind: MaskKind, size: Sequence[int], missing: float, seed: int)
     left = float(draw(trial).double().mean())
     count = trial if left == 1 else round(trial * remaining / math.log(left))
     return draw(max(1, count))
+
+
+def sampling_mask(
+    kind: SamplingKind, size: Sequence[int], acceleration: float, seed: int
+) -> Tensor:
+    """Measured frequencies (H, W): lines with the centre, or spokes; see `operators.kspace_masks`.
+
+    The seed is that of random lines.
+    """
+    if kind == "random":
+        return random_lines(size, acceleration, seeded(seed))
+    if kind == "equispaced":
+        return equispaced_lines(size, acceleration)
+    return radial_spokes(size, acceleration)

@@ -10,6 +10,7 @@ a generator that goes on is in `running`, what is measured is in `simulate`.
     table_scan_noise         the same for scans: number of the slice
     command_noise            --simulate of a command: its --seed
     command_counts           the same for the photons of a scan
+    phase_weights            the smooth phase of a simulated magnetic resonance: a seed
     validation_noise         checks of a training run: the picture's number
     energy_noise             checks of an energy in training: picture, noise level
     validation_generator     the same for problems that are drawn as a whole
@@ -120,6 +121,11 @@ def command_counts(incident: float, seed: int) -> Draw:
         return photon_counts(line_integrals, incident, seeded(seed))
 
     return draw
+
+
+def phase_weights(seed: int) -> Tensor:
+    """Six numbers about 1 for `kspace.polynomial_phase`, the same for one seed everywhere."""
+    return torch.randn(6, generator=seeded(seed), dtype=torch.float64)
 
 
 # ---- training ------------------------------------------------------------------------------------

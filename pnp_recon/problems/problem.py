@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.checks.probe import norm_or_attained
+from operators.own import maker
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.fidelity import Fidelity, LeastSquares, Ridged
@@ -72,7 +74,7 @@ class Problem:
         if not isinstance(self.A, LinearOperator):
             raise InputError(
                 f"A is a {type(self.A).__name__}; expected a LinearOperator: one of `operators`, "
-                "or operators.from_deepinv(physics, ...)"
+                f"or {maker(self.A)}"
             )
         y = checked_tensor("y", self.y, None, self.A.measurement_shape)
         check_finite("y", looked_at(self.A, y))
@@ -136,11 +138,14 @@ class Problem:
 
     @property
     def scale(self) -> float:
-        """√L of the data term, ‖A‖ for least squares; 1 where no bound is proven.
+        """√L of the data term, ‖A‖ for least squares; where no bound is proven, what power
+        iterations attain of it. Settings rest on it, and no proof.
 
         `noise() / scale` is what the noise amounts to in the picture where A sees it best.
         """
-        smoothness = self.data_term.lipschitz if self.A.has_norm_bound else 1.0
+        if not self.A.has_norm_bound:
+            return norm_or_attained(self.A) if self.fidelity is None else 1.0
+        smoothness = self.data_term.lipschitz
         return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
 
     def noise(self) -> float:

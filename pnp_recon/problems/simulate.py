@@ -1,4 +1,4 @@
-"""Where measurements y = A x + noise are drawn: blur, missing pixels, X-ray projections.
+"""Where measurements y = A x + noise are drawn: blur, fewer or missing pixels, X-rays, k-space.
 
 Each function gives a `Problem` with its truth and its noise level. By which rule the noise is drawn
 is the caller's choice among those of `problems.noise`. Knows no solver.
@@ -12,6 +12,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from operators import (
+    MRI,
     Boundary,
     Channelwise,
     Convolution,
@@ -19,7 +20,9 @@ from operators import (
     LinearOperator,
     RayTransform,
     ScanGeometry,
+    VaryingBlur,
 )
+from operators.shrinking import shrink, sides_seen
 from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import Draw, noisy
 from pnp_recon.problems.problem import Problem
@@ -32,9 +35,13 @@ def blur(
 ) -> LinearOperator:
     """The convolution with a kernel (h, w), or with one for each channel, (C, h, w).
 
+    A grid of kernels, (gh, gw, h, w), is a blur that changes across the picture.
+
     Raises:
         InputError: there are other channels in the picture than in the kernel.
     """
+    if kernel.ndim == 4:
+        return VaryingBlur(kernel, image_shape, boundary)
     if kernel.ndim < 3:
         return Convolution(kernel, image_shape, boundary)
     if len(kernel) != image_shape[0]:
@@ -53,7 +60,7 @@ def deblurring(
 
     Args:
         x: the true picture (B, C, H, W) in [0, 1].
-        kernel: (h, w), or (C, h, w) for one per channel, see `blur`.
+        kernel: (h, w), (C, h, w) for one per channel or (gh, gw, h, w) for a grid, see `blur`.
         sigma: standard deviation of the noise, [0, 1] scale.
         draw: the rule of the noise.
         boundary: the border rule of the blur.
@@ -61,6 +68,33 @@ def deblurring(
     A = blur(kernel, shape(x), boundary)
     clean = A.A(x)
     return Problem(A, clean + sigma * draw(clean), sigma, x)
+
+
+def shrinking(
+    x: Tensor,
+    kernel: Tensor,
+    factor: int,
+    sigma: float,
+    draw: Draw,
+    boundary: Boundary = "valid",
+) -> Problem:
+    """A picture that was made smaller; see `operators.shrinking.shrink`.
+
+    Args:
+        x: the true picture (B, C, H, W) in [0, 1]; it loses rows and columns at its end where the
+            small pixels do not reach. `Problem.truth` is what is left of it.
+        kernel: (h, w).
+        factor: every so many-th pixel is kept on each axis.
+        sigma: standard deviation of the noise, [0, 1] scale.
+        draw: the rule of the noise.
+        boundary: the border rule of the blur; 'valid': it sees nothing from beyond x.
+    """
+    channels, *sides = shape(x)
+    small = sides_seen(sides, kernel, factor, boundary)
+    A = shrink(kernel, factor, (channels, *small), boundary)
+    truth = x[..., : A.image_shape[1], : A.image_shape[2]]
+    clean = A.A(truth)
+    return Problem(A, clean + sigma * draw(clean), sigma, truth)
 
 
 def inpainting(x: Tensor, known: Tensor, sigma: float, draw: Draw) -> Problem:
@@ -74,6 +108,23 @@ def inpainting(x: Tensor, known: Tensor, sigma: float, draw: Draw) -> Problem:
     """
     A = Inpainting(known, shape(x))
     return Problem(A, A.A(x if sigma == 0 else x + sigma * draw(x)), sigma, x)
+
+
+def magnetic_resonance(
+    x: Tensor, mask: Tensor, maps: Tensor | None, sigma: float, draw: Draw
+) -> Problem:
+    """k-space of complex pictures, with complex white noise where it was measured.
+
+    Args:
+        x: complex pictures in two channels (B, 2, H, W).
+        mask: (H, W), True where k-space is measured.
+        maps: coil maps (N, H, W), complex, or None for a single coil.
+        sigma: standard deviation of the noise in each part.
+        draw: the rule of the noise, which is drawn for all of k-space.
+    """
+    A = MRI(mask, maps)
+    clean = A.A(x)
+    return Problem(A, clean + sigma * draw(clean) * mask, sigma, x)
 
 
 def tomography(x: Tensor, geometry: ScanGeometry, share: float, draw: Draw) -> Problem:

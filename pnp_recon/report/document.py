@@ -29,7 +29,7 @@ from pnp_recon.report.strength import strength_block
 from pnp_recon.solvers import Certificate, Solution
 from pnp_recon.solvers.core.error_bar import ErrorBar
 
-SCHEMA_VERSION = "1.6"
+SCHEMA_VERSION = "1.7"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 _LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
 

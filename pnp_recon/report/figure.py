@@ -26,7 +26,8 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    pictures = [("degraded", run.degraded, run.before), ("restored", run.restored, run.after)]
+    state = "degraded" if run.physics is None else run.physics.shown
+    pictures = [(state, run.degraded, run.before), ("restored", run.restored, run.after)]
     if run.reference is not None:
         pictures.append(("reference", run.reference, None))
     height, width = run.restored.shape[-2:]
@@ -47,12 +48,15 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     strength = run.solution.strength
     chosen = strength is not None and strength.trials
     widths = [1.0 if beside else 0.02, 2.0 if chosen else 3.0, *([1.0] if chosen else [])]
-    bottom = rows[2].subplots(1, len(widths), width_ratios=widths)
-    _physics(bottom[0], run)
-    _residuals(bottom[1], run)
-    if strength is not None and strength.trials:
+    if _is_formula(run):
+        _physics(rows[2].subplots(1, 1), run)  # there is no iteration to draw
+    else:
+        bottom = rows[2].subplots(1, len(widths), width_ratios=widths)
+        _physics(bottom[0], run)
+        _residuals(bottom[1], run)
+    if not _is_formula(run) and strength is not None and strength.trials:
         draw_strength(bottom[2], strength)
-    colour = INK if run.solution.certificate.holds else RED
+    colour = INK if run.solution.certificate.holds or _is_formula(run) else RED
     rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
@@ -84,9 +88,18 @@ def kernel_png(weights: Tensor, side: int = 180) -> bytes:
     return buffer.getvalue()
 
 
+def kernel_size(weights: Tensor) -> str:
+    """ "9×7 pixels", or how many kernels there are of that size."""
+    height, width = weights.shape[-2:]
+    size = f"{width}×{height} pixels"
+    return size if weights.ndim < 4 else f"{weights.shape[1]}×{weights.shape[0]} of {size}"
+
+
 def _kernel(weights: Tensor) -> NDArray[np.float64]:
-    """(h, w), or (h, w, 3) in [0, 1] for a kernel of every channel."""
+    """(h, w), or (h, w, 3) in [0, 1] for a kernel of every channel; a field side by side."""
     values = weights.detach().double().cpu()
+    if values.ndim == 4:
+        values = values.transpose(1, 2).flatten(2).flatten(0, 1)
     if values.ndim == 3:
         values = (values / values.max().clamp_min(1e-300)).permute(1, 2, 0)
     array: NDArray[np.float64] = values.numpy()
@@ -146,6 +159,8 @@ def _headline(run: Run) -> str:
     certificate = run.solution.certificate
     if certificate.contradicted:
         return "CERTIFICATE FAILED: the run contradicts the proof"
+    if _is_formula(run):
+        return "computed by a formula, without iteration"
     if not certificate.proven:
         return "NO GUARANTEE: nothing is proven about this run"
     if certificate.unchecked:
@@ -153,6 +168,11 @@ def _headline(run: Run) -> str:
     if certificate.conditions:
         return f"certified, if what was declared is true: the iteration converges{_so_far(run)}"
     return f"certified: the iteration is proven to converge{_so_far(run)}"
+
+
+def _is_formula(run: Run) -> bool:
+    """Whether nothing was iterated, so that there is neither convergence nor a residual."""
+    return run.solution.status.name == "DIRECT"
 
 
 def _so_far(run: Run) -> str:
@@ -166,8 +186,8 @@ def _physics(axes: Axes, run: Run) -> None:
     physics = run.physics
     if run.kernel is not None:
         axes.imshow(_kernel(run.kernel.weights), cmap="magma", vmin=0)
-        height, width = run.kernel.weights.shape[-2:]
-        axes.set_title(f"kernel: {run.kernel.name}, {width}×{height} px", color=INK, fontsize=11)
+        words = f"kernel: {run.kernel.name}, {kernel_size(run.kernel.weights)}"
+        axes.set_title(words.replace("pixels", "px"), color=INK, fontsize=11)
     elif physics is not None and physics.picture is not None:
         axes.imshow(_array(physics.picture[None, None]), cmap="gray", vmin=0, vmax=1)
         axes.set_title(physics.caption, color=INK, fontsize=11)

@@ -11,10 +11,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.report.figure import kernel_png, picture_png
+from pnp_recon.report.figure import kernel_png, kernel_size, picture_png
 from pnp_recon.report.run import Run
 from pnp_recon.report.strength import strength_sentence
-from pnp_recon.report.trade import MEANING, OTHER_KIND
+from pnp_recon.report.trade import MEANING
+from pnp_recon.report.verdict import verdict_html
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -26,6 +27,7 @@ h1 { font-size: 1.7em; margin: 0 0 .2em; } h2 { margin: 1.8em 0 .5em; font-size:
 .verdict { border-left: 8px solid; padding: 14px 18px; border-radius: 4px; margin: 1em 0; }
 .verdict strong { font-size: 1.15em; }
 .good { border-color: #2e7d46; background: #eaf5ed; }
+.plain { border-color: #5b7083; background: #eef2f5; }
 .none { border-color: #d9822b; background: #fdf3e6; }
 .failed { border-color: #b3261e; background: #fbe9e7; color: #7d1913; }
 .pictures { display: flex; flex-wrap: wrap; gap: 16px; }
@@ -100,7 +102,7 @@ def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
         f"<h1>Restoration of {escape(name)}</h1>",
         f'<p class="sub">{escape(report["created"])} · pnp-recon '
         f"{escape(report['environment']['pnp_recon'] or 'development version')}</p>",
-        _verdict(report["certificate"], report["status"]["succeeded"]),
+        verdict_html(report["certificate"], report["status"]),
         _section("What was done", f"<p>{escape(' '.join(_story(report)))}</p>" + _notes(report)),
         _section("Before and after", _pictures(run)),
         _section("What is proven", _proven(report["certificate"])),
@@ -113,47 +115,6 @@ def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Restoration of {escape(name)}</title><style>{_STYLE}</style></head>"
         f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
-
-
-def _verdict(certificate: Mapping[str, Any], settled: bool) -> str:
-    if certificate["contradicted"]:
-        kind, title = "failed", "The certificate FAILED"
-        text = (
-            "The run broke a law that the proof implies. Do not rely on this picture: the proof "
-            "was applied to something else than what ran, or the hardware erred."
-        )
-    elif not certificate["proven"]:
-        kind, title = "none", "No guarantee"
-        text = (
-            "Nothing is proven about this run: the method may not settle, and another start may "
-            "end elsewhere. The picture may still be good."
-        )
-    elif certificate["unchecked"]:
-        kind, title = "none", "Not certified: the run checked nothing"
-        text = f"There is a theorem about the method, but {certificate['unchecked']}."
-    elif certificate["conditions"]:
-        kind, title = "good", "Certified, if what was declared is true"
-        text = (
-            "It is proven that the repeated step settles on a picture, and the run agreed with "
-            f"the proof, if {' and '.join(certificate['conditions'])}. Nothing that was measured "
-            "speaks against it. This is a statement about the method, not that every restored "
-            "detail is true."
-        )
-    else:
-        kind, title = "good", "Certified: the method is proven to settle"
-        text = (
-            "It is proven that the repeated step settles on a picture instead of drifting or "
-            "blowing up, and the run agreed with the proof. This is a statement about the "
-            "method, not that every restored detail is true."
-        )
-    if kind == "good" and not settled:
-        text += " This run was stopped before it had settled: the picture is an intermediate one."
-    if kind == "good":
-        text += OTHER_KIND.get(certificate["kind"], "")
-    return (
-        f'<div class="verdict {kind}"><strong>{title}</strong><p>{text}</p>'
-        f"<p>{escape(certificate['verdict'])}</p></div>"
     )
 
 
@@ -222,8 +183,8 @@ def _pictures(run: Run) -> str:
         shown.append(("the true picture", picture_png(run.reference)))
     out = [_figure(png, caption) for caption, png in shown]
     if run.kernel is not None:
-        height, width = run.kernel.weights.shape[-2:]
-        caption = f"the blur kernel, {width}×{height} pixels"
+        weights = run.kernel.weights
+        caption = f"the blur kernel{'s' * (weights.ndim == 4)}, {kernel_size(weights)}"
         out.append(_figure(kernel_png(run.kernel.weights), caption, "kernel"))
     elif run.physics is not None and run.physics.picture is not None:
         out.append(_figure(picture_png(run.physics.picture[None, None]), run.physics.caption))
@@ -271,6 +232,8 @@ def _observed(report: Mapping[str, Any], figure: bytes) -> str:
     )
     table = f"<table>{head}<tbody>{rows}</tbody></table>" if rows else ""
     none = "" if rows else "<p>Nothing was proven, so there was no consequence to check.</p>"
+    if report["status"]["name"] == "direct":
+        none = ""
     return f'{none}{table}<p><img class="wide" alt="figure" src="{_inline(figure)}"></p>'
 
 

@@ -20,7 +20,8 @@ from pnp_recon.solvers import Solution
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that went in: `role` is "input", "reference", "kernel", "mask" or "geometry"."""
+    """A file that went in: `role` is "input", "reference", "kernel", "mask", "geometry"
+    or "maps"."""
 
     role: str
     path: Path
@@ -34,7 +35,7 @@ class KernelRecord:
     """The blur kernel and where it came from.
 
     Attributes:
-        weights: (kh, kw), summing to one.
+        weights: (kh, kw), summing to one; (C, kh, kw) by channel, (gh, gw, kh, kw) by place.
         name: "motion", "gaussian", ... or the name of the file.
         origin: "given", "estimated" or "file".
         parameters: numbers that it was made from (length, angle, size, seed ...).

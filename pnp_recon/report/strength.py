@@ -42,6 +42,7 @@ def strength_block(strength: Strength | None) -> dict[str, Any] | None:
         "pull": strength.weighing.pull,
         "least": strength.weighing.least,
         "seconds": strength.seconds,
+        "where": strength.where,
         "iterations": strength.iterations,
         "trials": [
             {
@@ -77,6 +78,7 @@ def strength_of(block: Mapping[str, Any]) -> Strength:
         block["noise"],
         Weighing(block["inflation"], block["pull"], block["least"]),
         block["seconds"],
+        block.get("where", ""),
     )
 
 

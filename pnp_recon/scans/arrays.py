@@ -1,4 +1,4 @@
-"""Named arrays in .npy, .npz, .h5, .mat and .tif files: which there are, and one of them read.
+"""Named arrays in .npy, .npz, .h5, .mat and .tif files and folders of TIFFs: one of them, read.
 
 Knows formats, not scans: what an array means is decided in `files`. An array is listed without
 being read where the format allows, so that its size can be held against the memory first.
@@ -8,12 +8,11 @@ Whatever the readers stumble over becomes one `InputError` of one line.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +22,13 @@ from numpy.typing import NDArray
 from operators._memory import available_bytes
 from operators._memory import readable as size_text
 from pnp_recon.errors import InputError
+from pnp_recon.scans.entry import Entries, Entry, Selection
+from pnp_recon.scans.hdf5 import open_hdf5
+from pnp_recon.scans.tiffs import folder_entries, open_tiff, tiffs_in
 
 # Beside the array itself: its float32 copy, and the copy in another order of its axes.
 _COPIES = 2
 
-
-@dataclass(frozen=True)
-class Entry:
-    """An array that a file holds.
-
-    Attributes:
-        shape, dtype: as stored; those of a MATLAB variable as MATLAB shows it.
-        load: reads it; only while the file is open.
-        attributes: what an HDF5 file says about it, text only.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    load: Callable[[], NDArray[Any]]
-    attributes: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_numeric(self) -> bool:
-        return self.dtype.kind in "biuf" and math.prod(self.shape) > 0
-
-
-Entries = dict[str, Entry]
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff")
 
@@ -57,19 +37,26 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".ti
 def open_arrays(path: str | os.PathLike[str]) -> Iterator[Entries]:
     """The arrays of a file by name; the one of a .npy or .tif file is called "".
 
-    Pickled objects are never loaded. Several pages of a TIFF file are one array, pages first.
+    Pickled objects are never loaded. Several pages of a TIFF file are one array, pages first; so
+    are the TIFFs of a folder in the order of their numbers, where those called flat… (ff, white)
+    and dark… (df) are the arrays "flat" and "dark". Structs of MATLAB are their fields
+    ("scan.sinogram"); links of HDF5 are followed.
 
     Raises:
         InputError: the file is missing, empty, damaged, or its suffix is not one of `SUFFIXES`.
     """
     file = Path(path)
     suffix = file.suffix.lower()
+    if file.is_dir() and tiffs_in(file):
+        with readable(file):
+            yield folder_entries(file)
+        return
     if suffix not in SUFFIXES:
         raise InputError(
             f"{file} ends in {suffix or 'nothing'}; expected one of {', '.join(SUFFIXES)}"
         )
     check_file(file)
-    reader = _READERS.get(suffix, _open_hdf5)
+    reader = _READERS.get(suffix, open_hdf5)
     with readable(file), reader(file) as entries:
         yield entries
 
@@ -114,19 +101,27 @@ def choose(entries: Entries, key: str | None, dimensions: tuple[int, ...]) -> st
         InputError: there is no such array, or several; the message lists what there is.
     """
     numeric = {name: entry for name, entry in entries.items() if entry.is_numeric}
+    broken = [entry.missing for entry in entries.values() if entry.missing]
     listing = ", ".join(describe(name, entry) for name, entry in numeric.items()) or "none"
     if key is not None:
         if key in numeric:
             return key
+        if key in entries and entries[key].missing:
+            raise InputError(entries[key].missing)
         if key in entries:
             raise InputError(f"{key!r} is no array of real numbers; the file holds {listing}")
         raise InputError(f"holds no array {key!r}; choose one of: {listing}")
-    fitting = [name for name, entry in numeric.items() if len(entry.shape) in dimensions]
+    found = [name for name, entry in numeric.items() if len(entry.shape) in dimensions]
+    # Links give one array several names.
+    named = {entries[name].identity or name: name for name in reversed(found)}
+    fitting = list(named.values())[::-1]
     if len(fitting) == 1:
         return fitting[0]
     wanted = " or ".join(str(number) for number in dimensions)
     if fitting:
         raise InputError(f"holds several arrays: {listing}; choose one of them by its key")
+    if broken:
+        raise InputError(broken[0])
     raise InputError(f"holds no array of {wanted} dimensions; found {listing}")
 
 
@@ -134,26 +129,28 @@ def describe(name: str, entry: Entry) -> str:
     return f"{name} ({'×'.join(map(str, entry.shape)) or 'one number'})".strip()
 
 
-def load(entry: Entry, what: str) -> NDArray[np.float32]:
-    """An array as float32, if it fits into memory.
+def load(entry: Entry, what: str, selection: Selection | None = None) -> NDArray[np.float32]:
+    """An array, or the part of it in `selection`, as float32, if it fits into memory.
 
     Raises:
-        InputError: not numbers, too large for the memory that is free, or values that are not
-            finite or too large for float32.
+        InputError: not numbers, too large for the memory that is free, not there (a link that
+            leads nowhere), or values that are not finite or too large for float32.
     """
+    if entry.missing:
+        raise InputError(entry.missing)
     if not entry.is_numeric:
         raise InputError(
             f"{what} is of type {entry.dtype} and shape {entry.shape}; expected numbers"
         )
-    count = math.prod(entry.shape)
+    count = entry.needs(selection)
     check_memory(count * (entry.dtype.itemsize + 4 * _COPIES), f"{what} {entry.shape}")
     with np.errstate(over="ignore"):
-        values = np.asarray(entry.load()).astype(np.float32)
+        values = entry.read(selection).astype(np.float32)
     bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
         raise InputError(
-            f"{what} holds {bad} values of {count} that are not finite (NaN or infinity); repair "
-            "or mask them first"
+            f"{what} holds {bad} values of {values.size} that are not finite (NaN or infinity); "
+            "repair or mask them first"
         )
     return values
 
@@ -180,7 +177,7 @@ def _open_npy(file: Path) -> Iterator[Entries]:
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
         raise InputError("is an archive of several arrays; give it the suffix .npz")
-    yield {"": Entry(array.shape, array.dtype, lambda: array)}
+    yield {"": Entry(array.shape, array.dtype, lambda: array, part=lambda chosen: array[chosen])}
 
 
 @contextmanager
@@ -202,52 +199,13 @@ def _npz_entry(archive: Any, name: str) -> Entry:
 
 
 @contextmanager
-def _open_tiff(file: Path) -> Iterator[Entries]:
-    import tifffile
-
-    with tifffile.TiffFile(file) as tiff:
-        if len(tiff.series) != 1:
-            raise InputError(
-                f"holds {len(tiff.series)} series of pages of different size; save one of them"
-            )
-        series = tiff.series[0]
-        if "S" in series.axes:
-            raise InputError("is a colour picture; expected one channel")
-        yield {"": Entry(tuple(series.shape), np.dtype(series.dtype), lambda: series.asarray())}
-
-
-@contextmanager
-def _open_hdf5(file: Path) -> Iterator[Entries]:
-    import h5py
-
-    with h5py.File(file, "r") as handle:
-        entries: Entries = {}
-
-        def visit(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset) and item.shape is not None:
-                entries[name] = _hdf5_entry(item)
-
-        handle.visititems(visit)
-        yield entries
-
-
-def _hdf5_entry(item: Any) -> Entry:
-    attributes = {}
-    for name, value in item.attrs.items():
-        text = value.decode(errors="replace") if isinstance(value, bytes) else value
-        if isinstance(text, str):
-            attributes[name] = str(text)
-    return Entry(item.shape, item.dtype, lambda: item[()], attributes)
-
-
-@contextmanager
 def _open_mat(file: Path) -> Iterator[Entries]:
     import h5py
 
     if h5py.is_hdf5(file):  # version 7.3 keeps the transposed arrays in HDF5
-        with _open_hdf5(file) as stored:
+        with open_hdf5(file) as stored:
             yield {
-                name: _transposed(one)
+                name.replace("/", "."): _transposed(one)
                 for name, one in stored.items()
                 if not name.startswith("#")
                 and one.attributes.get("MATLAB_class") not in ("char", "cell", "function_handle")
@@ -255,16 +213,29 @@ def _open_mat(file: Path) -> Iterator[Entries]:
         return
     from scipy.io import loadmat
 
-    variables = loadmat(file)
-    yield {
-        name: _held(value)
-        for name, value in variables.items()
-        if not name.startswith("__") and isinstance(value, np.ndarray)
-    }
+    variables = {name: value for name, value in loadmat(file).items() if name[:2] != "__"}
+    yield dict(_fields_of(variables, ""))
 
 
 def _transposed(stored: Entry) -> Entry:
-    return Entry(stored.shape[::-1], stored.dtype, lambda: stored.load().T)
+    return replace(
+        stored,
+        shape=stored.shape[::-1],
+        load=lambda: stored.load().T,
+        part=lambda chosen: stored.read(chosen[::-1]).T,
+    )
+
+
+def _fields_of(variables: Mapping[str, Any], before: str) -> Iterator[tuple[str, Entry]]:
+    """Arrays, and those in structs by dotted names."""
+    for name, value in variables.items():
+        if not isinstance(value, np.ndarray):
+            continue
+        if value.dtype.names and value.size == 1:
+            inner = {one: value.flat[0][one] for one in value.dtype.names}
+            yield from _fields_of(inner, f"{before}{name}.")
+        elif not value.dtype.names:
+            yield before + name, _held(value)
 
 
 def _held(value: NDArray[Any]) -> Entry:
@@ -274,7 +245,7 @@ def _held(value: NDArray[Any]) -> Entry:
 _READERS = {
     ".npy": _open_npy,
     ".npz": _open_npz,
-    ".tif": _open_tiff,
-    ".tiff": _open_tiff,
+    ".tif": open_tiff,
+    ".tiff": open_tiff,
     ".mat": _open_mat,
 }

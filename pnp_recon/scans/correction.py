@@ -17,6 +17,7 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 from pnp_recon.scans.counts import SMALLEST_COUNT, check_counts
 from pnp_recon.scans.files import Scan
+from pnp_recon.scans.plausibility import flat_values, refuse_no_line_integrals, saturation
 
 Average = Literal["median", "mean"]
 
@@ -25,6 +26,9 @@ _DEAD = 0.01
 
 # More than this part of the detector dead is a wrong flat field, not a detector with a few faults.
 _MOST_DEAD = 0.25
+
+# Where not even this part of the photons comes through, no ray passes beside the object.
+_NO_AIR = 0.01
 
 # Least transmission that is believed where no counts say better: a line integral of 11.5.
 SMALLEST_INTENSITY = 1e-5
@@ -42,12 +46,14 @@ class Corrected:
         dead: (slices, detectors) True where a pixel sees no beam; its line integrals are
             interpolated from its neighbours.
         floored: number of values below the smallest that is believed, raised to it.
+        doubts: what may be wrong with the data, a sentence each.
     """
 
     scan: Scan
     weights: Float[Tensor, "slices angles detectors"] | None
     dead: Bool[Tensor, "slices detectors"]
     floored: int
+    doubts: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -83,7 +89,8 @@ def to_line_integrals(
 
     Raises:
         InputError: flat and dark fields that do not fit, more than a quarter of a detector dead,
-            counts without flat fields and without `incident`, negative counts or intensities.
+            counts without flat fields and without `incident`, negative counts or intensities,
+            no value but zero, or a kind that was assumed and cannot be (see `plausibility`).
     """
     if incident is not None and (scan.kind != "counts" or scan.flat is not None):
         raise InputError(
@@ -94,12 +101,17 @@ def to_line_integrals(
     slices, _, detectors = scan.data.shape
     alive = torch.zeros(slices, detectors, dtype=torch.bool)
     if scan.kind == "line integrals":
-        return Corrected(_bare(scan, scan.data), None, alive, 0)
+        if scan.kind_assumed:
+            refuse_no_line_integrals(scan.data, scan.source)
+        doubts = tuple(flat_values(scan.data, scan.source))
+        return Corrected(_bare(scan, scan.data), None, alive, 0, doubts)
     check_counts(scan.data, f"{scan.source}: the {scan.kind}")
+    doubts = (*flat_values(scan.data, scan.source), *saturation(scan.data, "the values"))
     if scan.kind == "counts" and scan.flat is not None:
         flat = average_fields(scan.flat, average)
         dark = torch.zeros_like(flat) if scan.dark is None else average_fields(scan.dark, average)
-        return _flat_corrected(scan, flat, dark)
+        doubts = (*doubts, *saturation(scan.flat, "the flat fields"))
+        return replace(_flat_corrected(scan, flat, dark), doubts=doubts)
     if scan.kind == "counts":
         if incident is None:
             raise InputError(
@@ -107,6 +119,12 @@ def to_line_integrals(
                 "photons, or flat fields"
             )
         blank, floor = incident, SMALLEST_COUNT
+        if float(scan.data.max()) < _NO_AIR * incident:
+            doubts = (
+                *doubts,
+                f"no ray lets more than {float(scan.data.max()) / incident:.1%} of --incident "
+                "through; are the values counts in that unit?",
+            )
         typical = float(scan.data.flatten().median())
         if typical > 1.1 * incident:
             raise InputError(
@@ -118,7 +136,8 @@ def to_line_integrals(
     if not (math.isfinite(blank) and blank > 0):
         raise InputError(f"incident is {blank}; expected a finite number of photons > 0")
     lines = math.log(blank) - scan.data.clamp_min(floor).log()
-    return Corrected(_bare(scan, lines), scan.data.clone(), alive, int((scan.data < floor).sum()))
+    floored = int((scan.data < floor).sum())
+    return Corrected(_bare(scan, lines), scan.data.clone(), alive, floored, doubts)
 
 
 def average_fields(
@@ -155,10 +174,10 @@ def _flat_corrected(scan: Scan, flat: Tensor, dark: Tensor) -> Corrected:
     lines = beam.log()[:, None] - signal.clamp_min(SMALLEST_COUNT).log()
     weights = signal.clamp_min(0) * ~dead[:, None]
     floored = int(((signal < SMALLEST_COUNT) & ~dead[:, None]).sum())
-    return Corrected(_bare(scan, _interpolated(lines, dead)), weights, dead, floored)
+    return Corrected(_bare(scan, interpolated(lines, dead)), weights, dead, floored)
 
 
-def _interpolated(lines: Tensor, dead: Tensor) -> Tensor:
+def interpolated(lines: Tensor, dead: Tensor) -> Tensor:
     """Dead pixels from the nearest live ones on both sides, linearly; constant at the ends."""
     out = lines.clone()
     places = torch.arange(lines.shape[-1])

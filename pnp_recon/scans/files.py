@@ -1,11 +1,12 @@
 """A measured scan from a file: projections, angles, flat and dark fields, and what they are.
 
-What is read stays as it was measured; `correction` and `counts` turn it into line integrals.
+What is read stays as it was measured; `correction` and `counts` turn it into line integrals. Only
+the slices that are asked for are read, of the fields, too.
 """
 
 from __future__ import annotations
 
-import math
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,24 +20,16 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
-from pnp_recon.scans.arrays import Entries, choose, describe, load, open_arrays
+from pnp_recon.scans.angles import AngleUnit, find_angles
+from pnp_recon.scans.arrays import load, open_arrays
 from pnp_recon.scans.counts import check_counts
+from pnp_recon.scans.entry import Entries, Selection
+from pnp_recon.scans.layouts import EXCHANGE, Layout, layout_of
+from pnp_recon.scans.tiffs import tiffs_in
 
 Kind = Literal["counts", "intensities", "line integrals"]
 
-# Where the Data Exchange format keeps a scan (De Carlo et al. 2014, "Scientific data exchange").
-_EXCHANGE = "exchange/data"
-
-_FLATS = ("flat", "flats", "white", "data_white", "exchange/data_white")
-_DARKS = ("dark", "darks", "data_dark", "exchange/data_dark")
-# Name -> whether it is in degrees where the file does not say.
-_ANGLES = {"angles": False, "angles_deg": True, "theta": True, "exchange/theta": True}
-_BESIDE = {*_FLATS, *_DARKS, *_ANGLES}
-
-_ORDERS = ("sad", "asd", "sda", "das", "ads", "dsa", "ad", "da")
 _AXIS_NAMES = {"s": "slices", "a": "angles", "d": "detectors"}
-# Data Exchange calls the detector's rows y and its columns x.
-_EXCHANGE_AXES = {"theta": "a", "y": "s", "x": "d"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +45,12 @@ class Scan:
             "intensities" (the part that is let through, 1 in air) or "line integrals" (−log of it).
         source: the file.
         key: name of the array in the file, "" where arrays have none.
-        sha256: the hash of the file's bytes, hexadecimal.
+        sha256: the hash of the file's bytes, hexadecimal; of a folder, of all its TIFFs.
+        first, total: number in the file of the first slice that was read, and how many it has.
+        fields_among: how many frames beside the views were flat or dark fields, or invalid.
+        kind_assumed: nobody said the kind, neither the file nor the caller.
+        order_assumed: nobody said the order of the axes.
+        doubts: what may be wrong with what was read, a sentence each.
     """
 
     data: Float[Tensor, "slices angles detectors"]
@@ -63,6 +61,12 @@ class Scan:
     source: Path
     key: str
     sha256: str
+    first: int = 0
+    total: int = 0
+    fields_among: int = 0
+    kind_assumed: bool = False
+    order_assumed: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def read_scan(
@@ -70,46 +74,66 @@ def read_scan(
     key: str | None = None,
     order: str | None = None,
     kind: Kind | None = None,
+    angle_unit: AngleUnit | None = None,
+    angles_key: str | None = None,
+    slices: slice | None = None,
 ) -> Scan:
-    """Read a sinogram or a scan from .npy, .npz, .h5 (.hdf5, .nxs), .mat or .tif.
+    """Read a sinogram or a scan from .npy, .npz, .h5 (.hdf5, .nxs), .mat, .tif or a folder.
 
     Axes, in the letters s (slices), a (angles), d (detectors):
     - two dimensions: "ad", angles × detectors, unless `order` is "da";
     - three dimensions: "sad", a stack of sinograms, also for the pages of a TIFF, unless `order`
       says otherwise, for example "asd" for a stack of projections;
-    - Data Exchange (an HDF5 file with exchange/data): "asd", or what its attribute `axes` says.
+    - Data Exchange (an HDF5 file with exchange/data): "asd", or what its attribute `axes` says;
+    - NXtomo (an array with `image_key` beside it): "asd"; keys 0, 1, 2 are projections, flat and
+      dark fields, frames of other keys are left out;
+    - a folder of TIFFs, one for each projection: "asd".
     The count of the angles in the file is held against the axis that they belong to.
 
-    Beside the array, the same file may hold angles (`angles` in radians, `angles_deg` or `theta`
-    in degrees; an HDF5 attribute `units` overrules both), flat fields (`flat`, `white`,
-    `data_white`) and dark fields (`dark`, `data_dark`), each field in the axes of one projection:
-    (fields, slices, detectors), or fewer dimensions where there is one field or one slice.
+    Beside the array, the same file may hold angles (`angles`, `theta`, `rotation_angle`,
+    `anglesRad` and so on, see `angles`; an HDF5 attribute `units` or the end of the name says the
+    unit, otherwise `angles` are radians, `theta` and `rotation_angle` degrees), flat fields
+    (`flat`, `white`, `data_white`) and dark fields (`dark`, `data_dark`), each field in the axes of
+    one projection: (fields, slices, detectors), or fewer dimensions where there is one field or
+    one slice. Data Exchange without `theta` may have process/acquisition/rotation.
 
     Args:
-        path: the file; its suffix tells the format.
+        path: the file, its suffix tells the format; or a folder.
         key: name of the array where the file holds several ("exchange/data", "sinogram").
         order: order of the axes.
         kind: what the values are. Default: counts where the file has flat fields, line integrals
-            otherwise. A Data Exchange file without flat fields needs it.
+            otherwise. A Data Exchange or NXtomo file without flat fields needs it.
+        angle_unit: "deg" or "rad", whatever the file says. Default: what it says, or what the name
+            of its angles means.
+        angles_key: name of the angles. Default: they are looked for by the names above.
+        slices: which slices; nothing else is read where the format allows. Default: all.
 
     Raises:
         InputError: the file is missing, damaged or of another kind; the choice of the array is
             ambiguous or `key` unknown (the message lists them); values that are not finite (says
-            how many); negative counts; angles or fields that do not fit; not enough memory.
+            how many); negative counts; angles or fields that do not fit, or angles that are not in
+            the unit that their name means; slices that it does not have; not enough memory.
     """
     file = Path(path)
     if kind is not None and kind not in get_args(Kind):
         raise InputError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kind))}")
     with open_arrays(file) as entries:
-        name = _chosen(entries, key)
-        order = _order(entries, name, order)
-        data = _ordered(load(entries[name], name or "the array"), order)
-        slices, views, detectors = data.shape
-        angles = _angles(entries, views, _sizes(data))
-        flat = _fields(entries, _FLATS, slices, detectors)
-        dark = _fields(entries, _DARKS, slices, detectors)
+        layout = layout_of(entries, key, order, file.is_dir())
+        shape = dict(zip(layout.order, entries[layout.name].shape, strict=True))
+        shape.setdefault("s", 1)
+        chosen = _chosen_slices(slices, shape["s"], file)
+        data = _ordered(_loaded(entries, layout, chosen), layout.order)
+        found = find_angles(entries, layout.name, shape["a"], _sizes(shape), angle_unit, angles_key)
+        angles, doubts = found or (None, ())
+        flat, dark = (
+            _fields(entries, name, shape["s"], shape["d"], chosen)
+            for name in (layout.flat, layout.dark)
+        )
+    if layout.frames is not None:
+        flat, dark, data, angles = _told_apart(layout, flat, dark, data, angles)
+    assumed = kind is None and flat is None
     if kind is None:
-        if flat is None and name == _EXCHANGE:
+        if flat is None and (layout.name == EXCHANGE or layout.frames is not None):
             raise InputError(
                 f"{file} has no flat fields (exchange/data_white), so what its values are is "
                 f"open; say the kind, one of {', '.join(get_args(Kind))}"
@@ -125,37 +149,45 @@ def read_scan(
         dark=None if dark is None else torch.from_numpy(dark),
         kind=kind,
         source=file,
-        key=name,
-        sha256=sha256_of(file),
+        key=layout.name,
+        sha256=_hash(file),
+        first=chosen.start,
+        total=shape["s"],
+        fields_among=shape["a"] - data.shape[1],
+        kind_assumed=assumed,
+        order_assumed=not layout.order_stated,
+        doubts=doubts,
     )
 
 
-def _chosen(entries: Entries, key: str | None) -> str:
-    if key is None and _EXCHANGE in entries:
-        return _EXCHANGE
-    # Angles and fields are not what is looked for, unless somebody asks for them by name.
-    plain = {name: entry for name, entry in entries.items() if name not in _BESIDE}
-    return choose(entries if key is not None else plain, key, (2, 3))
+def _hash(file: Path) -> str:
+    if not file.is_dir():
+        return sha256_of(file)
+    together = hashlib.sha256()
+    for one in tiffs_in(file):
+        together.update(f"{one.name} {sha256_of(one)}\n".encode())
+    return together.hexdigest()
 
 
-def _order(entries: Entries, name: str, order: str | None) -> str:
-    entry = entries[name]
-    dimensions = len(entry.shape)
-    if order is None and name == _EXCHANGE:
-        axes = entry.attributes.get("axes", "theta:y:x").split(":")
-        order = "".join(_EXCHANGE_AXES.get(axis.strip(), "?") for axis in axes)
-        if order not in _ORDERS:
-            raise InputError(
-                f"{name} says that its axes are {':'.join(axes)}; expected theta, y and x, give "
-                "the order yourself"
-            )
-    order = order or {2: "ad", 3: "sad"}.get(dimensions, "")
-    if order not in _ORDERS or len(order) != dimensions:
+def _chosen_slices(slices: slice | None, total: int, file: Path) -> slice:
+    if slices is None:
+        return slice(0, total)
+    start = 0 if slices.start is None else slices.start
+    stop = total if slices.stop is None else slices.stop
+    if not 0 <= start < stop <= total or slices.step not in (None, 1):
+        asked = start if stop == start + 1 else f"{start}:{stop}"
         raise InputError(
-            f"{describe(name, entry)} in the order {order!r}; expected two dimensions "
-            "(order 'ad' or 'da') or three ('sad', 'asd', …; s slices, a angles, d detectors)"
+            f"the slices {asked} were asked for, but {file} holds {total} slices, 0 to {total - 1}"
         )
-    return order
+    return slice(start, stop)
+
+
+def _loaded(entries: Entries, layout: Layout, chosen: slice) -> NDArray[np.float32]:
+    entry, name = entries[layout.name], layout.name or "the array"
+    if "s" not in layout.order or chosen == slice(0, entry.shape[layout.order.index("s")]):
+        return load(entry, name)
+    part = tuple(chosen if axis == "s" else slice(None) for axis in layout.order)
+    return load(entry, f"{name}, slices {chosen.start} to {chosen.stop - 1} of", part)
 
 
 def _ordered(values: NDArray[np.float32], order: str) -> NDArray[np.float32]:
@@ -165,50 +197,54 @@ def _ordered(values: NDArray[np.float32], order: str) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.transpose([order.index(axis) for axis in "sad"]))
 
 
-def _sizes(data: NDArray[np.float32]) -> str:
-    named = zip(_AXIS_NAMES.values(), data.shape, strict=True)
-    return ", ".join(f"{size} {name}" for name, size in named)
+def _sizes(shape: dict[str, int]) -> str:
+    return ", ".join(f"{shape[axis]} {name}" for axis, name in _AXIS_NAMES.items())
 
 
-def _angles(entries: Entries, views: int, sizes: str) -> NDArray[np.float64] | None:
-    """Angles in radians, if the file has them."""
-    found = [name for name in _ANGLES if name in entries]
-    if not found:
-        return None
-    name = found[0]
-    load(entries[name], name)  # numbers, and finite
-    values = np.asarray(entries[name].load(), dtype=np.float64).ravel()
-    if values.size != views:
-        raise InputError(
-            f"{name} holds {values.size} angles, the array has {sizes}; give the order of the axes "
-            "if they were taken for one another"
-        )
-    units = entries[name].attributes.get("units", "").lower()
-    degrees = units.startswith("deg") if units else _ANGLES[name]
-    if not degrees and float(np.abs(values).max()) > 8 * math.pi:
-        raise InputError(
-            f"{name} runs to {float(np.abs(values).max()):.4g}, which are no radians; rename it "
-            "angles_deg if it is in degrees"
-        )
-    return np.deg2rad(values) if degrees else values
+Array = NDArray[np.float32]
+
+
+def _told_apart(
+    layout: Layout,
+    flat: Array | None,
+    dark: Array | None,
+    data: Array,
+    angles: NDArray[np.float64] | None,
+) -> tuple[Array | None, Array | None, Array, NDArray[np.float64] | None]:
+    """NXtomo's frames by their key: flat and dark fields, projections and their angles."""
+
+    def fields(frames: NDArray[np.intp], given: Array | None) -> Array | None:
+        return data[:, frames].transpose(1, 0, 2).copy() if len(frames) else given
+
+    views = layout.projections
+    return (
+        fields(layout.flats, flat),
+        fields(layout.darks, dark),
+        np.ascontiguousarray(data[:, views]),
+        None if angles is None else angles[views],
+    )
 
 
 def _fields(
-    entries: Entries, names: tuple[str, ...], slices: int, detectors: int
-) -> NDArray[np.float32] | None:
-    """Flat or dark fields as (fields, slices, detectors), if the file has them."""
-    found = [name for name in names if name in entries]
-    if not found:
+    entries: Entries, name: str | None, slices: int, detectors: int, chosen: slice
+) -> Array | None:
+    """Flat or dark fields of the chosen slices as (fields, slices, detectors), if there are any."""
+    if name is None:
         return None
-    values = load(entries[found[0]], found[0])
-    shape = values.shape
-    if shape == (detectors,) or (shape == (slices, detectors) and slices > 1):
-        values = values.reshape(1, -1, detectors)
+    entry = entries[name]
+    shape = entry.shape
+    selection: Selection | None = None
+    if shape[-2:] == (slices, detectors) and len(shape) in (2, 3) and slices > 1:
+        selection = (*((slice(None),) * (len(shape) - 2)), chosen, slice(None))
+    values = load(entry, name, selection)
+    count = chosen.stop - chosen.start
+    if selection is not None or shape == (detectors,):
+        values = values.reshape(-1, count if selection else 1, detectors)
     elif values.ndim == 2 and shape[1] == detectors and slices == 1:
         values = values[:, None]
-    if values.ndim != 3 or values.shape[1:] not in ((slices, detectors), (1, detectors)):
+    if values.ndim != 3 or values.shape[1:] not in ((count, detectors), (1, detectors)):
         raise InputError(
-            f"{found[0]} has the shape {shape}; expected (fields, {slices}, {detectors}), as many "
+            f"{name} has the shape {shape}; expected (fields, {slices}, {detectors}), as many "
             "slices and detector pixels as the projections"
         )
-    return np.array(np.broadcast_to(values, (len(values), slices, detectors)))
+    return np.array(np.broadcast_to(values, (len(values), count, detectors)))

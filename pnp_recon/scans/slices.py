@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from pnp_recon.errors import InputError
 from pnp_recon.files import PICTURE_SUFFIXES, sha256_of
 from pnp_recon.pictures.colour import to_grey
 from pnp_recon.pictures.files import read_picture
-from pnp_recon.scans.arrays import Entries, check_file, load, open_arrays, readable
+from pnp_recon.scans.arrays import check_file, load, open_arrays
+from pnp_recon.scans.dicom import is_dicom, read_hounsfield
+from pnp_recon.scans.entry import Entries
 
 # Nothing absorbs less than nothing: scanners pad the corners with −2000 or −3024.
 _AIR = -1024.0
@@ -57,7 +59,7 @@ def read_slice(
 
     Args:
         path: the file.
-        index: which slice of an archive, from 0.
+        index: which slice of an archive, or frame of a DICOM file of several, from 0.
         split: count `index` among the slices of this split ("train", "val") only.
 
     Raises:
@@ -67,11 +69,14 @@ def read_slice(
     file = Path(path)
     if file.suffix.lower() == ".npz":
         return _read_archive(file, index, split)
-    if index is not None or split is not None:
-        raise InputError(f"{file} holds one slice; leave out the index and the split")
+    if split is not None:
+        raise InputError(f"{file} has no splits; leave out {split!r}")
     check_file(file)
-    if file.suffix.lower() in (".dcm", ".ima") or _is_dicom(file):
-        return read_dicom(file)
+    if file.suffix.lower() in (".dcm", ".ima") or is_dicom(file):
+        hounsfield, spacing, name = read_hounsfield(file, index)
+        return _in_hounsfield(hounsfield, spacing, file, name)
+    if index is not None:
+        raise InputError(f"{file} holds one slice; leave out the index")
     if file.suffix.lower() not in PICTURE_SUFFIXES:
         raise InputError(
             f"{file} is no slice; expected DICOM, an .npz archive or a picture "
@@ -81,56 +86,18 @@ def read_slice(
     return Slice(to_grey(picture.pixels), "picture", None, file, file.name, picture.sha256)
 
 
-def read_dicom(path: str | os.PathLike[str]) -> Slice:
-    """One CT slice in Hounsfield units: stored value × RescaleSlope + RescaleIntercept.
+def read_dicom(path: str | os.PathLike[str], index: int | None = None) -> Slice:
+    """One CT slice in Hounsfield units; see `dicom.read_hounsfield`.
 
     Padding and whatever else lies below −1024 HU becomes −1024 HU.
 
-    Raises:
-        InputError: pydicom is not installed (pip install "pnp-recon[ct]"), the file is missing,
-            damaged, compressed in a way that cannot be read here, of another modality than CT, of
-            several frames, without rescaling, or its pixels are not square.
+    Args:
+        path: the file.
+        index: which frame of a file of several, from 0.
     """
     file = Path(path)
-    try:
-        import pydicom
-    except ImportError as error:
-        raise InputError(
-            f"{file}: DICOM needs pydicom, which is not installed; install pnp-recon[ct]"
-        ) from error
-    check_file(file)
-    with readable(file):
-        dataset = pydicom.dcmread(file)
-        modality = str(dataset.get("Modality", "unknown"))
-        if modality != "CT":
-            raise InputError(f"is of modality {modality}; expected CT")
-        if "RescaleSlope" not in dataset or "RescaleIntercept" not in dataset:
-            raise InputError("has no RescaleSlope and RescaleIntercept, so its unit is not HU")
-        pixels = np.asarray(dataset.pixel_array)
-        if pixels.ndim != 2:
-            raise InputError(f"holds an array of shape {pixels.shape}; expected a single slice")
-        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
-        hounsfield = pixels.astype(np.float64) * slope + intercept
-        if not np.isfinite(hounsfield).all():
-            raise InputError("holds values that are not finite; export it again")
-        spacing = _square(dataset.get("PixelSpacing"))
-    return _in_hounsfield(hounsfield, spacing, file, file.name)
-
-
-def _square(spacing: Any) -> float | None:
-    """Side of a pixel, from the distances of its rows and of its columns."""
-    if not spacing:
-        return None
-    rows, columns = (float(value) for value in spacing)
-    if not (rows > 0 and abs(rows - columns) <= 1e-3 * rows):
-        raise InputError(f"has pixels of {rows} × {columns} mm; expected squares: resample it")
-    return rows
-
-
-def _is_dicom(file: Path) -> bool:
-    """Whether the preamble of 128 bytes is followed by DICM (DICOM PS3.10, 7.1)."""
-    with readable(file), open(file, "rb") as handle:
-        return handle.read(132)[128:] == b"DICM"
+    hounsfield, spacing, name = read_hounsfield(file, index)
+    return _in_hounsfield(hounsfield, spacing, file, name)
 
 
 def archive_splits(path: str | os.PathLike[str]) -> list[str]:
@@ -188,5 +155,7 @@ def _read_archive(file: Path, index: int | None, split: str | None) -> Slice:
 def _in_hounsfield(
     hounsfield: NDArray[np.float64], spacing: float | None, file: Path, name: str
 ) -> Slice:
-    values = torch.from_numpy(hounsfield.clip(_AIR).astype(np.float32))[None, None]
+    values = torch.from_numpy(np.nan_to_num(hounsfield, nan=_AIR).clip(_AIR).astype(np.float32))[
+        None, None
+    ]
     return Slice(values, "HU", spacing, file, name, sha256_of(file))

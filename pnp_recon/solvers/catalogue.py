@@ -24,11 +24,18 @@ class SolverEntry(Entry):
         takes: the settings of `reconstruct` that it knows, besides those of every run.
         prior_kinds: the kinds of priors that it takes; "none": it knows none.
         theorem: what is proven about it, in one line; "none: " and why where nothing is.
+        steps: its steps come from norms, though none can be set.
     """
 
     takes: tuple[str, ...]
     prior_kinds: tuple[PriorKind, ...]
     theorem: str
+    steps: bool = False
+
+    @property
+    def needs_norm(self) -> bool:
+        """Are its steps inside a range that a bound of the operator's norm sets?"""
+        return "step" in self.takes or self.steps
 
     @property
     def proven(self) -> bool:
@@ -57,7 +64,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "pnp-hqs",
             "pnp_recon.solvers.pnp.iterations:PnPHQS",
-            ("gamma", *DENOISER_KNOBS),
+            ("gamma", "coupling", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for any γ > 0 and an averaged denoiser; the iterates converge "
             "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
@@ -65,7 +72,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "pnp-drs",
             "pnp_recon.solvers.pnp.iterations:PnPDRS",
-            ("gamma", *DENOISER_KNOBS),
+            ("gamma", "coupling", *DENOISER_KNOBS),
             ("denoiser",),
             "averaged for any γ > 0, 0 < λ < 1 and a 1-Lipschitz denoiser; the iterates "
             "converge (Lions & Mercier 1979; Krasnosel'skii–Mann)",
@@ -89,10 +96,19 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "descent",
             "pnp_recon.solvers.descent.solver:Descent",
-            ("denoiser_level",),
+            ("denoiser_level", "continuation"),
             ("energy",),
             "E falls enough at every step, checked in float64; the iterates converge to a critical "
             "point of the energy (Attouch, Bolte & Svaiter 2013)",
+        ),
+        SolverEntry(
+            "joint-descent",
+            "pnp_recon.solvers.joint.solver:JointDescent",
+            ("denoiser_level",),
+            ("energy",),
+            "descent on the picture and its blur kernel together, checked in float64; the pairs "
+            "converge to a critical point of their joint energy (Attouch, Bolte & Svaiter 2013; "
+            "Bolte, Sabach & Teboulle 2014)",
         ),
         SolverEntry(
             "dpir",
@@ -163,6 +179,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
             ("functional",),
             "τ Σ σᵢ‖Kᵢ‖² < 1 from proven bounds; converges to a saddle point (Chambolle & Pock "
             "2011; He & Yuan 2012)",
+            steps=True,
         ),
         SolverEntry(
             "landweber",

@@ -7,8 +7,9 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
+from operators.base import LinearOperator
 from pnp_recon.contracts import PriorKind
-from pnp_recon.errors import InputError
+from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity, Ridged
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
@@ -54,6 +55,7 @@ def configured(
             f"{', '.join(solvers_for(kind))}"
         )
     check_settings(knobs, entry)
+    _check_norm(problem.A, entry, kind, knobs)
     if isinstance(prior, Regulariser):
         prior = prior.scaled(knobs.strength)
     with torch.no_grad():
@@ -63,6 +65,27 @@ def configured(
             problem = replace(problem, start=empty if prior is None else problem.first_guess())
     solver: Solver = entry.load().configure(problem, prior, knobs)
     return solver
+
+
+def _check_norm(A: LinearOperator, entry: SolverEntry, kind: PriorKind, knobs: Knobs) -> None:
+    """Refuses steps that are to follow from a norm of which nothing is known.
+
+    An operator whose A_adjoint is not the transpose has no theorem anyway, and no bound to give.
+
+    Raises:
+        StepSizeError: with what to declare, or which solvers need no norm.
+    """
+    if A.has_norm_bound or not A.adjoint_matched or not entry.needs_norm:
+        return
+    if knobs.step is not None or knobs.allow_uncertified:
+        return
+    others = [name for name in solvers_for(kind) if not SOLVERS[name].needs_norm]
+    instead = f", take {' or '.join(others)}, which need none" if others else ""
+    raise StepSizeError(
+        f"solver {entry.name} takes its steps from the norm of '{A.name}', of which no bound is "
+        "known; declare norm_bound=... (or nonnegative=True) where the operator is made"
+        f"{instead}, or pass allow_uncertified=True for an estimate and no guarantee"
+    )
 
 
 def _one(kind: str) -> str:

@@ -16,9 +16,12 @@ class Knobs:
         strength: multiplies the weight of the prior against the data.
         step: step size.
         gamma: coupling γ > 0 of splitting methods.
+        coupling: c of γ = c·(denoiser_level/noise)²/strength, in place of a γ; see `tuning`.
         relaxation: λ or ρ; see the solver.
         denoiser_level: level at which the denoiser runs, [0, 1] scale.
         denoiser_scaling: c of D_c(x) = D(cx)/c; None: 1.
+        continuation: level at which the continuation that is the start of a descent begins, [0, 1]
+            scale.
         allow_uncertified: run outside the theorem's range as well.
 
     Raises:
@@ -33,6 +36,8 @@ class Knobs:
     denoiser_level: float | None = None
     denoiser_scaling: float | None = None
     allow_uncertified: bool = False
+    continuation: float | None = None
+    coupling: float | None = None
 
     def __post_init__(self) -> None:
         checked_number("strength", self.strength, above=0.0)
@@ -42,7 +47,9 @@ class Knobs:
                 checked_number(name, value, hint=hint, error=StepSizeError)
         if self.gamma is not None:
             checked_number("gamma", self.gamma, above=0.0, error=StepSizeError)
-        if self.denoiser_scaling is not None:
-            checked_number("denoiser_scaling", self.denoiser_scaling, above=0.0)
-        if self.denoiser_level is not None:
-            checked_number("denoiser_level", self.denoiser_level, least=0.0)
+        for name in ("denoiser_scaling", "coupling"):
+            if (value := getattr(self, name)) is not None:
+                checked_number(name, value, above=0.0)
+        for name in ("denoiser_level", "continuation"):
+            if (value := getattr(self, name)) is not None:
+                checked_number(name, value, least=0.0)

@@ -46,7 +46,7 @@ WAY = (
         "file",
         ("photo.jpg, scan.h5", "kernel, mask"),
         "#f6e3c5",
-        ("files", "pictures", "scans", "datasets"),
+        ("files", "pictures", "scans", "kspace", "datasets"),
     ),
     Station(
         "tensor", ("(B, C, H, W) in [0, 1]", "float32"), "#e9ecd0", ("operators", "estimation")

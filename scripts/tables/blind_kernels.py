@@ -17,6 +17,7 @@ import argparse
 import math
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -33,13 +34,14 @@ from pnp_recon.pictures.files import read_picture
 from pnp_recon.problems.noise import table_scan_noise
 from scripts.protocol import RESULTS, environment, read_rows, write_rows
 
-TABLE = RESULTS / "blind.csv"
+TABLE, CONFIDENCE = RESULTS / "blind.csv", RESULTS / "blind_confidence.csv"
+USABLE = 3.0  # a ratio below this
 NOISE = 2.55 / 255
 SIZES = tuple(range(13, 37, 2))
 CROP, SHIFT = 15, 5
 COLUMNS = (
     "picture", "size", "seed", "ratio", "psnr_true", "psnr_estimated", "psnr_blurred", "confidence",
-    "agreement", "gain", "likeness", "found", "seconds", "versions",
+    "agreement", "steepness", "likeness", "found", "seconds", "versions",
 )  # fmt: skip
 
 
@@ -102,7 +104,7 @@ def measure(path: Path, index: int) -> dict[str, str]:
         "psnr_blurred": -10 * math.log10(squared_error(y, truth)),
         "confidence": estimate.confidence,
         "agreement": estimate.agreement,
-        "gain": estimate.gain,
+        "steepness": estimate.steepness,
         "likeness": likeness(kernel, estimate.kernel.float()),
         "seconds": seconds,
     }
@@ -111,8 +113,8 @@ def measure(path: Path, index: int) -> dict[str, str]:
     return row | {"found": str(estimate.kernel.shape[0])}
 
 
-def report(rows: list[dict[str, str]]) -> str:
-    """The page, from the rows of the table."""
+def report(rows: list[dict[str, str]], more: Sequence[str] = ()) -> str:
+    """The page, from the rows of the table, and `more` lines at its end."""
     ratios = [float(row["ratio"]) for row in rows]
     sure = [float(row["ratio"]) for row in rows if float(row["confidence"]) >= 0.5]
     doubted = [float(row["ratio"]) for row in rows if float(row["confidence"]) < 0.5]
@@ -155,7 +157,30 @@ def report(rows: list[dict[str, str]]) -> str:
     for row in sorted(rows, key=lambda row: float(row["ratio"])):
         columns = ("picture", "size", "found", "ratio", "confidence", "likeness")
         lines.append("| " + " | ".join(row[column] for column in columns) + " |")
-    return "\n".join([*lines, "", rows[0]["versions"] + ".", ""])
+    return "\n".join([*lines, "", *more, rows[0]["versions"] + ".", ""])
+
+
+def section(rows: list[dict[str, str]]) -> list[str]:
+    """The lines about it of the page that `blind_kernels` writes."""
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        blurred = "kernel usable" if float(row["ratio"] or 0) < USABLE else "kernel wrong"
+        group = f"blurred, {blurred}" if row["ratio"] else "sharp"
+        groups.setdefault(group, []).append(float(row["confidence"]))
+    lines = [
+        "## How often the confidence is right",
+        "",
+        "`python -m scripts.tables.blind_confidence --data BSDS500`: crops of 200² pixels of the "
+        "same pictures with other kernels (9 to 27 pixels), and crops that are not blurred (plain, "
+        "JPEG of quality 90 and 75, noise of 2.55/255), [each](blind_confidence.csv). Usable: "
+        "ratio below 3.",
+        "",
+        "| crops | number | taken (confidence ≥ 0.5) |",
+        "|---|---|---|",
+    ]
+    for group, values in sorted(groups.items()):
+        lines.append(f"| {group} | {len(values)} | {sum(value >= 0.5 for value in values)} |")
+    return [*lines, ""]
 
 
 def main() -> None:
@@ -174,7 +199,9 @@ def main() -> None:
             print(path.stem, row["size"], row["ratio"], row["confidence"], flush=True)
             rows.append({name: row[name] for name in COLUMNS})
             write_rows(TABLE, rows)
-    (RESULTS / "blind.md").write_text(report(rows), encoding="utf-8")
+    judged = read_rows(CONFIDENCE)
+    page = report(rows, section(judged) if judged else ())
+    (RESULTS / "blind.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

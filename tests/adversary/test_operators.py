@@ -34,6 +34,8 @@ def test_what_is_declared_and_true_is_a_condition(nonnegative: bool, runner: Run
     rig = runner.rig()
     if runner.solver == "sirt" and not nonnegative:
         return  # its weights rest on the sign
+    if runner.solver == "joint-descent":
+        return  # it takes blurs alone
     own(rig, nonnegative=nonnegative)
     solution = ending(rig).solution
     assert solution is not None

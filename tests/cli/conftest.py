@@ -11,6 +11,7 @@ from pnp_recon import guarantees
 from pnp_recon.cli import deblur
 from pnp_recon.cli.run.session import Session
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.energies.base import LearnedEnergy
 from support.blurred import save
 from support.cli import Load, smooth
 from support.verified import Good, exported
@@ -20,7 +21,7 @@ from support.verified import Good, exported
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Puts a denoiser in the place of every model that --denoiser could name."""
 
-    def put(denoiser: Denoiser) -> None:
+    def put(denoiser: Denoiser | LearnedEnergy) -> None:
         monkeypatch.setattr(Session, "prior", lambda *_: denoiser)
 
     return put

@@ -13,12 +13,26 @@ from operators.kernels import trajectory
 from pnp_recon.cli.deblur import main
 from pnp_recon.estimation import kernel as blind
 from pnp_recon.estimation import motion
+from pnp_recon.networks.configs import GradientStepConfig
+from pnp_recon.networks.energies.gradient_step import GradientStepNet
 from pnp_recon.pictures.kernels import load_kernel
+from pnp_recon.priors.energies.base import LearnedEnergy
 from support.blurred import DONE, save
+from support.cli import Load
 
 pytestmark = pytest.mark.usefixtures("tiny_denoiser")
+LEVELS = (0.002, 0.2)
 QUICK = ["--sigma", "0.01", "--max-iter", "5", *DONE, "--boundary", "circular"]
 KERNEL = trajectory(9, 0, dtype=torch.float64)
+
+
+def tiny() -> LearnedEnergy:
+    """A small energy of this package, with random weights."""
+    torch.manual_seed(0)
+    config = GradientStepConfig(
+        channels=1, widths=(4, 6), down=(1, 1), up=(1,), embedding=4, sigma_ref=0.1, power=0.5
+    )
+    return LearnedEnergy(GradientStepNet(config), "tiny", channels=1, sigma_range=LEVELS)
 
 
 @pytest.fixture
@@ -55,7 +69,31 @@ def test_the_kernel_is_reported_and_written(
     assert "Cho & Lee 2009" in record["method"]
     assert "proofs are about it only" in (tmp_path / "r" / "report.html").read_text()
     assert torch.allclose(torch.from_numpy(np.load(out)), KERNEL)
+    assert f"wrote: {out}" in said.out.splitlines()
     assert main([str(source), "--kernel", str(out), *QUICK, "--overwrite"]) == 0
+
+
+@pytest.mark.usefixtures("found")
+def test_picture_and_kernel_are_restored_together(
+    tmp_path: Path, load: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(tiny())
+    source, out = save(tmp_path / "a.png", 1), tmp_path / "k.npy"
+    args = [str(source), "--kernel", "blind", "--solver", "joint-descent", "--kernel-out", str(out)]
+    limits = ["--sigma", "0.01", "--strength", "1", "--max-iter", "2"]
+    assert main([*args, *limits, *DONE, "--report", str(tmp_path / "r")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "certified: Joint descent; start: heuristic" in said
+    assert "end: critical point of the joint energy" in said
+    assert "the kernel was restored with the picture, and changed by" in said
+    kernel = torch.from_numpy(np.load(out))
+    assert float(kernel.sum()) == pytest.approx(1)
+    assert not torch.allclose(kernel, KERNEL)
+    record = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert record["kernel"]["parameters"]["refined"] == "with the picture"
+    assert torch.allclose(torch.tensor(record["kernel"]["weights"], dtype=torch.float64), kernel)
+    assert record["certificate"]["kind"] == "critical point"
+    assert "refined with the picture" in (tmp_path / "r" / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("found")

@@ -221,7 +221,7 @@ def test_bad_masks(
     assert main([str(source), "--mask", str(mask)]) == 2
     line = only_line("pnp-inpaint", capsys.readouterr().err)
     assert words in line
-    assert "mask" in line
+    assert "mask.png" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "mask.png"]
 
 

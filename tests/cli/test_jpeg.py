@@ -14,10 +14,12 @@ from PIL import Image
 
 from pnp_recon.cli.jpeg import main
 from pnp_recon.cli.jpeg.case import certificate_line
-from pnp_recon.cli.jpeg.facts import FileFacts, file_facts
+from pnp_recon.cli.jpeg.facts import FileFacts, file_facts, turned
+from pnp_recon.cli.run.region import Region
 from pnp_recon.estimation.quantisation import quantisation_level
 from pnp_recon.files import shipped
 from pnp_recon.pictures.coefficients import read_coefficients
+from pnp_recon.pictures.decoding import orient
 from pnp_recon.pictures.files import read_picture
 from pnp_recon.report import validate_report
 from support.cli import only_line
@@ -191,3 +193,56 @@ def test_a_missing_package_is_named(
     monkeypatch.setitem(sys.modules, "jpeglib", None)
     assert main([str(save(tmp_path / "a.jpg"))]) == 2
     assert 'pip install "pnp-recon[jpeg]"' in capsys.readouterr().err
+
+
+# ---- a region ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_region_is_found_in_a_turned_file(orientation: int) -> None:
+    stored = np.arange(12 * 17).reshape(12, 17)
+    shown = orient(stored[..., None], orientation)[..., 0]
+    region = Region(3, 2, 5, 7)
+    there = turned(region, (12, 17), orientation)
+    found = orient(stored[there.slices][..., None], orientation)[..., 0]
+    assert np.array_equal(found, shown[region.slices])
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_blocks_of_a_region_are_those_of_the_file(
+    tmp_path: Path, subsampling: int, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    facts = facts_of(save(tmp_path / "a.jpg", subsampling=subsampling, exif=exif))
+    shown = facts.shown(facts.start())
+    few, around = facts.part(Region(9, 20, 8, 9))
+    assert few.count < facts.count
+    assert few.level == facts.level
+    assert torch.allclose(few.shown(few.start()), shown[around.slices], atol=1e-12)
+    inside = few.inside(few.start() + 0.3)
+    assert few.outside(inside) == 0
+
+
+def test_a_region_of_a_file_is_restored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save(tmp_path / "a.jpg")
+    assert main([str(source), *FAST, *DONE, "--crop", "30,8,16,20"]) == 0
+    assert "every coefficient of the result lies in your file's cell" in capsys.readouterr().out
+    found = read_picture(tmp_path / "a_restored.png").pixels
+    plain = read_picture(source).pixels[..., 8:28, 30:46]
+    assert found.shape == plain.shape
+    assert float((found - plain).abs().mean()) < 0.05
+    other = read_picture(source).pixels[..., 8:28, 38:54]
+    assert float((found - plain).abs().mean()) < 0.5 * float((found - other).abs().mean())
+
+
+def test_a_large_file_has_its_own_strength(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pnp_recon.cli.run.large.LARGE", 1000)
+    assert main([str(save(tmp_path / "a.jpg")), *FAST, *DONE]) == 0
+    out = capsys.readouterr().out
+    assert "size: 61×43, 3 channels: about" in out
+    assert "iterations, as a crop took" in out
+    assert "median" not in out

@@ -162,7 +162,8 @@ def test_a_weight_is_no_strength_that_was_given(
     given: str, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = str(save(tmp_path / "a.png", 1))
-    tv = ["--method", "tv", "--kernel", "gaussian", "--sigma", "0.02", "--max-iter", "2"]
+    tv = ["--method", "tv", "--kernel", "gaussian", "--length", "2", "--sigma", "0.02"]
+    tv += ["--max-iter", "2"]
     assert main([source, *tv, given, "0.5"]) == 3
     assert ("strength: 0.5, as given" in capsys.readouterr().out) == said
 

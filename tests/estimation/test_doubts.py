@@ -62,11 +62,20 @@ def test_a_residual_above_the_noise_is_told_with_its_level() -> None:
     assert doubts(y, truth, KERNEL, noise_like(y, 3 / 255), 2 / 255) == ()
 
 
+def test_a_residual_far_below_the_noise_is_told() -> None:
+    truth, y = seen(photograph())
+    (said,) = doubts(y, truth, KERNEL, noise_like(y, 0.2 / 255), 2 / 255)
+    assert "to 0.1 of the noise level" in said
+    assert "raise --strength" in said
+    # A prior that leaves some of the noise in the picture is no reason for doubt.
+    assert doubts(y, truth, KERNEL, noise_like(y, 0.8 / 255), 2 / 255) == ()
+
+
 def test_a_result_that_is_no_sharper_is_told() -> None:
     _, y = seen(photograph())
     smooth = torch.nn.functional.avg_pool2d(y, 3, 1, 1)
     assert variation(smooth) < variation(y)
-    (said,) = doubts(y, smooth, KERNEL, 0 * y, 2 / 255)
+    (said,) = doubts(y, smooth, KERNEL, noise_like(y, 2 / 255), 2 / 255)
     assert "no sharper than the input" in said
 
 

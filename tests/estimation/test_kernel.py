@@ -11,26 +11,12 @@ from operators.kernels import linear_motion, trajectory
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.kernel import KernelEstimate, estimate_kernel
 from pnp_recon.estimation.kernel.alternate import kernel_for, sharp_edges
-from pnp_recon.estimation.kernel.judge import verdict
+from pnp_recon.estimation.kernel.judge import steepness, verdict
 from pnp_recon.estimation.kernel.periodic import blurred, continued, filled_in, transfer
 from pnp_recon.estimation.kernel.tidy import centred, extent, framed, identity, likeness, tidied
+from support.pictures import edges
 
 NOISE = 2.55 / 255
-
-
-def edges(side: int = 200, seed: int = 3) -> Tensor:
-    """A picture (side, side) of 60 rectangles and discs in random greys."""
-    generator = torch.Generator().manual_seed(seed)
-    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    picture = torch.full((side, side), 0.5)
-    for index in range(60):
-        y, x, a, b, grey = torch.rand(5, generator=generator).tolist()
-        dy, dx = (rows - y * side).abs(), (columns - x * side).abs()
-        inside = (dy < 4 + 26 * a) & (dx < 4 + 26 * b)
-        if index % 2:
-            inside = dy**2 + dx**2 < (4 + 20 * a) ** 2
-        picture = torch.where(inside, torch.tensor(0.1 + 0.8 * grey), picture)
-    return picture
 
 
 def photographed(sharp: Tensor, kernel: Tensor, noise: float = NOISE) -> Tensor:
@@ -76,6 +62,20 @@ def test_the_true_kernel_is_judged_better_than_a_wrong_one_or_none() -> None:
     assert true.sparsity < verdict(y, identity(3), NOISE).sparsity - 0.1
 
 
+def test_a_blur_leaves_no_steep_edges_across_it() -> None:
+    """The twin: along a straight motion they stay steep: every direction has to be asked."""
+    sharp = photographed(edges(), torch.ones(1, 1))[0, 0]
+    across = photographed(edges(), linear_motion(9, 0))[0, 0]
+    shaken = photographed(edges(), trajectory(13, 5))[0, 0]
+    assert steepness(sharp, NOISE) > 0.8
+    assert steepness(across, NOISE) < 0.4
+    assert steepness(shaken, NOISE) < 0.5
+    edge = torch.zeros(60, 60)
+    edge[20:40] = 1.0  # along the motion, and nothing else
+    assert steepness(functional.avg_pool2d(edge[None, None], (1, 9), 1)[0, 0], 0.0) > 0.8
+    assert steepness(torch.full((60, 60), 0.5), 0.0) == 1
+
+
 def test_a_sharp_picture_is_refused() -> None:
     estimate = estimate_kernel(photographed(edges(), torch.ones(1, 1)), largest=15)
     assert estimate.confidence < 0.5
@@ -88,8 +88,11 @@ def test_a_sharp_picture_is_refused() -> None:
         (torch.full((1, 3, 80, 80), 0.4), "no edges"),
         (torch.linspace(0, 1, 80).expand(1, 1, 80, 80) * 0.1 + 0.3, "no edges"),
         ((edges(80) > 0.5).float()[None, None], "clipped"),
-        (torch.full((1, 1, 20, 80), 0.4), "smaller"),
-        (torch.full((1, 1, 80, 80), float("nan")), "smaller"),
+        (
+            torch.full((1, 1, 20, 80), 0.4),
+            "80×20 pixels, and a kernel is looked for",
+        ),
+        (torch.full((1, 1, 80, 80), float("nan")), "not finite numbers"),
     ],
     ids=["flat", "ramp", "clipped", "small", "nan"],
 )

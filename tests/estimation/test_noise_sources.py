@@ -14,6 +14,7 @@ from pnp_recon.estimation.noise.brightness import brightness_noise
 from pnp_recon.estimation.noise.estimate import BRIGHTNESS, JPEG, UNSEEN, WHITE
 from pnp_recon.estimation.noise.quantised import quantisation_noise
 from pnp_recon.estimation.noise.unseen import unseen_noise
+from pnp_recon.estimation.spectrum import spectrum
 from pnp_recon.pictures.colour import srgb_slope, srgb_to_linear
 from support.photographs import blurred, eight_bit, noise_like, photograph, through_jpeg
 
@@ -183,3 +184,14 @@ def test_the_helper_stores_eight_bits() -> None:
     y = photograph() + 0.001
     values = torch.from_numpy(np.array(eight_bit(y), dtype=np.float32) / 255)
     assert torch.allclose(values.permute(2, 0, 1)[None], stored(y))
+
+
+def test_a_frequency_is_blocked_where_every_kernel_of_a_grid_blocks_it() -> None:
+    seen = spectrum(torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert seen is not None
+    across = kernels.linear_motion(9, 0, 11, dtype=torch.float64)
+    field = torch.stack([across, across.T]).reshape(1, 2, 11, 11)
+    passed = seen.passed(field)
+    each = [seen.passed(kernel) for kernel in field[0]]
+    torch.testing.assert_close(passed, torch.maximum(each[0], each[1]))
+    assert bool((each[0] < 0.0025).sum() > 3 * (passed < 0.0025).sum())

@@ -17,7 +17,7 @@ def blocks() -> list[str]:
 
 @pytest.mark.slow
 def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    first, convex, second, own, layers = blocks()
+    first, convex, brought, second, own, layers = blocks()
     names: dict[str, object] = {}
     exec(first, names)
     printed = capsys.readouterr().out
@@ -26,6 +26,11 @@ def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "BROKEN" not in printed
     exec(convex, names)
     assert capsys.readouterr().out.startswith("pdhg certified: PDHG")
+    exec(brought, names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("Collatz–Wielandt")
+    assert printed.split()[-2].startswith("1.0")
+    assert printed.endswith("declaration\n")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deepinv's own, at import
         import deepinv  # noqa: F401

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from operators import (
     BOUNDARIES,
+    MRI,
     Boundary,
     Channelwise,
     Component,
@@ -27,14 +28,19 @@ from operators import (
     Inpainting,
     JPEGCoefficients,
     LinearOperator,
+    NonuniformMRI,
     RayTransform,
     Scaled,
     ScanGeometry,
     Stacked,
+    StripeFilter,
     Sum,
+    VaryingBlur,
     fan_beam,
+    from_matrix,
     parallel_beam,
 )
+from operators.nonuniform import radial_trajectory
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -97,6 +103,24 @@ def random_mask(shape: tuple[int, ...], seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.5
 
 
+def random_phase(dtype: torch.dtype, seed: int = 0) -> Tensor:
+    """Angles (6, 5), more than one turn apart."""
+    seeded = torch.Generator().manual_seed(seed)
+    return (9 * torch.rand((6, 5), generator=seeded, dtype=torch.float64)).to(dtype)
+
+
+def spokes(dtype: torch.dtype) -> Tensor:
+    """Frequencies (28, 2) on four diameters, away from the grid."""
+    return radial_trajectory(4, 7).to(dtype) + 0.03
+
+
+def random_maps(dtype: torch.dtype, seed: int = 0) -> Tensor:
+    """Three complex coil maps (3, 6, 5) that are not normalised."""
+    seeded = torch.Generator().manual_seed(seed)
+    parts = torch.randn((2, 3, 6, 5), generator=seeded, dtype=torch.float64).to(dtype)
+    return torch.complex(*parts)
+
+
 def _downsampling(
     size: tuple[int, int],
     factor: int,
@@ -148,6 +172,9 @@ SAMPLING: list[OperatorCase] = [
             ("even-off-centre", ((2, 4), 2, (1, 6, 8)), {"center": (1, 0)}),
         )
     ),
+    OperatorCase("stripe-filter", lambda dtype: StripeFilter((2, 5, 6), 0.4)),
+    OperatorCase("stripe-filter-without-ridge", lambda dtype: StripeFilter((1, 5, 6), 0.0)),
+    OperatorCase("stripe-filter-one-view", lambda dtype: StripeFilter((1, 1, 6), 3.0)),
     OperatorCase("downsampling-uneven", _downsampling((3, 3), 3, (1, 8, 7), "replicate")),
     OperatorCase("downsampling-large-kernel", _downsampling((7, 7), 4, (1, 8, 8), "circular")),
 ]
@@ -193,6 +220,18 @@ COMBINED: list[OperatorCase] = [
         "jpeg-colour-4:2:0",
         lambda _: JPEGCoefficients([Component((1, 2)), *[Component((1, 1), (2, 2))] * 2]),
     ),
+    OperatorCase("mri-one-coil", lambda _: MRI(random_mask((5, 6)))),
+    OperatorCase("mri-phase", lambda dtype: MRI(random_mask((6, 5)), phase=random_phase(dtype))),
+    OperatorCase("mri-all", lambda dtype: MRI(random_mask((6, 5)) | True, random_maps(dtype))),
+    OperatorCase("mri-coils", lambda dtype: MRI(random_mask((6, 5)), random_maps(dtype))),
+    OperatorCase(
+        "mri-coils-phase",
+        lambda dtype: MRI(random_mask((6, 5)), random_maps(dtype), random_phase(dtype)),
+    ),
+    OperatorCase("mri-spokes", lambda dtype: NonuniformMRI(spokes(dtype), (6, 5))),
+    OperatorCase(
+        "mri-spokes-coils", lambda dtype: NonuniformMRI(spokes(dtype), (6, 5), random_maps(dtype))
+    ),
     OperatorCase("sum-of-blurs", lambda dtype: _blur(dtype) + _blur(dtype, "constant", seed=2)),
     OperatorCase(
         "sharpening", lambda dtype: Sum([2 * Identity((1, 7, 8)), -1 * _blur(dtype, "replicate")])
@@ -206,7 +245,45 @@ COMBINED: list[OperatorCase] = [
     ),
 ]
 
-OPERATORS += SAMPLING + DIFFERENCES + COMBINED
+
+def random_field(grid: tuple[int, int], size: tuple[int, int], seed: int = 0) -> Tensor:
+    """A kernel of sum one for each cell, all of them different."""
+    kernels = random_kernel((*grid, *size), seed=seed)
+    return kernels / kernels.sum((-2, -1), keepdim=True)
+
+
+def _varying(
+    grid: tuple[int, int],
+    size: tuple[int, int],
+    image: tuple[int, int, int],
+    boundary: Boundary,
+    center: tuple[int, int] | None = None,
+) -> Callable[[torch.dtype], LinearOperator]:
+    def build(dtype: torch.dtype) -> LinearOperator:
+        return VaryingBlur(random_field(grid, size).to(dtype), image, boundary, center=center)
+
+    return build
+
+
+VARYING: list[OperatorCase] = [
+    OperatorCase(f"varying-blur-{boundary}-{label}", _varying(*shape, boundary, center))
+    for boundary in BOUNDARIES
+    for label, shape, center in (
+        ("direct", ((2, 3), (3, 3), (1, 8, 9)), None),
+        ("fft-colour", ((3, 2), (3, 5), (3, 7, 8)), None),
+        ("one-off-centre", ((1, 1), (4, 4), (1, 7, 6)), (3, 0)),
+    )
+]
+
+MATRICES: list[OperatorCase] = [
+    OperatorCase(
+        f"matrix-{label}",
+        lambda dtype, make=make: from_matrix(make(random_kernel((9, 24), signed=True)), (2, 3, 4)),
+    )
+    for label, make in (("dense", torch.Tensor.clone), ("sparse", torch.Tensor.to_sparse))
+]
+
+OPERATORS += SAMPLING + DIFFERENCES + COMBINED + VARYING + MATRICES
 # Scans of a picture of 7 x 6 pixels of 0.2 mm, with more rays than pixels.
 SCANS: dict[str, tuple[ScanGeometry, int]] = {
     "parallel": (parallel_beam(9, (7, 6), pixel_mm=0.2, start=0.1), 1),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from operators import OperatorError, RayTransform, ScanGeometry, fan_beam, fbp, parallel_beam
+from operators._ray_weights import redundancy
 from operators.filtered_back_projection import WINDOWS, filtered_back_projection
+from operators.scan_geometry import even_angles
 from support.tomography import (
     CONE,
     F64,
@@ -133,3 +136,81 @@ def test_bad_arguments_are_refused() -> None:
         A.fbp(y[..., 1:].repeat(1, 1, 1, 2)[..., :9])
     with pytest.raises(OperatorError, match="the sinogram has shape"):
         filtered_back_projection(A.geometry, y[..., :-1], (5, 5))
+
+
+# ---- detectors that do not see everything from both sides ----------------------------------------
+
+
+def offset_scan(kind: str) -> ScanGeometry:
+    """A full turn of a detector that reaches 5 mm beyond the axis on one side, 17 on the other."""
+    if kind == "parallel":
+        return ScanGeometry(
+            "parallel", even_angles(180, 2 * math.pi), 44, PIXEL, PIXEL, axis_offset=-6.0
+        )
+    full = fan_beam(180, SIZE, 60, 40, pixel_mm=PIXEL, curved=kind == "fan_curved")
+    missing = round(0.3 * full.detector_count)  # at the low end, of the 0.5 on that side
+    return replace(
+        full,
+        detector_count=full.detector_count - missing,
+        axis_offset=-missing / 2 * full.detector_mm,
+    )
+
+
+@pytest.mark.parametrize("kind", ["parallel", "fan_flat", "fan_curved"])
+def test_a_full_turn_of_an_offset_detector(kind: str) -> None:
+    """The disc is never seen as a whole, but every line of it at least once."""
+    scan = offset_scan(kind)
+    y = exact_sinogram(DISC, scan)
+    # Some views see nothing of the disc's far side: it is truncated.
+    assert float(y[:, 0].max()) > 0.3 * float(y.max())
+    x = filtered_back_projection(scan, y, (SIZE, SIZE), "hann")
+    assert mean_inside(x) == pytest.approx(MU, rel=1e-2)
+    assert error(scan, y, DISC) < 1.5e-2
+
+
+def test_the_shares_of_the_two_rays_of_a_line_add_up_to_one() -> None:
+    place = torch.linspace(-3, 9, 200, dtype=F64)
+    share = redundancy(place, 0.06)
+    both = place.abs() <= 3
+    other = redundancy(torch.flip(-place, (0,)), 0.06).flip(0)  # mirrored: the long side is left
+    assert torch.allclose(share, other)
+    inside = place[both]
+    again = torch.from_numpy(np.interp(-inside.numpy(), place.numpy(), share.numpy()))
+    assert torch.allclose(share[both] + again, torch.ones_like(inside), atol=1e-4)
+    assert bool((share[place > 3.1] == 1).all())
+    assert torch.equal(redundancy(place - 3, 0.06), torch.full_like(place, 0.5))
+
+
+def test_without_the_shares_the_slice_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    from operators import _ray_weights
+
+    scan = offset_scan("parallel")
+    y = exact_sinogram(DISC, scan)
+    right = error(scan, y, DISC)
+    monkeypatch.setattr(_ray_weights, "redundancy", lambda place, _: torch.full_like(place, 0.5))
+    assert error(scan, y, DISC) > 5 * right
+
+
+def test_an_object_wider_than_the_detector() -> None:
+    """Continued by chords of about its width the bias is small, without them it is not."""
+    disc = Disc(14.0, 1.0, 0.5)
+    scan = ScanGeometry("parallel", even_angles(90, math.pi), 40, PIXEL, PIXEL)
+    y = exact_sinogram(disc, scan)
+    t = (torch.arange(SIZE, dtype=F64) - (SIZE - 1) / 2) * PIXEL
+    seen = torch.hypot(t[:, None], t) < 9
+    air = filtered_back_projection(scan, y, (SIZE, SIZE))[seen]
+    more = filtered_back_projection(scan, y, (SIZE, SIZE), object_radius=14.0)[seen]
+    assert float((air - MU).abs().mean()) > 0.15 * MU
+    assert float((more - MU).abs().mean()) < 0.03 * MU
+    assert torch.allclose(
+        filtered_back_projection(scan, 2 * y, (SIZE, SIZE), object_radius=14.0)[seen], 2 * more
+    )
+
+
+def test_a_clockwise_turn_is_the_mirrored_object() -> None:
+    mirrored = replace(DISC, y=-DISC.y)
+    scan = FULL_SCANS["parallel"]
+    back = replace(scan, angles=tuple(-angle for angle in scan.angles))
+    here = filtered_back_projection(back, exact_sinogram(mirrored, back), (SIZE, SIZE))
+    there = filtered_back_projection(scan, exact_sinogram(DISC, scan), (SIZE, SIZE))
+    assert torch.allclose(here, there.flip(0), atol=1e-12)

@@ -217,3 +217,36 @@ def test_arrays_that_are_no_kernels_are_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=message):
             load_kernel(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "v5.mat", "v73.mat"])
+def test_a_field_is_read_whole_and_the_right_way_round(tmp_path: Path, kind: str) -> None:
+    field = np.random.default_rng(0).random((2, 4, 5, 3))
+    path = tmp_path / f"field.{kind}"
+    pages = np.moveaxis(field, (0, 1), (2, 3))  # MATLAB: a page for each place
+    if kind == "npy":
+        np.save(path, field)
+    elif kind == "npz":
+        np.savez(path, psf=field, sigma=0.01)
+    elif kind == "v5.mat":
+        from scipy.io import savemat
+
+        savemat(path, {"psf": pages, "sigma": 0.01})
+    else:
+        write_v73(path, {"psf": pages, "sigma": np.array([[0.01]])})
+    expected = torch.from_numpy(field / field.sum((-2, -1), keepdims=True)).float()
+    torch.testing.assert_close(load_kernel(path), expected)
+    assert not torch.allclose(load_kernel(path).transpose(0, 1).reshape(2, 4, 5, 3), expected)
+
+
+def test_one_bad_kernel_of_a_field_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "field.npy"
+    for value, message in ((-1.0, "negative"), (np.nan, "NaN")):
+        field = np.ones((2, 2, 3, 3))
+        field[1, 0, 2, 2] = value
+        np.save(path, field)
+        with pytest.raises(InputError, match=f"field.npy: .*{message}"):
+            load_kernel(path)
+    np.save(path, np.ones((2, 0, 3, 3)))
+    with pytest.raises(InputError, match=r"empty|dimensions"):
+        load_kernel(path)

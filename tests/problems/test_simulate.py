@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from operators import Convolution, Inpainting, RayTransform, kernels, parallel_beam
+from operators.shrinking import bicubic, shrink
 from pnp_recon.estimation.noise import estimate_noise_level
 from pnp_recon.fidelity import LeastSquares, WeightedLeastSquares
 from pnp_recon.problems.masks import benchmark_mask
@@ -24,6 +25,7 @@ from pnp_recon.problems.simulate import (
     in_window,
     inpainting,
     shape,
+    shrinking,
     tomography,
 )
 from pnp_recon.scans.window import hounsfield_window
@@ -54,6 +56,18 @@ def test_inpainting_adds_its_noise_before_the_mask(x: Tensor, sigma: float) -> N
     assert torch.equal(found.y, A.A(noisy(x, sigma, 4, 1)))
     assert not found.y[..., ~known.bool()].any()
     assert found.noise() == sigma  # an exact measurement is not one of unknown noise
+
+
+def test_shrinking_keeps_what_small_pixels_reach(x: Tensor) -> None:
+    found = shrinking(x, bicubic(3), 3, SIGMA, benchmark_noise(SIGMA, 4, 1))
+    A = shrink(bicubic(3), 3, (3, 5, 4))  # 11 taps: 24 and 20 pixels are enough for these
+    assert found.truth is not None
+    assert torch.equal(found.truth, x[..., :23, :20])
+    assert torch.equal(found.y, noisy(A.A(found.truth), SIGMA, 4, 1))
+    round_ = shrinking(x, bicubic(3), 3, 0.0, benchmark_noise(0.0, 4, 1), "circular")
+    assert round_.y.shape == (1, 3, 8, 6)
+    assert round_.truth is not None
+    assert round_.truth.shape == (1, 3, 24, 18)
 
 
 def test_tomography_has_noise_relative_to_the_largest_line_integral() -> None:

@@ -56,6 +56,94 @@ def test_bad_dicom_is_refused(tmp_path: Path, changes: dict[str, object], words:
     assert_one_line(caught.value, words, str(path))
 
 
+def test_padding_of_dicom_is_air(tmp_path: Path) -> None:
+    """Also where it would be bright, and where its bits are read as another sign."""
+    for padding, limit in ((1000, None), (500, 1000), (-2000, None)):
+        more = {} if limit is None else {"PixelPaddingRangeLimit": limit}
+        path = write_dicom(tmp_path / "slice.dcm", STORED, PixelPaddingValue=padding, **more)
+        padded = (padding <= STORED) & ((padding if limit is None else limit) >= STORED)
+        assert torch.equal(
+            read_dicom(path).values[0, 0] == -1024, torch.from_numpy(padded | (STORED == -2000))
+        )
+
+
+def test_frames_of_dicom_by_their_number(tmp_path: Path) -> None:
+    from pydicom.dataset import Dataset
+
+    stack = np.stack([STORED, STORED + 1, STORED + 2])
+    frames = []
+    for number in range(3):
+        transform, frame = Dataset(), Dataset()
+        transform.RescaleSlope, transform.RescaleIntercept = 1 + number, -1000
+        frame.PixelValueTransformationSequence = [transform]
+        frames.append(frame)
+    measures, shared = Dataset(), Dataset()
+    measures.PixelSpacing = [0.5, 0.5]
+    shared.PixelMeasuresSequence = [measures]
+    changes = {
+        "NumberOfFrames": 3,
+        "RescaleSlope": None,
+        "RescaleIntercept": None,
+        "PixelSpacing": None,
+        "PerFrameFunctionalGroupsSequence": frames,
+        "SharedFunctionalGroupsSequence": [shared],
+    }
+    path = write_dicom(tmp_path / "slice.dcm", stack, **changes)
+    found = read_slice(path, 2)
+    expected = torch.tensor(np.maximum((STORED + 2) * 3.0 - 1000, -1024)).float()
+    assert torch.equal(found.values[0, 0], expected)
+    assert (found.pixel_mm, found.name) == (0.5, "slice.dcm[2]")
+    for index, words in ((None, "none was given"), (3, "3 found")):
+        with pytest.raises(InputError) as caught:
+            read_slice(path, index)
+        assert_one_line(caught.value, "holds 3 frames; give --index 0 to 2", words)
+    with pytest.raises(InputError, match="leave out the index"):
+        read_slice(write_dicom(tmp_path / "one.dcm", STORED), 1)
+
+
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEG2000Lossless", "JPEGLSLossless"])
+def test_compressed_dicom(tmp_path: Path, syntax: str) -> None:
+    """Run-length encoding needs nothing, the others pylibjpeg, which [ct] installs."""
+    import pydicom
+    from pydicom import uid
+
+    plain = write_dicom(tmp_path / "slice.dcm", np.tile(STORED, (32, 16)))
+    dataset = pydicom.dcmread(plain)
+    if syntax == "JPEG2000Lossless":
+        pytest.importorskip("openjpeg", reason="pylibjpeg-openjpeg is not installed")
+    if syntax == "JPEGLSLossless":
+        codecs = pytest.importorskip("imagecodecs")
+        pytest.importorskip("libjpeg", reason="pylibjpeg-libjpeg is not installed")
+        coded = codecs.jpegls_encode(dataset.pixel_array.view(np.uint16))
+        dataset.PixelData = pydicom.encaps.encapsulate([bytes(coded)])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = uid.JPEGLSLossless
+    else:
+        dataset.compress(getattr(uid, syntax), generate_instance_uid=False)
+    dataset.save_as(tmp_path / "small.dcm")
+    assert torch.equal(read_dicom(tmp_path / "small.dcm").values, read_dicom(plain).values)
+
+
+def test_compression_that_nothing_decodes_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pydicom
+    from pydicom.uid import JPEG2000Lossless
+
+    def nothing(self: object) -> None:
+        raise RuntimeError("no plugin")
+
+    path = write_dicom(tmp_path / "slice.dcm", STORED)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\0\0"])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    dataset.save_as(path)
+    monkeypatch.setattr(pydicom.dataset.Dataset, "pixel_array", property(nothing))
+    with pytest.raises(InputError, match=r"JPEG 2000 .*install pylibjpeg with pnp-recon\[ct\]"):
+        read_dicom(path)
+
+
 def test_dicom_without_pydicom_names_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,9 @@ import typer
 
 from pnp_recon.cli.catalogue import COMMANDS
 from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.energies.base import LearnedEnergy
 
-Load = Callable[[Denoiser], None]
+Load = Callable[[Denoiser | LearnedEnergy], None]
 
 
 def smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:

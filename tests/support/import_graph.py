@@ -27,6 +27,7 @@ ORDER = (
     "pnp_recon.estimation",
     "pnp_recon.datasets",
     "pnp_recon.scans",
+    "pnp_recon.kspace",
     "pnp_recon.fidelity",
     "pnp_recon.proximal",
     "pnp_recon.networks",

@@ -36,6 +36,21 @@ def random_picture(seed: int, channels: int, depth: int, alpha: bool, size: tupl
     )
 
 
+def edges(side: int = 200, seed: int = 3) -> torch.Tensor:
+    """A picture (side, side) of 60 rectangles and discs in random greys."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    picture = torch.full((side, side), 0.5)
+    for index in range(60):
+        y, x, a, b, grey = torch.rand(5, generator=generator).tolist()
+        dy, dx = (rows - y * side).abs(), (columns - x * side).abs()
+        inside = (dy < 4 + 26 * a) & (dx < 4 + 26 * b)
+        if index % 2:
+            inside = dy**2 + dx**2 < (4 + 20 * a) ** 2
+        picture = torch.where(inside, torch.tensor(0.1 + 0.8 * grey), picture)
+    return picture
+
+
 def save(path: Path, image: Image.Image, kind: str, **options: Any) -> Path:
     image.save(path, kind, **options)
     return path

@@ -8,6 +8,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from operators import hounsfield
+from operators import StripeFilter, hounsfield
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
-from pnp_recon.cli.ct.view import View, choose_view, outside, picture_target, writer
+from pnp_recon.cli.ct.view import (
+    View,
+    at_the_ends,
+    choose_view,
+    outside,
+    picture_target,
+    writer,
+)
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
@@ -28,6 +36,7 @@ from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
 from pnp_recon.models import load, store
 from pnp_recon.report import PhysicsRecord, SourceFile
+from pnp_recon.scans.truncation import object_radius
 from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
@@ -54,16 +63,17 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
     picture = picture_target(job, options, count)
     found = on_device(found, session)
     A, y = found.A, found.y
-    direct = _fbp(found, options)
+    radius = object_radius(y, A.geometry)
+    direct = _fbp(found, options, radius)
     model = session.learned()
     trained = None if model is None else model.trained_on.window_hu
-    view = choose_view(found, direct, options, trained)
+    view = choose_view(found, direct, options, radius, trained)
     window = view.window
     start = window.to_unit(direct)
     truth = None if found.truth is None else window.to_unit(found.truth)
     share = found.noise / float(y.abs().max().clamp_min(1e-30))
     case = Case(
-        y=window.measurements(A, y),
+        y=window.measurements(A, found.clean),
         A=A,
         noise_level=window.noise_level(found.noise),
         noise_origin=found.origin,
@@ -72,10 +82,15 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         degraded=_middle(start),
         show=_middle,
         write=writer(view, picture, options),
+        doubts=lambda image: at_the_ends(image, view),
         reference=None if truth is None else _middle(truth).clamp(0, 1),
         files=_files(found, job, options),
-        lines=_lines(found, view, picture, count),
-        warnings=(*found.warnings, *outside(found, direct, view, options)),
+        lines=_lines(found, view, picture, count, radius),
+        warnings=(
+            *found.warnings,
+            *outside(found, direct, view, options),
+            *_too_small(found, radius, options),
+        ),
         physics=_physics(found, view, options),
         facts={
             "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
@@ -102,7 +117,14 @@ def _with_method(
             case,
             degraded=_middle(view.window.to_unit(plain)),
             solve=lambda: solution,
+            doubts=lambda _: (),  # it knows no box
         )
+    if found.stripes is not None and options.model is None:
+        # The stripes are eliminated, not taken out: see the operator.
+        shape = (1, *found.A.measurement_shape[1:])
+        stripes = StripeFilter(shape, found.ridge)
+        y = view.window.measurements(found.A, found.y)
+        case = replace(case, A=stripes @ found.A, y=stripes.A(y))
     classical = options.named_solver
     if classical in solvers_for("none"):
         # They start from nothing: their early stop is the regularisation.
@@ -113,29 +135,45 @@ def _with_method(
             arguments={"start": nothing},
             limits={"max_iter": EARLY.get(classical, EARLY_OTHERS), "early": True},
         )
-    weighted = found.weights is not None if options.weighted is None else options.weighted
-    if not weighted or options.model is not None:
-        return _in_parts(replace(case, arguments={"start": start.clamp(0, 1)}), None)
-    if found.weights is None:
+    counted = found.weights is not None if options.weighted is None else options.weighted
+    if counted and found.weights is None:
         raise InputError(
             "--weighted needs counts; the scan holds line integrals, leave it out, or say --kind "
             "counts or --incident N"
         )
-    scaled = view.window.weights(found.weights)
-    words = f"{case.noise_words}; each ray weighs as its photons say"
-    case = replace(case, arguments={"start": start.clamp(0, 1)}, noise_words=words)
-    return _in_parts(case, scaled)
+    case = replace(case, arguments={"start": start.clamp(0, 1)})
+    weights = found.weights_for(counted)
+    if weights is None or options.model is not None:
+        return _in_parts(case, None)
+    if counted:
+        case = replace(case, noise_words=f"{case.noise_words}; each ray weighs as its photons say")
+    return _in_parts(case, view.window.weights(weights))
 
 
-def _fbp(found: Measurement, options: CtOptions) -> Tensor:
+def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor:
     """(slices, 1, H, W), or (1, depth, H, W), in 1/mm."""
     with torch.no_grad():
-        return found.A.fbp(found.y, options.filter.value, options.cutoff)
+        return found.A.fbp(found.clean, options.filter.value, options.cutoff, radius)
+
+
+def _too_small(found: Measurement, radius: float | None, options: CtOptions) -> tuple[str, ...]:
+    """A warning where the slice does not hold the object: iterations put the rest at its rim."""
+    scan = found.A.geometry
+    if radius is None or options.method == CtMethod.fbp:
+        return ()
+    needed = math.ceil(2 * radius / scan.magnification / scan.pixel_mm) + 4
+    side = min(found.A.image_shape[1:])
+    if needed <= side:
+        return ()
+    return (
+        f"the object goes on beyond the slice of {side} pixels; what is missing there is put at "
+        f"its rim, give --size {needed}",
+    )
 
 
 def _smeared(found: Measurement) -> Tensor:
     """Back-projection without a filter: every pixel the mean attenuation of its rays."""
-    A, y = found.A, found.y
+    A, y = found.A, found.clean
     with torch.no_grad():
         lengths = A.A(y.new_ones(1, *A.image_shape))
         seen = lengths > 1e-3 * lengths.max()
@@ -162,7 +200,9 @@ def _files(found: Measurement, job: Job, options: CtOptions) -> tuple[SourceFile
     return tuple(files)
 
 
-def _lines(found: Measurement, view: View, picture: Path | None, count: int) -> tuple[str, ...]:
+def _lines(
+    found: Measurement, view: View, picture: Path | None, count: int, radius: float | None
+) -> tuple[str, ...]:
     height, width = found.A.image_shape[1:]
     pixel = found.A.geometry.pixel_mm
     length = "mm" if found.length == "mm" else "detector pixels"
@@ -174,6 +214,12 @@ def _lines(found: Measurement, view: View, picture: Path | None, count: int) -> 
         f"{'in Hounsfield units' if view.in_hounsfield else 'attenuation in ' + view.unit}",
         f"window: {view.words}; the picture is the attenuation in it, from 0 to 1",
     ]
+    if radius is not None:
+        wide = 2 * radius / found.A.geometry.detector_mm
+        lines.append(
+            "truncated: the object goes on beyond the detector's ends; filtered back-projection "
+            f"continues it like a disc, {wide:.0f} detector pixels wide (a guess, by the profile)"
+        )
     if picture is not None:
         lines.append(f"picture: {picture}" + ("" if count == 1 else " (the middle slice)"))
     return tuple(lines)
@@ -195,6 +241,7 @@ def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecor
         "unit": view.unit,
         "filter": options.filter.value,
         "noise_in_line_integrals": found.noise,
+        **found.defects,
     }
     sinogram = found.y[len(found.y) // 2]
     plane = sinogram[0] if sinogram.shape[0] == 1 else sinogram[:, sinogram.shape[1] // 2]

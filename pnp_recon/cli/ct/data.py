@@ -5,7 +5,9 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from operators import RayTransform, attenuation
+from pnp_recon.cli.ct.defects import mended, refuse_for_a_volume
 from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
 from pnp_recon.cli.run.session import Session
@@ -25,12 +28,13 @@ from pnp_recon.scans import (
     hounsfield_window,
     read_scan,
     read_slice,
-    sinogram_noise_level,
     statistical_weights,
     to_line_integrals,
 )
+from pnp_recon.scans.angles import AngleUnit
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
+from pnp_recon.scans.plausibility import odd_views, refuse_other_order
 
 TIFF = (".tif", ".tiff")
 
@@ -48,6 +52,10 @@ class Measurement:
         input_file: what was read.
         first: number of the first slice in the file.
         length: unit of lengths: "mm", or "pixel" (of the detector) where its size is not known.
+        mask: zero where y is not to be believed, else one; None: all is.
+        stripes: what detector pixels add to all views of y, to be fitted, or None.
+        ridge: the noise's variance over that of the stripes, see `operators.StripeFilter`.
+        defects: numbers of what was mended, for the report.
         lines, warnings: what is to be said.
     """
 
@@ -60,8 +68,23 @@ class Measurement:
     input_file: SourceFile
     first: int = 0
     length: str = "mm"
+    mask: Tensor | None = None
+    stripes: Tensor | None = None
+    ridge: float = math.inf
+    defects: Mapping[str, float | int] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> Tensor:
+        """y without its stripes, for whoever cannot fit them."""
+        return self.y if self.stripes is None else self.y - self.stripes
+
+    def weights_for(self, counted: bool) -> Tensor | None:
+        """Inverse variances by the counts, or by the mask alone; None where all are alike."""
+        if counted or self.mask is None:
+            return self.weights if counted else None
+        return self.mask / max(self.noise, 1e-12) ** 2
 
 
 def simulated(source: Path, options: CtOptions) -> Measurement:
@@ -108,34 +131,50 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     kind: Kind | None = "counts" if options.incident is not None else None
     if options.kind is not None:
         kind = next(k for k in get_args(Kind) if k.replace(" ", "-") == options.kind.value)
-    scan = read_scan(source, options.key, options.order, kind)
+    unit: AngleUnit | None = None
+    if options.angle_unit is not None:
+        unit = "deg" if options.angle_unit.value == "deg" else "rad"
+    asked = _asked_slices(options)
+    scan = read_scan(source, options.key, options.order, kind, unit, options.angles_key, asked)
     corrected = to_line_integrals(scan, options.incident)
-    lines = corrected.scan
+    whole = mended(corrected, options)
+    lines, weights, mask = whole.scan, whole.weights, whole.mask
+    profile = None if whole.stripes is None else whole.stripes.profile
+    if options.flip_detector:
+        lines = replace(lines, data=lines.data.flip(-1))
+        weights, mask, profile = (
+            None if t is None else t.flip(-1) for t in (weights, mask, profile)
+        )
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
+    doubts = [*scan.doubts, *corrected.doubts]
+    if geometry.kind == "parallel":
+        doubts += odd_views(lines.data)
+        if scan.order_assumed:
+            refuse_other_order(lines.data, source)
     is_cone = geometry.kind == "cone"
-    total, side = lines.data.shape[0], options.size or geometry.detector_count
-    chosen = _chosen_slices(options, total, source)
-    if is_cone and chosen != slice(0, total):
+    if is_cone:
+        refuse_for_a_volume(options)
+    count, side = lines.data.shape[0], options.size or geometry.detector_count
+    if is_cone and count < scan.total:
         raise InputError("--slice does not go with a cone beam, which is one volume")
-    count = chosen.stop - chosen.start
     check_memory(_bytes(count, side, lines.data), f"{source}: {count} slices of {side}×{side}")
-    y, weights = lines.data[chosen], corrected.weights
-    weights = None if weights is None else weights[chosen]
+    y = lines.data
     noise, origin = options.noise_level, "given"
     if noise is None:
-        noise, origin = sinogram_noise_level(y), "estimated from the sinogram"
+        noise, origin = whole.noise, "estimated from the sinogram"
 
     def arranged(t: Tensor) -> Tensor:
         """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""
         return t.transpose(0, 1)[None] if is_cone else t[:, None]
 
-    A = RayTransform(geometry, (total if is_cone else 1, side, side))
+    A = RayTransform(geometry, (count if is_cone else 1, side, side))
     truth = None if reference is None else _reference(reference, (count, side, side), options)
     if weights is not None:
         # Known up to the detector's gain: the noise of a typical ray says which.
-        weights = arranged(weights) / (weights.mean() * max(noise, 1e-12) ** 2)
-    shape = tuple(scan.data.shape)
+        usual = weights.mean() if mask is None else weights.sum() / mask.sum()
+        weights = arranged(weights) / (usual * max(noise, 1e-12) ** 2)
+    shape = (scan.total, *scan.data.shape[1:])
     file = SourceFile("input", source, scan.sha256, shape)
     known = options.geometry is not None or options.detector_mm is not None
     return Measurement(
@@ -146,40 +185,38 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         weights,
         truth,
         file,
-        first=chosen.start,
+        first=scan.first,
         length="mm" if known else "pixel",
-        lines=(*located.lines, *corrected.notes),
-        warnings=located.warnings,
+        mask=None if mask is None else arranged(mask),
+        stripes=None if profile is None else arranged(profile[:, None]),
+        ridge=math.inf if whole.stripes is None else (noise / whole.stripes.level) ** 2,
+        defects=whole.numbers,
+        lines=(*located.lines, *corrected.notes, *whole.lines),
+        warnings=(*doubts, *located.warnings),
     )
 
 
 def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:
     """The same with device and precision of the session."""
-    y, weights, truth = (
-        None if t is None else session.tensor(t) for t in (found.y, found.weights, found.truth)
-    )
+    tensors = (found.y, found.weights, found.truth, found.mask, found.stripes)
+    y, weights, truth, mask, stripes = (None if t is None else session.tensor(t) for t in tensors)
     assert y is not None
-    return replace(found, y=y, weights=weights, truth=truth)
+    return replace(found, y=y, weights=weights, truth=truth, mask=mask, stripes=stripes)
 
 
-def _chosen_slices(options: CtOptions, count: int, source: Path) -> slice:
-    """--slice for a scan of `count` slices."""
+def _asked_slices(options: CtOptions) -> slice | None:
+    """--slice; None: all. The reader holds it against what there is."""
     if options.slices == "all":
-        return slice(0, count)
+        return None
     first, colon, last = options.slices.partition(":")
     try:
         start = int(first) if first or not colon else 0
-        stop = (int(last) if last else count) if colon else start + 1
+        return slice(start, (int(last) if last else None) if colon else start + 1)
     except ValueError:
         raise InputError(
             f"--slice is {options.slices!r}; expected all, a number such as 3, or a range such as "
             "0:10"
         ) from None
-    if not 0 <= start < stop <= count:
-        raise InputError(
-            f"--slice is {options.slices}, but {source} holds {count} slices, 0 to {count - 1}"
-        )
-    return slice(start, stop)
 
 
 def _bytes(count: int, side: int, sinogram: Tensor) -> int:

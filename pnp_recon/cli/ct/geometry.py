@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -14,11 +15,12 @@ from operators import ScanGeometry, fan_beam, parallel_beam
 from operators.scan_geometry import even_angles
 from pnp_recon.cli.ct.options import DEFAULT_VIEWS, Beam, CtOptions
 from pnp_recon.errors import InputError
-from pnp_recon.scans import Scan, find_scan_axis
+from pnp_recon.scans import RotationAxis, Scan
+from pnp_recon.scans.axis_check import AGREED, POOR_FIT, locate_axis
 from pnp_recon.scans.geometry import read_geometry
 
-# Above this the two views that should mirror each other do not fit.
-POOR_FIT = 0.3
+# Line integrals whose axis is so near the detector's middle, in pixels, are centred.
+CENTRED = 0.3
 BEAMS = {
     "parallel": "parallel beam",
     "fan_flat": "fan beam, flat detector",
@@ -79,6 +81,7 @@ def measured_geometry(options: CtOptions, scan: Scan, counted: bool) -> Located:
     if options.geometry is not None:
         given = _read(options)
         _compare(given, options, scan)
+        given = _turned(given, options)
         return _with_axis(options, given, scan, counted)
     beam = options.beam or Beam.parallel
     detector_mm = options.detector_mm or 1.0
@@ -91,7 +94,15 @@ def measured_geometry(options: CtOptions, scan: Scan, counted: bool) -> Located:
         detector_radius=options.detector_radius,
     )
     side = options.pixel_mm or detector_mm / geometry.magnification
-    return _with_axis(options, replace(geometry, pixel_mm=side), scan, counted)
+    geometry = _turned(replace(geometry, pixel_mm=side), options)
+    return _with_axis(options, geometry, scan, counted)
+
+
+def _turned(geometry: ScanGeometry, options: CtOptions) -> ScanGeometry:
+    """The scan as it is where its angles grow clockwise."""
+    if not options.clockwise:
+        return geometry
+    return replace(geometry, angles=tuple(-angle for angle in geometry.angles))
 
 
 def describe(geometry: ScanGeometry, length: str = "mm") -> str:
@@ -102,9 +113,12 @@ def describe(geometry: ScanGeometry, length: str = "mm") -> str:
         pixels += f" of {geometry.detector_mm:.4g} mm"
     else:
         pixels += " of unknown size, the unit of lengths"
+    falling = len(degrees) > 1 and all(after < before for before, after in pairwise(degrees))
+    first, last = (max, min) if falling else (min, max)
+    turn = " (clockwise)" if falling else ""
     return (
-        f"{BEAMS[geometry.kind]}, {len(degrees)} views from {min(degrees):.4g}° to "
-        f"{max(degrees):.4g}°, {pixels}"
+        f"{BEAMS[geometry.kind]}, {len(degrees)} views from {first(degrees):.4g}° to "
+        f"{last(degrees):.4g}°{turn}, {pixels}"
     )
 
 
@@ -123,6 +137,11 @@ def _angles(options: CtOptions, scan: Scan, beam: Beam) -> tuple[float, ...]:
     """The angles of --views and --span, or those in the file."""
     views = scan.data.shape[1]
     if options.views is not None and options.views != views:
+        if scan.fields_among:
+            raise InputError(
+                f"--views is {options.views}, but of the {views + scan.fields_among} frames of "
+                f"{scan.source} {views} are projections, the others flat and dark fields"
+            )
         raise InputError(
             f"--views is {options.views}, but {scan.source} holds {views} views of "
             f"{scan.data.shape[2]} detector pixels; give --order if they were taken for one "
@@ -159,22 +178,20 @@ def _compare(given: ScanGeometry, options: CtOptions, scan: Scan) -> None:
 def _with_axis(
     options: CtOptions, geometry: ScanGeometry, scan: Scan | None = None, counted: bool = False
 ) -> Located:
-    """The rotation axis that --axis says, or that is found in the scan.
-
-    Without --axis it is looked for in counts only: line integrals have mostly been centred.
-    """
+    """The rotation axis that --axis says, or that is found in the scan."""
     middle = (geometry.detector_count - 1) / 2
     pixel = options.axis_pixel
     if options.axis is None and geometry.axis_offset:
-        return Located(geometry, (_axis_line(geometry, "given in the file"),))
+        return Located(geometry, (_axis_line(options, geometry, "given in the file"),))
     if pixel is not None:
         if not 0 <= pixel <= geometry.detector_count - 1:
             raise InputError(
                 f"--axis is {pixel:g}, but the detector has the pixels 0 to "
                 f"{geometry.detector_count - 1}"
             )
-        placed = replace(geometry, axis_offset=(pixel - middle) * geometry.detector_mm)
-        return Located(placed, (_axis_line(placed, "given"),))
+        away = middle - pixel if options.flip_detector else pixel - middle
+        placed = replace(geometry, axis_offset=away * geometry.detector_mm)
+        return Located(placed, (_axis_line(options, placed, "given"),))
     can = scan is not None and geometry.kind == "parallel"
     if options.axis == "auto" and not can:
         raise InputError(
@@ -183,24 +200,49 @@ def _with_axis(
         )
     if scan is None or options.axis == "center" or not can:
         return Located(replace(geometry, axis_offset=0.0), ())
-    if options.axis is None and not counted:
-        return Located(geometry, ())
-    return _found_axis(options, geometry, scan)
+    return _found_axis(options, geometry, scan, counted)
 
 
-def _found_axis(options: CtOptions, geometry: ScanGeometry, scan: Scan) -> Located:
+def _found_axis(options: CtOptions, geometry: ScanGeometry, scan: Scan, counted: bool) -> Located:
+    """The axis that is found, with how sure it is.
+
+    Line integrals have mostly been centred: nobody having said anything, their axis is moved only
+    where it is found elsewhere for sure.
+    """
     try:
-        axis = find_scan_axis(scan.data, _as_tensor(geometry))
+        axis = locate_axis(scan.data, _as_tensor(geometry))
     except InputError as error:
-        if options.axis is None:
-            line = f"rotation axis: taken to be at the detector's center ({error})"
-            return Located(geometry, (), (line,))
-        raise
+        if options.axis is not None:
+            raise
+        if not counted:
+            return Located(geometry, ())
+        line = f"rotation axis: taken to be at the detector's center ({error})"
+        return Located(geometry, (), (line,))
     placed = replace(geometry, axis_offset=axis.offset * geometry.detector_mm)
-    line = _axis_line(placed, f"found; opposite views differ by {axis.mismatch:.2g}")
-    poor = axis.mismatch > POOR_FIT
-    doubt = f"the rotation axis is doubtful: {line}; give --axis" if poor else None
-    return Located(placed, (line,), () if doubt is None else (doubt,))
+    line = _axis_line(options, placed, _how(axis))
+    doubt = () if axis.sure else (f"the rotation axis is doubtful: {line}; give --axis",)
+    opposite = not math.isnan(axis.mismatch)
+    if options.axis is not None or (counted and opposite):
+        return Located(placed, (line,), doubt)
+    if abs(axis.offset) <= CENTRED:
+        return Located(geometry, ())
+    if axis.sure:
+        return Located(placed, (f"{line}; --axis center leaves it in the middle",))
+    if axis.mismatch <= POOR_FIT:
+        line += "; it is taken to be in the detector's middle, --axis auto takes this one"
+        return Located(geometry, (), (line,))
+    return Located(geometry, ())  # nothing to go by
+
+
+def _how(axis: RotationAxis) -> str:
+    """How an axis was found, and how sure it is."""
+    how = f"found; opposite views differ by {axis.mismatch:.2g}"
+    if math.isnan(axis.mismatch):
+        how = "found by the views' centers of mass, there are no opposite views"
+    if axis.spread is None:
+        return how
+    agrees = "agrees within" if axis.spread <= AGREED else "says otherwise, by"
+    return f"{how}, the quality of the slice {agrees} {axis.spread:.2f} pixels"
 
 
 def _as_tensor(geometry: ScanGeometry) -> Tensor:
@@ -209,7 +251,8 @@ def _as_tensor(geometry: ScanGeometry) -> Tensor:
     return torch.tensor(geometry.angles, dtype=torch.float64)
 
 
-def _axis_line(geometry: ScanGeometry, how: str) -> str:
-    middle = (geometry.detector_count - 1) / 2
-    pixel = middle + geometry.axis_offset / geometry.detector_mm
+def _axis_line(options: CtOptions, geometry: ScanGeometry, how: str) -> str:
+    """In pixels of the file."""
+    away = geometry.axis_offset / geometry.detector_mm
+    pixel = (geometry.detector_count - 1) / 2 + (-away if options.flip_detector else away)
     return f"rotation axis: detector pixel {pixel:.2f} ({how})"

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
+from pnp_recon.cli.ct.file_options import ScanFileOptions
 from pnp_recon.cli.run.checks import flag_of, given, refuse
-from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.options import output_option
 from pnp_recon.errors import InputError
 from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
 
@@ -59,12 +60,6 @@ class Unit(StrEnum):
     mu = "mu"
 
 
-class ScanKind(StrEnum):
-    counts = "counts"
-    intensities = "intensities"
-    line_integrals = "line-integrals"
-
-
 MethodOption = Annotated[CtMethod, typer.Option(
     "--method",
     help="The prior is a denoiser (pnp) or total variation (tv). fbp is filtered back-projection. "
@@ -73,7 +68,7 @@ MethodOption = Annotated[CtMethod, typer.Option(
 
 
 @dataclass(frozen=True)
-class CtOptions(RunOptions):
+class CtOptions(ScanFileOptions):
     """The options of `pnp-ct`."""
 
     # fmt: off
@@ -100,8 +95,17 @@ class CtOptions(RunOptions):
     )] = None
     span: Annotated[float | None, typer.Option(
         "--span", metavar="DEG",
-        help="The angles cover this range (default 180, for fan beams 360).",
+        help="The angles cover this range (default 180, for fan beams 360). A negative range is "
+        "a clockwise turn.",
     )] = None
+    clockwise: Annotated[bool, typer.Option(
+        "--clockwise",
+        help="The source turns clockwise about the object as the angles grow, seen as slices are "
+        "shown; by default it turns counter-clockwise.",
+    )] = False
+    flip_detector: Annotated[bool, typer.Option(
+        "--flip-detector", help="The detector's pixels are counted from the other end.",
+    )] = False
     detector_mm: Annotated[float | None, typer.Option(
         "--detector-mm",
         help="Detector pixels have this distance in mm. Where it is not known, lengths are in "
@@ -136,26 +140,6 @@ class CtOptions(RunOptions):
         "--cutoff",
         help="The window ends at this part of the Nyquist frequency.",
     )] = 1.0
-    slices: Annotated[str, typer.Option(
-        "--slice", metavar="all|I|I:J",
-        help="Reconstruct these slices of the scan, counted from 0, J excluded.",
-    )] = "all"
-    key: Annotated[str | None, typer.Option(
-        "--key", help="The array has this name, in a file that holds several.",
-    )] = None
-    order: Annotated[str | None, typer.Option(
-        "--order",
-        help="The array's axes have this order (s slices, a angles, d detectors), such as asd.",
-    )] = None
-    kind: Annotated[ScanKind | None, typer.Option(
-        "--kind",
-        help="The array's values are of this kind. By default they are counts where there are "
-        "flat fields, otherwise line integrals.",
-    )] = None
-    incident: Annotated[float | None, typer.Option(
-        "--incident", metavar="N",
-        help="The values are photon counts, and N photons entered each ray.",
-    )] = None
     weighted: Annotated[bool | None, typer.Option(
         "--weighted/--unweighted",
         help="Trust rays by the photons that were counted. This is the default where counts are "
@@ -166,7 +150,9 @@ class CtOptions(RunOptions):
         help="SCAN is a clean slice. Project it, add noise, then reconstruct it and compare.",
     )] = False
     index: Annotated[int | None, typer.Option(
-        "--index", min=0, help="With --simulate: take this slice of an archive, counted from 0.",
+        "--index", min=0,
+        help="With --simulate: take this slice of an archive, or this frame of a DICOM file, "
+        "counted from 0.",
     )] = None
     noise: Annotated[float | None, typer.Option(
         "--noise",
@@ -252,7 +238,9 @@ class CtOptions(RunOptions):
 
     def _check_numbers(self) -> None:
         """Numbers that are not finite, or not above zero."""
-        lengths = ("span", "detector_mm", "pixel_mm", "source_radius")
+        lengths = ("detector_mm", "pixel_mm", "source_radius")
+        if self.span is not None and (self.span == 0 or not math.isfinite(self.span)):
+            raise InputError(f"--span is {self.span}; expected degrees, negative for clockwise")
         for name in (*lengths, "incident", "photons", "noise", "cutoff"):
             value = getattr(self, name)
             if value is None or 0 < value < math.inf or (name, value) == ("noise", 0):
@@ -264,9 +252,9 @@ class CtOptions(RunOptions):
     def _check_scan(self) -> None:
         """Geometry, files and simulation, which exclude each other."""
         radii = ("source_radius", "detector_radius")
-        lengths = ("span", "detector_mm", "pixel_mm")
+        lengths = ("detector_mm", "pixel_mm")
         refuse(
-            given(self, "beam", "views", *lengths, *radii),
+            given(self, "beam", "views", "span", *lengths, *radii),
             "--geometry, which says all",
             self.geometry is not None,
         )
@@ -274,7 +262,18 @@ class CtOptions(RunOptions):
             refuse(given(self, *radii), "a parallel beam; add --beam fan-flat or fan-curved")
         elif len(given(self, *radii)) < len(radii):
             raise InputError(f"--beam {self.beam} needs --source-radius and --detector-radius (mm)")
-        of_files = ("key", "order", "kind", "incident", "size", "sigma", "slices")
+        of_files = (
+            "key",
+            "order",
+            "angles_key",
+            "angle_unit",
+            "stack",
+            "kind",
+            "incident",
+            "size",
+            "sigma",
+            "slices",
+        )
         refuse(given(self, *of_files), "--simulate", self.simulate)
         refuse(
             given(self, "index", "noise", "photons"),

@@ -27,8 +27,8 @@ from pnp_recon.scans import (
 
 # The window of a scan in 1/mm: these quantiles of a smooth back-projection, widened by a tenth.
 QUANTILES, MARGIN, SMOOTH = (0.001, 0.999), 0.1, 0.5
-# More of the slice than this outside the window is said.
-OUTSIDE = 0.001
+# More of the slice than this outside the window, or at its ends, is said.
+OUTSIDE, AT_THE_END = 0.001, 0.005
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class View:
         in_hounsfield: values are written in HU, otherwise as they are.
         unit: "HU", "1/mm", or "1/pixel" where the detector's pixels have no known size.
         words: the window in words, in this unit.
+        found: nobody gave it, it was found in the slice.
     """
 
     window: Window
     in_hounsfield: bool
     unit: str
     words: str
+    found: bool = False
 
     @property
     def shown(self) -> Window:
@@ -65,6 +67,7 @@ def choose_view(
     found: Measurement,
     direct: Tensor,
     options: CtOptions,
+    radius: float | None = None,
     trained: tuple[float, float] | None = None,
 ) -> View:
     """The window of --window, that of --model, the medical one, or one found in the slice.
@@ -73,6 +76,7 @@ def choose_view(
         found: the measurement.
         direct: its back-projection.
         options: what the user asked for.
+        radius: how far the object goes, where it is wider than the detector.
         trained: the window in HU that the network of --model was trained for.
 
     Raises:
@@ -98,15 +102,19 @@ def choose_view(
     unit = f"1/{found.length}"
     if limits is not None:
         return View(Window(*limits), False, unit, f"{limits[0]:g} to {limits[1]:g} {unit}")
-    window = _found_window(found)
+    window = _found_window(found, radius)
     words = f"{window.low:.4g} to {window.high:.4g} {unit} (found; --window LOW,HIGH sets it)"
-    return View(window, False, unit, words)
+    return View(window, False, unit, words, found=True)
 
 
-def _found_window(found: Measurement) -> Window:
-    """What a smooth back-projection holds inside the circle that all views see."""
+def _found_window(found: Measurement, radius: float | None) -> Window:
+    """What a smooth back-projection holds inside the circle that all views see, and air.
+
+    Zero is always in it: there may be air where noise or truncation hide it, and a window that
+    leaves it out is a wrong constraint.
+    """
     with torch.no_grad():
-        smooth = found.A.fbp(found.y, "hann", SMOOTH)
+        smooth = found.A.fbp(found.clean, "hann", SMOOTH, radius)
     height, width = smooth.shape[-2:]
     rows = torch.linspace(-1, 1, height, device=smooth.device)[:, None]
     columns = torch.linspace(-1, 1, width, device=smooth.device)
@@ -114,8 +122,26 @@ def _found_window(found: Measurement) -> Window:
     low, high = (float(values[round(q * (len(values) - 1))]) for q in QUANTILES)
     if not low < high:
         raise InputError("the back-projection is flat, there is nothing in the scan; see --order")
+    low, high = min(low, 0.0), max(high, 0.0)
     more = MARGIN * (high - low)
     return Window(low - more, high + more)
+
+
+def at_the_ends(image: Tensor, view: View) -> tuple[str, ...]:
+    """A warning where a result lies at the ends of a window that was found."""
+    if not view.found:
+        return ()
+    slack = 1e-4
+    out = []
+    for end, place in (("lower", image <= slack), ("upper", image >= 1 - slack)):
+        share = float(place.double().mean())
+        if share > AT_THE_END:
+            limit = view.window.low if end == "lower" else view.window.high
+            out.append(
+                f"{share:.1%} of the slice lies at the {end} end of the window that was found, "
+                f"{limit:.4g} {view.unit}; give a wider --window"
+            )
+    return tuple(out)
 
 
 def outside(found: Measurement, direct: Tensor, view: View, options: CtOptions) -> tuple[str, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from operators import kernels
+from operators import kernel_fields, kernels
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write, sha256_of
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 # Below this an estimate is doubtful. Of a motion whose length or angle was given it is said; else
 # nothing is deblurred with it.
 LOW_CONFIDENCE = 0.5
-# The motion that --simulate makes where none is given, and the other kernels' sizes.
+# The blurs that --simulate makes where no size is given: of a photograph none is taken for known.
 SIMULATED_LENGTH, SIMULATED_ANGLE = 15.0, 30.0
 TRAJECTORY_SIZE, UNIFORM_SIZE, GAUSSIAN_STD, DISK_RADIUS = 25, 9, 2.0, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class Blur:
-    """A kernel (kh, kw), float64, and all that is known about it."""
+    """A kernel (kh, kw), float64, and all that is known about it.
+
+    Or one for each channel, (3, kh, kw), or a grid of them over the picture, (gh, gw, kh, kw).
+    """
 
     kernel: Tensor
     record: KernelRecord
@@ -69,11 +72,34 @@ def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     return blur
 
 
+def refined(blur: Blur, kernel: Tensor, options: DeblurOptions) -> tuple[Blur, str]:
+    """The blur with the kernel (kh, kw) that was restored with the picture, and a line about it.
+
+    Raises:
+        OutputError: the kernel cannot be written.
+    """
+    kernel = kernel.to("cpu", torch.float64)
+    before = blur.kernel.double()
+    change = float((kernel - before).norm() / before.norm())
+    held = blur.record
+    parameters = {**held.parameters, "refined": "with the picture"}
+    method = None if held.method is None else f"{held.method}; then restored with the picture"
+    record = replace(held, weights=kernel, parameters=parameters, method=method)
+    _write_kernel(kernel, options)
+    words = (
+        f"the kernel was restored with the picture, and changed by {change:.1%}: the certificate "
+        "is about both, and the first kernel was its start"
+    )
+    return replace(blur, kernel=kernel, record=record), words
+
+
 def _blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     if options.kernel_file is not None:
         return _from_file(options.kernel_file, options.kernel_key)
     if options.kernel == "motion":
         return _motion(options, x, source)
+    if options.kernel == "rotation":
+        return _rotation(options, x)
     if options.kernel == "blind":
         return _blind(options, x, source)
     size = options.kernel_size
@@ -87,12 +113,7 @@ def _blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
             kernels.gaussian(std, size, dtype=torch.float64), "gaussian", {"std": std, "size": size}
         )
     if options.kernel == "disk":
-        radius = DISK_RADIUS if options.length is None else options.length
-        return _given(
-            kernels.disk(radius, size, dtype=torch.float64),
-            "disk",
-            {"radius": radius, "size": size},
-        )
+        return _disk(options, x, source)
     side = UNIFORM_SIZE if size is None else size
     return _given(kernels.uniform(side, dtype=torch.float64), "uniform", {"size": side})
 
@@ -105,6 +126,8 @@ def _from_file(path: Path, key: str | None) -> Blur:
     kernel, warnings = read_kernel(path, key, dtype=torch.float64)
     shape = (int(kernel.shape[-2]), int(kernel.shape[-1]))
     parameters: dict[str, float | int | str | None] = {"height": shape[0], "width": shape[1]}
+    if kernel.ndim == 4:
+        parameters["kernels"] = f"{kernel.shape[1]}×{kernel.shape[0]}"
     if key is not None:
         parameters["key"] = key
     record = KernelRecord(kernel, path.name, "file", parameters)
@@ -144,6 +167,50 @@ def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
         estimate.method,
     )
     return Blur(kernel, record, warnings=warnings)
+
+
+def _rotation(options: DeblurOptions, x: Tensor) -> Blur:
+    """The kernels of the blurred picture's cells; its middle, or a point of IN, stays."""
+    assert options.angle is not None  # see `DeblurOptions.check`
+    (height, width), centre = x.shape[-2:], options.rotation_centre
+    field = kernel_fields.rotation(options.angle, height, width, centre, dtype=torch.float64)
+    if options.simulate and options.boundary == "valid":  # the camera does not see IN's margin
+        side = field.shape[-1]
+        if side > min(height, width):
+            return _given(field, "rotation", {"angle": options.angle})  # refused, as others are
+        shifted = None if centre is None else (centre[0] - side // 2, centre[1] - side // 2)
+        inner = (height - side + 1, width - side + 1)
+        field = kernel_fields.rotation(
+            options.angle, *inner, shifted, size=side, dtype=torch.float64
+        )
+    grid = f"{field.shape[1]}×{field.shape[0]}"
+    parameters = {"angle": options.angle, "centre": options.centre, "kernels": grid}
+    return _given(field, "rotation", parameters)
+
+
+def _disk(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
+    radius, size = options.length, options.kernel_size
+    if radius is None and options.simulate:
+        radius = DISK_RADIUS
+    if radius is not None:
+        kernel = kernels.disk(radius, size, dtype=torch.float64)
+        return _given(kernel, "disk", {"radius": radius, "size": size})
+    from pnp_recon.estimation.defocus import estimate_defocus
+
+    estimate = estimate_defocus(x, options.noise_level)
+    radius, confidence = estimate.radius, estimate.confidence
+    if confidence < LOW_CONFIDENCE:
+        doubted = f" (--length {radius:.3g} would be the doubtful estimate)" if confidence else ""
+        raise InputError(
+            f"{source}: no defocus was found (confidence {confidence:.2f}): it is sharp, or "
+            "blurred otherwise, or too noisy to tell; nothing was deblurred. Try --kernel blind, "
+            f"or pass the radius in pixels as you see it, --length R{doubted}"
+        )
+    kernel = kernels.disk(radius, size, dtype=torch.float64)
+    numbers: dict[str, float | int | str | None] = {"radius": radius, "size": size}
+    return Blur(
+        kernel, KernelRecord(kernel, "disk", "estimated", numbers, confidence, estimate.method)
+    )
 
 
 def _not_straight(options: DeblurOptions, x: Tensor, source: Path, motion: MotionEstimate) -> Blur:
@@ -207,5 +274,6 @@ def _write_kernel(kernel: Tensor, options: DeblurOptions) -> None:
     else:
         shown = (kernel / kernel.max() * 255).round().to(torch.uint8)
         shown = shown.permute(1, 2, 0) if shown.ndim == 3 else shown
+        shown = shown.transpose(1, 2).flatten(2).flatten(0, 1) if shown.ndim == 4 else shown
         Image.fromarray(shown.contiguous().numpy()).save(file, "PNG")
     atomic_write(path, file.getvalue())

@@ -10,20 +10,34 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.options import output_option
+from pnp_recon.cli.run.places import place_in_file
 from pnp_recon.cli.run.plan import is_batch
+from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
 from pnp_recon.files import check_target
 
-KERNELS = ("motion", "blind", "trajectory", "gaussian", "disk", "uniform")
-# What of --length, --angle and --kernel-size a kernel can use.
+KERNELS = ("motion", "rotation", "blind", "trajectory", "gaussian", "disk", "uniform")
+# What of --length, --angle, --centre and --kernel-size a kernel can use.
 _USES = {
     "motion": {"--length", "--angle", "--kernel-size"},
+    "rotation": {"--angle", "--centre"},
     "blind": {"--kernel-size"},
     "trajectory": {"--kernel-size"},
     "gaussian": {"--length", "--kernel-size"},
     "disk": {"--length", "--kernel-size"},
     "uniform": {"--kernel-size"},
+}
+
+# Kernels that are not to be found in a picture: what must be given, and why.
+_UNSEEN = {
+    "gaussian": ("--length", "a picture does not show how wide a Gaussian blurred it"),
+    "uniform": ("--kernel-size", "how wide a uniform kernel was is not estimated"),
+    "trajectory": (
+        "--kernel-size",
+        "it is a random shake, and right only for a picture that was blurred with the same "
+        "--kernel-size and --seed",
+    ),
 }
 
 
@@ -36,25 +50,31 @@ class Boundary(StrEnum):
 
 
 @dataclass(frozen=True)
-class DeblurOptions(RunOptions):
+class DeblurOptions(PictureOptions):
     """The options of `pnp-deblur`."""
 
     # fmt: off
     output: Annotated[str | None, output_option("NAME_deblurred.EXT")] = None
     kernel: Annotated[str, typer.Option(
         "--kernel", metavar="NAME|FILE",
-        help="The blur is motion, trajectory, gaussian, disk or uniform; blind finds a camera "
-        "shake of any shape in the picture; a file has the kernel as a picture, .npy, .npz, .mat "
-        "or .h5. FILE:NAME[0] is one array of a set, FILE:NAME[:] are three, for red, green and "
-        "blue.",
+        help="The blur is motion, rotation, trajectory, gaussian, disk or uniform; blind finds a "
+        "camera shake of any shape in the picture; a file has the kernel as a picture, .npy, .npz, "
+        ".mat or .h5. FILE:NAME[0] is one array of a set, FILE:NAME[:] are three, for red, green "
+        "and blue. An array of four dimensions is a grid of kernels over the picture.",
     )] = "motion"
     length: Annotated[float | None, typer.Option(
         "--length",
-        help="A motion has this length, a Gaussian this standard deviation (default 2), a disk "
-        "this radius (default 4), in pixels.",
+        help="A motion has this length, a Gaussian this standard deviation, a disk this radius, in "
+        "pixels. By default that of a motion or a disk is estimated from the picture.",
     )] = None
     angle: Annotated[float | None, typer.Option(
-        "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal.",
+        "--angle", help="A motion has this angle in degrees, counter-clockwise; 0 is horizontal. "
+        "With rotation, the camera rolled by so many degrees.",
+    )] = None
+    centre: Annotated[str | None, typer.Option(
+        "--centre", metavar="X,Y",
+        help="A rotation leaves this point of IN where it is, in pixels from its top left corner; "
+        "it may lie outside. By default it is the middle.",
     )] = None
     kernel_size: Annotated[int | None, typer.Option(
         "--kernel-size",
@@ -77,8 +97,9 @@ class DeblurOptions(RunOptions):
     simulate: Annotated[bool, typer.Option(
         "--simulate",
         help="IN is clean. Blur it and add noise first, then restore it and compare. With "
-        "--boundary valid the result lacks the border that the simulated camera did not see. A "
-        "motion without --length and --angle is 15 pixels long, at 30 degrees.",
+        "--boundary valid the result lacks the border that the simulated camera did not see. "
+        "Without its size a motion is 15 pixels long, at 30 degrees, a disk has radius 4, a "
+        "Gaussian standard deviation 2, a trajectory 25 pixels and a uniform kernel 9.",
     )] = False
     sigma: Annotated[str | None, typer.Option(
         "--sigma", metavar="auto|S|S/255",
@@ -89,20 +110,23 @@ class DeblurOptions(RunOptions):
 
     @property
     def kernel_file(self) -> Path | None:
-        return None if self.kernel in KERNELS else self._kernel_place()[0]
+        return None if self.kernel in KERNELS else place_in_file(self.kernel)[0]
 
     @property
     def kernel_key(self) -> str | None:
         """Which array of the kernel file."""
-        return None if self.kernel in KERNELS else self._kernel_place()[1]
+        return None if self.kernel in KERNELS else place_in_file(self.kernel)[1]
 
-    def _kernel_place(self) -> tuple[Path, str | None]:
-        """FILE:KEY in two; a file whose name has a colon is a file."""
-        whole = Path(self.kernel)
-        found = re.fullmatch(r"(.+):([^:\[\]]*(?:\[(?:\d+|:)\])?)", self.kernel)
-        if found is None or whole.exists():
-            return whole, None
-        return Path(found[1]), found[2]
+    @property
+    def rotation_centre(self) -> tuple[float, float] | None:
+        """The point (x, y) of IN that a rotation leaves where it is; None for the middle."""
+        if self.centre is None:
+            return None
+        number = r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*"
+        found = re.fullmatch(f"{number},{number}", self.centre)
+        if found is None:
+            raise InputError(f"--centre is {self.centre!r}; expected two numbers, such as 320,240")
+        return float(found[1]), float(found[2])
 
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.kernel_file is None else (self.kernel_file,)
@@ -121,9 +145,16 @@ class DeblurOptions(RunOptions):
                 f"with; give another kernel: {others} or a file"
             )
         self._check_kernel_out()
+        if self.kernel == "rotation" and self.angle is None:
+            raise InputError(
+                "--kernel rotation needs --angle, by how many degrees the camera rolled; it is not "
+                "estimated"
+            )
+        _ = self.rotation_centre
         given = {
             "--length": self.length,
             "--angle": self.angle,
+            "--centre": self.centre,
             "--kernel-size": self.kernel_size,
         }
         used = _USES.get(self.kernel, set())
@@ -131,6 +162,19 @@ class DeblurOptions(RunOptions):
             if value is not None and option not in used:
                 fits = f"it takes {', '.join(sorted(used))}" if used else "a file is complete"
                 raise InputError(f"{option} does not go with --kernel {self.kernel}: {fits}")
+
+        self._check_known()
+
+    def _check_known(self) -> None:
+        """What a photograph does not show is not guessed: a default would be taken for known."""
+        if self.simulate or self.kernel not in _UNSEEN:
+            return
+        option, why = _UNSEEN[self.kernel]
+        if (self.length if option == "--length" else self.kernel_size) is None:
+            raise InputError(
+                f"--kernel {self.kernel} needs {option}: {why}. Pass {option}, or find a kernel "
+                "in the picture with --kernel blind"
+            )
 
     def _check_kernel_out(self) -> None:
         if self.kernel_out is None:

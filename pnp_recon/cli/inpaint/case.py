@@ -6,7 +6,8 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from operators.sampling import Inpainting
 from pnp_recon.cli.inpaint.options import InpaintOptions
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import (
+    part_of,
     range_lines,
     read_input,
     read_reference,
@@ -24,11 +26,13 @@ from pnp_recon.cli.run.pictures import (
     writer,
 )
 from pnp_recon.cli.run.plan import Job
+from pnp_recon.cli.run.region import Region
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import NoiseEstimate, estimate_noise
 from pnp_recon.files import sha256_of
 from pnp_recon.pictures.files import Picture
+from pnp_recon.pictures.gaps import MaskSizeError
 from pnp_recon.pictures.masks import read_mask
 from pnp_recon.problems.masks import command_mask
 from pnp_recon.problems.noise import command_noise
@@ -41,6 +45,8 @@ from pnp_recon.report import PhysicsRecord, SourceFile
 SOLVER = "pnp-drs"
 # The noise estimate looks at windows of 5×5 known pixels; with fewer of them it says nothing.
 NOISE_WINDOW, NOISE_ENOUGH = 5, 256
+# Pixels around a region that are restored with it: as far as the shipped denoisers look.
+MARGIN = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +68,10 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
     options = session.options
     mask = _mask_in_file(options.mask_file(job.source))
     hidden = None if mask is None or options.simulate else mask.known
-    picture = read_input(job.source, hidden)
+    try:
+        picture = read_input(job.source, hidden)
+    except MaskSizeError as error:
+        raise InputError(f"{options.mask_file(job.source)}: {error}") from error
     reference = None
     if job.reference is not None:
         reference = read_reference(job.reference, picture, "missing pixels")
@@ -83,31 +92,88 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
         found = _estimated(y, known, picture)
         level, origin = found.level, found.words
 
-    def show(image: Tensor) -> Tensor:
-        return torch.where(known, y, image) if options.keep_known else image
-
     files = [source_file("input", picture)]
     if reference is not None:
         files.append(source_file("reference", reference))
     if mask.file is not None:
         files.append(mask.file)
+    warnings = (*picture.notes, *_warnings(job, mask, options))
+    return _case(
+        _Facts(problem, known, mask, picture, tuple(files), warnings, level, origin, options)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    """What the case of a picture, or of a part of it, is made of."""
+
+    problem: Problem
+    known: Tensor
+    mask: Mask
+    picture: Picture
+    files: tuple[SourceFile, ...]
+    warnings: tuple[str, ...]
+    level: float
+    origin: str
+    options: InpaintOptions
+    # Of what is solved, what is shown.
+    shown: Region | None = None
+
+
+def _case(facts: _Facts) -> Case:
+    """The case of these facts: what is solved, and what is shown of it."""
+    y, known, options = facts.problem.y, facts.known, facts.options
+    part = (...,) if facts.shown is None else facts.shown.slices
+    truth = facts.problem.truth
+
+    def show(image: Tensor) -> Tensor:
+        return (torch.where(known, y, image) if options.keep_known else image)[part]
+
     return Case(
         y=y,
-        A=problem.A,
-        noise_level=level,
-        noise_origin=origin,
-        degraded=y,
+        A=facts.problem.A,
+        noise_level=facts.level,
+        noise_origin=facts.origin,
+        degraded=y[part],
         show=show,
-        write=writer(picture, show, options.overwrite),
-        reference=problem.truth,
-        files=tuple(files),
+        write=writer(facts.picture, show, options.overwrite),
+        reference=None if truth is None else truth[part],
+        files=facts.files,
         lines=(
-            *range_lines(picture),
-            f"missing: {mask.missing:.1%} of the pixels ({mask.origin})",
+            *range_lines(facts.picture),
+            f"missing: {facts.mask.missing:.1%} of the pixels ({facts.mask.origin})",
         ),
-        warnings=(*picture.notes, *_warnings(job, mask, options)),
-        physics=_physics(mask, options),
+        warnings=facts.warnings,
+        physics=_physics(facts.mask, options),
         solver=SOLVER,
+        excerpt=None if facts.shown is not None else partial(_excerpt, facts),
+    )
+
+
+def _excerpt(facts: _Facts, region: Region) -> Case:
+    """A part, with as much around it as holes are filled in from.
+
+    Raises:
+        InputError: no pixel of it is known.
+    """
+    size = tuple(facts.known.shape[-2:])
+    around = region.grown((MARGIN, MARGIN), (size[0], size[1]))
+    known, problem = facts.known[around.slices], facts.problem
+    if not bool(known.any()):
+        raise InputError(
+            f"{facts.picture.source}: no pixel of the region {region} is known; give another --crop"
+        )
+    y, truth = problem.y[around.slices].contiguous(), problem.truth
+    cut = None if truth is None else truth[around.slices].contiguous()
+    return _case(
+        replace(
+            facts,
+            problem=Problem(Inpainting(known, y.shape[1:]), y, problem.noise_level, cut),
+            known=known,
+            mask=replace(facts.mask, known=facts.mask.known[region.slices]),
+            picture=part_of(facts.picture, region, (size[0], size[1])),
+            shown=region.within(around),
+        )
     )
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.options import output_option
+from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
 
 DEFAULT_MISSING = 0.5
@@ -22,7 +23,7 @@ class MaskKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class InpaintOptions(RunOptions):
+class InpaintOptions(PictureOptions):
     """The options of `pnp-inpaint`."""
 
     # fmt: off

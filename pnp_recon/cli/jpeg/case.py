@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,15 @@ from torch import Tensor
 from pnp_recon.cli.jpeg.facts import FileFacts, file_facts
 from pnp_recon.cli.jpeg.options import DEFAULT_QUALITY, JpegOptions
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, writer
+from pnp_recon.cli.run.pictures import (
+    part_of,
+    read_input,
+    read_reference,
+    source_file,
+    writer,
+)
 from pnp_recon.cli.run.plan import Job
+from pnp_recon.cli.run.region import Region
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import CertificateError
@@ -30,7 +38,7 @@ from pnp_recon.models import load
 from pnp_recon.pictures.coefficients import read_coefficients
 from pnp_recon.pictures.files import Picture
 from pnp_recon.pictures.sources import read_bytes
-from pnp_recon.report import PhysicsRecord
+from pnp_recon.report import PhysicsRecord, SourceFile
 
 # Found on six crops of val without BSD68. The truth lies anywhere in its cell, or hardly outside;
 # a prior that may use all of it goes to the edge, one that may use a fifth stays nearer (narrow
@@ -56,28 +64,47 @@ def make_case(job: Job, session: Session[JpegOptions]) -> Case:
     if job.reference is not None:
         reference = read_reference(job.reference, picture, "artefacts")
         truth = reference.pixels
+    files = [source_file("input", picture)]
+    if job.reference is not None:
+        files.append(source_file("reference", reference))
+    return _case(facts, picture, truth, tuple(files), session)
+
+
+def _case(
+    facts: FileFacts,
+    picture: Picture,
+    truth: Tensor | None,
+    files: tuple[SourceFile, ...],
+    session: Session[JpegOptions],
+    shown: Region | None = None,
+) -> Case:
+    """The case of a file, or of some of its blocks; of those `shown` is shown, and of `truth`."""
+    options = session.options
+    part = (...,) if shown is None else shown.slices
     y = session.tensor(facts.middle)
     level = facts.level if options.noise_level is None else options.noise_level
     fidelity = CellDistance(
         facts.A, y, session.tensor(NARROW * facts.half), WEIGHT / max(level, LEAST_LEVEL) ** 2
     )
-    show = _shown(facts)
-    files = [source_file("input", picture)]
-    if job.reference is not None:
-        files.append(source_file("reference", reference))
-    decoded = session.tensor(facts.shown(facts.start()))
+
+    def show(image: Tensor) -> Tensor:
+        """The picture of an iterate: projected onto the cells, which limits survive."""
+        return facts.shown(facts.inside(image)).to(image)[part]
+
+    decoded = session.tensor(facts.shown(facts.start()))[part]
+    pixels = session.tensor(picture.pixels)
     origin = "from the file's quantisation tables" if options.noise_level is None else "given"
     return Case(
         y=y,
         A=facts.A,
         noise_level=level,
         noise_origin=origin,
-        degraded=decoded if options.simulate else session.tensor(picture.pixels),
+        degraded=decoded if options.simulate or shown is not None else pixels,
         show=show,
-        write=_writer(facts, picture, options),
+        write=_writer(facts, picture, options, part),
         after=_after(facts, picture.bit_depth),
         reference=None if truth is None else session.tensor(truth),
-        files=tuple(files),
+        files=files,
         lines=(_words(facts),),
         warnings=picture.notes,
         physics=_physics(facts),
@@ -87,7 +114,26 @@ def make_case(job: Job, session: Session[JpegOptions]) -> Case:
             "start": session.tensor(facts.start()),
             **_denoising(level, options),
         },
+        excerpt=None
+        if shown is not None
+        else partial(_excerpt, facts, picture, truth, files, session),
     )
+
+
+def _excerpt(
+    facts: FileFacts,
+    picture: Picture,
+    truth: Tensor | None,
+    files: tuple[SourceFile, ...],
+    session: Session[JpegOptions],
+    region: Region,
+) -> Case:
+    """Whole blocks around a region."""
+    height, width = picture.pixels.shape[-2:]
+    few, around = facts.part(region)
+    cut = None if truth is None else truth[region.slices]
+    picture = part_of(picture, region, (height, width))
+    return _case(few, picture, cut, files, session, region.within(around))
 
 
 def _denoising(level: float, options: JpegOptions) -> dict[str, Any]:
@@ -95,12 +141,7 @@ def _denoising(level: float, options: JpegOptions) -> dict[str, Any]:
     if options.prior_kind != "denoiser":
         return {}
     factor = parse_positive(options.strength, "--strength") or 1.0
-    return {"denoiser_level": factor * LEVEL * max(level, LEAST_LEVEL), "strength": 1.0}
-
-
-def _shown(facts: FileFacts) -> Callable[[Tensor], Tensor]:
-    """The picture of an iterate: projected onto the cells, which limits survive."""
-    return lambda image: facts.shown(facts.inside(image)).to(image)
+    return {"denoiser_level": factor * max(LEVEL * level, LEAST_LEVEL), "strength": 1.0}
 
 
 def _after(facts: FileFacts, depth: int) -> Callable[[Tensor], tuple[str, PhysicsRecord]]:
@@ -121,7 +162,7 @@ def _after(facts: FileFacts, depth: int) -> Callable[[Tensor], tuple[str, Physic
 
 
 def _writer(
-    facts: FileFacts, picture: Picture, options: JpegOptions
+    facts: FileFacts, picture: Picture, options: JpegOptions, part: tuple[Any, ...]
 ) -> Callable[[Path, Tensor], list[str]]:
     """`Case.write`, for a picture whose coefficients lie in their cells; warns where they do not.
 
@@ -135,7 +176,7 @@ def _writer(
             wrong = [certificate_line(facts, found, picture.bit_depth)]
             if options.require_certificate:
                 raise CertificateError(f"a certificate was required: {wrong[0]}")
-        save = writer(picture, facts.shown, options.overwrite)
+        save = writer(picture, lambda image: facts.shown(image)[part], options.overwrite)
         return [*wrong, *save(path, found)]
 
     return write

@@ -6,13 +6,14 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from operators.jpeg import SIDE, Component, JPEGCoefficients, colour_matrix
+from pnp_recon.cli.run.region import Region
 from pnp_recon.estimation.quantisation import quantisation_level
 from pnp_recon.pictures.coefficients import Coefficients
 from pnp_recon.pictures.decoding import orient
@@ -21,6 +22,8 @@ from pnp_recon.proximal.cells import Cells, outside
 SHIFT = 128 / 255
 # Cells are left by rounding unless the result stays this share of their width inside.
 MARGIN = 1e-6
+# Pixels around a region that are restored with it, besides what fills its blocks.
+AROUND = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,24 @@ class FileFacts:
         back = torch.from_numpy(np.ascontiguousarray(turned)).permute(2, 0, 1)[None]
         return back.to(image)
 
+    def part(self, region: Region) -> tuple[FileFacts, Region]:
+        """The blocks of a region of the upright picture, with `AROUND` pixels around it.
+
+        Returns:
+            their facts, of the same level, and the region of the upright picture that they cover.
+        """
+        turn, size = self.file.orientation, self.file.size
+        unit = [SIDE * max(plane.factor[k] for plane in self.file.planes) for k in (0, 1)]
+        near = turned(region, size, turn).grown((AROUND, AROUND), size)
+        top, left = (near.top // unit[0] * unit[0], near.left // unit[1] * unit[1])
+        bottom = min(size[0], -(-(near.top + near.height) // unit[0]) * unit[0])
+        right = min(size[1], -(-(near.left + near.width) // unit[1]) * unit[1])
+        blocks = Region(left, top, right - left, bottom - top)
+        upright = size if turn < 5 else (size[1], size[0])
+        around = turned(blocks, upright, {6: 8, 8: 6}.get(turn, turn))
+        few = file_facts(self.file.part(slice(top, bottom), slice(left, right)))
+        return replace(few, level=self.level), around
+
     def _planes(self, image: Tensor) -> Tensor:
         if image.shape[1] == 1:
             return image
@@ -89,6 +110,20 @@ class FileFacts:
         if planes.shape[1] == 1:
             return planes
         return torch.einsum("cp,bphw->bchw", torch.linalg.inv(colour_matrix()), planes)
+
+
+def turned(region: Region, size: tuple[int, int], orientation: int) -> Region:
+    """Where the pixels of a region lay before a picture of `size` was turned by `orient`."""
+    ends = []
+    for axis in (0, 1):
+        index = np.arange(size[axis]).reshape((-1, 1) if axis == 0 else (1, -1))
+        of_pixel = orient(np.broadcast_to(index, size), orientation)
+        rows = [region.top, region.top + region.height - 1]
+        columns = [region.left, region.left + region.width - 1]
+        found = of_pixel[np.ix_(rows, columns)]
+        ends.append((int(found.min()), int(found.max()) + 1))
+    (top, bottom), (left, right) = ends
+    return Region(left, top, right - left, bottom - top)
 
 
 def file_facts(file: Coefficients) -> FileFacts:

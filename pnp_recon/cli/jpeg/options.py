@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.options import output_option
+from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.cli.shell import parse_level
 from pnp_recon.errors import InputError
 
@@ -15,7 +16,7 @@ DEFAULT_QUALITY = 20
 
 
 @dataclass(frozen=True)
-class JpegOptions(RunOptions):
+class JpegOptions(PictureOptions):
     """The options of `pnp-jpeg`."""
 
     # fmt: off

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from operators.base import LinearOperator
+from pnp_recon.cli.run.region import Region
 from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
 from pnp_recon.solvers import Solution
 
@@ -53,6 +54,11 @@ class Case:
             one after the other.
         after: an iterate -> a line about the result, and `physics` with what was checked of it.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
+        excerpt: the same case for a region of what is shown, solved with a margin around it that
+            is not shown; None: a part of it says nothing of the whole.
+        origin: the pixel (row, column) of the file at the upper left of what is shown.
+        adopt: the case with what a run found besides the picture (`Solution.found`).
+        wrote: files that were written besides the result.
     """
 
     y: Tensor
@@ -81,6 +87,10 @@ class Case:
     parts: tuple[Case, ...] = ()
     after: Callable[[Tensor], tuple[str, PhysicsRecord]] | None = None
     solve: Callable[[], Solution] | None = None
+    excerpt: Callable[[Region], Case] | None = None
+    origin: tuple[int, int] = (0, 0)
+    adopt: Callable[[Case, Mapping[str, Tensor]], Case] | None = None
+    wrote: tuple[Path, ...] = ()
 
     @property
     def noise_in_words(self) -> str:

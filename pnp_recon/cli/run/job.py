@@ -8,15 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from torch import Tensor
 
+from operators.progress import listening
 from pnp_recon import guarantees
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.live import LiveLine
+from pnp_recon.cli.run.large import Outlook, is_large, memory_lines, outlook
+from pnp_recon.cli.run.live import LiveLine, time_words
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.plan import Job, check_places
+from pnp_recon.cli.run.preview import check_preview, cropped, preview
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, solve
 from pnp_recon.contracts import PriorRecord
@@ -45,6 +49,7 @@ class Result:
     job: Job
     run: Run
     notes: tuple[str, ...]
+    wrote: tuple[Path, ...] = ()
 
 
 def run_job(
@@ -67,8 +72,12 @@ def run_job(
     check_places(command.names, job, options)
     if job.report is not None:
         check_report_target(job.report, options.overwrite)
+    if getattr(options, "preview", False):
+        check_preview(job, options.overwrite)
     live.stage("looking at the measurement")
     case = command.prepare(job, session)
+    if (region := getattr(options, "region", None)) is not None:
+        case = cropped(case, region, job.source)
     for line in (*case.lines, f"noise: {case.noise_in_words}"):
         say(line)
     warnings = (*case.warnings, *model_warnings(case, session))
@@ -77,11 +86,16 @@ def run_job(
     if model is not None:
         say(f"model: {model.name}, trained for {model.trained_on}")
     prepared = time.perf_counter()
-    live.stage("starting")
-    solution, track = _solve(case, prior, options, live)
+    with listening(live.doing):
+        solution, track, crops = _solve_all(command.program, job, case, prior, session, live, say)
     if solution.status is Status.INTERRUPTED and not solution.iterations:
         raise KeyboardInterrupt  # the picture would be the start: there is no result
     solved = time.perf_counter()
+    if case.adopt is not None and solution.found:
+        told = case.lines
+        case = case.adopt(case, solution.found)
+        for line in case.lines[len(told) :]:
+            say(line)
     run = replace(_as_run(job, case, prior, solution, session), psnr_track=track)
     if case.after is not None:
         line, physics = case.after(solution.image)
@@ -94,14 +108,51 @@ def run_job(
         "reconstruct": solved - prepared,
         "total": time.perf_counter() - begin,
     }
-    run = replace(run, program=command.program, timings=timings, notes=notes)
+    run = replace(run, program=command.program, timings=timings, notes=(*notes, *crops))
     if job.residuals is not None:
         atomic_write(job.residuals, residuals_csv(solution.history, track))
     if job.report is not None:
         live.stage("writing the report")
         run = replace(run, output_sha256=sha256_of(job.target))
         write_report(job.report, run, overwrite=options.overwrite)
-    return Result(job, run, notes)
+    return Result(job, run, notes, case.wrote)
+
+
+def _solve_all(
+    program: str,
+    job: Job,
+    case: Case,
+    prior: Prior,
+    session: Session[Options],
+    live: LiveLine,
+    say: Callable[[str], None],
+) -> tuple[Solution, tuple[tuple[int, float], ...], tuple[str, ...]]:
+    """The preview, what the crops of a large picture say, and the run.
+
+    Returns:
+        the solution, the PSNR along it, and what the report notes of the crops.
+    """
+    options, middle = session.options, None
+    if getattr(options, "preview", False):
+        middle = preview(job, case, prior, options, live, say)
+    if not is_large(case):
+        live.begin()
+        return *_solve(case, prior, options, live), ()
+    line, short = memory_lines(case, prior, options)
+    say(line)
+    if short:
+        live.write(f"{program}: warning: {job.source}: {short}", error=True)
+    ahead = Outlook(options)
+    if case.excerpt is not None:
+        ahead = outlook(case, prior, options, live, middle)
+    for words in ahead.notes:
+        say(words)
+    if ahead.seconds is not None:
+        end = f"{ahead.iterations} iterations, as a crop took"
+        say(f"time: {time_words(ahead.seconds)} ({end}; an estimate)")
+    live.begin(ahead.iterations, ahead.seconds)
+    solution, track = _solve(case, prior, ahead.options, live)
+    return ahead.of(solution), track, ahead.notes
 
 
 def _solve(

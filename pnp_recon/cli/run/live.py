@@ -6,6 +6,7 @@ Draws nothing where stderr is no terminal; rich is then not even imported.
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,9 @@ class LiveLine:
     """A context: `file(name)` for each file, `update(...)` at each look of the solver."""
 
     def __init__(self, files: int, enabled: bool = True) -> None:
+        self._begun: float | None = None
+        self._expected: int | None = None
+        self._state = ""
         self.progress: Progress | None = None
         self.task: TaskID | None = None
         if enabled and interactive():
@@ -74,11 +78,34 @@ class LiveLine:
             self.progress.advance(self.task)
 
     def stage(self, words: str) -> None:
-        self._set(state=words)
+        self._begun = None
+        self._say(words)
+
+    def begin(self, expected: int | None = None, seconds: float | None = None) -> None:
+        """The iteration begins; how many there may be and what they may take, where it is known."""
+        self._begun, self._expected = time.perf_counter(), expected
+        left = "" if seconds is None else f"  {time_words(seconds)} left"
+        self._say(f"iteration 1{left}")
 
     def update(self, iteration: int, residual: float, psnr: float | None) -> None:
         quality = "" if psnr is None else f"  PSNR {psnr:.2f} dB"
-        self._set(state=f"iteration {iteration}  residual {residual:.2e}{quality}")
+        left = self._left(iteration)
+        self._say(f"iteration {iteration}  residual {residual:.2e}{quality}{left}")
+
+    def doing(self, words: str) -> None:
+        """What is computed now, beside what the line says."""
+        self._set(state=f"{self._state}  ({words})")
+
+    def _left(self, iteration: int) -> str:
+        """The time that the expected iterations will take, from what these took."""
+        if self._begun is None or self._expected is None or iteration >= self._expected:
+            return ""
+        each = (time.perf_counter() - self._begun) / iteration
+        return f"  {time_words(each * (self._expected - iteration))} left"
+
+    def _say(self, words: str) -> None:
+        self._state = words
+        self._set(state=words)
 
     def tried(self, trial: Trial) -> None:
         """A strength was tried before the run."""
@@ -103,3 +130,12 @@ class LiveLine:
         if self.progress is not None and self.task is not None:
             description = fields.pop("description", None)
             self.progress.update(self.task, description=description, **fields)
+
+
+def time_words(seconds: float) -> str:
+    """A time to come, as exactly as it is known: "about 3 minutes"."""
+    if seconds < 90:
+        return f"about {max(5, 5 * round(seconds / 5))} seconds"
+    if seconds < 5400:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {seconds / 3600:.1f} hours"

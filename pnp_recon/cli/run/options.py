@@ -225,21 +225,21 @@ class RunOptions:
     def noise_level(self) -> float | None:
         """The level that is known beforehand, [0, 1] scale; None: estimate it."""
         if self.sigma is not None:
-            return parse_level(self.sigma)
+            return self.level()
         return self.default_simulated_level if self.simulate else self.default_level
+
+    def level(self) -> float | None:
+        """What --sigma says; None: nothing, or "auto"."""
+        return None if self.sigma is None else parse_level(self.sigma)
 
     @property
     def simulated_level(self) -> float:
         """The noise that --simulate adds."""
-        level = None if self.sigma is None else parse_level(self.sigma)
+        level = self.level()
         return self.default_simulated_level if level is None else level
 
     def ridge_weight(self) -> float | None:
-        """The weight of --ridge.
-
-        Raises:
-            InputError: it is no number above 0.
-        """
+        """The weight of --ridge; InputError where it is no number above 0."""
         if self.ridge is None:
             return None
         weight = parse_positive(self.ridge, "--ridge", "a number above 0, such as 0.001")
@@ -279,8 +279,7 @@ class RunOptions:
         Raises:
             InputError: naming the option, what was found and what to do.
         """
-        if self.sigma is not None:
-            parse_level(self.sigma)
+        self.level()
         self._check_model()
         parse_positive(self.strength, "--strength")
         parse_positive(self.weight, "--weight")

@@ -11,12 +11,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from pnp_recon.cli.run.region import MIN_SIDE, Region
 from pnp_recon.errors import InputError
 from pnp_recon.pictures.files import Picture, read_picture, write_picture
 from pnp_recon.report import SourceFile
-
-# Below this a picture is all border.
-MIN_SIDE = 8
 
 
 def read_input(path: Path, known: Tensor | None = None) -> Picture:
@@ -82,6 +80,13 @@ def writer(
         return write_picture(path, shown, replace(like, alpha=alpha), overwrite)
 
     return write
+
+
+def part_of(picture: Picture, region: Region, size: tuple[int, int]) -> Picture:
+    """The picture as `writer` needs it for a region of what is shown, of `size`; pixels stay."""
+    if picture.alpha is None:
+        return picture
+    return replace(picture, alpha=_centre(picture.alpha, *size)[region.slices])
 
 
 def _centre(alpha: Tensor, height: int, width: int) -> Tensor:

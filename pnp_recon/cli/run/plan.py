@@ -51,8 +51,17 @@ class Job:
 
 def is_batch(options: RunOptions) -> bool:
     """Several files may come: a folder, a glob, or more than one name."""
-    single = len(options.inputs) == 1 and Path(options.inputs[0]).is_file()
+    single = len(options.inputs) == 1 and _is_one(Path(options.inputs[0]), options)
     return not (single or (len(options.inputs) == 1 and not _is_pattern(options.inputs[0])))
+
+
+def _takes_folders(options: RunOptions) -> bool:
+    """Whether a folder is one input of this command, not as many as it has files."""
+    return bool(getattr(options, "whole_folders", False))
+
+
+def _is_one(path: Path, options: RunOptions) -> bool:
+    return path.is_file() or (_takes_folders(options) and path.is_dir())
 
 
 def _is_pattern(entry: str) -> bool:
@@ -69,7 +78,10 @@ def plan_jobs(names: Names, options: RunOptions) -> list[Job]:
         InputError, OutputError: an input matches nothing, or a result has no place.
     """
     batch = is_batch(options)
-    sources = expand_inputs(options.inputs, names.inputs)
+    if _takes_folders(options):
+        sources = [Path(entry) for entry in options.inputs]
+    else:
+        sources = expand_inputs(options.inputs, names.inputs)
     if batch:
         named = {Path(entry) for entry in options.inputs}
         passed = {_beside(names, source) for source in sources}

@@ -45,10 +45,10 @@ def choose_prior(case: Case, session: Session[Options]) -> Prior:
         fidelity = case.arguments.get("fidelity")
         found = total_variation(Problem(case.A, case.y, case.noise_level, fidelity=fidelity))
         return found if weight is None else replace(found, weight=weight)
-    return session.prior(_prior_name(case, options))
+    return session.prior(prior_name(case, options))
 
 
-def _prior_name(case: Case, options: RunOptions) -> str:
+def prior_name(case: Case, options: RunOptions) -> str:
     """The name that --denoiser gives, or what its "auto" means for the case."""
     if options.denoiser != "auto":
         return options.denoiser

@@ -35,7 +35,7 @@ def lines(result: Result, verbose: bool, weighed: bool = False) -> list[str]:
         out.insert(0, f"strength: {solution.strength.words}")
     if verbose:
         out += _details(run)
-    out.append(f"wrote: {job.target}")
+    out += [f"wrote: {path}" for path in (job.target, *result.wrote)]
     if job.residuals is not None:
         out.append(f"wrote: {job.residuals}")
     if job.report is not None:

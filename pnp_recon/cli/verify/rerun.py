@@ -94,6 +94,8 @@ def _options(
         for role, place in places.items()
         if role != "input" and place is not None and getattr(options, role, None) is not None
     }
+    if getattr(options, "preview", False):
+        roles["preview"] = False  # it is no part of what is stated
     key = ((report["kernel"] or {}).get("parameters") or {}).get("key")
     if key is not None and "kernel" in roles:  # one of a set
         roles["kernel"] = f"{roles['kernel']}:{key}"

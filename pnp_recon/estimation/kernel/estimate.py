@@ -4,7 +4,8 @@ The outline is that of Cho & Lee (2009) and Pan, Hu, Su & Yang (2014): an image 
 scale a few alternations of a sharp picture and a kernel. Such an alternation may end in a wrong
 kernel, and which setting does so differs from picture to picture. So there are several, judged by
 what their kernels make of the picture (`judge`). Where starts that know nothing of each other end
-in the same kernel, it is believed. None of this is proven: it is a heuristic with a measured
+in the same kernel, or both halves of the picture do, it is believed, unless the edges are as steep
+as those of a sharp picture. None of this is proven: it is a heuristic with a measured
 success (docs/results/blind.md).
 """
 
@@ -21,7 +22,7 @@ from torch.nn import functional
 
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.kernel.alternate import kernel_for, sharp_edges
-from pnp_recon.estimation.kernel.judge import verdict
+from pnp_recon.estimation.kernel.judge import steepness, verdict
 from pnp_recon.estimation.kernel.periodic import blurred, continued, filled_in, transfer
 from pnp_recon.estimation.kernel.tidy import (
     extent,
@@ -46,8 +47,8 @@ LEAST_SIDE = 32
 # Where nothing can be found: clipped pixels; gradients above the noise.
 MOST_CLIPPED, FEWEST_EDGES = 0.15, 0.01
 # Confidence: a half at these values, and how fast it changes there. Placed on train pictures.
-AGREEMENT, AGREEMENT_WIDTH = 0.89, 0.015
-GAIN, GAIN_WIDTH = 0.12, 0.015
+AGREEMENT, AGREEMENT_WIDTH = 0.85, 0.015
+STEEPEST, STEEPEST_WIDTH = 0.56, 0.01
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,16 @@ class KernelEstimate:
 
     Attributes:
         confidence: in [0, 1]; below 0.5 it is not to be used without looking.
-        agreement: likeness to the kernels of the best two other starts, at most 1.
-        gain: how much sparser the gradients of the restored picture are, in nats.
+        agreement: mean likeness to the kernels of the best two other starts, at most 1, or
+            likeness of the kernels of both halves of the picture, whichever is larger.
+        steepness: how steep the edges of the blurred picture are, see `judge`; a blur leaves few.
         reason: why the confidence is low, a clause; empty where it is not.
     """
 
     kernel: Tensor
     confidence: float
     agreement: float = 0.0
-    gain: float = 0.0
+    steepness: float = 0.0
     reason: str = ""
     method: str = METHOD
 
@@ -103,8 +105,8 @@ def estimate_kernel(
     Returns:
         The estimate. The true centre of a kernel cannot be seen in a picture: the centre of mass
         lies in the middle, and the result may be shifted by some pixels. Where there is nothing to
-        find (flat, clipped or sharp pictures) the confidence is low and the reason says so. Of 13
-        sharp train pictures two were not refused: theirs are small blurs, 0.58 and 0.99 sure.
+        find (flat, clipped or sharp pictures) the confidence is low and the reason says so; how
+        often it errs is measured (docs/results/blind.md).
 
     Raises:
         InputError: another shape, or a size out of range.
@@ -118,8 +120,14 @@ def estimate_kernel(
             f"largest kernel side {largest} found; expected an odd number from 3 to {LARGEST}"
         )
     picture = image.detach()[0].to("cpu", torch.float32)
-    if min(picture.shape[-2:]) < LEAST_SIDE or not bool(torch.isfinite(picture).all()):
-        return _nothing(f"it is smaller than {LEAST_SIDE} pixels or holds values that are none")
+    height, width = picture.shape[-2:]
+    if min(height, width) < LEAST_SIDE:
+        return _nothing(
+            f"the picture is {width}×{height} pixels, and a kernel is looked for in pictures of "
+            f"{LEAST_SIDE} pixels a side and more"
+        )
+    if not bool(torch.isfinite(picture).all()):
+        return _nothing("the picture holds values that are not finite numbers")
     picture = _strongest_part(picture)
     noise = estimate_noise_level(picture[None]) if sigma is None else sigma
     y = picture.mean(dim=0)
@@ -130,27 +138,22 @@ def estimate_kernel(
     with _one_thread():
         kernels = [_from_coarse(y, largest, start) for start in STARTS]
         verdicts = [verdict(y, kernel, noise) for kernel in kernels]
-        unblurred = verdict(y, identity(3), noise)
-    best = min(range(len(kernels)), key=lambda index: verdicts[index].cost)
-    kernel = kernels[best]
+        best = min(range(len(kernels)), key=lambda index: verdicts[index].cost)
+        kernel = kernels[best]
+        halves = [_from_coarse(half, _bound(kernel, half), STARTS[best]) for half in _halves(y)]
+        steep = steepness(y, noise)
     others = sorted(likeness(kernel, other) for i, other in enumerate(kernels) if i != best)
-    agreement = (others[-1] + others[-2]) / 2
-    gain = unblurred.sparsity - verdicts[best].sparsity
-    agreed, gained = (
-        1 / (1 + math.exp((half - value) / width))
-        for value, half, width in (
-            (agreement, AGREEMENT, AGREEMENT_WIDTH),
-            (gain, GAIN, GAIN_WIDTH),
-        )
-    )
+    agreement = max((others[-1] + others[-2]) / 2, likeness(*halves))
+    agreed = _logistic((agreement - AGREEMENT) / AGREEMENT_WIDTH)
+    smeared = _logistic((STEEPEST - steep) / STEEPEST_WIDTH)
     reason = ""
-    if gained < 0.5:
-        reason = "no kernel makes the picture clearly sharper: it is sharp, or blurred otherwise"
-    elif agreed * gained < 0.5:
-        reason = "searches from different starts ended in different kernels"
+    if smeared < 0.5:
+        reason = "its edges are steep in every direction: it is sharp, or hardly blurred"
+    elif agreed * smeared < 0.5:
+        reason = "searches from different starts, and in both halves, ended in different kernels"
     side = extent(kernel)
     found = framed(kernel.double(), side)
-    return KernelEstimate(found, agreed * gained, agreement, gain, reason)
+    return KernelEstimate(found, agreed * smeared, agreement, steep, reason)
 
 
 @contextmanager
@@ -163,6 +166,23 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def _halves(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Left and right, or top and bottom of a tall picture."""
+    axis = int(y.shape[1] >= y.shape[0])
+    length = (y.shape[axis] + 1) // 2
+    first, second = (y.narrow(axis, at, length) for at in (0, y.shape[axis] - length))
+    return first.contiguous(), second.contiguous()
+
+
+def _bound(kernel: Tensor, part: Tensor) -> int:
+    """The largest side that a kernel of a part of the picture may have: not much more than here."""
+    return min(extent(kernel) + 8, kernel.shape[0], (min(part.shape) // 2 - 1) | 1)
 
 
 def _nothing(reason: str) -> KernelEstimate:

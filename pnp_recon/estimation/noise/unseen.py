@@ -48,6 +48,8 @@ class Unseen:
 def unseen_noise(y: Tensor, kernel: Tensor, clipped: Tensor | None = None) -> Unseen | None:
     """The noise of y, (1, C, H, W) in [0, 1], that was blurred with `kernel` (h, w), Σ = 1.
 
+    Of a grid of kernels, (gh, gw, h, w), only frequencies count that every one of them blocks.
+
     Blocks with `clipped` pixels, (1, 1, H, W), are left out: there y is no blurred picture. None
     where the kernel is nowhere opaque, or the picture is too small or too rich to tell.
     """

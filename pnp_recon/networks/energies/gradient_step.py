@@ -31,6 +31,7 @@ from pnp_recon.networks.energies.borders import (
     pad_to,
     pad_to_transposed,
 )
+from pnp_recon.networks.energies.convolutions import convolve, convolve_transposed
 from pnp_recon.networks.energies.energy import Energy, as_levels
 
 NO_GUARANTEE = (
@@ -57,14 +58,14 @@ class Block(nn.Module):
         first, second = _cast(self.first, h), _cast(self.second, h)
         a, slope_a = _silu(h)
         shift = self.shift(embedded).to(h.dtype)[:, :, None, None]
-        v, slope_v = _silu(F.conv2d(a, first, padding=1) + shift)
-        return h + F.conv2d(v, second, padding=1), (slope_a, slope_v, first, second)
+        v, slope_v = _silu(convolve(a, first) + shift)
+        return h + convolve(v, second), (slope_a, slope_v, first, second)
 
     def pullback(self, g: Tensor, tape: BlockTape) -> Tensor:
         """J(h)ᵀ g at the h of the forward pass."""
         slope_a, slope_v, first, second = tape
-        inner = F.conv_transpose2d(g, second, padding=1) * slope_v
-        return g + F.conv_transpose2d(inner, first, padding=1) * slope_a
+        inner = convolve_transposed(g, second) * slope_v
+        return g + convolve_transposed(inner, first) * slope_a
 
 
 # Blocks in the order in which they ran, filters between the scales on the way down and up.
@@ -167,7 +168,7 @@ class GradientStepNet(Energy):
         """F(x), and with `keep` what the pullback needs; both sides multiples of `_multiple`."""
         embedded = self._embedded(sigma)
         packed = _channels_last(F.pixel_unshuffle(x, 2))
-        h = F.conv2d(packed, _cast(self.entry, packed), padding=1)
+        h = convolve(packed, _cast(self.entry, packed))
         h = (h + self.entry_shift(embedded)[:, :, None, None]).to(self.compute_dtype or x.dtype)
         shrink, grow = ([_cast(p, h) for p in filters] for filters in (self.shrink, self.grow))
         tapes: list[tuple[Block, BlockTape]] = []
@@ -186,7 +187,7 @@ class GradientStepNet(Energy):
                 h, tape = block(h, embedded)
                 if keep:
                     tapes.append((block, tape))
-        out = F.conv2d(h.to(x.dtype), _cast(self.exit, x), padding=1)
+        out = convolve(h.to(x.dtype), _cast(self.exit, x))
         return F.pixel_shuffle(out, 2), (tapes, shrink, grow)
 
     def _pullback(self, g: Tensor, tape: Tape) -> Tensor:
@@ -194,7 +195,7 @@ class GradientStepNet(Energy):
         ran, shrink, grow = tape
         ran = list(ran)
         packed = _channels_last(F.pixel_unshuffle(g, 2))
-        h = F.conv_transpose2d(packed, _cast(self.exit, packed), padding=1)
+        h = convolve_transposed(packed, _cast(self.exit, packed))
         h = h.to(self.compute_dtype or g.dtype)
         skips: list[Tensor] = []
         for k in range(len(grow)):
@@ -209,7 +210,7 @@ class GradientStepNet(Energy):
             for _ in range(self.config.down[k]):
                 block, kept = ran.pop()
                 h = block.pullback(h, kept)
-        h = F.conv_transpose2d(h.to(g.dtype), _cast(self.entry, g), padding=1)
+        h = convolve_transposed(h.to(g.dtype), _cast(self.entry, g))
         return F.pixel_shuffle(h, 2)
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from operators.checks.probe import norm_or_attained
 from operators.norms import round_up
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity
@@ -46,7 +47,7 @@ class Terms:
 
 def plain_terms(fidelity: Fidelity, regulariser: Regulariser) -> Terms:
     """g as the primal term, the fidelity as the only block."""
-    bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0
+    bound = norm_or_attained(fidelity.A)
     tau = 1 / max(bound, 1e-30)
     return Terms(regulariser, (data_block(fidelity),), tau, balanced_steps((bound,), (1.0,), tau))
 
@@ -94,7 +95,7 @@ def total_variation_terms(
     blocks: tuple[Block, ...] = (data_block(fidelity), slopes)
     primal = None if box is None else Box(*box)
     if step_rule == "norms":
-        bound = fidelity.A.norm_bound if fidelity.A.has_norm_bound else 1.0  # `theorem` says so
+        bound = norm_or_attained(fidelity.A)  # `theorem` says where it is none
         sigmas = balanced_steps((bound, steepest), (DATA_SHARE, 1 - DATA_SHARE), tau)
         return Terms(primal, blocks, tau, sigmas)
     if step_rule != "diagonal":
@@ -116,7 +117,8 @@ def dual_radius(coupling: Coupling, weight: float, shape: tuple[int, int, int]) 
 
 
 def _primal_step(fidelity: Fidelity, weight: float, extent: float) -> float:
-    smoothness = fidelity.lipschitz if fidelity.A.has_norm_bound else 1.0
+    A = fidelity.A
+    smoothness = fidelity.lipschitz if A.has_norm_bound else norm_or_attained(A) ** 2
     if 0 < smoothness * weight < math.inf:
         return PRIMAL_SCALE * math.sqrt(extent / (smoothness * weight))
     return PRIMAL_SCALE_NONSMOOTH * extent / weight

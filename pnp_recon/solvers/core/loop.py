@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from operators.deadlines import deadline, expired
+from operators.progress import tell
 from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
@@ -54,6 +55,7 @@ def iterate(
     """
     stopping = stopping or Stopping()
     with full_precision(), deadline(stopping.time_limit):
+        tell("premises of the theorem")
         mark = fingerprint(solver)
         theorem = own(solver, solver.theorem())
         examination = solver.examination() if theorem.holds else None
@@ -76,6 +78,7 @@ def iterate(
         solver.name,
         solver.parameters(run.state),
         error_bars(theorem, run.history) if certificate.holds else (),
+        found={name: value.clone() for name, value in solver.found(run.shown).items()},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -102,6 +102,7 @@ class Solution:
             point, where the iterated map is a contraction; else empty.
         strength: how strongly the prior weighs, and how that was chosen; None for methods that
             know no prior.
+        found: what was reconstructed besides the picture, by name; see `Solver.found`.
     """
 
     image: Tensor
@@ -112,6 +113,7 @@ class Solution:
     parameters: dict[str, float]
     error_bars: tuple[Bar, ...] = ()
     strength: Strength | None = None
+    found: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def iterations(self) -> int:

@@ -8,6 +8,7 @@ run remembers is in its state: a solver has none, and one solver can run twice.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -97,6 +98,10 @@ class Solver(ABC, Generic[S]):
     @abstractmethod
     def image(self, state: S) -> Tensor:
         """The picture (B, C, H, W) that belongs to a state, which it leaves as it is."""
+
+    def found(self, state: S) -> Mapping[str, Tensor]:
+        """What belongs to a state besides the picture, by name, such as a kernel."""
+        return {}
 
     def at(self, state: S, z: Tensor) -> S:
         """The state moved to z from outside, as accelerations do."""

@@ -18,7 +18,10 @@ class Status(Enum):
     ITERATION_LIMIT = (
         "stopped at the iteration limit; raise max_iter (--max-iter) or loosen tol (--tol)"
     )
-    TIME_LIMIT = "stopped at the time limit; raise time_limit (--time-limit) or loosen tol (--tol)"
+    TIME_LIMIT = (
+        "stopped at the time limit, the picture is unfinished; raise time_limit (--time-limit) or "
+        "loosen tol (--tol)"
+    )
     STAGNATED = (
         "stagnated: the steps are below the rounding of this precision, and the tolerance is below "
         "what they can show; loosen tol (--tol), or compute in float64 (--dtype float64)"

@@ -76,6 +76,7 @@ class Strength:
         noise: the noise level in the units of the trials' deviation.
         weighing: how cross-validation was read.
         seconds: that the trials took.
+        where: in which part of the data they were made, in words; empty for all.
     """
 
     value: float = 1.0
@@ -85,6 +86,7 @@ class Strength:
     noise: float | None = None
     weighing: Weighing = STANDARD
     seconds: float = 0.0
+    where: str = ""
 
     @property
     def iterations(self) -> int:
@@ -96,6 +98,7 @@ class Strength:
         if self.rule is Rule.GIVEN:
             return f"{self.value:.3g}, as given"
         count = len(self.trials)
-        tried = "" if not count else f" ({count} trial{'' if count == 1 else 's'})"
+        where = f" {self.where}" if self.where else ""
+        tried = "" if not count else f" ({count} trial{'' if count == 1 else 's'}{where})"
         reason = f"; {self.reason}" if self.reason else ""
         return f"{self.value:.3g} from {self.rule.value}{tried}{reason}"

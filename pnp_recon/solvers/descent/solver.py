@@ -24,7 +24,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from pnp_recon.priors.energies.base import LearnedEnergy
+from pnp_recon.errors import InputError
+from pnp_recon.priors.energies.base import LearnedEnergy, believed
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.solver import Solver, State, Step, norms
@@ -94,14 +95,19 @@ class Descent(Solver[Descending]):
         choice = energy_choice(noise, scale, prior.sigma_range, prior.card)
         level = choice.level
         if knobs.denoiser_level is not None:
-            low, high = prior.sigma_range
-            level = min(max(knobs.denoiser_level, low), high)
+            level, (low, high) = knobs.denoiser_level, prior.sigma_range
+            if not low * (1 - 1e-6) <= level <= high * (1 + 1e-6):
+                raise InputError(
+                    f"energy {prior.name} serves levels σ·255 from {low * 255:g} to "
+                    f"{high * 255:g}, found {level * 255:g} (denoiser_level)"
+                )
         weight = knobs.strength * choice.weight(level)
         start = problem.first_guess()
         objective = Objective(
             problem.data_term, prior, prior.in_double(), level, weight, weight, prior.split
         )
-        top = max(min(HIGHEST, prior.sigma_range[1]), level)
+        highest = HIGHEST if knobs.continuation is None else knobs.continuation
+        top = max(min(highest, prior.sigma_range[1]), level)
         count = LEVELS if top > level else 0
         levels = [top * (level / top) ** (k / max(count - 1, 1)) for k in range(count)]
         continued = tuple((one, (level / one) ** 2) for one in levels)
@@ -142,12 +148,17 @@ class Descent(Solver[Descending]):
 
     def step(self, state: Descending, iteration: int) -> Step[Descending]:
         z, objective = state.z, self.objective
-        facts = objective.facts(z) if state.facts is None else state.facts
+        facts = state.facts
+        if facts is None and not believed(objective.exact):
+            facts = objective.facts(z)
+        # Of a start its energy is asked for, and its gradient only where a plain step is tried.
+        energy = objective.value(z) if facts is None else facts.energy
         search = Search.begin(objective, z) if state.search is None else state.search
         found = advance(objective, search, CANDIDATE)
         new, seen, after, halvings = found.x, objective.facts(found.x), found, 0
-        good = self._allowed(z, facts, new, seen)
+        good = self._allowed(z, energy, new, seen)
         if not bool(good.all()):
+            facts = objective.facts(z) if facts is None else facts
             new, seen, good, halvings = self._plain(z, facts, new, seen, good)
             after = replace(Search.begin(objective, new), calls=found.calls + halvings + 1)
         # At rest, to rounding, there is no step left to make.
@@ -156,7 +167,7 @@ class Descent(Solver[Descending]):
         unseen = REST * torch.finfo(torch.float64).eps * objective.weight * seen.energy.abs()
         stalled = ~good & (seen.stationarity > torch.maximum(least, unseen.sqrt()))
         following = Descending(new, seen, after, state.halvings + halvings, stalled)
-        rows = [seen.energy, facts.energy - seen.energy, seen.stationarity, _moved(z, new)]
+        rows = [seen.energy, energy - seen.energy, seen.stationarity, _moved(z, new)]
         return Step(
             following,
             z.new_zeros(len(z)),
@@ -203,10 +214,10 @@ class Descent(Solver[Descending]):
             else self.start
         )
 
-    def _allowed(self, z: Tensor, facts: Facts, new: Tensor, seen: Facts) -> Tensor:
-        """Where H1 and H2 hold for the step from z to new, (B,)."""
+    def _allowed(self, z: Tensor, energy: Tensor, new: Tensor, seen: Facts) -> Tensor:
+        """Where H1 and H2 hold for the step from z, where E is `energy`, to new, (B,)."""
         moved = _moved(z, new)
-        falls = seen.energy + self.fall * moved.square() <= facts.energy
+        falls = seen.energy + self.fall * moved.square() <= energy
         return falls & (seen.stationarity <= self.slope * moved)
 
     def _plain(
@@ -218,7 +229,7 @@ class Descent(Solver[Descending]):
         while not bool(good.all()) and tries <= HALVINGS:
             tried = self.objective.backward(z - step * forward, step, z, 0.0)
             known = self.objective.facts(tried)
-            better = self._allowed(z, facts, tried, known) & ~good
+            better = self._allowed(z, facts.energy, tried, known) & ~good
             new, seen = merged(better, tried, new), _merged(better, known, seen)
             good, step, tries = good | better, step / 2, tries + 1
         return merged(good, new, z), _merged(good, seen, facts), good, tries

@@ -31,7 +31,17 @@ from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unpro
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, Coupled, PnP, Warm
 from pnp_recon.solvers.pnp.maps import drs, hqs, into_box
-from pnp_recon.solvers.tuning import automatic
+from pnp_recon.solvers.tuning import Choice, automatic, coupling
+
+
+def _gamma(problem: Problem, choice: Choice, knobs: Knobs, level: float) -> float:
+    """γ as it is set; otherwise by a factor and the level that runs, or the tuned choice."""
+    if knobs.gamma is not None:
+        return knobs.gamma
+    found = choice.coupling
+    if knobs.coupling is not None:
+        found = coupling(knobs.coupling, level, problem.noise(), problem.scale)
+    return found / knobs.strength
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,8 @@ class PnPHQS(Coupled):
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
         choice = automatic(problem.noise(), cls.name, problem.scale)
-        gamma = choice.coupling / knobs.strength if knobs.gamma is None else knobs.gamma
-        return cls(**cls._shared(problem, prior, knobs, choice), gamma=gamma)
+        shared = cls._shared(problem, prior, knobs, choice)
+        return cls(**shared, gamma=_gamma(problem, choice, knobs, shared["denoiser"].sigma))
 
     def theorem(self) -> Theorem:
         if (missing := self.missing(gamma=self.gamma)) is not None:
@@ -127,8 +137,8 @@ class PnPDRS(Coupled):
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
         choice = automatic(problem.noise(), cls.name, problem.scale)
-        gamma = choice.coupling / knobs.strength if knobs.gamma is None else knobs.gamma
-        return cls(**cls._shared(problem, prior, knobs, choice), gamma=gamma)
+        shared = cls._shared(problem, prior, knobs, choice)
+        return cls(**shared, gamma=_gamma(problem, choice, knobs, shared["denoiser"].sigma))
 
     def theorem(self) -> Theorem:
         constants = (

@@ -16,7 +16,14 @@ from torch import Tensor
 from laws import operators as cases
 from laws.adversary.judge import Rig, Route, data
 from laws.solvers import SIZE, blur, random_kernel
-from operators import LinearOperator, from_deepinv
+from operators import (
+    LinearOperator,
+    from_callable,
+    from_deepinv,
+    from_matrix,
+    from_scipy,
+    to_matrix,
+)
 from operators import registry as listed
 from operators.norms import NormBound
 
@@ -271,11 +278,37 @@ def deepinv_case() -> LinearOperator:
     return from_deepinv(physics, SIZE, norm_bound=1.0001)
 
 
+def callable_case() -> LinearOperator:
+    inner = blur(random_kernel(0))
+    return from_callable(inner.A, inner.A_adjoint, SIZE, inner.measurement_shape, norm_bound=1.0001)
+
+
+def matrix_case() -> LinearOperator:
+    inner = blur(random_kernel(0))
+    return from_matrix(to_matrix(inner), SIZE, inner.measurement_shape)
+
+
+def scipy_case() -> LinearOperator:
+    from scipy.sparse.linalg import LinearOperator as ScipyOperator
+
+    matrix = to_matrix(blur(random_kernel(0))).numpy()
+    hidden = ScipyOperator(
+        matrix.shape, lambda v: matrix @ v, rmatvec=lambda v: matrix.T @ v, dtype=matrix.dtype
+    )
+    return from_scipy(hidden, SIZE, norm_bound=1.0001)
+
+
 def registered() -> list[Case]:
     """The first case of every registered operator in `laws.operators`."""
     found = {}
     for case in cases.OPERATORS:
         found.setdefault(type(case.build(F64)).__name__, case)
     made = {name: Case(name, lambda c=case: c.build(F64)) for name, case in found.items()}
-    made["from_deepinv"] = Case("from_deepinv", deepinv_case)
+    brought = {
+        "from_callable": callable_case,
+        "from_deepinv": deepinv_case,
+        "from_matrix": matrix_case,
+        "from_scipy": scipy_case,
+    }
+    made |= {name: Case(name, build) for name, build in brought.items()}
     return [made[name] for name in listed.OPERATORS if name in made]

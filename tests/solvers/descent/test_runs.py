@@ -11,6 +11,7 @@ from torch import Tensor
 
 from operators import Convolution, Identity, Inpainting, LinearOperator, kernels
 from pnp_recon import Stopping, reconstruct
+from pnp_recon.errors import InputError
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
 from pnp_recon.priors.energies.base import LearnedEnergy, energy_from
@@ -196,3 +197,10 @@ def test_one_minimiser_where_the_data_outweigh_the_bend(share: float, one: bool)
     statement = Descent.configure(problem, held, Knobs(strength=strength)).theorem().statement
     assert ("one minimiser" in statement) is one
     assert ("critical point of E" in statement) is not one
+
+
+@pytest.mark.parametrize("level", [LEVELS[0] / 2, 2 * LEVELS[1]])
+def test_a_level_that_the_energy_does_not_serve_is_refused(level: float) -> None:
+    A = operator("identity")
+    with pytest.raises(InputError, match="serves levels"):
+        run(prior("ridge"), A, data(A), denoiser_level=level)

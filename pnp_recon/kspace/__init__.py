@@ -1,0 +1,35 @@
+"""Measured k-space: files, coil maps and phase from its centre, the window of complex pictures."""
+
+from pnp_recon.kspace.calibration import (
+    centre_side,
+    estimated_maps,
+    global_phase,
+    low_resolution,
+    noise_level,
+    normalised,
+    root_sum_of_squares,
+    smooth_phase,
+)
+from pnp_recon.kspace.files import read_kspace, read_maps
+from pnp_recon.kspace.phantom import head, polynomial_phase, ring_maps
+from pnp_recon.kspace.scan import KSpace
+from pnp_recon.kspace.window import ComplexWindow, window_for
+
+__all__ = [
+    "ComplexWindow",
+    "KSpace",
+    "centre_side",
+    "estimated_maps",
+    "global_phase",
+    "head",
+    "low_resolution",
+    "noise_level",
+    "normalised",
+    "polynomial_phase",
+    "read_kspace",
+    "read_maps",
+    "ring_maps",
+    "root_sum_of_squares",
+    "smooth_phase",
+    "window_for",
+]

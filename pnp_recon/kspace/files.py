@@ -1,0 +1,271 @@
+"""Measured k-space from a file: .npy, .npz, HDF5 (the layout of fastMRI) and ISMRMRD.
+
+What is read stays as it was measured. One slice is read at a time: a fastMRI volume has a gigabyte.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pnp_recon.errors import InputError
+from pnp_recon.files import sha256_of
+from pnp_recon.kspace.scan import KSpace
+from pnp_recon.scans.arrays import check_file, readable
+
+SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".mrd")
+# Axes: slices, coils, rows (readout), columns (phase encoding).
+_ORDERS = {2: "yx", 3: "cyx", 4: "scyx"}
+# fastMRI's single-coil volumes have no axis for coils (Zbontar et al. 2018).
+_FASTMRI, _FASTMRI_ORDERS = "kspace", {3: "syx", 4: "scyx"}
+_DATA = ("kspace", "ksp", "data", "y")
+_MAPS = ("maps", "coil_maps", "sensitivities", "sens", "csm")
+_REFERENCES = ("reconstruction_rss", "reconstruction_esc")
+_AXIS_NAMES = {"s": "slices", "c": "coils", "y": "rows", "x": "columns"}
+
+
+def read_kspace(
+    path: str | os.PathLike[str],
+    index: int | None = None,
+    key: str | None = None,
+    order: str | None = None,
+    corner: bool = False,
+) -> KSpace:
+    """Reads one slice of k-space.
+
+    Axes, in the letters s (slices), c (coils), y (rows, the readout), x (columns): "yx", "cyx" or
+    "scyx" by the number of dimensions, "syx" and "scyx" for the `kspace` of an HDF5 file, as
+    fastMRI has it; `order` says otherwise. Numbers are complex, or real with a last axis of two.
+    Beside it the file may hold a mask ("mask": (x), (y, x)), coil maps ("maps", "coil_maps", …) and
+    fastMRI's "reconstruction_rss" or "reconstruction_esc".
+
+    Args:
+        path: the file.
+        index: which slice; default the middle one.
+        key: name of the array, where a file holds several.
+        order: order of the axes.
+        corner: zero frequency is the first entry, as a plain FFT leaves it.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind; an array of other dimensions;
+            values that are not finite; nothing but zeros.
+    """
+    file = Path(path)
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{file} ends in {suffix or 'nothing'}; expected k-space in {', '.join(SUFFIXES)}"
+        )
+    check_file(file)
+    if suffix not in (".npy", ".npz") and _is_ismrmrd(file):
+        from pnp_recon.kspace.ismrmrd import read_ismrmrd
+
+        return read_ismrmrd(file, index)
+    with readable(file), _arrays(file) as arrays:
+        name = _chosen(arrays, key)
+        entry = arrays[name]
+        shape = _shape(entry)
+        fastmri = _FASTMRI_ORDERS if suffix not in (".npy", ".npz") and name == _FASTMRI else {}
+        axes = order or fastmri.get(len(shape)) or _ORDERS.get(len(shape), "")
+        if sorted(axes) != sorted({*axes} & {*"scyx"}) or len(axes) != len(shape):
+            raise InputError(
+                f"the array {name or file.name} has the shape {shape}, in the order {axes!r}; "
+                "expected two to four axes of k-space, give --order in the letters s (slices), c "
+                "(coils), y (rows) and x (columns)"
+            )
+        if not {"y", "x"} <= {*axes}:
+            raise InputError(f"the order {axes!r} has no y and x, the axes of k-space")
+        slices = shape[axes.index("s")] if "s" in axes else 1
+        chosen = _index(index, slices, file)
+        data = _complex(_slice(entry, axes, chosen, slices), shape)
+        data = _ordered(data, axes.replace("s", ""))
+        maps = _maps(arrays, data.shape)
+        reference = _reference(arrays, chosen, slices)
+        stated = arrays["mask"][()] if "mask" in arrays and name != "mask" else None
+    values = torch.from_numpy(data)
+    if corner:
+        values = torch.fft.fftshift(values, (-2, -1))
+    mask = _mask(stated, values, file)
+    named = ", ".join(f"{n} {_AXIS_NAMES[a]}" for a, n in zip(axes, shape, strict=True))
+    return KSpace(
+        data=torch.where(mask, values, 0),
+        coils="c" in axes and len(values) > 1,
+        mask=mask,
+        maps=maps,
+        reference=reference,
+        source=file,
+        sha256=sha256_of(file),
+        index=chosen,
+        slices=slices,
+        words=f"{name or file.name}: {named}",
+    )
+
+
+def read_maps(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """Coil maps (coils, H, W) from a .npy, .npz or HDF5 file, complex64.
+
+    Raises:
+        InputError: as `read_kspace`, or another shape.
+    """
+    check_file(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path} is no file of coil maps; expected .npy, .npz or .h5")
+    with readable(path), _arrays(path) as arrays:
+        found = [name for name in (*_MAPS, "") if name in arrays]
+        name = found[0] if found else _chosen(arrays, None)
+        maps = _complex(np.asarray(arrays[name][()]), _shape(arrays[name]))
+    if maps.shape != shape:
+        raise InputError(
+            f"the coil maps in {path} have the shape {maps.shape}, k-space {shape} (coils, rows, "
+            "columns); expected the same"
+        )
+    return torch.from_numpy(maps)
+
+
+# ---- which array --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _arrays(file: Path) -> Iterator[dict[str, Any]]:
+    """Arrays by name, read where they are indexed; pickled objects never are."""
+    if file.suffix.lower() == ".npy":
+        yield {"": np.load(file, mmap_mode="r", allow_pickle=False)}
+    elif file.suffix.lower() == ".npz":
+        with np.load(file, allow_pickle=False) as archive:
+            yield {name: archive[name] for name in archive.files}
+    else:
+        import h5py
+
+        with h5py.File(file, "r") as handle:
+            found: dict[str, Any] = {}
+
+            def visit(name: str, item: Any) -> None:
+                if isinstance(item, h5py.Dataset) and item.shape:
+                    found[name] = item
+
+            handle.visititems(visit)
+            yield found
+
+
+def _is_ismrmrd(file: Path) -> bool:
+    """A group with a header in XML and a table of acquisitions."""
+    import h5py
+
+    with readable(file), h5py.File(file, "r") as handle:
+        return any(
+            isinstance(group, h5py.Group) and "xml" in group and "data" in group
+            for group in handle.values()
+        )
+
+
+def _chosen(arrays: dict[str, Any], key: str | None) -> str:
+    if key is not None:
+        if key not in arrays:
+            raise InputError(f"there is no array {key!r}; found {', '.join(sorted(arrays))}")
+        return key
+    named = [name for name in ("", *_DATA) if name in arrays]
+    fitting = named or [name for name, one in arrays.items() if len(_shape(one)) in _ORDERS]
+    if len(fitting) != 1 and not named:
+        raise InputError(
+            f"which array is k-space is open; give --key, one of {', '.join(sorted(arrays))}"
+        )
+    return fitting[0]
+
+
+def _shape(entry: Any) -> tuple[int, ...]:
+    """Without a last axis of real and imaginary part."""
+    shape = tuple(int(n) for n in entry.shape)
+    real = np.dtype(entry.dtype).kind in "fiu"
+    return shape[:-1] if real and len(shape) > 2 and shape[-1] == 2 else shape
+
+
+def _index(index: int | None, slices: int, file: Path) -> int:
+    chosen = slices // 2 if index is None else index
+    if not 0 <= chosen < slices:
+        raise InputError(
+            f"--slice is {index}, but {file} holds {slices}; expected 0 to {slices - 1}"
+        )
+    return chosen
+
+
+# ---- numbers ------------------------------------------------------------------------------------
+
+
+def _slice(entry: Any, axes: str, chosen: int, slices: int) -> NDArray[Any]:
+    if "s" not in axes:
+        return np.asarray(entry[()])
+    return np.asarray(entry[(slice(None),) * axes.index("s") + (chosen,)])
+
+
+def _complex(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.complex64]:
+    """complex64, finite, not all zero."""
+    kind = values.dtype
+    if kind.names is not None and len(kind.names) == 2:
+        real, imaginary = (values[name] for name in kind.names)
+        values = real + 1j * imaginary
+    elif kind.kind in "fiu":
+        if values.ndim < 3 or values.shape[-1] != 2:
+            raise InputError(
+                f"the array {shape} is real; expected complex numbers, or a last axis of real and "
+                "imaginary part (a picture is simulated from with --simulate)"
+            )
+        values = values[..., 0] + 1j * values[..., 1]
+    elif kind.kind != "c":
+        raise InputError(f"the array holds {kind}; expected complex numbers")
+    found = np.array(values, dtype=np.complex64, order="C")  # a copy: a mapped file is read only
+    bad = int((~np.isfinite(found)).sum())
+    if bad:
+        raise InputError(f"{bad} of {found.size} values are not finite; replace them by 0")
+    if not found.any():
+        raise InputError("the array holds nothing but zeros")
+    return found
+
+
+def _ordered(values: NDArray[np.complex64], axes: str) -> NDArray[np.complex64]:
+    """(coils, rows, columns)."""
+    if "c" not in axes:
+        values, axes = values[None], f"c{axes}"
+    return np.ascontiguousarray(values.transpose([axes.index(a) for a in "cyx"]))
+
+
+def _mask(stated: Any, data: Tensor, file: Path) -> Tensor:
+    """Where k-space was measured, (H, W)."""
+    height, width = data.shape[-2:]
+    if stated is None:
+        return (data != 0).any(0)
+    mask = np.asarray(stated).astype(bool)
+    if mask.shape == (width,):
+        mask = np.broadcast_to(mask, (height, width))
+    if mask.shape != (height, width):
+        raise InputError(
+            f"the mask in {file} has the shape {mask.shape}; expected ({width},) or "
+            f"({height}, {width}) as k-space"
+        )
+    if not mask.any():
+        raise InputError(f"the mask in {file} is empty: nothing was measured")
+    return torch.from_numpy(np.ascontiguousarray(mask))
+
+
+def _maps(arrays: dict[str, Any], shape: tuple[int, ...]) -> Tensor | None:
+    name = next((name for name in _MAPS if name in arrays), None)
+    if name is None or shape[0] == 1:
+        return None
+    maps = _complex(np.asarray(arrays[name][()]), _shape(arrays[name]))
+    return torch.from_numpy(maps) if maps.shape == shape else None
+
+
+def _reference(arrays: dict[str, Any], chosen: int, slices: int) -> Tensor | None:
+    name = next((name for name in _REFERENCES if name in arrays), None)
+    if name is None or arrays[name].ndim != 3 or len(arrays[name]) != slices:
+        return None
+    values = np.abs(np.asarray(arrays[name][chosen])).astype(np.float32)
+    return torch.from_numpy(values) if math.isfinite(float(values.sum())) else None

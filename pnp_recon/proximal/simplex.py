@@ -1,0 +1,37 @@
+"""The simplex {k ≥ 0, Σk = 1} of blur kernels: its projection, and that on its tangent cones.
+
+Both are exact up to rounding, by sorting (Held, Wolfe & Crowder 1974; Duchi, Shalev-Shwartz,
+Singer & Chandra 2008, Fig. 1).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def project_simplex(v: Tensor) -> Tensor:
+    """The nearest k ≥ 0 with Σk = 1, of the shape of v, float64 or float32.
+
+    It is max(v − τ, 0) with the one τ that makes the sum 1.
+    """
+    falling = v.flatten().sort(descending=True).values
+    excess = (falling.cumsum(0) - 1) / torch.arange(1, falling.numel() + 1).to(falling)
+    last = int((falling > excess).nonzero().max())  # the largest is above its own excess
+    k = (v - excess[last]).clamp_min(0)
+    return k / k.sum()  # the sum was 1 up to the rounding of τ
+
+
+def project_tangent(d: Tensor, k: Tensor) -> Tensor:
+    """The projection of d on the tangent cone of the simplex at k: {Σd = 0, dᵢ ≥ 0 where kᵢ = 0}.
+
+    What is taken off lies in the normal cone (Moreau). So the projection of −∇h(k) is the shortest
+    element of −∂(h + indicator) at k, and zero where k is critical.
+    """
+    free, bound = d[k > 0], d[k <= 0].sort(descending=True).values
+    sums = torch.cat([free.sum()[None], free.sum() + bound.cumsum(0)])
+    means = sums / torch.arange(free.numel(), free.numel() + len(sums)).to(d)
+    # Bound entries above the mean of what is free so far are free as well.
+    joins = int((bound > means[:-1]).sum())
+    moved = d - means[joins]
+    return torch.where(k > 0, moved, moved.clamp_min(0))
