@@ -6,7 +6,7 @@ is, is computed in float64. It knows no iteration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -103,18 +103,19 @@ class Objective:
         step = 1 / self.weight
         moved = step * q
         tol = relative * norms(moved)
-        return self.backward(self.origin + moved, step, self.origin, tol) - self.rest
+        return self.homogeneous.prox(moved, step, start=self.origin, tol=tol)[0]
+
+    @cached_property
+    def homogeneous(self) -> Fidelity:
+        """f for data of zero: its proximal map is linear, and an error relative to what it is
+        given costs the same few inner iterations however near the search is to its end."""
+        return without_data(self.fidelity)
 
     @cached_property
     def origin(self) -> Tensor:
-        """A point that the proximal map of f/λ hardly moves, about which it is affine."""
+        """A picture of zeros."""
         shape = (len(self.fidelity.y), *self.fidelity.A.image_shape)
         return self.fidelity.y.new_zeros(shape)
-
-    @cached_property
-    def rest(self) -> Tensor:
-        """prox of f/λ at `origin`."""
-        return self.backward(self.origin, 1 / self.weight, self.origin, 1e-6)
 
     @property
     def quadratic(self) -> bool:
@@ -127,6 +128,14 @@ class Objective:
     def picture(self, z: Tensor) -> Tensor:
         """x with prox_{f/λ}(x) = z, which is z + ∇f(z)/λ; see `solver`."""
         return z + self.fidelity.gradient(z) / self.weight
+
+
+def without_data(fidelity: Fidelity) -> Fidelity:
+    """A quadratic f without its linear part, ½⟨x, ∇²f x⟩."""
+    zero = torch.zeros_like(fidelity.y)
+    if isinstance(fidelity, Ridged):
+        return replace(fidelity, fidelity=without_data(fidelity.fidelity), center=0.0)
+    return replace(fidelity, y=zero)
 
 
 def merged(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:
