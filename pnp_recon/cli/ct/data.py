@@ -12,9 +12,10 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from operators import RayTransform, attenuation
+from operators import RayTransform, ScanGeometry, attenuation
+from operators.tomography import Storage
 from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
-from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
+from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtMethod, CtOptions
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.files import PICTURE_SUFFIXES
@@ -75,15 +76,18 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
     located = simulated_geometry(options, (height, width), found.pixel_mm)
     if located.geometry.kind == "cone":
         raise InputError("--simulate projects a single slice; --geometry describes a cone beam")
-    weights = None
+    weights, storage = None, _storage(options, located.geometry)
     if options.photons is not None:
         counted = command_counts(options.photons, options.seed)
-        problem, counts = photon_tomography(truth, located.geometry, options.photons, counted)
+        problem, counts = photon_tomography(
+            truth, located.geometry, options.photons, counted, storage
+        )
         weights = statistical_weights(counts)
         said = f"{options.photons:g} photons for each ray, {float(counts.min()):g} at least arrive"
     else:
         share = DEFAULT_NOISE if options.noise is None else options.noise
-        problem = tomography(truth, located.geometry, share, command_noise(options.seed))
+        drawn = command_noise(options.seed)
+        problem = tomography(truth, located.geometry, share, drawn, storage)
         said = f"{share:.3g} of the sinogram's maximum"
     file = SourceFile("input", source, found.sha256, (height, width))
     assert isinstance(problem.A, RayTransform)
@@ -130,13 +134,13 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""
         return t.transpose(0, 1)[None] if is_cone else t[:, None]
 
-    A = RayTransform(geometry, (total if is_cone else 1, side, side))
+    shape = (total if is_cone else 1, side, side)
+    A = RayTransform(geometry, shape, storage=_storage(options, geometry))
     truth = None if reference is None else _reference(reference, (count, side, side), options)
     if weights is not None:
         # Known up to the detector's gain: the noise of a typical ray says which.
         weights = arranged(weights) / (weights.mean() * max(noise, 1e-12) ** 2)
-    shape = tuple(scan.data.shape)
-    file = SourceFile("input", source, scan.sha256, shape)
+    file = SourceFile("input", source, scan.sha256, tuple(scan.data.shape))
     known = options.geometry is not None or options.detector_mm is not None
     return Measurement(
         arranged(y),
@@ -160,6 +164,12 @@ def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:
     )
     assert y is not None
     return replace(found, y=y, weights=weights, truth=truth)
+
+
+def _storage(options: CtOptions, geometry: ScanGeometry) -> Storage:
+    """A formula applies the operator a few times, for which no matrix is worth its building."""
+    flat = geometry.kind in ("parallel", "fan_flat")
+    return "on_the_fly" if options.method == CtMethod.fbp and flat else "auto"
 
 
 def _chosen_slices(options: CtOptions, count: int, source: Path) -> slice:
