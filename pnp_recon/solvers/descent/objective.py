@@ -17,6 +17,10 @@ from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.solvers.core.solver import norms
 
 
+# Steps of an inner solve of the metric, at most.
+METRIC_STEPS = 200
+
+
 @dataclass(frozen=True, eq=False)
 class Facts:
     """What is known of a picture, in float64.
@@ -103,6 +107,11 @@ class Objective:
         step = 1 / self.weight
         moved = step * q
         tol = relative * norms(moved)
+        if isinstance(self.fidelity, LeastSquares) and not self.fidelity.exact_prox:
+            # Without the bound of its error, which takes longer than the few steps.
+            factor = moved.new_full((1, 1, 1, 1), step)
+            A = self.fidelity.A
+            return A._iterated_prox(moved, self.origin, factor, tol, METRIC_STEPS)
         return self.homogeneous.prox(moved, step, start=self.origin, tol=tol)[0]
 
     @cached_property
