@@ -123,6 +123,13 @@ class KullbackLeibler(Fidelity):
         return round_up(float(ratio.max()))
 
     @property
+    def usual_lipschitz(self) -> float:
+        """‖A‖² over the mean count. The second derivative is 1/y where A x + b = y; the bound y/b²
+        at A x = 0 is thousands of times as much where there is little background."""
+        bound = self.A.norm_bound
+        return bound * bound / float(self.y.double().clamp_min(1).mean())
+
+    @property
     def finite(self) -> bool:
         return self.smooth
 

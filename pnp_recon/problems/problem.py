@@ -136,11 +136,12 @@ class Problem:
 
     @property
     def scale(self) -> float:
-        """√L of the data term, ‖A‖ for least squares; 1 where no bound is proven.
+        """√L of the data term where the data are explained, ‖A‖ for least squares; 1 where no bound
+        is proven.
 
         `noise() / scale` is what the noise amounts to in the picture where A sees it best.
         """
-        smoothness = self.data_term.lipschitz if self.A.has_norm_bound else 1.0
+        smoothness = self.data_term.usual_lipschitz if self.A.has_norm_bound else 1.0
         return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
 
     def noise(self) -> float:

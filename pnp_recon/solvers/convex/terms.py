@@ -116,7 +116,7 @@ def dual_radius(coupling: Coupling, weight: float, shape: tuple[int, int, int]) 
 
 
 def _primal_step(fidelity: Fidelity, weight: float, extent: float) -> float:
-    smoothness = fidelity.lipschitz if fidelity.A.has_norm_bound else 1.0
+    smoothness = fidelity.usual_lipschitz if fidelity.A.has_norm_bound else 1.0
     if 0 < smoothness * weight < math.inf:
         return PRIMAL_SCALE * math.sqrt(extent / (smoothness * weight))
     return PRIMAL_SCALE_NONSMOOTH * extent / weight

@@ -102,23 +102,33 @@ class Objective:
         Args:
             relative: error that is allowed, relative to q/λ.
         """
-        if not self.quadratic:
+        held = self.metric
+        if held is None:
             return q / (self.fidelity.lipschitz + self.weight)
         step = 1 / self.weight
         moved = step * q
         tol = relative * norms(moved)
-        if isinstance(self.fidelity, LeastSquares) and not self.fidelity.exact_prox:
+        if isinstance(held, LeastSquares) and not held.exact_prox:
             # Without the bound of its error, which takes longer than the few steps.
             factor = moved.new_full((1, 1, 1, 1), step)
-            A = self.fidelity.A
-            return A._iterated_prox(moved, self.origin, factor, tol, METRIC_STEPS)
-        return self.homogeneous.prox(moved, step, start=self.origin, tol=tol)[0]
+            return held.A._iterated_prox(moved, self.origin, factor, tol, METRIC_STEPS)
+        return held.prox(moved, step, start=self.origin, tol=tol)[0]
 
     @cached_property
-    def homogeneous(self) -> Fidelity:
-        """f for data of zero: its proximal map is linear, and an error relative to what it is
-        given costs the same few inner iterations however near the search is to its end."""
-        return without_data(self.fidelity)
+    def metric(self) -> Fidelity | None:
+        """A quadratic without a linear part that bends as f does: its proximal map is linear, and
+        an error relative to what it is given costs the same few steps however near the end is.
+
+        f itself without its data where it is quadratic; squares with the weights that the data
+        have where there are any, as counts do; None for others.
+        """
+        if self.quadratic:
+            return without_data(self.fidelity)
+        white = self.fidelity.whitening
+        if not isinstance(white, Tensor):
+            return None
+        zero = torch.zeros_like(self.fidelity.y)
+        return WeightedLeastSquares(self.fidelity.A, zero, white.square().expand_as(zero))
 
     @cached_property
     def origin(self) -> Tensor:
