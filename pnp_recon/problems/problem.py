@@ -6,6 +6,7 @@ Knows no prior and no solver, and not how y came about: measured (`cli`) or draw
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -141,8 +142,16 @@ class Problem:
 
         `noise() / scale` is what the noise amounts to in the picture where A sees it best.
         """
-        smoothness = self.data_term.usual_lipschitz if self.A.has_norm_bound else 1.0
-        return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
+        return math.sqrt(self._positive(lambda fidelity: fidelity.usual_lipschitz))
+
+    @property
+    def smoothness(self) -> float:
+        """L of the data term, which steps keep to; 1 where no bound is proven, or is infinite."""
+        return self._positive(lambda fidelity: fidelity.lipschitz)
+
+    def _positive(self, constant: Callable[[Fidelity], float]) -> float:
+        found = constant(self.data_term) if self.A.has_norm_bound else 1.0
+        return found if 0 < found < math.inf else 1.0
 
     def noise(self) -> float:
         """The noise level in the units of y; 1 for a fidelity of one's own.
