@@ -111,7 +111,8 @@ class Objective:
         if isinstance(held, LeastSquares) and not held.exact_prox:
             # Without the bound of its error, which takes longer than the few steps.
             factor = moved.new_full((1, 1, 1, 1), step)
-            return held.A._iterated_prox(moved, self.origin, factor, tol, METRIC_STEPS)
+            found = held.A._iterated_prox(moved, self.origin, factor, tol, METRIC_STEPS)
+            return found.to(q)
         return held.prox(moved, step, start=self.origin, tol=tol)[0]
 
     @cached_property
