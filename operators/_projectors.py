@@ -18,7 +18,6 @@ from operators._joseph import parallel_coefficients
 from operators._odl import Backend, coefficients, odl_ray_transform, unique_angles
 from operators.scan_geometry import ScanGeometry
 
-
 # Rows of a lean matrix that are converted to float64 in one go.
 ROWS_AT_ONCE = 1 << 13
 

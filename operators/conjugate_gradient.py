@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from operators.deadlines import expired
+from operators.errors import OperatorError
 from operators.values import values_like
 
 # Reading a residual makes the host wait for a device; a few iterations too many cost less. On the
@@ -19,6 +20,8 @@ AFRESH_EVERY = 20
 # Below so many roundings of ‖b‖ + ‖M‖‖x‖ a residual is noise (Greenbaum 1997, SIAM J. Matrix
 # Anal. Appl. 18, "Estimating the attainable accuracy of recursively computed residual methods").
 ROUNDINGS = 2.0
+# Far below rounding: a cosine of r and Pr that no positive definite P has.
+INDEFINITE = -1e-3
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -58,6 +61,9 @@ def conjugate_gradient(
     no more: at a residual of a few eps (‖b‖ + ‖M‖‖x‖), with the largest Rayleigh quotient met for
     ‖M‖; where the true residual, looked at now and then, has come to rest while the recurrence
     runs ahead of it; and at a `deadlines.deadline`.
+
+    Raises:
+        OperatorError: `precondition` is seen not to be positive definite (looked for on the CPU).
     """
     eps = torch.finfo(b.dtype).eps if eps is None else eps
     goal = values_like(tol, b).expand(len(b))
@@ -81,6 +87,11 @@ def conjugate_gradient(
             threshold = torch.maximum(goal, noise) ** 2
             if not bool(((size > threshold) & ~resting).any()):
                 break
+        if every == 1 and bool((rho < INDEFINITE * size.sqrt() * image_norms(q)).any()):
+            raise OperatorError(
+                "the preconditioner of conjugate gradients is not positive definite: <r, Pr> is "
+                f"{float(rho.min()):.2g}; give one that is, or None"
+            )
         if expired():
             break
         active = (size > threshold) & ~resting

@@ -53,6 +53,7 @@ class Case:
             one after the other.
         after: an iterate -> a line about the result, and `physics` with what was checked of it.
         solve: a method of its own (a direct formula) in place of `reconstruct`.
+        ahead: a prior -> a line about what the run will take, or nothing.
     """
 
     y: Tensor
@@ -81,6 +82,7 @@ class Case:
     parts: tuple[Case, ...] = ()
     after: Callable[[Tensor], tuple[str, PhysicsRecord]] | None = None
     solve: Callable[[], Solution] | None = None
+    ahead: Callable[[object], str] | None = None
 
     @property
     def noise_in_words(self) -> str:

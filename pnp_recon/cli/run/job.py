@@ -76,6 +76,8 @@ def run_job(
     model = session.learned()
     if model is not None:
         say(f"model: {model.name}, trained for {model.trained_on}")
+    if case.ahead is not None and (line := case.ahead(prior)):
+        say(line)
     prepared = time.perf_counter()
     live.stage("starting")
     solution, track = _solve(case, prior, options, live)

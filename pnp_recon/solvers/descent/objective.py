@@ -16,7 +16,6 @@ from pnp_recon.fidelity import Fidelity, LeastSquares, Ridged, WeightedLeastSqua
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.solvers.core.solver import norms
 
-
 # Steps of an inner solve of the metric, at most.
 METRIC_STEPS = 200
 
