@@ -33,8 +33,9 @@ def parallel_coefficients(
     lengths: list[npt.NDArray[np.int32]] = []
     columns: list[npt.NDArray[np.int32]] = []
     values: list[npt.NDArray[np.float32]] = []
-    detector = np.arange(geometry.detector_count) - (geometry.detector_count - 1) / 2
-    across = detector * geometry.detector_mm - geometry.axis_offset
+    detector = np.arange(geometry.detector_count, dtype=np.float64)
+    middle = (geometry.detector_count - 1) / 2
+    across: Floats = (detector - middle) * geometry.detector_mm - geometry.axis_offset
     for angle in geometry.angles:
         pixels, weights, inside = _of_view(angle, across, geometry.pixel_mm, image_shape)
         lengths.append(inside.reshape(len(across), -1).sum(1, dtype=np.int32))

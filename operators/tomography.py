@@ -35,8 +35,8 @@ BYTES_PER_COEFFICIENT, LEAN_BYTES = 32, 16
 # little more than it does in the end (measured: 1.1 times the lean one).
 BUILDING_BYTES = {True: 64, False: 18}
 MEMORY_BUDGET = 2_000_000_000
-# One part in so many of what is free may go into matrices.
-FREE_SHARE = 2
+# This part of what is free may go into matrices.
+FREE_SHARE = 0.6
 
 # The bracket of the norm is closed to this ratio, in at most so many applications of AᵀA.
 NORM_RTOL = 4e-4
@@ -65,7 +65,7 @@ class RayTransform(LinearOperator):
             where that fits the budget, for float64; three to ten times faster than a call of
             ASTRA. 'on_the_fly': ASTRA computes them anew every time, in float32. 'auto': a matrix
             if it fits the budget.
-        memory_budget: bytes that the matrices may take; None: half of the memory that is free, and
+        memory_budget: bytes that the matrices may take; None: 60 % of the memory that is free, and
             no less than 2 GB.
         noise_model: applied by `forward`.
         name: for reports.
@@ -113,7 +113,7 @@ class RayTransform(LinearOperator):
         self._geometry = geometry
         self._backend: Backend = _chosen_backend(geometry, self.image_shape, backend)
         if memory_budget is None:
-            memory_budget = max(MEMORY_BUDGET, _memory.available_bytes("cpu") / FREE_SHARE)
+            memory_budget = max(MEMORY_BUDGET, FREE_SHARE * _memory.available_bytes("cpu"))
         self._storage, self._lean, self.memory_bytes = _chosen_storage(self, storage, memory_budget)
         self._device = "cpu"
         if self.backend == "astra_cuda":

@@ -21,7 +21,7 @@ from pnp_recon import reconstruct
 from pnp_recon.fidelity import Fidelity, KullbackLeibler, WeightedLeastSquares
 from pnp_recon.pictures import read_picture
 from pnp_recon.pictures.metrics import psnr
-from pnp_recon.problems.noise import seeded
+from pnp_recon.problems.noise import table_counts
 from pnp_recon.solvers import Stopping
 
 SAMPLES = Path("data/samples")
@@ -45,8 +45,7 @@ def run(x: Tensor, peak: float, fidelity: str, prior: str, solver: str) -> tuple
     """PSNR in dB, and CPU seconds."""
     blur = Convolution(linear_motion(9, 30).to(x), (1, SIDE, SIDE), boundary="circular")
     A = peak * blur
-    mean = A.A(x).double() + BACKGROUND
-    y = torch.poisson(mean, generator=seeded(0)).float()
+    y = table_counts(0)(A.A(x) + BACKGROUND).float()
     start = ((y - BACKGROUND) / peak).clamp(0, 1)
     held: Fidelity | None = None
     level = None
