@@ -1,4 +1,4 @@
-"""Conjugate gradients: a preconditioner moves no solution, and one that is indefinite is refused."""
+"""Conjugate gradients: a preconditioner moves no solution; an indefinite one is refused."""
 
 from __future__ import annotations
 
