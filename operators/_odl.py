@@ -144,7 +144,8 @@ def coefficients(geometry: ScanGeometry, image_shape: tuple[int, int]) -> scipy.
     """The matrix of ODL's astra_cpu ray transform of one slice, (views · detectors, H · W).
 
     ASTRA writes out the very projector that ODL has it run. Its entries are float32 numbers (the
-    matrix is float64), in mm: the length of a ray that a pixel stands for.
+    matrix is float64), in mm: the length of a ray that a pixel stands for. It takes 0.2 µs for
+    each; `_joseph` has those of parallel beams sooner.
     """
     transform = odl_ray_transform(geometry, image_shape, "astra_cpu")
     import astra

@@ -14,8 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from operators._joseph import parallel_coefficients
 from operators._odl import Backend, coefficients, odl_ray_transform, unique_angles
 from operators.scan_geometry import ScanGeometry
+
+# Rows of a lean matrix that are converted to float64 in one go.
+ROWS_AT_ONCE = 1 << 13
 
 
 class Projector(Protocol):
@@ -58,18 +62,25 @@ def apply_projector(projector: Projector, t: Tensor, transposed: bool = False) -
 class MatrixProjector:
     """A and its transpose as sparse matrices, applied to all slices of a batch at once.
 
-    The coefficients are stored once per precision and device that they are asked for in.
+    The coefficients are stored once per precision and device that they are asked for in; with
+    `lean` in float32 alone: products in float64 then convert them part by part, which takes three
+    times as long.
     """
 
-    def __init__(self, geometry: ScanGeometry, image_shape: tuple[int, int]) -> None:
-        matrix = coefficients(geometry, image_shape)
+    def __init__(
+        self, geometry: ScanGeometry, image_shape: tuple[int, int], lean: bool = False
+    ) -> None:
+        self.lean = lean
+        if geometry.kind in ("parallel", "parallel_3d"):
+            matrix = parallel_coefficients(geometry, image_shape)
+        else:
+            matrix = coefficients(geometry, image_shape)
         self.image_shape = image_shape
         self.measured_shape = geometry.measured_shape
         self.nonnegative = bool(matrix.nnz == 0 or matrix.data.min() >= 0)
         self._matrices: dict[tuple[torch.dtype, torch.device, bool], Tensor] = {}
         for transposed in (False, True):
             csr = matrix.T.tocsr() if transposed else matrix
-            csr.sort_indices()
             terms = int((csr.indptr[1:] - csr.indptr[:-1]).max(initial=0))
             if transposed:
                 self.column_terms = terms
@@ -85,11 +96,27 @@ class MatrixProjector:
 
     def run(self, t: Tensor, transposed: bool) -> Tensor:
         shape = self.image_shape if transposed else self.measured_shape
-        matrix = self._matrix(t, transposed)
         columns = t.reshape(t.shape[0], -1)
+        if self.lean and t.dtype == torch.float64 and t.device.type == "cpu":
+            return self._in_parts(columns, transposed).reshape(-1, *shape)
+        matrix = self._matrix(t, transposed)
         if len(columns) == 1:
             return matrix.mv(columns[0]).reshape(1, *shape)
         return (matrix @ columns.T).T.reshape(-1, *shape)
+
+    def _in_parts(self, columns: Tensor, transposed: bool) -> Tensor:
+        """The product with (N, columns) in float64, rows by rows: (N, rows)."""
+        stored = self._matrices[torch.float32, columns.device, transposed]
+        rows, width = stored.crow_indices(), stored.shape[1]
+        parts = []
+        for first in range(0, stored.shape[0], ROWS_AT_ONCE):
+            some = rows[first : first + ROWS_AT_ONCE + 1]
+            begin, end = int(some[0]), int(some[-1])
+            values = stored.values()[begin:end].double()
+            shape = (len(some) - 1, width)
+            part = _csr(some - some[0], stored.col_indices()[begin:end], values, shape)
+            parts.append(part @ columns.T)
+        return torch.cat(parts).T
 
     def _matrix(self, like: Tensor, transposed: bool) -> Tensor:
         key = (like.dtype, like.device, transposed)

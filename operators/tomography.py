@@ -28,14 +28,15 @@ from operators.scan_geometry import ScanGeometry, half_diagonal
 BackendChoice = Literal["auto", "astra_cpu", "astra_cuda", "skimage"]
 Storage = Literal["auto", "matrix", "on_the_fly"]
 
-# The matrix and its transpose are kept in float32 and float64: two 4-byte indices and 4 + 8 bytes
-# of value, twice.
-BYTES_PER_COEFFICIENT = 32
-# While it is built ASTRA and scipy hold it in float64 as well.
-BUILDING_FACTOR = 2
+# The matrix and its transpose are kept in float32 and float64: a 4-byte index and 4 + 8 bytes of
+# value, twice; a lean one is converted to float64 as it is used.
+BYTES_PER_COEFFICIENT, LEAN_BYTES = 32, 16
+# While it is built: ASTRA and scipy hold a fan beam's in float64 as well; a parallel beam's takes
+# little more than it does in the end (measured: 1.1 times the lean one).
+BUILDING_BYTES = {True: 64, False: 18}
 MEMORY_BUDGET = 2_000_000_000
-# One part in so many of what is free may go into matrices, twice that while they are built.
-FREE_SHARE = 4
+# This part of what is free may go into matrices.
+FREE_SHARE = 0.6
 
 # The bracket of the norm is closed to this ratio, in at most so many applications of AᵀA.
 NORM_RTOL = 4e-4
@@ -59,16 +60,18 @@ class RayTransform(LinearOperator):
         backend: 'astra_cpu' (2D; exact transpose), 'astra_cuda' (a GPU; 2D, 3D, cone), 'skimage'
             (2D parallel, square images; its back-projection is not the transpose). 'auto' takes
             astra_cpu wherever it can work, as its transpose is exact, and astra_cuda for the rest.
-        storage: astra_cpu only. 'matrix': ASTRA's coefficients are asked for once and kept as
-            sparse matrices of A and of Aᵀ, for float32 and float64, on whatever device the
-            tensors lie; three to ten times faster than a call of ASTRA. 'on_the_fly': ASTRA
-            computes them anew every time, in float32. 'auto': a matrix if it fits the budget.
-        memory_budget: bytes that the matrices may take; None: a quarter of the memory that is free,
-            and no less than 2 GB.
+        storage: astra_cpu only. 'matrix': the coefficients that ASTRA runs with are kept as
+            sparse matrices of A and of Aᵀ, on whatever device the tensors lie, for float32 and,
+            where that fits the budget, for float64; three to ten times faster than a call of
+            ASTRA. 'on_the_fly': ASTRA computes them anew every time, in float32. 'auto': a matrix
+            if it fits the budget.
+        memory_budget: bytes that the matrices may take; None: 60 % of the memory that is free, and
+            no less than 2 GB.
         noise_model: applied by `forward`.
         name: for reports.
 
     Attributes:
+        memory_bytes: about what it and its applications take at most.
         measured_mismatch: relative mismatch of the dot-product test where the pair is not
             transposed by construction (skimage, astra_cuda), else None.
 
@@ -110,8 +113,8 @@ class RayTransform(LinearOperator):
         self._geometry = geometry
         self._backend: Backend = _chosen_backend(geometry, self.image_shape, backend)
         if memory_budget is None:
-            memory_budget = max(MEMORY_BUDGET, _memory.available_bytes("cpu") / FREE_SHARE)
-        self._storage, needed = _chosen_storage(self, storage, memory_budget)
+            memory_budget = max(MEMORY_BUDGET, FREE_SHARE * _memory.available_bytes("cpu"))
+        self._storage, self._lean, self.memory_bytes = _chosen_storage(self, storage, memory_budget)
         self._device = "cpu"
         if self.backend == "astra_cuda":
             self._device = f"cuda:{torch.cuda.current_device()}"
@@ -119,12 +122,12 @@ class RayTransform(LinearOperator):
         remedy = "take fewer pixels, slices or views" + (
             ", or storage='on_the_fly'" if self.storage == "matrix" else ""
         )
-        _memory.require(needed, what, remedy, self._device)
+        _memory.require(self.memory_bytes, what, remedy, self._device)
         # A volume goes to ODL as a whole, everything else slice by slice.
         self._whole = volume or (geometry.kind == "parallel_3d" and self.backend == "astra_cuda")
         self._projector = self._build()
         self.measured_mismatch: float | None = None
-        if self.storage == "on_the_fly":
+        if self.storage == "on_the_fly" or self._lean:
             self.certificate_dtype = torch.float32
         if self.backend != "astra_cpu":
             self._measure_mismatch()
@@ -163,10 +166,10 @@ class RayTransform(LinearOperator):
         shape = self.image_shape if self._whole else self.image_shape[1:]
         if self.storage == "on_the_fly":
             return OdlProjector(self.geometry, shape, self.backend, self._device)
-        key = (self.geometry, shape)
+        key = (self.geometry, shape, self._lean)
         found = _MATRICES.get(key)
         if found is None:
-            found = MatrixProjector(self.geometry, self.image_shape[1:])
+            found = MatrixProjector(self.geometry, self.image_shape[1:], self._lean)
             _MATRICES[key] = found  # shared by operators of the same scan while one of them lives
         return found
 
@@ -332,18 +335,21 @@ def _chosen_backend(
 
 def _chosen_storage(
     A: RayTransform, wanted: Storage, budget: float
-) -> tuple[Literal["matrix", "on_the_fly"], float]:
-    """How to run it, and about how many bytes one application then takes."""
+) -> tuple[Literal["matrix", "on_the_fly"], bool, float]:
+    """How to run it, whether its matrix is lean, and about how many bytes that takes."""
     traffic = 2.0 * 4 * (math.prod(A.image_shape) + math.prod(A.measurement_shape))
     if A.backend != "astra_cpu":
         if wanted == "matrix":
             raise OperatorError(f"storage 'matrix' needs the back end astra_cpu, not {A.backend}")
-        return "on_the_fly", traffic
-    if A.geometry.kind == "fan_curved" and wanted == "on_the_fly":
+        return "on_the_fly", False, traffic
+    curved = A.geometry.kind == "fan_curved"
+    if curved and wanted == "on_the_fly":
         raise OperatorError("a curved detector is run from its matrix only; take storage='matrix'")
-    stored = BYTES_PER_COEFFICIENT * _memory.coefficient_count(A.geometry, A.image_shape[1:])
-    if wanted == "matrix" or A.geometry.kind == "fan_curved":
-        return "matrix", BUILDING_FACTOR * stored + traffic
-    if wanted == "on_the_fly" or stored > budget:
-        return "on_the_fly", traffic
-    return "matrix", BUILDING_FACTOR * stored + traffic
+    count = _memory.coefficient_count(A.geometry, A.image_shape[1:])
+    lean = BYTES_PER_COEFFICIENT * count > budget
+    stored = LEAN_BYTES if lean else BYTES_PER_COEFFICIENT
+    must = wanted == "matrix" or curved
+    if wanted == "on_the_fly" or (stored * count > budget and not must):
+        return "on_the_fly", False, traffic
+    building = BUILDING_BYTES[A.geometry.source_radius is not None]
+    return "matrix", lean, max(stored, building) * count + traffic

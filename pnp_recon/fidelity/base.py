@@ -149,6 +149,11 @@ class Fidelity(ABC):
         return round_up(constant * bound * bound)  # inf where ** would raise OverflowError
 
     @property
+    def usual_lipschitz(self) -> float:
+        """How ∇f changes about pictures that explain the data: settings go by it, no proof does."""
+        return self.lipschitz
+
+    @property
     def strong_convexity(self) -> float:
         """Proven m ≥ 0 with f − m/2 ‖·‖² convex: that of φ times a lower bound of AᵀA."""
         return round_down(self.loss_strong_convexity * self.A.gram_lower_bound)

@@ -91,6 +91,10 @@ class Ridged(Fidelity):
         return round_up(self.fidelity.lipschitz + self.weight)
 
     @property
+    def usual_lipschitz(self) -> float:
+        return self.fidelity.usual_lipschitz + self.weight
+
+    @property
     def strong_convexity(self) -> float:
         return round_down(self.fidelity.strong_convexity + self.weight)
 

@@ -104,6 +104,15 @@ def table_scan_noise(index: int) -> Draw:
     return partial(standard_normal, seed=index)
 
 
+def table_counts(index: int) -> Draw:
+    """Poisson counts (float64) with the given mean counts; the picture's number is the seed."""
+
+    def draw(mean: Tensor) -> Tensor:
+        return torch.poisson(mean.double().cpu(), generator=seeded(index))
+
+    return draw
+
+
 # ---- commands ------------------------------------------------------------------------------------
 
 

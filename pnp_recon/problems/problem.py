@@ -6,6 +6,7 @@ Knows no prior and no solver, and not how y came about: measured (`cli`) or draw
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -138,15 +139,23 @@ class Problem:
 
     @property
     def scale(self) -> float:
-        """√L of the data term, ‖A‖ for least squares; where no bound is proven, what power
-        iterations attain of it. Settings rest on it, and no proof.
+        """√L of the data term where the data are explained, ‖A‖ for least squares; where no bound
+        is proven, what power iterations attain of it. Settings rest on it, and no proof.
 
         `noise() / scale` is what the noise amounts to in the picture where A sees it best.
         """
         if not self.A.has_norm_bound:
             return norm_or_attained(self.A) if self.fidelity is None else 1.0
-        smoothness = self.data_term.lipschitz
-        return math.sqrt(smoothness) if 0 < smoothness < math.inf else 1.0
+        return math.sqrt(self._positive(lambda fidelity: fidelity.usual_lipschitz))
+
+    @property
+    def smoothness(self) -> float:
+        """L of the data term, which steps keep to; 1 where no bound is proven, or is infinite."""
+        return self._positive(lambda fidelity: fidelity.lipschitz)
+
+    def _positive(self, constant: Callable[[Fidelity], float]) -> float:
+        found = constant(self.data_term) if self.A.has_norm_bound else 1.0
+        return found if 0 < found < math.inf else 1.0
 
     def noise(self) -> float:
         """The noise level in the units of y; 1 for a fidelity of one's own.

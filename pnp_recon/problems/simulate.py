@@ -23,6 +23,7 @@ from operators import (
     VaryingBlur,
 )
 from operators.shrinking import shrink, sides_seen
+from operators.tomography import Storage
 from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import Draw, noisy
 from pnp_recon.problems.problem import Problem
@@ -127,7 +128,9 @@ def magnetic_resonance(
     return Problem(A, clean + sigma * draw(clean) * mask, sigma, x)
 
 
-def tomography(x: Tensor, geometry: ScanGeometry, share: float, draw: Draw) -> Problem:
+def tomography(
+    x: Tensor, geometry: ScanGeometry, share: float, draw: Draw, storage: Storage = "auto"
+) -> Problem:
     """Line integrals of slices, with Gaussian noise.
 
     Args:
@@ -135,14 +138,15 @@ def tomography(x: Tensor, geometry: ScanGeometry, share: float, draw: Draw) -> P
         geometry: how the scan was made.
         share: standard deviation of the noise as a share of the largest line integral.
         draw: the rule of the noise.
+        storage: how the operator is run, see `RayTransform`.
     """
-    A, clean, largest = _projected(x, geometry)
+    A, clean, largest = _projected(x, geometry, storage)
     sigma = share * largest
     return Problem(A, clean + sigma * draw(clean), sigma, x)
 
 
 def photon_tomography(
-    x: Tensor, geometry: ScanGeometry, incident: float, draw: Draw
+    x: Tensor, geometry: ScanGeometry, incident: float, draw: Draw, storage: Storage = "auto"
 ) -> tuple[Problem, Tensor]:
     """Line integrals of slices from counted photons.
 
@@ -151,11 +155,12 @@ def photon_tomography(
         geometry: how the scan was made.
         incident: photons that enter each ray.
         draw: the rule of the counts, line integrals to counts.
+        storage: how the operator is run, see `RayTransform`.
 
     Returns:
         the problem, whose noise level is that of a ray with the mean count, and the counts.
     """
-    A, clean, _ = _projected(x, geometry)
+    A, clean, _ = _projected(x, geometry, storage)
     counts = draw(clean)
     level = float(counts.mean()) ** -0.5 if counts.any() else 1.0
     return Problem(A, log_transform(counts, incident), level, x), counts
@@ -197,8 +202,10 @@ def shape(x: Tensor) -> tuple[int, int, int]:
     return (int(x.shape[1]), int(x.shape[2]), int(x.shape[3]))
 
 
-def _projected(x: Tensor, geometry: ScanGeometry) -> tuple[RayTransform, Tensor, float]:
+def _projected(
+    x: Tensor, geometry: ScanGeometry, storage: Storage = "auto"
+) -> tuple[RayTransform, Tensor, float]:
     """The operator, the line integrals, and the largest of them."""
-    A = RayTransform(geometry, shape(x))
+    A = RayTransform(geometry, shape(x), storage=storage)
     clean = A.A(x)
     return A, clean, float(clean.max())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from operators import StripeFilter, hounsfield
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
+from pnp_recon.cli.ct.effort import ahead
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
 from pnp_recon.cli.ct.view import (
@@ -98,6 +100,7 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         },
         model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
         energy=load.ENERGIES[1],
+        ahead=None if options.method == CtMethod.fbp else partial(ahead, A, y, start),
     )
     return _with_method(case, found, start, view, options)
 

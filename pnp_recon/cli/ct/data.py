@@ -14,10 +14,11 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from operators import RayTransform, attenuation
+from operators import RayTransform, ScanGeometry, attenuation
+from operators.tomography import Storage
 from pnp_recon.cli.ct.defects import mended, refuse_for_a_volume
 from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
-from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtOptions
+from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtMethod, CtOptions
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.files import PICTURE_SUFFIXES
@@ -98,15 +99,18 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
     located = simulated_geometry(options, (height, width), found.pixel_mm)
     if located.geometry.kind == "cone":
         raise InputError("--simulate projects a single slice; --geometry describes a cone beam")
-    weights = None
+    weights, storage = None, _storage(options, located.geometry)
     if options.photons is not None:
         counted = command_counts(options.photons, options.seed)
-        problem, counts = photon_tomography(truth, located.geometry, options.photons, counted)
+        problem, counts = photon_tomography(
+            truth, located.geometry, options.photons, counted, storage
+        )
         weights = statistical_weights(counts)
         said = f"{options.photons:g} photons for each ray, {float(counts.min()):g} at least arrive"
     else:
         share = DEFAULT_NOISE if options.noise is None else options.noise
-        problem = tomography(truth, located.geometry, share, command_noise(options.seed))
+        drawn = command_noise(options.seed)
+        problem = tomography(truth, located.geometry, share, drawn, storage)
         said = f"{share:.3g} of the sinogram's maximum"
     file = SourceFile("input", source, found.sha256, (height, width))
     assert isinstance(problem.A, RayTransform)
@@ -168,7 +172,8 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
         """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""
         return t.transpose(0, 1)[None] if is_cone else t[:, None]
 
-    A = RayTransform(geometry, (count if is_cone else 1, side, side))
+    image = (count if is_cone else 1, side, side)
+    A = RayTransform(geometry, image, storage=_storage(options, geometry))
     truth = None if reference is None else _reference(reference, (count, side, side), options)
     if weights is not None:
         # Known up to the detector's gain: the noise of a typical ray says which.
@@ -202,6 +207,12 @@ def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:
     y, weights, truth, mask, stripes = (None if t is None else session.tensor(t) for t in tensors)
     assert y is not None
     return replace(found, y=y, weights=weights, truth=truth, mask=mask, stripes=stripes)
+
+
+def _storage(options: CtOptions, geometry: ScanGeometry) -> Storage:
+    """A formula applies the operator a few times, for which no matrix is worth its building."""
+    flat = geometry.kind in ("parallel", "fan_flat")
+    return "on_the_fly" if options.method == CtMethod.fbp and flat else "auto"
 
 
 def _asked_slices(options: CtOptions) -> slice | None:

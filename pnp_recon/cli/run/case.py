@@ -59,6 +59,7 @@ class Case:
         origin: the pixel (row, column) of the file at the upper left of what is shown.
         adopt: the case with what a run found besides the picture (`Solution.found`).
         wrote: files that were written besides the result.
+        ahead: a prior -> a line about what the run will take, or nothing.
     """
 
     y: Tensor
@@ -91,6 +92,7 @@ class Case:
     origin: tuple[int, int] = (0, 0)
     adopt: Callable[[Case, Mapping[str, Tensor]], Case] | None = None
     wrote: tuple[Path, ...] = ()
+    ahead: Callable[[object], str] | None = None
 
     @property
     def noise_in_words(self) -> str:

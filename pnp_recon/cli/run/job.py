@@ -85,6 +85,8 @@ def run_job(
     model = session.learned()
     if model is not None:
         say(f"model: {model.name}, trained for {model.trained_on}")
+    if case.ahead is not None and (line := case.ahead(prior)):
+        say(line)
     prepared = time.perf_counter()
     with listening(live.doing):
         solution, track, crops = _solve_all(command.program, job, case, prior, session, live, say)

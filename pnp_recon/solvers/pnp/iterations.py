@@ -53,10 +53,12 @@ class PnPPGD(PnP):
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
-        """The theorem ties coupling to step: `strength` multiplies the denoiser's level."""
+        """The theorem ties coupling to step: `strength` multiplies the denoiser's level, which is
+        lower where L lets steps be shorter than the data bend by."""
         choice = automatic(problem.noise(), PnPPGD.name, problem.scale)
-        step = choice.coupling / problem.scale**2 if knobs.step is None else knobs.step
-        shared = cls._shared(problem, prior, knobs, choice, knobs.strength)
+        step = choice.coupling / problem.smoothness if knobs.step is None else knobs.step
+        shorter = min(1.0, problem.scale / math.sqrt(problem.smoothness))
+        shared = cls._shared(problem, prior, knobs, choice, knobs.strength * shorter)
         return cls(**shared, step_size=step)
 
     def theorem(self) -> Theorem:

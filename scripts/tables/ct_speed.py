@@ -1,0 +1,115 @@
+"""What `pnp-ct` takes, in CPU seconds of one thread and memory, for slices of any size.
+
+    python -m scripts.tables.ct_speed run LABEL --data ct_slices_256.npz --case 256 60 pnp …
+    python -m scripts.tables.ct_speed report
+
+A slice of the archive is enlarged to the wanted side, projected, and reconstructed by the command
+in a process of its own: the time is that of all of it, imports and simulation too. LABEL says which
+state of the code ran; a copy of an older state is measured from its folder (--package).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROWS = Path("docs/results/ct_speed.jsonl")
+TABLE = Path("docs/results/ct_speed.md")
+SHIFT = 1024  # of the archive: HU + 1024
+
+
+def enlarged(data: Path, index: int, side: int, target: Path) -> None:
+    """Writes slice `index` with side × side pixels as an archive of one slice."""
+    with np.load(data) as archive:
+        values, pixel = archive["img"][index], float(archive["px_mm"][index])
+    picture = torch.from_numpy(values.astype(np.float32))[None, None]
+    if side != values.shape[0]:
+        picture = torch.nn.functional.interpolate(picture, (side, side), mode="bicubic")
+    stored = picture[0].clamp(0, 4 * SHIFT - 1).round().numpy().astype(np.uint16)
+    np.savez(target, img=stored, px_mm=np.array([pixel * values.shape[0] / side]))
+
+
+def measured(package: Path, data: Path, side: int, views: int, method: str) -> dict[str, object]:
+    """CPU seconds, peak memory in GB, iterations and PSNR of one run of the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "slice.npz"
+        enlarged(data, 140, side, source)
+        words = f"--simulate --index 0 --views {views} --method {method} --no-picture"
+        command = [sys.executable, "-m", "pnp_recon.cli.ct", str(source), *words.split()]
+        command += ["-o", str(Path(folder) / "out.npy")]
+        settings = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=str(package.resolve()))
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+            process = subprocess.Popen(
+                command, cwd=package, env=settings, stdout=said, stderr=subprocess.STDOUT
+            )
+            _, status, used = os.wait4(process.pid, 0)
+            said.seek(0)
+            text = said.read()
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{text}")
+    quality = re.search(r"PSNR [\d.]+ -> ([\d.]+)", text)
+    steps = re.search(r"(\d+) iterations", text)
+    return {
+        "side": side,
+        "views": views,
+        "method": method,
+        "seconds": round(used.ru_utime + used.ru_stime, 1),
+        "memory": round(used.ru_maxrss / 1e6, 2),
+        "iterations": int(steps[1]) if steps else None,
+        "psnr": float(quality[1]) if quality else None,
+    }
+
+
+def report() -> str:
+    """The rows as a table, one line for each case and label."""
+    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+    rows.sort(key=lambda row: (row["method"], row["side"], row["views"], row["order"]))
+    lines = [
+        "# What pnp-ct takes",
+        "",
+        "CPU seconds of one thread for the command with `--simulate` (imports, simulation and",
+        "reconstruction), and peak memory. A slice of the archive of `ct.md`, enlarged.",
+        "",
+        "| method | side | views | code | CPU s | memory, GB | iterations | PSNR, dB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        steps = "–" if row["iterations"] is None else row["iterations"]
+        lines.append(
+            f"| {row['method']} | {row['side']} | {row['views']} | {row['label']} | "
+            f"{row['seconds']:.1f} | {row['memory']:.2f} | {steps} | {row['psnr']:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    todo = parser.add_subparsers(dest="todo", required=True)
+    run = todo.add_parser("run")
+    run.add_argument("label")
+    run.add_argument("--data", type=Path, required=True)
+    run.add_argument("--package", type=Path, default=Path())
+    run.add_argument("--case", nargs=3, action="append", required=True)
+    todo.add_parser("report")
+    options = parser.parse_args()
+    if options.todo == "run":
+        for side, views, method in options.case:
+            row = measured(options.package, options.data, int(side), int(views), method)
+            with open(ROWS, "a", encoding="utf-8") as rows:
+                order = int(options.label != "before")
+                rows.write(json.dumps({"label": options.label, "order": order, **row}) + "\n")
+            print(row, flush=True)
+    TABLE.write_text(report(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
