@@ -14,7 +14,7 @@ from pnp_recon.cli.run.options import output_option
 from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
-from pnp_recon.files import check_target
+from pnp_recon.files import check_target, split_frame
 
 KERNELS = ("motion", "rotation", "blind", "trajectory", "gaussian", "disk", "uniform")
 # What of --length, --angle, --centre and --kernel-size a kernel can use.
@@ -120,7 +120,7 @@ class DeblurOptions(PictureOptions):
         """FILE:KEY in two; a file whose name has a colon is a file."""
         whole = Path(self.kernel)
         found = re.fullmatch(r"(.+):([^:\[\]]*(?:\[(?:\d+|:)\])?)", self.kernel)
-        if found is None or whole.exists():
+        if found is None or whole.exists() or split_frame(whole)[1] is not None:
             return whole, None
         return Path(found[1]), found[2]
 
@@ -140,7 +140,7 @@ class DeblurOptions(PictureOptions):
 
     def check(self) -> None:
         super().check()
-        if self.kernel_file is not None and not self.kernel_file.exists():
+        if self.kernel_file is not None and not split_frame(self.kernel_file)[0].exists():
             raise InputError(
                 f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
                 "kernel file"

@@ -77,7 +77,11 @@ def output_option(default: str) -> Any:
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="IN...", help="Give picture files, folders, or globs in quotes."),
+    typer.Argument(
+        metavar="IN...",
+        help="Give picture files, folders, or globs in quotes. FILE[3] is one picture of a file of "
+        "several, counted from 0.",
+    ),
 ]
 Simulate = Annotated[
     bool,
