@@ -54,7 +54,7 @@ class RowScaled(Combined):
         return super()._iterated_prox(right, start, step, tol, max_iter) if found is None else found
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
-        """That of the operator with the mean weight: few other weights are few directions more."""
+        """The operator's own at the mean weight: few other weights are few directions more."""
         mean = self.root.to(step).square().flatten(1).mean(1)
         return self.parts[0]._preconditioner(step * mean.view(-1, 1, 1, 1))
 
