@@ -52,6 +52,12 @@ class Axis:
         return self.padded - self.taps + 1
 
     @property
+    def seen(self) -> slice:
+        """The pixels at which outputs lie, when the kernel's centre does."""
+        first = self.taps - 1 - self.center if self.boundary == "valid" else 0
+        return slice(first, first + self.outputs)
+
+    @property
     def smallest_grid(self) -> int:
         """Shortest cyclic convolution that contains this one.
 

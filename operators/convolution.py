@@ -191,14 +191,24 @@ class Convolution(LinearOperator):
         """Where borders are not seen, among the frequencies of the picture's own grid."""
         if self.boundary != "valid":
             return super()._iterated_prox(right, start, step, tol, max_iter)
-        top, left = (axis.taps - 1 - axis.center for axis in (self._rows, self._columns))
-        height, width = self.measurement_shape[1:]
-        seen = (slice(top, top + height), slice(left, left + width))
+        return self.weighted_solve(None, right, start, step, tol, max_iter)
+
+    def weighted_solve(
+        self,
+        weights: Tensor | None,
+        right: Tensor,
+        start: Tensor,
+        step: Tensor,
+        tol: float | Tensor,
+        max_iter: int,
+    ) -> Tensor:
+        """About (I + γAᵀWA)⁻¹ right, W = diag(weights), for circular and valid borders."""
+        seen = self._rows.seen, self._columns.seen
 
         def transform(dtype: torch.dtype) -> Tensor:
             return self._spectrum(right.to(dtype))
 
-        return seen_prox(right, start, step, transform, seen, tol=tol, max_iter=max_iter)
+        return seen_prox(right, start, step, transform, seen, weights, tol=tol, max_iter=max_iter)
 
     def _preconditioner(self, step: Tensor) -> Callable[[Tensor], Tensor] | None:
         """(I + γKᵀK)⁻¹ with K the same kernel under circular borders: only borders differ."""

@@ -11,6 +11,7 @@ import errno
 import glob
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +23,9 @@ from pnp_recon.errors import InputError, OutputError
 # where they are named: beside each lies its JPEG.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".webp", ".bmp")
 READ_SUFFIXES = (*PICTURE_SUFFIXES, ".gif", ".heic", ".heif")
+
+# "FILE[3]", the picture of that number, counted from 0, in a file of several.
+_FRAME = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -45,6 +49,18 @@ _REASONS = {
 }
 
 
+def split_frame(path: str | os.PathLike[str]) -> tuple[Path, int | None]:
+    """The file and the number of the picture in it that "FILE[3]" names; None: just a file.
+
+    A file that is really called so comes first.
+    """
+    given = Path(path)
+    found = _FRAME.fullmatch(os.fspath(path))
+    if found is None or given.exists() or not Path(found[1]).is_file():
+        return given, None
+    return Path(found[1]), int(found[2])
+
+
 def expand_inputs(
     patterns: Iterable[str | os.PathLike[str]], suffixes: tuple[str, ...] = PICTURE_SUFFIXES
 ) -> list[Path]:
@@ -52,7 +68,7 @@ def expand_inputs(
 
     Order as given, each folder or glob sorted by name; a file named twice comes once. Folders and
     globs give files with one of the suffixes only (those of pictures), a file that is named comes
-    whatever its suffix.
+    whatever its suffix, as does a picture in a file of several, see `split_frame`.
 
     Raises:
         InputError: an entry matches nothing, or there is no entry.
@@ -78,8 +94,9 @@ def _expand(entry: str, suffixes: tuple[str, ...]) -> list[Path]:
                     f"{', '.join(suffixes)}"
                 )
             return pictures
-        if path.exists() or not glob.has_magic(entry):
-            if not path.exists():
+        one = split_frame(path)[1] is not None or path.exists()
+        if one or not glob.has_magic(entry):
+            if not one:
                 raise InputError(f"{entry} does not exist; expected a picture, a folder or a glob")
             return [path]
     except PermissionError as error:
@@ -135,6 +152,7 @@ def check_target(
         if not target.exists():
             return target
         for source in inputs:
+            source = split_frame(source)[0]
             if source.exists() and os.path.samefile(source, target):
                 raise OutputError(
                     f"cannot write {given}: it is the input itself ({source}), which is never "
@@ -218,13 +236,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file as 64 lower-case hexadecimal digits.
+    """SHA-256 of a file, all of it for "FILE[3]", as 64 lower-case hexadecimal digits.
 
     Raises:
         InputError: the file cannot be read.
     """
     try:
-        with open(path, "rb") as handle:
+        with open(split_frame(path)[0], "rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
         raise InputError(

@@ -9,9 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from operators.base import LinearOperator
-from operators.combined import Combined, carried, rounded
 from operators.norms import round_up
+from operators.row_scaled import RowScaled
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity.base import Fidelity
 
@@ -121,55 +120,21 @@ class WeightedLeastSquares(Fidelity):
         By Collatz–Wielandt where A has entries ≥ 0 and encloses its products.
         """
         largest = self._root.amax(0, keepdim=True)
-        return round_up(_RowScaled(self.A, largest).norm_bound ** 2)
+        return round_up(RowScaled(self.A, largest).norm_bound ** 2)
 
     def prox(
         self, z: Tensor, gamma: float, start: Tensor | None = None, tol: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor]:
         """argmin γ f(x) + ½‖x − z‖², and a proven bound (B,) on the error.
 
-        Conjugate gradients on the operator W^½A with the data W^½y, see
+        Conjugate gradients on the operator W^½A with the data W^½y, see `RowScaled` and
         `LinearOperator.prox_l2_with_error`.
         """
         wide = torch.promote_types(self.y.dtype, self.A.certificate_dtype)
         data = self._root.to(wide) * self.y.to(wide)
-        scaled = _RowScaled(self.A, self._root)
+        scaled = RowScaled(self.A, self._root)
         return scaled.prox_l2_with_error(z, data, gamma, x0=start, tol=tol)
 
     @cached_property
     def _root(self) -> Tensor:
         return self.weights.to(self.A.certificate_dtype).sqrt()
-
-
-class _RowScaled(Combined):
-    """diag(root)·A; `root` may differ between the pictures of a batch, its norm is for one."""
-
-    root: Tensor
-
-    def __init__(self, operator: LinearOperator, root: Tensor) -> None:
-        super().__init__(
-            f"weighted {operator.name}",
-            [operator],
-            operator.image_shape,
-            operator.measurement_shape,
-            noise_model=None,
-        )
-        self.register_buffer("root", root)
-
-    def _forward_map(self, x: Tensor) -> Tensor:
-        return self.root.to(x.dtype) * self.parts[0].A(x)
-
-    def _transpose_map(self, y: Tensor) -> Tensor:
-        return self.parts[0].A_adjoint(self.root.to(y.dtype) * y)
-
-    def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
-        """The enclosure of the operator, with the factors before or after it."""
-        if transpose:
-            product = self.root * v
-            return carried(self.parts[0], rounded(product, product, 1), transpose=True)
-        below, above = self.parts[0].enclosure(v)
-        return rounded(self.root * below, self.root * above, 1)
-
-    def _bound_from_parts(self) -> tuple[float, str]:
-        peak = round_up(float(self.root.max()))
-        return round_up(peak * self.parts[0].norm_bound), "largest root of a weight times the bound"

@@ -7,6 +7,7 @@ them a file is, its first bytes say. Everything that a reader can stumble over b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def read_numbers(
         loader = _loader(file, data)
         if loader is not None:
             numbers = Numbers(pick(loader(file), key, what))
+        elif key is not None and re.fullmatch(r"\[\d+\]", key):
+            numbers = _opaque(Path(f"{file}{key}"), data)
         elif key is not None:
             raise InputError(f"is a picture, which holds one {what}; leave out the key {key!r}")
         else:

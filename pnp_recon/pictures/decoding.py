@@ -31,6 +31,7 @@ from pnp_recon.pictures.samples import (
     Decoded,
     FormatError,
     JpegComponent,
+    check_frame,
     check_size,
     scaled,
     without_black,
@@ -40,10 +41,6 @@ from pnp_recon.pictures.tiff import decode_tiff, is_camera_raw
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXPECTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, HEIC or a camera raw file"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
-_ONE_FRAME = (
-    "save the one that you want (counted from 0) as a picture of its own, for instance with python "
-    "-c \"from PIL import Image; a = Image.open('FILE'); a.seek(0); a.save('frame.png')\""
-)
 
 
 def sniff(data: bytes) -> str | None:
@@ -67,17 +64,23 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
-def decode(data: bytes, kind: str) -> Decoded:
+def decode(data: bytes, kind: str, frame: int | None = None) -> Decoded:
     """The picture, with its EXIF orientation already applied.
 
+    Args:
+        frame: which of several it is, counted from 0; None: there is one only.
+
     Raises:
-        FormatError: damaged, unsupported, or too large.
+        FormatError: damaged, unsupported, or too large; several pictures, or not as many.
     """
     with _reading(kind):
         if kind == "RAW" or (kind == "TIFF" and is_camera_raw(data)):
+            check_frame("a camera raw file", 1, frame)
             decoded = decode_raw(data)
+        elif kind == "TIFF":
+            decoded = decode_tiff(data, frame)
         else:
-            decoded = decode_tiff(data) if kind == "TIFF" else _decode_pillow(data, kind)
+            decoded = _decode_pillow(data, kind, frame)
     turn = decoded.orientation
     upright = np.ascontiguousarray(orient(decoded.values, turn))
     missing = None if decoded.missing is None else orient(decoded.missing, turn)
@@ -138,7 +141,9 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(data: bytes, kind: str) -> Iterator[tuple[Image.Image, bool, tuple[str, ...]]]:
+def _opened(
+    data: bytes, kind: str, frame: int | None
+) -> Iterator[tuple[Image.Image, bool, tuple[str, ...]]]:
     """The loaded image, whether it is one of 16 bit, which Pillow would cut down, and notes."""
     deep = False
     notes: tuple[str, ...] = ()
@@ -150,8 +155,9 @@ def _opened(data: bytes, kind: str) -> Iterator[tuple[Image.Image, bool, tuple[s
         data, notes = with_end(data)
     with _unpacked(data, kind) as image:
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and kind in ("PNG", "WEBP", "GIF"):  # others add previews and the like
-            raise FormatError(f"is an animation of {frames} frames; expected one: {_ONE_FRAME}")
+        if frame is not None or kind in ("PNG", "WEBP", "GIF"):  # others add previews and the like
+            image.seek(check_frame(f"a {kind} file", frames, frame))
+            deep = deep and not frame
         image.load()
         yield image, deep, notes
 
@@ -169,8 +175,8 @@ def _unpacked(data: bytes, kind: str) -> Image.Image:
     return image
 
 
-def _decode_pillow(data: bytes, kind: str) -> Decoded:
-    with _opened(data, kind) as (image, deep, notes):
+def _decode_pillow(data: bytes, kind: str, frame: int | None) -> Decoded:
+    with _opened(data, kind, frame) as (image, deep, notes):
         found = image.getexif()
         about: dict[str, Any] = {
             "icc_profile": image.info.get("icc_profile") or None,

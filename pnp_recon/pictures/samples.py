@@ -78,6 +78,16 @@ def check_size(width: int, height: int) -> None:
         )
 
 
+def check_frame(kind: str, count: int, frame: int | None) -> int:
+    """The number of the picture that is meant, of so many in a file of this kind."""
+    if frame is None and count > 1:
+        raise FormatError(f"is {kind} of {count} pictures; pick one, counted from 0: 'FILE[0]'")
+    if frame is not None and frame >= count:
+        found = "one picture" if count == 1 else f"{count} pictures"
+        raise FormatError(f"is {kind} of {found}; the number {frame} is not below {count}")
+    return frame or 0
+
+
 def scaled(values: NDArray[Any], high: float, low: float = 0.0) -> Samples:
     """Numbers low..high -> float32 in [0, 1], correctly rounded."""
     if low == 0:

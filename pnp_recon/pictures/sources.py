@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pnp_recon.errors import InputError
+from pnp_recon.files import split_frame
 from pnp_recon.pictures.decoding import EXPECTED, decode, sniff
 from pnp_recon.pictures.samples import Decoded, FormatError
 
@@ -22,13 +23,13 @@ _OTHERS = {
 
 
 def read_bytes(source: Path, what: str = "picture") -> bytes:
-    """All of a file.
+    """All of a file, whichever picture in it is named.
 
     Raises:
         InputError: it is missing, a folder, forbidden or empty.
     """
     try:
-        data = source.read_bytes()
+        data = split_frame(source)[0].read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{source} does not exist; expected a {what} file") from error
     except IsADirectoryError as error:
@@ -48,7 +49,7 @@ def read_bytes(source: Path, what: str = "picture") -> bytes:
 
 
 def decode_file(source: Path, data: bytes) -> Decoded:
-    """The picture in the bytes of a file.
+    """The picture in the bytes of a file; of several, the one that "FILE[3]" names.
 
     Raises:
         InputError: it is none, or one that cannot be read; the message says what to do.
@@ -56,10 +57,11 @@ def decode_file(source: Path, data: bytes) -> Decoded:
     kind = sniff(data)
     if kind is None:
         raise InputError(f"{source} {_first_bytes(data)}")
+    file, frame = split_frame(source)
     try:
-        return decode(data, kind)
+        return decode(data, kind, frame)
     except FormatError as error:
-        raise InputError(f"{source} {str(error).replace('FILE', source.name)}") from error
+        raise InputError(f"{source} {str(error).replace('FILE', file.name)}") from error
 
 
 def _first_bytes(data: bytes) -> str:

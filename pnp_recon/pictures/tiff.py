@@ -11,9 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_recon.pictures import exif
-from pnp_recon.pictures.samples import Decoded, FormatError, check_size, scaled, without_black
+from pnp_recon.pictures.samples import (
+    Decoded,
+    FormatError,
+    check_frame,
+    check_size,
+    scaled,
+    without_black,
+)
 
-ONE_PAGE = (
+_ONE_PAGE = (
     "save the one that you want (counted from 0) as its own file, for instance with python -c "
     "\"import tifffile; tifffile.imwrite('page.tif', tifffile.imread('FILE', key=0))\""
 )
@@ -22,8 +29,8 @@ _SENSOR = {"CFA", "LINEAR_RAW"}
 
 
 @contextmanager
-def tiff_page(data: bytes) -> Iterator[Any]:
-    """The one page of the file, whole and flat."""
+def tiff_page(data: bytes, frame: int | None = None) -> Iterator[Any]:
+    """The one page of the file, or that of a number, whole and flat."""
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
@@ -34,10 +41,9 @@ def tiff_page(data: bytes) -> Iterator[Any]:
                 "is a damaged TIFF file (no page found); expected a complete one, copy or export "
                 "it again"
             )
-        if len(pages) > 1:
-            raise FormatError(f"is a TIFF file of {len(pages)} pages; expected one: {ONE_PAGE}")
-        _check_tiff(pages[0], len(data))
-        yield pages[0]
+        page = pages[check_frame("a TIFF file", len(pages), frame)]
+        _check_tiff(page, len(data))
+        yield page
 
 
 def is_camera_raw(data: bytes) -> bool:
@@ -56,8 +62,8 @@ def is_camera_raw(data: bytes) -> bool:
         return False  # damaged: its decoder says how
 
 
-def decode_tiff(data: bytes) -> Decoded:
-    with tiff_page(data) as page:
+def decode_tiff(data: bytes, frame: int | None = None) -> Decoded:
+    with tiff_page(data, frame) as page:
         photometric, colours = _tiff_colours(page)
         values = page.asarray()
         values = np.moveaxis(values, page.axes.index("S"), -1) if "S" in page.axes else values
@@ -114,7 +120,7 @@ def _check_tiff(page: Any, length: int) -> None:
             "it again"
         )
     if not set(page.axes) <= set("YXS"):
-        raise FormatError(f"is a volume (axes {page.axes}); expected one flat picture: {ONE_PAGE}")
+        raise FormatError(f"is a volume (axes {page.axes}); expected one flat picture: {_ONE_PAGE}")
 
 
 def _tiff_colours(page: Any) -> tuple[str, int]:

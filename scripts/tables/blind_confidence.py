@@ -3,7 +3,7 @@
     python -m scripts.tables.blind_confidence --data BSDS500         # goes on where it stopped
     python -m scripts.tables.blind_kernels --data BSDS500 report     # the page
 
-Of every picture of BSDS500 val outside BSD68 a crop of 200² pixels, grey, blurred by a seeded
+Of pictures of BSDS500 val outside BSD68 a crop of 200² pixels, grey, blurred by a seeded
 trajectory of 9 to 27 pixels with noise of 2.55/255 or half of it, and another one that is not
 blurred: as it is, stored as JPEG of quality 90 or 75, or with noise of 2.55/255. All are rounded to
 8 bits. A kernel is usable where the squared error with it is below three times that with the true
@@ -93,11 +93,12 @@ def measure(kind: str, y: Tensor, truth: Tensor, kernel: Tensor | None) -> dict[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of BSDS500")
+    parser.add_argument("--count", type=int, default=32, help="pictures; those of blind_kernels")
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = read_rows(TABLE)
     done = {(row["picture"], row["kind"]) for row in rows}
-    for index, path in enumerate(validation_pictures(args.data)):
+    for index, path in enumerate(validation_pictures(args.data)[: args.count]):
         for kind, case in cases(path, index).items():
             if (path.stem, kind) not in done:
                 row = measure(kind, *case) | {"picture": path.stem}

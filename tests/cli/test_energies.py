@@ -11,7 +11,7 @@ from PIL import Image
 
 from pnp_recon.cli import deblur, inpaint
 from pnp_recon.cli.listing import main as recon
-from pnp_recon.cli.run import solve
+from pnp_recon.cli.run import forecast, solve
 from support.blurred import save
 from support.cli import only_line
 from support.samples import SAMPLES
@@ -101,3 +101,27 @@ def test_a_model_that_is_not_there_is_refused_once_and_first(
     assert "did you mean energy_colour?" in line
     assert "a.png" not in line
     assert shown.out == ""
+
+
+def test_what_it_will_take_is_said_before_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.png"
+    with Image.open(SAMPLES / "coffee.png") as picture:
+        picture.crop((100, 100, 132, 132)).save(source)
+    command = [
+        str(source), "--simulate", "--kernel", "gaussian", "--boundary", "circular", "--overwrite",
+        "--strength", "1", "--tol", "1e-2",
+    ]  # fmt: skip
+    each = iter([*[0.25, 0.05] * 2, *[0.01, 0.01]])
+    monkeypatch.setattr(forecast, "_seconds", lambda work: next(each))
+    assert deblur.main(command) == 0
+    said = capsys.readouterr().out
+    assert "time: about 30 seconds (an estimate)" in said
+    assert said.index("time: about") < said.index("ended:")
+    # Twins: nobody reads it, another solver is asked for, it is over soon.
+    assert deblur.main([*command, "--quiet"]) == 0
+    assert next(each) == 0.25  # was not asked for
+    next(each)
+    assert deblur.main(command) == 0
+    assert "time: about" not in capsys.readouterr().out

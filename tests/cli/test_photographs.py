@@ -17,9 +17,12 @@ from PIL import Image
 from pnp_recon import guarantees
 from pnp_recon.cli import inpaint
 from pnp_recon.cli.deblur import main
+from pnp_recon.cli.listing import main as recon
 from pnp_recon.errors import OutputError
-from pnp_recon.files import atomic_write
+from pnp_recon.files import atomic_write, split_frame
 from pnp_recon.pictures.files import read_picture
+from pnp_recon.pictures.kernels import load_kernel
+from pnp_recon.pictures.masks import read_mask
 from pnp_recon.priors.denoiser import Denoiser
 from support.blurred import DONE, ENDLESS, FAST, SIZE, pixels, save
 from support.cli import Load, only_line, smooth
@@ -119,8 +122,8 @@ def test_notes_of_the_camera_come_through(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("moving.gif", "is an animation of 2 frames; expected one: save the one that you want"),
-        ("pages.tif", "is a TIFF file of 2 pages; expected one: save the one that you want"),
+        ("moving.gif", "is a GIF file of 2 pictures; pick one, counted from 0: 'moving.gif[0]'"),
+        ("pages.tif", "is a TIFF file of 2 pictures; pick one, counted from 0: 'pages.tif[0]'"),
         ("photo.cr3", 'pip install "pnp-recon[photo]", or export the picture as TIFF or PNG'),
         ("photo.heic", 'pip install "pnp-recon[photo]", or export the picture as TIFF or PNG'),
     ],
@@ -143,6 +146,58 @@ def test_messages_name_the_way_out(
     assert main([str(tmp_path / name), *FAST]) == 2
     assert words in only_line("pnp-deblur", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+# ---- one picture of a file of several ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "pages.tif"])
+def test_one_of_several_pictures_is_restored(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / name
+    frames = [
+        Image.fromarray(np.rint(255 * pixels(1, seed)[..., 0]).astype(np.uint8)) for seed in (1, 2)
+    ]
+    frames[0].save(source, save_all=True, append_images=frames[1:])
+    original = source.read_bytes()
+    beside = tmp_path / f"{source.stem}_1_deblurred{'.tif' if name == 'pages.tif' else '.png'}"
+    report = tmp_path / "r"
+    command = [f"{source}[1]", "--length", "1", "--angle", "0", "--sigma", "0.001", *DONE]
+    assert main([*command, "--strength", "1", "--report", str(report)]) == 0
+    assert read_picture(beside).pixels.shape[-2:] == SIZE
+    seen = read_picture(f"{source}[1]").pixels
+    assert np.array_equal((255 * seen[0, 0]).round().numpy(), np.asarray(frames[1]))
+    assert not torch.equal(seen, read_picture(f"{source}[0]").pixels)  # the twin: the other one
+    assert recon(["verify", str(report)]) == 0
+    # The file itself is an input, whichever picture of it is meant; and it holds no more than two.
+    assert main([*command, "-o", str(source), "--overwrite"]) == 2
+    assert source.read_bytes() == original
+    capsys.readouterr()
+    assert main([f"{source}[2]", *command[1:]]) == 2
+    assert "of 2 pictures; the number 2 is not below 2" in only_line(
+        "pnp-deblur", capsys.readouterr().err
+    )
+
+
+def test_kernel_and_mask_of_several_and_files_that_are_called_so(tmp_path: Path) -> None:
+    stack = np.zeros((2, 5, 5), np.uint8)
+    stack[0, 2, 2], stack[1, 2, :] = 255, 255
+    tifffile.imwrite(tmp_path / "k.tif", stack, photometric="minisblack")
+    for kernel in ("k.tif[1]", "k.tif:[1]"):
+        options = [
+            str(save(tmp_path / "a.png", 1)),
+            "--kernel",
+            f"{tmp_path / kernel}",
+            "--overwrite",
+        ]
+        assert main([*options, "--sigma", "0.01", "--strength", "1", *DONE]) == 0
+    assert torch.allclose(load_kernel(tmp_path / "k.tif[1]")[2], torch.full((5,), 0.2))
+    assert read_mask(tmp_path / "k.tif[0]").sum() == 1
+    save(tmp_path / "b.png", 1).with_name("b.png[3]").write_bytes(b"a picture of this name")
+    assert split_frame(tmp_path / "b.png[3]") == (tmp_path / "b.png[3]", None)
+    assert split_frame(tmp_path / "b.png[2]") == (tmp_path / "b.png", 2)
+    assert split_frame(tmp_path / "c.png[2]") == (tmp_path / "c.png[2]", None)
 
 
 # ---- endings, by the other command -----------------------------------------------------------
@@ -185,7 +240,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from pnp_recon.errors import OutputError
-from pnp_recon.files import atomic_write
+from pnp_recon.files import atomic_write, split_frame
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # the system refuses to write more
 try:
     atomic_write(Path(sys.argv[1]), bytes(5000))

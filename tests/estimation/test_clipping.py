@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from operators import kernels
-from pnp_recon.estimation.clipping import MOST, clipped_pixels, outshone
+from pnp_recon.estimation.clipping import MOST, are_clipped, clipped_pixels, outshone
 from pnp_recon.estimation.noise import estimate_noise
 from pnp_recon.estimation.noise.unseen import unseen_noise
 from pnp_recon.problems.simulate import blur
@@ -60,6 +60,24 @@ def test_what_is_no_clipping() -> None:
     black = clipped_pixels(page, 8)
     assert black is not None
     assert 0 < float(black.float().mean()) < MOST
+
+
+def test_where_much_is_white_the_halo_tells_light_from_paper() -> None:
+    x = 0.1 + 0.5 * photograph()
+    sheet = torch.zeros_like(x)
+    sheet[..., 20:60, 30:80] = 1
+    A = blur(KERNEL, tuple(x.shape[1:]), "valid")
+    for white, lit in ((1.0, False), (8.0, True)):
+        seen = blurred(torch.where(sheet > 0, white, x), KERNEL)
+        y = ((seen + noise_like(seen, 1 / 255)).clamp(0, 1) * 255).round() / 255
+        found = clipped_pixels(y, 8)
+        assert found is not None
+        assert float(found.float().mean()) > MOST
+        assert are_clipped(A, y, found, 1 / 255) is lit
+    y, _ = lamps()
+    few = clipped_pixels(y, 8)
+    assert few is not None
+    assert are_clipped(A, y, few, 1.0)  # few are believed whatever lies around them
 
 
 def test_lamps_do_not_count_as_noise() -> None:

@@ -47,7 +47,7 @@ BAD = {
     "odd.png": (b"\x01\x02\x03\x04\x05", "bytes 01 02 03"),
     "moving.gif": (
         pillow_bytes("GIF", save_all=True, append_images=[pillow_picture((24, 20), 1)]),
-        "Image.open('moving.gif'); a.seek(0)",
+        "pick one, counted from 0: 'moving.gif[0]'",
     ),
     "page.pdf": (b"%PDF-1.4\n", "export the page as PNG"),
     "film.mp4": (b"\0\0\0\x18ftypisom\0\0\0\0", "convert it to TIFF"),
@@ -59,10 +59,13 @@ BAD = {
         tiff_bytes(np.zeros((8, 9, 5), np.uint8), photometric="rgb", planarconfig="contig"),
         "5 channels",
     ),
-    "pages.tif": (tiff_bytes(np.zeros((4, 8, 9), np.uint8), photometric="minisblack"), "4 pages"),
+    "pages.tif": (
+        tiff_bytes(np.zeros((4, 8, 9), np.uint8), photometric="minisblack"),
+        "4 pictures",
+    ),
     "stack.tif": (
         tiff_bytes(np.zeros((4, 8, 9), np.uint8), photometric="minisblack"),
-        "tifffile.imread('stack.tif', key=0)",
+        "pick one, counted from 0: 'stack.tif[0]'",
     ),
     "long.tif": (tiff_bytes(np.zeros((8, 9), np.int64)), "int64"),
     "nodata.tif": (
@@ -79,7 +82,7 @@ BAD = {
     "phone.heic": (b"\0\0\0\x1cftypheic\0\0\0\0", "needs the package pillow-heif"),
     "moving.webp": (
         pillow_bytes("WEBP", save_all=True, append_images=[pillow_picture((24, 20), 1)]),
-        "2 frames",
+        "2 pictures",
     ),
     "bomb.png": (
         png_of(header(60_000, 60_000), b"IDAT" + zlib.compress(b"0"), b"IEND"),

@@ -109,7 +109,7 @@ def test_files_that_are_no_masks_are_refused(tmp_path: Path) -> None:
         ("grey.png", r"grey.png: is not binary: 3 of 6 pixels hold 2 other values .* \(17, 34\)"),
         ("text.png", "is not a picture"),
         ("damaged.png", "damaged.png is a damaged PNG file"),
-        ("pages.tif", "pages.tif is a TIFF file of 3 pages"),
+        ("pages.tif", "pages.tif is a TIFF file of 3 pictures"),
         ("empty.png", "is empty; expected a mask"),
         ("none.png", "does not exist; expected a mask file"),
         ("m.jpg", "without JPEG"),

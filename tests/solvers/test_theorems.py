@@ -42,6 +42,7 @@ KINDS = {
     "pnp-fista": "averaged map with summable deviations",
     "dpir": "none",
     "descent": "critical point",
+    "joint-descent": "critical point",
     "gradient-descent": "averaged map",
     "proximal-gradient": "averaged map",
     "ista": "averaged map",
@@ -70,8 +71,9 @@ def certificate(name: str, prior: object = None, **settings: object) -> Certific
         from pnp_recon.proximal import Ridge
 
         chosen = Ridge(0.0)
+    y = measurements(A)
     found = reconstruct(
-        measurements(A),
+        y[:1] if name == "joint-descent" else y,  # it takes a single picture
         A,
         chosen,  # type: ignore[arg-type]
         solver=name,

@@ -29,7 +29,7 @@ from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.region import MIN_SIDE, Region
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.estimation.clipping import clipped_pixels, outshone
+from pnp_recon.estimation.clipping import are_clipped, clipped_pixels, outshone
 from pnp_recon.estimation.doubts import doubts
 from pnp_recon.estimation.noise import estimate_noise
 from pnp_recon.fidelity import WeightedLeastSquares
@@ -78,8 +78,13 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:
         slope = srgb_slope(picture.pixels) if options.linear_light else 1.0
-        found = estimate_noise(y, kernel, picture.jpeg, picture.pixels, slope, clipped)
+        about = y, kernel, picture.jpeg, picture.pixels, slope
+        found = estimate_noise(*about, clipped)
+        if clipped is not None and not _clips(problem.A, y, clipped, found.level):
+            clipped, found = None, estimate_noise(*about)
         level, origin = found.level, found.words
+    elif clipped is not None and not _clips(problem.A, y, clipped, level):
+        clipped = None
     facts = _Facts(
         y,
         problem.A,
@@ -234,6 +239,10 @@ def _weighted(
     least = max(level, LEAST_LEVEL)
     known = (~outshone(A, y, clipped, least)).to(y).expand_as(y).contiguous()
     return WeightedLeastSquares(A, y, known / least**2)
+
+
+def _clips(A: LinearOperator, y: Tensor, clipped: Tensor, level: float) -> bool:
+    return are_clipped(A, y, clipped, max(level, LEAST_LEVEL))
 
 
 def _clipping_words(picture: Picture, weighted: WeightedLeastSquares | None) -> tuple[str, ...]:

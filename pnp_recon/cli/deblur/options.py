@@ -15,7 +15,7 @@ from pnp_recon.cli.run.places import place_in_file
 from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
-from pnp_recon.files import check_target
+from pnp_recon.files import check_target, split_frame
 
 KERNELS = ("motion", "rotation", "blind", "trajectory", "gaussian", "disk", "uniform")
 # What of --length, --angle, --centre and --kernel-size a kernel can use.
@@ -133,7 +133,7 @@ class DeblurOptions(PictureOptions):
 
     def check(self) -> None:
         super().check()
-        if self.kernel_file is not None and not self.kernel_file.exists():
+        if self.kernel_file is not None and not split_frame(self.kernel_file)[0].exists():
             raise InputError(
                 f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
                 "kernel file"

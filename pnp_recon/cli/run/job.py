@@ -16,6 +16,7 @@ from operators.progress import listening
 from pnp_recon import guarantees
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.forecast import forecast_line
 from pnp_recon.cli.run.large import Outlook, is_large, memory_lines, outlook
 from pnp_recon.cli.run.live import LiveLine, time_words
 from pnp_recon.cli.run.options import Options
@@ -138,6 +139,8 @@ def _solve_all(
     if getattr(options, "preview", False):
         middle = preview(job, case, prior, options, live, say)
     if not is_large(case):
+        if middle is None and (words := forecast_line(case, prior, options)) is not None:
+            say(words)
         live.begin()
         return *_solve(case, prior, options, live), ()
     line, short = memory_lines(case, prior, options)

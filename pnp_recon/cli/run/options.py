@@ -75,10 +75,10 @@ def output_option(default: str) -> Any:
     )  # fmt: skip
 
 
-Inputs = Annotated[
-    list[str],
-    typer.Argument(metavar="IN...", help="Give picture files, folders, or globs in quotes."),
-]
+Inputs = Annotated[list[str], typer.Argument(
+    metavar="IN...",
+    help="Give picture files (FILE[3] for one of several in it), folders, or globs in quotes.",
+)]  # fmt: skip
 Simulate = Annotated[
     bool,
     typer.Option("--simulate", help="IN is clean. Degrade it first, then restore it and compare."),

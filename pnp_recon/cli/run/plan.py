@@ -12,7 +12,13 @@ from pathlib import Path
 from pnp_recon.cli.run.options import RunOptions
 from pnp_recon.cli.shell import check_writable, make_folder
 from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import PICTURE_SUFFIXES, READ_SUFFIXES, check_target, expand_inputs
+from pnp_recon.files import (
+    PICTURE_SUFFIXES,
+    READ_SUFFIXES,
+    check_target,
+    expand_inputs,
+    split_frame,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Job:
 
 def is_batch(options: RunOptions) -> bool:
     """Several files may come: a folder, a glob, or more than one name."""
-    single = len(options.inputs) == 1 and _is_one(Path(options.inputs[0]), options)
+    single = len(options.inputs) == 1 and _is_one(split_frame(options.inputs[0])[0], options)
     return not (single or (len(options.inputs) == 1 and not _is_pattern(options.inputs[0])))
 
 
@@ -145,10 +151,12 @@ def _existing(folder: Path) -> Path:
 
 
 def _beside(names: Names, source: Path) -> Path:
-    suffix = source.suffix if names.output is None else names.output
+    file, frame = split_frame(source)
+    suffix = file.suffix if names.output is None else names.output
     if suffix.lower() not in names.outputs and suffix:
         suffix = names.outputs[0]
-    return source.with_name(f"{source.stem}{names.mark}{suffix}")
+    stem = file.stem if frame is None else f"{file.stem}_{frame}"
+    return source.with_name(f"{stem}{names.mark}{suffix}")
 
 
 def _folder_for_results(options: RunOptions, batch: bool) -> Path | None:

@@ -16,6 +16,7 @@ import typer
 from pnp_recon.cli.console import print_json
 from pnp_recon.cli.model_check import check_model, refuse_false, show_check
 from pnp_recon.errors import CertificateError, InputError, WeightsError
+from pnp_recon.files import split_frame
 
 if TYPE_CHECKING:
     from pnp_recon.report.claims import Claim
@@ -168,7 +169,7 @@ def _moved(entries: list[str]) -> dict[str, Path]:
     for entry in entries:
         role, mark, rest = entry.partition("=")
         role, place = (role, rest) if mark and role in ROLES else ("input", entry)
-        if not Path(place).is_file():
+        if not split_frame(place)[0].is_file():
             raise InputError(f"--input {entry}: {place} is no file; expected the {role} of the run")
         if role in found:
             raise InputError(f"--input names the {role} twice: {found[role]} and {place}")

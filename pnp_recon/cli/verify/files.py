@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.files import sha256_of
+from pnp_recon.files import sha256_of, split_frame
 from pnp_recon.report.claims import Claim, claim, unchecked
 
 
 def find(stated: str, folder: Path) -> Path | None:
     """A path of a report: as it stands, or from the folder of the report; None if there is none."""
     for place in (Path(stated), folder / stated):
-        if place.is_file():
+        if split_frame(place)[0].is_file():
             return place
     return None
 
