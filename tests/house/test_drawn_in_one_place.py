@@ -15,6 +15,7 @@ DRAWS = re.compile(r"torch\.(randn|randn_like|normal|poisson|Generator)\(")
 ALLOWED = {
     "pnp_recon/problems": "the rules themselves",
     "pnp_recon/scans/counts.py": "photons, from the generator that is given",
+    "pnp_recon/datasets/labelled.py": "how the digits are split, once for all",
     "pnp_recon/networks/blocks.py": "the weights that a network begins with",
     "pnp_recon/networks/equivariant/checks.py": "pictures that a law is checked on",
     "pnp_recon/networks/energies": "the weights that a network begins with",
