@@ -146,7 +146,18 @@ def _cifar(folder: Path) -> tuple[Labelled, Labelled, tuple[str, ...], str]:
     tests = [_batch(path) for path in sorted(folder.glob("test_batch*"))]
     if not tests:
         raise InputError(f"{folder} holds no test_batch; unpack CIFAR-10 again")
-    names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ]
     return _joined(training), _joined(tests), tuple(names), "CIFAR-10"
 
 
@@ -179,7 +190,9 @@ class _Reader(pickle.Unpickler):
 
 
 def _folders(folder: Path) -> tuple[Labelled, Labelled, tuple[str, ...], str]:
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    names = (
+        sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    )
     if len(names) < 2:
         raise InputError(
             f"{folder} holds no data with classes; expected the batches of CIFAR-10, two or more "

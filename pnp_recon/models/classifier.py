@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from pnp_recon.errors import WeightsError
 from pnp_recon.models.card import CARD_VERSION, Card, family_name, load_weights, read_fields

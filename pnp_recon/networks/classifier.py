@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -179,7 +180,7 @@ class ConvClassifier(Classifier):
             if index:
                 x = self.halved(x)
             x = F.pad(x, (0, 0, 0, 0, 0, width - x.shape[1]))
-            for block in stage:  # type: ignore[union-attr]
+            for block in cast(nn.ModuleList, stage):
                 x = block(x, self.level)
         return x.flatten(1)
 

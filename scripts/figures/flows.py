@@ -10,8 +10,8 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import matplotlib as mpl
+import numpy as np
 import torch
 import typer
 

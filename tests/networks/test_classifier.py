@@ -1,4 +1,4 @@
-"""Proven radii of classifiers: formulas, refusals, and attacks that a false constant does not pass."""
+"""Proven radii of classifiers: formulas, refusals, and attacks that catch a false constant."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ def _pipeline(
     """The whole pipeline on noisy measurements; returns its constant K."""
     recipe = pipeline.DENOISER_RECIPE
     recipe = replace(recipe, steps=5) if quick else recipe
-    whole = pipeline.Pipeline(pipeline.blur(), pipeline.train_denoiser(training, recipe), classifier)
+    whole = pipeline.Pipeline(
+        pipeline.blur(), pipeline.train_denoiser(training, recipe), classifier
+    )
     y = whole.A.A(test.scaled(torch.float64))
     y = y + pipeline.LEVEL * table_noise(255 * pipeline.LEVEL, 0)(y)
     if not table.has("pipeline", 0):

@@ -1,4 +1,4 @@
-"""Critics: exact between points, never above the transport problem, and a false constant is seen."""
+"""Critics: exact between points, never above the transport problem; a false constant is seen."""
 
 from __future__ import annotations
 
