@@ -141,9 +141,9 @@ def _loaded(path: Path) -> tuple[Classifier, Card]:
     if fields["card_version"] != CARD_VERSION or not is_classifier(path):
         raise WeightsError(f"model card {path} is no classifier's of version {CARD_VERSION}")
     config = {key: value for key, value in fields["network"].items() if key != "class"}
-    held, name = fields["certificate"], str(fields["name"])
+    held, sha256, name = fields["certificate"], fields["sha256"], str(fields["name"])
     card = Card(
-        path, name, fields["sha256"], Classifier.__name__, config, "network", None, held, None, fields
+        path, name, sha256, Classifier.__name__, config, "network", None, held, None, fields
     )  # fmt: skip
 
     def build(given: Mapping[str, Any]) -> Classifier:

@@ -183,15 +183,15 @@ class ClassifierConfig:
 
     Attributes:
         architecture: "dense", an Euler flow of vectors, or "conv", Euler blocks in stages.
-        channels, side: of the pictures, which are square.
+        channels, side: what pictures have, which are square.
         classes: number of classes.
         width: numbers of a feature vector, at least those of a picture; for "conv" channels of
             the first stage. 0: those of a picture, or 16.
-        blocks: of the flow; for "conv" of each stage.
-        stages: of "conv"; the side is halved between two of them.
+        blocks: number of them in the flow; for "conv" in each stage.
+        stages: "conv" alone; the side is halved between two of them.
         halving: "unshuffle", which keeps all numbers (four times the channels), or "pool", the
             mean of four pixels times two (twice the channels, half of them zero at first).
-        kernel_size: of "conv", odd.
+        kernel_size: "conv" alone, odd.
         activation, integrator: a name of `flows.fields.SLOPES` or of `activations.ACTIVATIONS`; an
             explicit method with a radius (`flows.tableaux`).
 

@@ -48,7 +48,7 @@ def distance_critic(points: Tensor) -> Callable[[Tensor], Tensor]:
     """f(x) = −min over the points of ‖x − pᵢ‖, 1-Lipschitz; exact where P is one point.
 
     Args:
-        points: of P, (n, d).
+        points: those of P, (n, d).
     """
 
     def critic(x: Tensor) -> Tensor:

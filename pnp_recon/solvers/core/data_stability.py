@@ -42,7 +42,7 @@ class DataStability:
     Attributes:
         steps: after the steps that were made, from one start; None where they were not plain
             steps of the map.
-        limit: of the one fixed point; None where the map is not known to contract.
+        limit: that of the one fixed point; None where the map is not known to contract.
     """
 
     steps: float | None

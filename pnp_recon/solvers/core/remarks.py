@@ -1,5 +1,4 @@
-"""What a certificate says besides: how far the picture is from the fixed point, how far it moves with
-the measurement, and inner solves.
+"""What a certificate says besides: error bars, stability in the measurement, inner solves.
 
 Made of theorem and history alone, so that whoever reads a report makes the same sentences of what
 it holds: a sentence that does not follow was not written by a run.

@@ -21,7 +21,7 @@ class ClassifierRecipe(Recipe):
     Attributes:
         criterion: "entropy", cross-entropy with a handicap over a temperature, or "hinge".
         margin: the handicap, or the lead that the hinge asks for; in units of the input.
-        temperature: of the cross-entropy.
+        temperature: what the logits of the cross-entropy are divided by.
         shift: pictures are moved by up to so many pixels along each axis.
         flip: pictures are mirrored left to right, half of them.
 
@@ -31,7 +31,7 @@ class ClassifierRecipe(Recipe):
 
     steps: Annotated[int, "Train for this many optimiser steps."] = 2000
     batch: Annotated[int, "Draw this many pictures for each step."] = 256
-    learning_rate: Annotated[float, "This is Adam's learning rate at its peak."] = 5e-3
+    learning_rate: Annotated[float, "This is Adam's learning rate at its peak."] = 8e-3
     bf16: Annotated[bool, "Compute the network in bfloat16; the weights stay float32."] = False
     criterion: Annotated[str, "Minimise entropy (with handicap and temperature) or hinge."] = (
         "entropy"

@@ -34,10 +34,10 @@ def main(
     torch.set_num_threads(1)
     data = load_labelled(Path(DIGITS))
     test, recipe = data.validation, RECIPE
-    effort = {"steps": 30, "restarts": 10}
+    effort = {model: {"steps": 30, "restarts": 2 if model in ONCE else 10} for model in MODELS}
     if quick:
         seeds, recipe = 1, replace(RECIPE, steps=20)
-        effort = {"steps": 5, "restarts": 2}
+        effort = dict.fromkeys(MODELS, {"steps": 5, "restarts": 2})
         test = test.part(torch.arange(40))
     table = _Table(results / "robust.csv")
     x, labels = test.scaled(torch.float64), test.labels
@@ -51,7 +51,7 @@ def main(
                 shown[model] = network
             if not table.has(model, seed):
                 held = decisions_of(network, x)
-                table.add(measure(model, seed, network, held, x, labels, **effort))
+                table.add(measure(model, seed, network, held, x, labels, **effort[model]))
     first = shown["dense"]
     assert isinstance(first, Classifier)
     constant = _pipeline(table, first, data.training, test, quick)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from scripts.studies.robust.measure import RADII, Row
-from scripts.studies.robust.models import MODELS, RECIPE
+from scripts.studies.robust.models import CONV_STEPS, MODELS, RECIPE
 from scripts.studies.robust.pipeline import LEVEL, STEPS
 
 KINDS = (
@@ -30,7 +30,7 @@ def page(rows: Sequence[Row], constant: float) -> str:
         "classified rightly, proven not to change within ε (Euclidean), or left right by attacks: "
         "mean over the seeds, lowest and highest in brackets. From `python -m "
         "scripts.studies.robust`. All networks have the same recipe "
-        f"({RECIPE.steps} steps of Adam, handicap {RECIPE.margin:g}, temperature "
+        f"({RECIPE.steps} steps of Adam, {CONV_STEPS} for conv; handicap {RECIPE.margin:g}, temperature "
         f"{RECIPE.temperature:g}); width, blocks and recipe were chosen on 300 of the 1300, never "
         "on the 497.",
         "",
@@ -56,7 +56,7 @@ def page(rows: Sequence[Row], constant: float) -> str:
             f"Decisions that an attack changed within their proven radius: {broken}.",
             "",
             "The attacks: foolbox's projected gradient descent (50 steps), and our own (30 steps, "
-            "ten restarts by turns with cross-entropy and lead, steps halved where they no longer "
+            "ten restarts, two for conv, by turns with cross-entropy and lead, steps halved where they no longer "
             "help, after Croce & Hein 2020). Neither is held to [0, 1]: a proven radius knows no "
             "box. What an attack leaves is an upper bound of the true robust accuracy, what is "
             "proven a lower one.",
@@ -70,7 +70,7 @@ def page(rows: Sequence[Row], constant: float) -> str:
             "",
             "![Curves](../images/robust_curves.png)",
             "",
-            "![The nearest pictures that are taken for another digit](../images/robust_examples.png)",
+            "![The nearest pictures taken for another digit](../images/robust_examples.png)",
             "",
         ]
     )
