@@ -30,8 +30,9 @@ def page(rows: Sequence[Row], constant: float) -> str:
         "classified rightly, proven not to change within ε (Euclidean), or left right by attacks: "
         "mean over the seeds, lowest and highest in brackets. From `python -m "
         "scripts.studies.robust`. All networks have the same recipe "
-        f"({RECIPE.steps} steps of Adam, {CONV_STEPS} for conv; handicap {RECIPE.margin:g}, temperature "
-        f"{RECIPE.temperature:g}); width, blocks and recipe were chosen on 300 of the 1300, never "
+        f"({RECIPE.steps} steps of Adam, {CONV_STEPS} for conv; handicap {RECIPE.margin:g}, "
+        f"temperature {RECIPE.temperature:g}); width, blocks and recipe were chosen on 300 of the "
+        "1300, never "
         "on the 497.",
         "",
         "| network | | " + " | ".join(f"ε = {radius:g}" for radius in RADII) + " |",
@@ -56,9 +57,9 @@ def page(rows: Sequence[Row], constant: float) -> str:
             f"Decisions that an attack changed within their proven radius: {broken}.",
             "",
             "The attacks: foolbox's projected gradient descent (50 steps), and our own (30 steps, "
-            "ten restarts, two for conv, by turns with cross-entropy and lead, steps halved where they no longer "
-            "help, after Croce & Hein 2020). Neither is held to [0, 1]: a proven radius knows no "
-            "box. What an attack leaves is an upper bound of the true robust accuracy, what is "
+            "ten restarts, two for conv, by turns with cross-entropy and lead, steps halved where "
+            "they no longer help, after Croce & Hein 2020). Neither is held to [0, 1]: a proven "
+            "radius knows no box. What an attack leaves is an upper bound of the true robust accuracy, what is "
             "proven a lower one.",
             "",
             f"*pipeline*: digits blurred and measured with noise of σ·255 = {255 * LEVEL:g}, "
