@@ -37,7 +37,7 @@ def main(
     effort = {model: {"steps": 30, "restarts": 2 if model in ONCE else 10} for model in MODELS}
     if quick:
         seeds, recipe = 1, replace(RECIPE, steps=20)
-        effort = dict.fromkeys(MODELS, {"steps": 5, "restarts": 2})
+        effort = {model: {"steps": 5, "restarts": 2} for model in MODELS}
         test = test.part(torch.arange(40))
     table = _Table(results / "robust.csv")
     x, labels = test.scaled(torch.float64), test.labels

@@ -59,8 +59,8 @@ def page(rows: Sequence[Row], constant: float) -> str:
             "The attacks: foolbox's projected gradient descent (50 steps), and our own (30 steps, "
             "ten restarts, two for conv, by turns with cross-entropy and lead, steps halved where "
             "they no longer help, after Croce & Hein 2020). Neither is held to [0, 1]: a proven "
-            "radius knows no box. What an attack leaves is an upper bound of the true robust accuracy, what is "
-            "proven a lower one.",
+            "radius knows no box. What an attack leaves is an upper bound of the true robust "
+            "accuracy, what is proven a lower one.",
             "",
             f"*pipeline*: digits blurred and measured with noise of σ·255 = {255 * LEVEL:g}, "
             f"reconstructed by {STEPS} steps of PnP-HQS with a small certified denoiser, then "
