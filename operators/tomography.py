@@ -17,6 +17,7 @@ from torch import Tensor
 from operators import _memory, norms
 from operators._odl import Backend, import_tomo
 from operators._projectors import MatrixProjector, OdlProjector, Projector, apply_projector
+from operators._storage import Storage, chosen_storage
 from operators.base import LinearOperator
 from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
 from operators.errors import OperatorError
@@ -26,17 +27,6 @@ from operators.norms import NormBound
 from operators.scan_geometry import ScanGeometry, half_diagonal
 
 BackendChoice = Literal["auto", "astra_cpu", "astra_cuda", "skimage"]
-Storage = Literal["auto", "matrix", "on_the_fly"]
-
-# The matrix and its transpose are kept in float32 and float64: a 4-byte index and 4 + 8 bytes of
-# value, twice; a lean one is converted to float64 as it is used.
-BYTES_PER_COEFFICIENT, LEAN_BYTES = 32, 16
-# While it is built: ASTRA and scipy hold a fan beam's in float64 as well; a parallel beam's takes
-# little more than it does in the end (measured: 1.1 times the lean one).
-BUILDING_BYTES = {True: 64, False: 18}
-MEMORY_BUDGET = 2_000_000_000
-# This part of what is free may go into matrices.
-FREE_SHARE = 0.6
 
 # The bracket of the norm is closed to this ratio, in at most so many applications of AᵀA.
 NORM_RTOL = 4e-4
@@ -112,9 +102,10 @@ class RayTransform(LinearOperator):
         half_diagonal(self.image_shape[1:], geometry.pixel_mm, geometry.source_radius or math.inf)
         self._geometry = geometry
         self._backend: Backend = _chosen_backend(geometry, self.image_shape, backend)
-        if memory_budget is None:
-            memory_budget = max(MEMORY_BUDGET, FREE_SHARE * _memory.available_bytes("cpu"))
-        self._storage, self._lean, self.memory_bytes = _chosen_storage(self, storage, memory_budget)
+        shapes = self.image_shape, self.measurement_shape
+        self._storage, self._lean, self.memory_bytes = chosen_storage(
+            self._backend, geometry, shapes, storage, memory_budget
+        )
         self._device = "cpu"
         if self.backend == "astra_cuda":
             self._device = f"cuda:{torch.cuda.current_device()}"
@@ -331,25 +322,3 @@ def _chosen_backend(
         raise OperatorError(f"back end skimage needs square images, not {tuple(image_shape)}")
     import_tomo(wanted)
     return wanted
-
-
-def _chosen_storage(
-    A: RayTransform, wanted: Storage, budget: float
-) -> tuple[Literal["matrix", "on_the_fly"], bool, float]:
-    """How to run it, whether its matrix is lean, and about how many bytes that takes."""
-    traffic = 2.0 * 4 * (math.prod(A.image_shape) + math.prod(A.measurement_shape))
-    if A.backend != "astra_cpu":
-        if wanted == "matrix":
-            raise OperatorError(f"storage 'matrix' needs the back end astra_cpu, not {A.backend}")
-        return "on_the_fly", False, traffic
-    curved = A.geometry.kind == "fan_curved"
-    if curved and wanted == "on_the_fly":
-        raise OperatorError("a curved detector is run from its matrix only; take storage='matrix'")
-    count = _memory.coefficient_count(A.geometry, A.image_shape[1:])
-    lean = BYTES_PER_COEFFICIENT * count > budget
-    stored = LEAN_BYTES if lean else BYTES_PER_COEFFICIENT
-    must = wanted == "matrix" or curved
-    if wanted == "on_the_fly" or (stored * count > budget and not must):
-        return "on_the_fly", False, traffic
-    building = BUILDING_BYTES[A.geometry.source_radius is not None]
-    return "matrix", lean, max(stored, building) * count + traffic

@@ -183,13 +183,21 @@ def reconstruct(
             configured(known, entry, given, replace(knobs, strength=value)), acceleration
         )
 
+    tried = SOLVERS[entry.tried_with] if entry is not None and entry.tried_with else None
+
+    def attempt(given: Problem, value: float) -> Solver:
+        """What strengths are tried with."""
+        if tried is None:
+            return configure(given, value)
+        return configured(known, tried, given, replace(knobs, strength=value))
+
     found = Strength(fixed)
     try:
         chosen = configure(problem, fixed)
         if require_certificate:
             _require(chosen, known)
         if asked == "auto":
-            found, stopping = _from_data(problem, known, configure, stopping, on_trial)
+            found, stopping = _from_data(problem, known, attempt, stopping, on_trial)
             chosen = configure(problem, found.value)
             if require_certificate:
                 _require(chosen, known)

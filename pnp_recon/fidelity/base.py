@@ -159,6 +159,18 @@ class Fidelity(ABC):
         return round_down(self.loss_strong_convexity * self.A.gram_lower_bound)
 
     @property
+    def data_sensitivity(self) -> float:
+        """Proven Lipschitz constant of y ↦ ∇f(x) for every x; inf where there is none."""
+        return math.inf
+
+    def prox_sensitivity(self, gamma: float) -> float:
+        """Proven Lipschitz constant of y ↦ prox_{γf}(z) for every z; inf where there is none.
+
+        p = z − γ∇f(p; y) with a strongly monotone ∇f: (1 + γm)‖Δp‖ ≤ γ‖Δ∇f‖.
+        """
+        return round_up(gamma * self.data_sensitivity / (1 + gamma * self.strong_convexity))
+
+    @property
     def has_prox(self) -> bool:
         """`prox` can be had, to any accuracy that the precision allows."""
         return True

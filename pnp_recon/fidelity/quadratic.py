@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -41,6 +42,20 @@ class LeastSquares(Fidelity):
     @property
     def least(self) -> float:
         return 0.0
+
+    @property
+    def data_sensitivity(self) -> float:
+        """‖Aᵀ‖: the gradient is Aᵀ(Ax − y)."""
+        return self.A.norm_bound if self.A.has_norm_bound else math.inf
+
+    def prox_sensitivity(self, gamma: float) -> float:
+        """‖γ(I + γAᵀA)⁻¹Aᵀ‖: the largest γs/(1 + γs²) over the singular values s of A.
+
+        It rises up to s = γ^(−½), where it is √γ/2, and falls from there on.
+        """
+        peak, low = 1 / math.sqrt(gamma), math.sqrt(self.strong_convexity)
+        s = min(max(peak, low), self.data_sensitivity)
+        return round_up(gamma * s / (1 + gamma * s * s) * (1 + 1e-12))
 
     @property
     def exact_prox(self) -> bool:

@@ -49,5 +49,10 @@ class Huber(Fidelity):
         return 1.0
 
     @property
+    def data_sensitivity(self) -> float:
+        """‖Aᵀ‖, as ∇φ is a 1-Lipschitz function of Ax − y."""
+        return self.A.norm_bound if self.A.has_norm_bound else math.inf
+
+    @property
     def least(self) -> float:
         return 0.0

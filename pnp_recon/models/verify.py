@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pnp_recon.models.classifier import is_classifier, verify_classifier
 from pnp_recon.models.family import Check
 from pnp_recon.models.load import family_of
 from pnp_recon.models.store import find_card, read_card
@@ -17,5 +18,8 @@ def verify(name: str, attack_steps: int = 30) -> Check:
     Raises:
         WeightsError: the model is missing or damaged.
     """
-    card = read_card(find_card(name))
+    path = find_card(name)
+    if is_classifier(path):
+        return verify_classifier(path, attack_steps)
+    card = read_card(path)
     return family_of(card).verify(card, attack_steps)

@@ -7,46 +7,34 @@ moving the input by less than mⱼ/(‖wℓ − wⱼ‖Λ) leaves it ahead; so t
     r(x) = min over j ≠ ℓ of (Nℓ(x) − Nⱼ(x)) / (‖wℓ − wⱼ‖ Λ),
 
 which is never below the margin over √2·‖W‖Λ (Tsuzuku, Sato & Sugiyama 2018), as
-‖wℓ − wⱼ‖ ≤ √2‖W‖.
+‖wℓ − wⱼ‖ ≤ √2‖W‖. Radii are of float64 arithmetic and allow for its rounding.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.guarantees import Guarantee
-from pnp_recon.networks.flows.fields import GradientField
+from pnp_recon.guarantees import Guarantee, averaged, compose
+from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.configs import ClassifierConfig
+from pnp_recon.networks.flows.fields import OrthogonalField
 from pnp_recon.networks.flows.flow import Flow
 from pnp_recon.networks.flows.steps import ShareSteps
 
 # Relative allowance for the rounding of logits and radii in float64.
 ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class ClassifierConfig:
-    """What builds a `FlowClassifier`.
-
-    Attributes:
-        inputs: numbers of a picture (8·8 for scikit-learn's digits).
-        classes: number of classes.
-        width: numbers of a feature vector, at least `inputs`.
-        blocks: steps of the flow.
-        integrator: an explicit method with a radius (`flows.tableaux`).
-        activation: a name of `flows.fields.SLOPES`.
-    """
-
-    inputs: int = 64
-    classes: int = 10
-    width: int = 64
-    blocks: int = 6
-    integrator: str = "euler"
-    activation: str = "relu"
+# Steps of a dense flow at the start, and the largest ones, as shares of the proven range: near one
+# a block is nearly a reflection, and no gradient is lost on the way.
+FIRST_SHARE, LARGEST_SHARE = 0.995, 0.999
+# Channels of a convolutional network where none are given.
+WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -62,43 +50,39 @@ class Decisions:
     radii: Tensor
 
 
-class FlowClassifier(nn.Module):
-    """Pictures (B, …) of `inputs` numbers → logits (B, classes). See the module.
+class Classifier(nn.Module, ABC):
+    """Pictures (B, C, H, W) in [0, 1] → logits (B, classes). See the module."""
 
-    Raises:
-        ValueError: a width below the inputs, which no isometry lifts to.
-    """
+    head: nn.Linear
 
-    def __init__(self, config: ClassifierConfig) -> None:
+    def __init__(self, config: ClassifierConfig, features: int) -> None:
         super().__init__()
-        if config.width < config.inputs:
-            raise ValueError(
-                f"width is {config.width}; expected at least the {config.inputs} numbers of an "
-                "input, which are lifted by an isometry"
-            )
         self.config = config
-        fields = [
-            GradientField(config.width, config.width, config.activation)
-            for _ in range(config.blocks)
-        ]
-        for field in fields:
-            nn.init.orthogonal_(field.weight)
-        self.flow = Flow(fields, config.integrator, ShareSteps(config.blocks, 0.95))
-        self.head = nn.Linear(config.width, config.classes)
+        self.head = nn.Linear(features, config.classes)
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """Pictures to features (B, m)."""
+
+    @abstractmethod
+    def check(self) -> Guarantee:
+        """What is proven of the features for the weights held now.
+
+        Raises:
+            ValueError: a constant is only estimated so far.
+        """
+
+    def certify(self) -> None:
+        """Replaces what training estimates of the weights by what is proven of them."""
+        return
+
+    def calibrate(self) -> None:
+        """Ties what is estimated of the weights to what is proven of them, and goes on."""
+        return
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self.flow(self.lift(x))
         rows = F.normalize(self.head.weight, dim=1)
-        return F.linear(z, rows, self.head.bias)
-
-    def lift(self, x: Tensor) -> Tensor:
-        """Numbers of a picture with zeros behind them: an isometry."""
-        flat = x.flatten(1)
-        return F.pad(flat, (0, self.config.width - flat.shape[1]))
-
-    def check(self) -> Guarantee:
-        """What is proven of the features."""
-        return self.flow.check()
+        return F.linear(self.features(x), rows, self.head.bias)
 
     @torch.no_grad()
     def pair_constants(self) -> Tensor:
@@ -110,13 +94,10 @@ class FlowClassifier(nn.Module):
         held = self.check()
         if held.lipschitz is None:
             raise ValueError(held.source)
-        rows = self._rows()
+        # As the forward pass in float64 has them.
+        rows = F.normalize(self.head.weight.detach().double(), dim=1)
         distances = (rows[:, None] - rows[None]).norm(dim=2)
         return distances * held.lipschitz * (1 + ROUNDING)
-
-    def _rows(self) -> Tensor:
-        """The functionals in float64, as the forward pass in float64 has them."""
-        return F.normalize(self.head.weight.detach().double(), dim=1)
 
     @torch.no_grad()
     def decide(self, x: Tensor) -> Decisions:
@@ -128,29 +109,107 @@ class FlowClassifier(nn.Module):
         """
         if self.head.weight.dtype != torch.float64:
             raise ValueError("radii are stated for float64; call double() first")
-        logits = self(x.double())
-        classes = logits.argmax(1)
-        leads = logits.gather(1, classes[:, None]) - logits
-        constants = self.pair_constants()[classes]
-        leads = (leads - ROUNDING * logits.abs().amax(1, keepdim=True)).clamp_min(0)
-        radii = torch.where(constants > 0, leads / constants.clamp_min(1e-300), math.inf)
-        return Decisions(classes, radii.amin(1))
+        return decisions(self(x.double()), self.pair_constants())
+
+    def recipe(self) -> dict[str, object]:
+        """What a card says of the network."""
+        return {"class": "Classifier", **asdict(self.config)}
 
 
-def margin_loss(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Mean of Σ_{j ≠ ℓ} max(0, margin − (Nℓ − Nⱼ)): the multi-class hinge, logits (B, C).
+def decisions(logits: Tensor, constants: Tensor) -> Decisions:
+    """Classes and radii from logits (B, C), float64, and the constants of pairs (C, C)."""
+    classes = logits.argmax(1)
+    leads = logits.gather(1, classes[:, None]) - logits
+    own = constants[classes]
+    leads = (leads - ROUNDING * logits.abs().amax(1, keepdim=True)).clamp_min(0)
+    others = F.one_hot(classes, logits.shape[1]) == 0
+    # A class with the same functional as the winner's never overtakes it, if it is behind at all.
+    safe = torch.where(leads > 0, math.inf, 0.0).to(leads)
+    radii = torch.where(own > 0, leads / own.clamp_min(1e-300), safe)
+    return Decisions(classes, radii.masked_fill(~others, math.inf).amin(1))
 
-    Source: Weston & Watkins 1999.
+
+class DenseClassifier(Classifier):
+    """Vectors with zeros behind them, Euler blocks with orthogonal weights, unit functionals."""
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        self.width = config.width or config.inputs
+        super().__init__(config, self.width)
+        fields = [OrthogonalField(self.width, config.activation) for _ in range(config.blocks)]
+        steps = ShareSteps(config.blocks, FIRST_SHARE, LARGEST_SHARE)
+        self.flow = Flow(fields, config.integrator, steps)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.flow(self.lift(x))
+
+    def lift(self, x: Tensor) -> Tensor:
+        """Numbers of a picture with zeros behind them: an isometry."""
+        flat = x.flatten(1)
+        return F.pad(flat, (0, self.width - flat.shape[1]))
+
+    def check(self) -> Guarantee:
+        return self.flow.check()
+
+
+class ConvClassifier(Classifier):
+    """Zero channels are added, then stages of Euler blocks with the side halved in between.
+
+    Lift and unshuffling are isometries; the mean over four disjoint pixels times two is
+    1-Lipschitz, its matrix having orthonormal rows. `EulerBlock` takes a noise level, here 1.
     """
-    leads = logits.gather(1, labels[:, None]) - logits
-    lacks = (margin - leads).clamp_min(0)
-    return (lacks.sum(1) - margin).mean()
+
+    level: Tensor
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        growth = 4 if config.halving == "unshuffle" else 2
+        first = config.width or max(WIDTH, config.channels)
+        self.widths = [first * growth**stage for stage in range(config.stages)]
+        last = config.side // 2 ** (config.stages - 1)
+        super().__init__(config, self.widths[-1] * last**2)
+        size, kind, method = config.kernel_size, config.activation, config.integrator
+        self.stages = nn.ModuleList(
+            nn.ModuleList(
+                EulerBlock(width, width, size, kind, method=method) for _ in range(config.blocks)
+            )
+            for width in self.widths
+        )
+        self.register_buffer("level", torch.ones(1))
+
+    def features(self, x: Tensor) -> Tensor:
+        for index, (stage, width) in enumerate(zip(self.stages, self.widths, strict=True)):
+            if index:
+                x = self.halved(x)
+            x = F.pad(x, (0, 0, 0, 0, 0, width - x.shape[1]))
+            for block in cast(nn.ModuleList, stage):
+                x = block(x, self.level)
+        return x.flatten(1)
+
+    def halved(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to half the side, with no distance made larger."""
+        if self.config.halving == "unshuffle":
+            return F.pixel_unshuffle(x, 2)
+        return 2 * F.avg_pool2d(x, 2)
+
+    def blocks(self) -> list[EulerBlock]:
+        return [block for block in self.stages.modules() if isinstance(block, EulerBlock)]
+
+    def certify(self) -> None:
+        for block in self.blocks():
+            block.certify()
+
+    def calibrate(self) -> None:
+        for block in self.blocks():
+            block.calibrate()
+
+    def check(self) -> Guarantee:
+        source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024) between isometries or means"
+        return compose(*(averaged(block.averagedness(), source) for block in self.blocks()))
 
 
-def tempered_loss(logits: Tensor, labels: Tensor, margin: float, temperature: float) -> Tensor:
-    """Cross-entropy of logits whose true class is handicapped by `margin`, over a temperature.
-
-    Source: Prach & Lampert 2022.
-    """
-    handicap = margin * F.one_hot(labels, logits.shape[1])
-    return temperature * F.cross_entropy((logits - handicap) / temperature, labels)
+def build_classifier(config: ClassifierConfig) -> Classifier:
+    """The network that a configuration describes, its weights drawn."""
+    kinds: dict[str, type[DenseClassifier] | type[ConvClassifier]] = {
+        "dense": DenseClassifier,
+        "conv": ConvClassifier,
+    }
+    return kinds[config.architecture](config)

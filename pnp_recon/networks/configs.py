@@ -13,6 +13,8 @@ SCHEMES = ("proximal-gradient", "primal-dual")
 STARTS = ("guess", "zero")
 GRADIENTS = ("adjoint", "filtered")
 STEPS = ("learned", "fixed")
+ARCHITECTURES = ("dense", "conv")
+HALVINGS = ("unshuffle", "pool")
 
 
 @dataclass(frozen=True)
@@ -173,3 +175,70 @@ class UnrolledConfig:
                     f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}"
                 )
         regulars_of_width(Group.named(self.group), self.width)
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """What builds a classifier (`networks.classifier.build_classifier`); stored in its card.
+
+    Attributes:
+        architecture: "dense", an Euler flow of vectors, or "conv", Euler blocks in stages.
+        channels, side: what pictures have, which are square.
+        classes: number of classes.
+        width: numbers of a feature vector, at least those of a picture; for "conv" channels of
+            the first stage. 0: those of a picture, or 16.
+        blocks: number of them in the flow; for "conv" in each stage.
+        stages: "conv" alone; the side is halved between two of them.
+        halving: "unshuffle", which keeps all numbers (four times the channels), or "pool", the
+            mean of four pixels times two (twice the channels, half of them zero at first).
+        kernel_size: "conv" alone, odd.
+        activation, integrator: a name of `flows.fields.SLOPES` or of `activations.ACTIVATIONS`; an
+            explicit method with a radius (`flows.tableaux`).
+
+    Raises:
+        ValueError: what does not go together.
+    """
+
+    architecture: Annotated[str, "The network is dense (vectors) or conv (pictures)."] = "dense"
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    side: Annotated[int, "Pictures are this many pixels wide and high."] = 8
+    classes: Annotated[int, "There are this many classes."] = 10
+    width: Annotated[
+        int, "Feature vectors have this many numbers, features of conv this many channels at first."
+    ] = 0
+    blocks: Annotated[int, "The network has this many blocks, a conv one in each stage."] = 6
+    stages: Annotated[int, "A conv network has this many stages."] = 2
+    halving: Annotated[str, "Between two stages of conv: unshuffle or pool."] = "unshuffle"
+    kernel_size: Annotated[int, "Filters of conv are this many pixels wide, an odd number."] = 3
+    activation: Annotated[str, "The activation is relu, leaky_relu or clip."] = "relu"
+    integrator: Annotated[str, "Every block is one step of this method, such as euler or rk4."] = (
+        "euler"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "side", "classes", "blocks", "stages", "kernel_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        known = {"architecture": ARCHITECTURES, "halving": HALVINGS}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}"
+                )
+        dense = self.architecture == ARCHITECTURES[0]
+        least = self.inputs if dense else self.channels
+        if self.width and self.width < least:
+            raise ValueError(
+                f"width is {self.width}; expected at least {least}, as pictures are lifted by an "
+                "isometry"
+            )
+        if not dense and self.side % 2 ** (self.stages - 1):
+            raise ValueError(
+                f"pictures of {self.side} pixels cannot be halved {self.stages - 1} times; take "
+                "fewer stages"
+            )
+
+    @property
+    def inputs(self) -> int:
+        """Numbers of a picture."""
+        return self.channels * self.side**2

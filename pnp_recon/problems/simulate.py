@@ -22,8 +22,8 @@ from operators import (
     ScanGeometry,
     VaryingBlur,
 )
+from operators._storage import Storage
 from operators.shrinking import shrink, sides_seen
-from operators.tomography import Storage
 from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import Draw, noisy
 from pnp_recon.problems.problem import Problem

@@ -25,12 +25,14 @@ class SolverEntry(Entry):
         prior_kinds: the kinds of priors that it takes; "none": it knows none.
         theorem: what is proven about it, in one line; "none: " and why where nothing is.
         steps: its steps come from norms, though none can be set.
+        tried_with: the solver that strengths are tried with in its place, or itself.
     """
 
     takes: tuple[str, ...]
     prior_kinds: tuple[PriorKind, ...]
     theorem: str
     steps: bool = False
+    tried_with: str = ""
 
     @property
     def needs_norm(self) -> bool:
@@ -109,6 +111,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
             "descent on the picture and its blur kernel together, checked in float64; the pairs "
             "converge to a critical point of their joint energy (Attouch, Bolte & Svaiter 2013; "
             "Bolte, Sabach & Teboulle 2014)",
+            tried_with="descent",
         ),
         SolverEntry(
             "dpir",

@@ -25,6 +25,18 @@ TASKS: Registry[TaskEntry] = Registry(
     "training task",
     [
         TaskEntry(
+            "classifier",
+            "pnp_recon.training.classifier.task:ClassifierTask",
+            """
+            Train a classifier of pictures with proven radii, and export it with its certificate.
+
+            Within the radius of a picture no change of it, however made, changes the decision. The
+            card states the proven constants and the share of pictures that are classified rightly
+            within each radius. A run that was stopped goes on with `pnp-train classifier -o
+            RUN_FOLDER`.
+            """,
+        ),
+        TaskEntry(
             "denoiser",
             "pnp_recon.training.denoiser.task:DenoiserTask",
             """

@@ -24,6 +24,7 @@ from pnp_recon.training.unrolled.task import UnrolledTask
 USUAL = {"description", "made_with", "recipe.warmup", "recipe.ema", "recipe.optimiser"}
 # Tasks that hide more or less than is usual.
 UNUSUAL = {
+    "classifier": USUAL | {"network.channels", "network.side", "network.classes"},
     "denoiser": USUAL - {"recipe.optimiser"},
     "dncnn": USUAL | {"hold_out"},
     "energy": USUAL - {"recipe.optimiser"} | {"network.settings", "beginning.sha256"},

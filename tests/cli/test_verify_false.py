@@ -44,6 +44,8 @@ def _undeclared(plain: Plain) -> None:
     words = block["premises"][0]["words"]
     block["conditions"] = [words]
     block["verdict"] = block["verdict"].replace("certified:", f"certified if {words}:", 1)
+    known = ("(proven;", "(if what is declared is true;")
+    block["remarks"] = [remark.replace(*known) for remark in block["remarks"]]
 
 
 def _certified(plain: Plain) -> None:

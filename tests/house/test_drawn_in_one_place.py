@@ -15,6 +15,7 @@ DRAWS = re.compile(r"torch\.(randn|randn_like|normal|poisson|Generator)\(")
 ALLOWED = {
     "pnp_recon/problems": "the rules themselves",
     "pnp_recon/scans/counts.py": "photons, from the generator that is given",
+    "pnp_recon/datasets/labelled.py": "how the digits are split, once for all",
     "pnp_recon/networks/blocks.py": "the weights that a network begins with",
     "pnp_recon/networks/equivariant/checks.py": "pictures that a law is checked on",
     "pnp_recon/networks/energies": "the weights that a network begins with",
@@ -31,6 +32,7 @@ ALLOWED = {
     "scripts/studies/false_constants": "maps, pictures and noise of the study",
     "pnp_recon/training/trainer.py": "the generator that a run goes on with",
     "scripts/accelerator": "noise inside a captured step, and pictures that a device is checked on",
+    "scripts/studies/robust": "where attacks start",
     "scripts/studies/research/activations.py": "what an activation begins with",
     "scripts/studies/research/kernels.py": "the weights that a network begins with",
     "scripts/studies/research/trials.py": "the weights that a network begins with",

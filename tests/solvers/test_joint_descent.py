@@ -226,3 +226,19 @@ def test_a_strength_is_chosen_for_the_first_kernel() -> None:
     held = JointDescent.configure(given, energy_from(roughness), KNOBS)
     alone = Descent.configure(given, energy_from(roughness), KNOBS)
     assert held.trial().step_size == alone.trial().step_size
+
+
+def test_a_strength_of_its_own_is_found_with_the_kernel_as_it_is() -> None:
+    """Trials move the data of two pictures at once, which a joint descent does not take."""
+    given, _ = problem()
+    found = reconstruct(
+        given.y, given.A, energy_from(roughness), noise_level=NOISE, strength="auto",
+        solver="joint-descent", stopping=Stopping(tol=1e-3, max_iter=2),
+    )  # fmt: skip
+    assert found.strength is not None
+    assert found.strength.trials
+    assert found.found["kernel"].shape == given.A.kernel.shape  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="one picture"):
+        JointDescent.configure(
+            replace(given, y=given.y.repeat(2, 1, 1, 1)), energy_from(roughness), KNOBS
+        )

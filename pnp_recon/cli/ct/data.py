@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from operators import RayTransform, ScanGeometry, attenuation
-from operators.tomography import Storage
+from operators._storage import Storage
 from pnp_recon.cli.ct.defects import mended, refuse_for_a_volume
 from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtMethod, CtOptions

@@ -129,6 +129,8 @@ def _loss(loss: float) -> str:
 
 
 def _words(psnr: dict[str, float]) -> str:
+    if not all(key.startswith("psnr") for key in psnr):
+        return "  ".join(f"{key.replace('_', ' ')} {value:.3f}" for key, value in psnr.items())
     if not psnr:
         return ""
     levels = "/".join(key.removeprefix("psnr_") for key in psnr)

@@ -74,8 +74,12 @@ def say_exported(card: Path, quiet: bool) -> None:
     if quiet:
         return
     content = json.loads(card.read_text(encoding="utf-8"))
-    psnr = content["validation"]["psnr_db"]
-    words = ", ".join(f"{key.removeprefix('psnr_')}: {value:.2f} dB" for key, value in psnr.items())
+    found = content["validation"]
+    psnr, shares = found.get("psnr_db", {}), found.get("certified_accuracy", {})
+    words = ", ".join(
+        [f"{key.removeprefix('psnr_')}: {value:.2f} dB" for key, value in psnr.items()]
+        + [f"certified within {radius}: {100 * share:.1f} %" for radius, share in shares.items()]
+    )
     typer.echo(f"{card}: {_what(content)}; {words or 'not validated'}")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from pnp_recon.networks.flows.facts import Facts, gradient
 from pnp_recon.networks.flows.matrices import ROUNDING, layer_one_sided, matrix_norm_bound
@@ -89,6 +90,26 @@ class GradientField(_Layer):
     def facts(self) -> Facts:
         bound = matrix_norm_bound(self.weight) ** 2 * (1 + ROUNDING) + self.convexity
         return gradient(bound, self.convexity, "−∇ of a convex Σψ(Wx + b) + μ‖x‖²/2, ψ'' in [0, 1]")
+
+
+class OrthogonalField(GradientField):
+    """A `GradientField` with a square orthogonal W (Cayley transform), so that L = 1 + μ.
+
+    Near the step 2/L an Euler step with ReLU is x − 2Wᵀmax(Wx + b, 0): a reflection of the
+    coordinates of Wx that are positive, which keeps the length of every gradient. What is proven
+    rests on W as it is, and not on its being orthogonal.
+
+    Args:
+        dimension, activation, convexity: see `GradientField`.
+    """
+
+    def __init__(self, dimension: int, activation: str = "relu", convexity: float = 0.0) -> None:
+        super().__init__(dimension, dimension, activation, convexity)
+        nn.init.orthogonal_(self.weight)
+        parametrizations.orthogonal(self, "weight", orthogonal_map="cayley")
+
+    def smoothness(self) -> Tensor:
+        return torch.ones((), dtype=self.bias.dtype, device=self.bias.device) + self.convexity
 
 
 class LayerField(_Layer):

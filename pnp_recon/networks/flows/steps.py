@@ -48,18 +48,18 @@ class FixedSteps(Steps):
 
 
 class ShareSteps(Steps):
-    """hₖ = sₖ·limitₖ with a learned share 0 < sₖ < 0.99 of what is proven for the weights."""
+    """hₖ = sₖ·limitₖ with a learned share 0 < sₖ < `largest` of what is proven for the weights."""
 
-    def __init__(self, count: int, share: float = 0.9) -> None:
+    def __init__(self, count: int, share: float = 0.9, largest: float = LARGEST_SHARE) -> None:
         super().__init__()
-        part = share / LARGEST_SHARE
-        if not 0 < part < 1:
-            raise InputError(f"share is {share}; expected a number between 0 and {LARGEST_SHARE}")
+        part = share / largest
+        if not 0 < part < 1 or not 0 < largest < 1:
+            raise InputError(f"share is {share}; expected a number between 0 and {largest} < 1")
         self.logits = nn.Parameter(torch.full((count,), math.log(part / (1 - part))))
-        self.count = count
+        self.count, self.largest = count, largest
 
     def shares(self) -> Tensor:
-        return LARGEST_SHARE * torch.sigmoid(self.logits)
+        return self.largest * torch.sigmoid(self.logits)
 
     def values(self, limits: Tensor) -> Tensor:
         if not bool(torch.isfinite(limits).all()):

@@ -1,4 +1,4 @@
-"""What a certificate says besides: how far the picture is from the fixed point, and inner solves.
+"""What a certificate says besides: error bars, stability in the measurement, inner solves.
 
 Made of theorem and history alone, so that whoever reads a report makes the same sentences of what
 it holds: a sentence that does not follow was not written by a run.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pnp_recon.solvers.core.data_stability import words as stability_words
 from pnp_recon.solvers.core.error_bar import Bar
 from pnp_recon.solvers.core.inner_errors import inner_remarks
 from pnp_recon.solvers.core.solution import History
@@ -37,7 +38,8 @@ def remarks(theorem: Theorem, history: History, reach: Sequence[float] | None) -
     """
     if not theorem.holds:
         return ()
-    found = inner_remarks(history, theorem.laws(), reach)
+    moved = stability_words(theorem, history.iterations)
+    found = inner_remarks(history, theorem.laws(), reach) + ((moved,) if moved else ())
     widest = max(error_bars(theorem, history), key=lambda bar: bar.norm, default=None)
     if widest is None or theorem.error_bar is None or not widest.says_something:
         return found

@@ -13,6 +13,7 @@ from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.data_stability import gain_constant
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance, relative_tolerance
 from pnp_recon.solvers.core.premises import (
@@ -157,6 +158,19 @@ class PnP(Solver[Warm]):
             return ()
         words = f"strong convexity of the {self.fidelity.name} fidelity"
         return (Constant("m", self.convexity, words),)
+
+    def gain(self, sensitivity: float, words: str) -> tuple[Constant, ...]:
+        """How far a step moves with y (`data_stability`), where that is proven.
+
+        Args:
+            sensitivity: constant of the data step as a function of y; inf where none is known.
+            words: its formula.
+        """
+        rest = self.relaxed_guarantee.lipschitz
+        if rest is None or not sensitivity < math.inf:
+            return ()
+        how = words if rest <= 1 else f"{words} times the constant {rest:.6g} of the denoiser"
+        return (gain_constant(max(1.0, rest) * sensitivity, how),)
 
     @property
     def smoothness(self) -> float | None:

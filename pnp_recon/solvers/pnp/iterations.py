@@ -83,6 +83,7 @@ class PnPPGD(PnP):
             return unproven(reason, constants)
         gradient = guarantees.gradient_step(self.step_size, self.fidelity.lipschitz, self.convexity)
         held = guarantees.compose(BOX, self.relaxed_guarantee, gradient)
+        constants += self.gain(self.step_size * self.fidelity.data_sensitivity, "τ‖A‖")
         return map_theorem(f"PnP-PGD: {CONVERGENCE}", held, constants, self.premises(norm=True))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
@@ -111,6 +112,8 @@ class PnPHQS(Coupled):
             return missing
         constants = (self.coupling(), *self.moduli(), self.denoiser.constant())
         held = guarantees.compose(BOX, self.relaxed_guarantee, self.proximal())
+        if self.fidelity.exact_prox:
+            constants += self.gain(self.fidelity.prox_sensitivity(self.gamma), "of prox_{γf}")
         return map_theorem(f"PnP-HQS: {CONVERGENCE}", held, constants, self.premises(norm=False))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:

@@ -1,0 +1,1 @@
+"""Training of classifiers with proven radii."""

@@ -1,0 +1,1 @@
+"""Classification with proven radii: certified and attacked accuracy, and a whole pipeline."""
