@@ -26,6 +26,9 @@ scan_reconstructed.png. Angles, flat and dark fields are taken from the file whe
 otherwise say how it was made: --views 180 --span 180, or --geometry scan.yaml. Several slices are \
 one result, its picture the middle slice.
 
+pnp-ct scan.h5 --slices 0:512 -o OUT.zarr reconstructs a stack slice by slice, out of core, with a \
+certificate for each; after a stop the same command goes on.
+
 pnp-ct slice.dcm --simulate --views 60 projects a clean slice, adds noise, reconstructs, and \
 compares.
 
@@ -49,7 +52,11 @@ COMMAND = Command("pnp-ct", CtOptions, Names("_reconstructed", SCANS, RESULTS, "
 
 
 def _run(options: CtOptions) -> int:
-    return run_batch(COMMAND, options)
+    if options.stretch is None:
+        return run_batch(COMMAND, options)
+    from pnp_recon.cli.ct.volume.session import run_volume  # loads torch
+
+    return run_volume(options)
 
 
 app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
