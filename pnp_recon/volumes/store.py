@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +114,7 @@ class _Files:
             return
         import tifffile
 
-        def put(handle: object) -> None:
+        def put(handle: BinaryIO) -> None:
             tifffile.imwrite(
                 handle, values, photometric="minisblack", metadata=None, software=False
             )

@@ -62,8 +62,8 @@ class Probed:
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> Probed:
-        view = dict(found["view"])
-        view = View(**{**view, "window": Window(**view["window"])})
+        kept = dict(found["view"])
+        view = View(**{**kept, "window": Window(**kept["window"])})
         height, width = found["shape"]
         more = {"strengths": tuple(found["strengths"]), "shape": (height, width)}
         return cls(**{**found, "view": view, **more})

@@ -248,4 +248,4 @@ def _finish(
     if options.as_json:
         print_json(record)
     elif options.quiet:
-        typer.echo(f"{options.inputs[0]} -> {places.volume}: {summary.lines()[0]}", err=True)
+        typer.echo(f"{options.inputs[0]} -> {places.volume}: {summary.lines()[0]}")
