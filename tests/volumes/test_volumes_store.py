@@ -19,7 +19,7 @@ SHAPE = (4, 5, 6)
 NAMES = ("a.npy", "a.h5", "a.tif", "a.zarr", "folder")
 
 
-def plan(slices: range = range(0, 4), **settings: object) -> Plan:
+def plan(slices: range = range(4), **settings: object) -> Plan:
     return Plan("0" * 64, slices, SHAPE[1:], settings, {})
 
 
@@ -95,7 +95,7 @@ def test_another_shape_or_a_damaged_file_is_refused(tmp_path: Path, name: str) -
     path.unlink()
     with pytest.raises(InputError, match="not there"):
         open_store(path, SHAPE, fresh=False)
-    with pytest.raises(OutputError, match="expected .zarr"):
+    with pytest.raises(OutputError, match=r"expected \.zarr"):
         open_store(tmp_path / "a.png", SHAPE, fresh=True)
 
 
@@ -158,7 +158,7 @@ def test_without_mending_a_cut_line_spoils_the_next(tmp_path: Path) -> None:
 def test_plans_that_differ_say_in_what() -> None:
     assert difference(plan(tol=1), plan(tol=1)) == ""
     assert difference(plan(tol=1), plan(tol=2)) == "tol 1, not 2"
-    assert "0:4:1, not 0:2:1" in difference(plan(), plan(range(0, 2)))
+    assert "0:4:1, not 0:2:1" in difference(plan(), plan(range(2)))
     assert plan(tol=1).fingerprint != plan(tol=2).fingerprint
 
 

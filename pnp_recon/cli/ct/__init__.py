@@ -35,7 +35,8 @@ compares.
 Exit codes: 0 the iteration converged, or sirt, cgls or landweber stopped where they are meant \
 to; 2 the input is bad; 3 the iteration stopped before it converged (limit or Ctrl-C), the result \
 is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C came \
-before there was a result. For several files it is the worst of them, in the order 0, 3, 4, 2."""
+before there was a result, or with --slices before the last slice. For several files it is the \
+worst of them, in the order 0, 3, 4, 2."""
 
 # Taken from folders and globs; pictures are slices to simulate from, and are named one by one.
 SCANS = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff", ".dcm", ".ima")
