@@ -162,6 +162,17 @@ def read_scan(
     )
 
 
+def extent(
+    path: str | os.PathLike[str], key: str | None = None, order: str | None = None
+) -> tuple[int, str]:
+    """How many slices a scan holds, and its hash; no projection is looked at. See `read_scan`."""
+    file = Path(path)
+    with open_arrays(file) as entries:
+        layout = layout_of(entries, key, order, file.is_dir())
+        shape = dict(zip(layout.order, entries[layout.name].shape, strict=True))
+    return shape.get("s", 1), _hash(file)
+
+
 def _hash(file: Path) -> str:
     if not file.is_dir():
         return sha256_of(file)

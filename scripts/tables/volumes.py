@@ -2,9 +2,9 @@
 
     python -m scripts.tables.volumes [--slices 32] [--few 4] [--size 128] [--tooth tooth.h5]
 
-A stack of ellipses that grow from slice to slice, half as many views as pixels, 1 % of noise; and the
-tooth's two slices. One process, one thread. Times are processor seconds of one run, with all that a
-command does: reading, the trials of three slices, pictures; they say what this machine took, no more.
+A stack of ellipses that grow from slice to slice, half as many views as pixels, 1 % of noise; and
+the tooth's two slices. One process, one thread. Times are processor seconds of one run, with all
+that a command does: reading, the trials of three slices, pictures. They say what this machine took.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def row(what: str, method: str, found: dict[str, float]) -> str:
     seconds, slices = found["seconds"], found["slices"]
     worst = "–" if math.isnan(found["worst"]) else f"{found['worst']:.1e}"
     return (
-        f"| {what} | {method} | {slices:.0f} | {found['certified']:.0f} | {worst} | {seconds:.1f} | "
-        f"{60 * slices / seconds:.3g} |\n"
+        f"| {what} | {method} | {slices:.0f} | {found['certified']:.0f} | {worst} | "
+        f"{seconds:.1f} | {60 * slices / seconds:.3g} |\n"
     )
 
 
@@ -130,9 +130,10 @@ def table(options: argparse.Namespace, folder: Path) -> str:
 
 HEAD = """# Volumes
 
-Slices a minute of `pnp-ct --slices`, one process, one thread, processor seconds of one run with all that a
-command does (reading, the trials on three slices, pictures). Written by `python -m scripts.tables.volumes`;
-absolute times are those of one machine. Filtered back-projection is a formula and has no certificate.
+Slices a minute of `pnp-ct --slices`: one process, one thread, processor seconds of one run with all
+that a command does (reading, the trials on three slices, pictures); of ASTRA the filtered
+back-projection alone, without reading and writing. Times are those of one machine. Filtered
+back-projection is a formula and has no certificate.
 
 | stack | method | slices | certified | worst residual | processor s | slices a minute |
 |---|---|---|---|---|---|---|

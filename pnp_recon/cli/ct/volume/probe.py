@@ -75,9 +75,9 @@ class Probed:
 
 
 def probe(
-    source: Path, options: CtOptions, numbers: Sequence[int], sha256: str, say: Say
+    source: Path, options: CtOptions, numbers: Sequence[int], sha256: str, say: Say, warn: Say
 ) -> Probed:
-    """Looks at these slices.
+    """Looks at these slices; `say` and `warn` get lines of text.
 
     Raises:
         InputError: none of them can be used, or the scan is a cone beam's.
@@ -89,8 +89,10 @@ def probe(
     A = found.A
     if A.geometry.kind == "cone":
         raise InputError("--slices does not go with a cone beam, which is one volume")
-    for line in (*found.lines, *(f"warning: {words}" for words in found.warnings)):
+    for line in found.lines:
         say(line)
+    for words in found.warnings:
+        warn(words)
     radius = object_radius(found.y, A.geometry)
     with torch.no_grad():
         direct = A.fbp(found.clean, options.filter.value, options.cutoff, radius)
@@ -100,9 +102,9 @@ def probe(
     axis = _axis(found, options)
     settled = replace(options, axis=repr(axis))
     session.options = settled
-    cases = [_case(source, one, session, view) for one in scans]
+    cases = _cases(source, scans, session, view)
     for words in model_warnings(cases[0], session):
-        say(f"warning: {words}")
+        warn(words)
     strengths = _strengths(cases, session)
     return Probed(
         axis,
@@ -152,9 +154,23 @@ def _axis(found: Measurement, options: CtOptions) -> float:
     return (scan.detector_count - 1) / 2 + (-away if options.flip_detector else away)
 
 
-def _case(source: Path, scan: Scan, session: Session[CtOptions], view: View) -> Case:
-    found = measurement_of(part_of(scan, 0), None, session.options)
-    return case_of(on_device(found, session), Job(source, source), session, view=view)
+def _cases(
+    source: Path, scans: Sequence[Scan], session: Session[CtOptions], view: View
+) -> list[Case]:
+    """A case for each slice; one that is refused alone (empty, say) speaks for nobody."""
+    cases, last = [], None
+    for scan in scans:
+        try:
+            found = measurement_of(part_of(scan, 0), None, session.options)
+            made = case_of(on_device(found, session), Job(source, source), session, view=view)
+        except InputError as error:
+            last = error
+        else:
+            cases.append(made)
+    if not cases:
+        assert last is not None
+        raise last
+    return cases
 
 
 def _strengths(cases: Sequence[Case], session: Session[CtOptions]) -> list[float]:

@@ -6,19 +6,19 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 import typer
 
 from pnp_recon.cli.console import print_json
-from pnp_recon.cli.ct.data import read
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.volume.display import SliceDisplay
 from pnp_recon.cli.ct.volume.probe import Probed, Say, free_bytes, probe
 from pnp_recon.cli.ct.volume.worker import Recipe, each
+from pnp_recon.cli.run.text import error_json
 from pnp_recon.cli.shell import (
     BAD_INPUT,
     INTERRUPTED,
@@ -26,10 +26,14 @@ from pnp_recon.cli.shell import (
     NOT_CONVERGED,
     OK,
     check_writable,
+    describe,
+    exit_code_of,
     package_version,
+    report_error,
 )
-from pnp_recon.errors import InputError, OutputError
+from pnp_recon.errors import InputError, OutputError, PnPReconError
 from pnp_recon.files import atomic_write, sha256_of
+from pnp_recon.scans.files import extent
 from pnp_recon.volumes.figure import check_film, views_png, write_film
 from pnp_recon.volumes.ledger import Ledger, difference
 from pnp_recon.volumes.plan import COPIES, Plan, parse_slices, probes, slab_size
@@ -75,7 +79,18 @@ def run_volume(options: CtOptions) -> int:
     Raises:
         PnPReconError: nothing can be begun, or a slice cannot be written.
     """
-    options.check()
+    try:
+        options.check()
+        return _run(options)
+    except PnPReconError as error:
+        if not options.as_json:
+            raise
+        source = Path(options.inputs[0])
+        print_json(error_json(source, describe(error), exit_code_of(error)))
+        return report_error("pnp-ct", error, with_traceback=options.verbose)
+
+
+def _run(options: CtOptions) -> int:
     silent = options.quiet or options.as_json
     places, source = Places.of(options), Path(options.inputs[0])
     _check_places(places, source, options)
@@ -90,7 +105,7 @@ def run_volume(options: CtOptions) -> int:
     total, done = len(plan.slices), len(plan.slices) - len(ledger.todo())
     if done:
         say(f"{done} of {total} slices are done; going on")
-    threads = max(1, (os.cpu_count() or 1) // options.workers) if options.workers > 1 else None
+    threads = max(1, torch.get_num_threads() // options.workers) if options.workers > 1 else None
     recipe = Recipe(
         plan.fingerprint, source, plan.sha256, probed.options(options), probed.view, threads
     )
@@ -110,11 +125,14 @@ def run_volume(options: CtOptions) -> int:
         code = max((row["exit_code"] for row in ledger.in_order()), key=_severity)
     except KeyboardInterrupt:
         left = len(ledger.todo())
-        typer.echo(f"stopped: {total - left} of {total} slices are kept; the same command goes on "
-            "(without --overwrite)",
-                   err=True)  # fmt: skip
+        words = f"stopped: {total - left} of {total} slices are kept; the same command goes on"
+        typer.echo(f"{words} (without --overwrite)", err=True)
     _finish(ledger, store, probed, places, options, code, say)
     return code
+
+
+def _warn(words: str) -> None:
+    typer.echo(f"pnp-ct: warning: {words}", err=True)
 
 
 def _severity(code: int) -> int:
@@ -143,14 +161,9 @@ def _check_places(places: Places, source: Path, options: CtOptions) -> None:
 
 def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[Ledger, Store]:
     """A new volume, or the one that was begun with the same settings."""
-    first = read(source, options, slice(0, 1))
-    asked = Plan(
-        first.sha256,
-        parse_slices(options.stretch or "all", first.total),
-        (0, 0),
-        _settings(options),
-        {},
-    )
+    total, sha256 = extent(source, options.key, options.order)
+    slices = parse_slices(options.stretch or "all", total)
+    asked = Plan(sha256, slices, (0, 0), _settings(options), {})
     if places.ledger.exists() and not options.overwrite:
         ledger = Ledger.open(places.ledger)
         other = difference(ledger.plan, asked)
@@ -159,7 +172,7 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
                 f"{places.volume} was begun with {other}; give the same, another -o, or --overwrite"
             )
         return ledger, open_store(places.volume, ledger.plan.volume_shape, fresh=False)
-    found = probe(source, options, probes(asked.slices), first.sha256, say)
+    found = probe(source, options, probes(slices), sha256, say, _warn)
     plan = Plan(asked.sha256, asked.slices, found.shape, asked.settings, found.to_dict())
     plan = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
     store = open_store(places.volume, plan.volume_shape, fresh=True)
@@ -200,10 +213,9 @@ def _sizes(plan: Plan, probed: Probed, options: CtOptions, say: Say) -> int:
         + f", {slab} slices read at a time; on disk {plan.volume_bytes / GIB:.2f} GiB"
     )
     if options.dask is None and workers * need > free_bytes() + probed.working:
-        typer.echo(
-            f"pnp-ct: warning: {workers * need / GIB:.1f} GiB of memory are needed and "
-            f"{free_bytes() / GIB:.1f} GiB are free; give fewer --workers or a smaller --size",
-            err=True,
+        _warn(
+            f"{workers * need / GIB:.1f} GiB of memory are needed and {free_bytes() / GIB:.1f} GiB "
+            "are free; give fewer --workers or a smaller --size"
         )
     return slab
 
