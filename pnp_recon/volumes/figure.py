@@ -38,9 +38,9 @@ def views_png(
 
     Args:
         store: the volume.
-        shape: of the volume.
+        shape: (slices, H, W) of the volume.
         limits: values that are black and white.
-        unit: of the values.
+        unit: what the values are in.
         step: distance of the slices in pixels of a slice, where rows of the detector lie as far
             apart as its columns.
     """

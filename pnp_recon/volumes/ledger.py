@@ -46,7 +46,7 @@ class Ledger:
         return ledger
 
     @classmethod
-    def open(cls, path: Path) -> Ledger:
+    def read(cls, path: Path) -> Ledger:
         """One that was begun.
 
         Raises:

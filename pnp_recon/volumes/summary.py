@@ -22,7 +22,7 @@ class Summary:
         missing: not begun.
         endings: how many ended in which status.
         slowest, worst: (slice, seconds) and (slice, relative residual), or None.
-        seconds: of all slices together, whatever ran side by side.
+        seconds: all slices together, whatever ran side by side.
         failures: (slice, message) of the first few that failed.
     """
 

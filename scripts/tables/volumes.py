@@ -106,7 +106,7 @@ def table(options: argparse.Namespace, folder: Path) -> str:
     size, scan = options.size, folder / "stack.h5"
     y = stack(scan, options.slices, size)
     angles = math.pi * np.arange(size // 2) / (size // 2)
-    name, kind = f"ellipses {size}²", ["--kind", "line-integrals"]
+    name, kind = f"ellipses {size}²", ["--kind", "line-integrals", "--size", str(size)]
     alone = {"slices": len(y), "certified": 0, "failed": 0, "worst": math.nan}
     out = row(name, "ASTRA's FBP alone", {**alone, "seconds": astra_alone(y, angles, size)})
     few, every = f"0:{options.few}", "all"

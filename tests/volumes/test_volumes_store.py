@@ -132,16 +132,16 @@ def test_a_ledger_survives_a_kill_at_any_byte(tmp_path: Path) -> None:
     head = whole.index(b"\n") + 1
     for cut in range(head, len(whole) + 1):
         path.write_bytes(whole[:cut])
-        again = Ledger.open(path)
+        again = Ledger.read(path)
         assert len(again.rows) == whole[head:cut].count(b"\n")
         again.mend()
         again.add({"slice": 2, "status": "converged", "certified": False})
-        assert 2 in Ledger.open(path).rows
-    assert Ledger.open(path).todo() == [1]  # what failed is tried again
-    assert Ledger.open(path).plan == plan(tol=0.1)
+        assert 2 in Ledger.read(path).rows
+    assert Ledger.read(path).todo() == [1]  # what failed is tried again
+    assert Ledger.read(path).plan == plan(tol=0.1)
     path.write_bytes(whole[: head - 5])
     with pytest.raises(InputError, match="damaged"):
-        Ledger.open(path)
+        Ledger.read(path)
 
 
 def test_without_mending_a_cut_line_spoils_the_next(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def test_without_mending_a_cut_line_spoils_the_next(tmp_path: Path) -> None:
     path = tmp_path / "l.jsonl"
     Ledger.create(path, plan())
     path.write_bytes(path.read_bytes() + b'{"slice": 0, "sta')
-    again = Ledger.open(path)
+    again = Ledger.read(path)
     again.add({"slice": 2, "status": "converged"})
     with pytest.raises(InputError, match="damaged"):
-        Ledger.open(path)
+        Ledger.read(path)
 
 
 def test_plans_that_differ_say_in_what() -> None:

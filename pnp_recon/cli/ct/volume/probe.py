@@ -40,9 +40,9 @@ class Probed:
     Attributes:
         axis: the detector pixel of the rotation axis, as --axis has it.
         view: the window.
-        strength: of the prior; None: it is not searched.
+        strength: the prior's; None: it is not searched.
         strengths: what the slices that were tried speak for.
-        norm_bound: of the ray transform, proven; None where none is.
+        norm_bound: a proven bound of the ray transform's norm; None where there is none.
         shape: (rows, columns) of a slice.
         values: numbers of a slice in the file, to be read.
         working: bytes that one slice takes beside what is read.

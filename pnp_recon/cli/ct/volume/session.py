@@ -165,7 +165,7 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
     slices = parse_slices(options.stretch or "all", total)
     asked = Plan(sha256, slices, (0, 0), _settings(options), {})
     if places.ledger.exists() and not options.overwrite:
-        ledger = Ledger.open(places.ledger)
+        ledger = Ledger.read(places.ledger)
         other = difference(ledger.plan, asked)
         if other:
             raise InputError(

@@ -39,12 +39,12 @@ class Recipe:
     """All that a process needs to compute slices.
 
     Attributes:
-        fingerprint: of the plan; two recipes with the same one are the same.
+        fingerprint: the plan's; two recipes with the same one are the same.
         source: the scan.
         sha256: its hash.
         options: what was asked for, with the axis and the strength that were found.
         view: the window.
-        threads: of torch; None: as many as it takes.
+        threads: for torch; None: as many as it takes.
     """
 
     fingerprint: str
