@@ -110,7 +110,7 @@ def table(options: argparse.Namespace, folder: Path) -> str:
     alone = {"slices": len(y), "certified": 0, "failed": 0, "worst": math.nan}
     out = row(name, "ASTRA's FBP alone", {**alone, "seconds": astra_alone(y, angles, size)})
     few, every = f"0:{options.few}", "all"
-    runs = (
+    runs: tuple[tuple[str, str, list[str]], ...] = (
         ("`--method fbp`", every, ["--method", "fbp"]),
         ("`--method tv`", every, ["--method", "tv"]),
         ("`--method tv --strength 1.5`", every, ["--method", "tv", "--strength", "1.5"]),
@@ -133,7 +133,8 @@ HEAD = """# Volumes
 Slices a minute of `pnp-ct --slices`: one process, one thread, processor seconds of one run with all
 that a command does (reading, the trials on three slices, pictures); of ASTRA the filtered
 back-projection alone, without reading and writing. Times are those of one machine. Filtered
-back-projection is a formula and has no certificate.
+back-projection is a formula and has no certificate. Where few slices are run, much of the time is
+that of the trials for the strength; with `--strength` there are none.
 
 | stack | method | slices | certified | worst residual | processor s | slices a minute |
 |---|---|---|---|---|---|---|
