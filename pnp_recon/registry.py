@@ -8,6 +8,7 @@ its entries. A kind with more to say about itself derives its own entry from `En
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,5 +84,7 @@ class Registry(Mapping[str, E], Generic[E]):
     def enum(self, title: str, *words: str) -> type[StrEnum]:
         """The names as the choices of an option, after `words`."""
         members = {name.replace("-", "_"): name for name in (*words, *self._entries)}
-        made: type[StrEnum] = StrEnum(title, members)  # type: ignore[misc, assignment]
+        # Where it is bound, so that its members can be sent to other processes.
+        home = sys._getframe(1).f_globals["__name__"]
+        made: type[StrEnum] = StrEnum(title, members, module=home)  # type: ignore[misc, assignment]
         return made

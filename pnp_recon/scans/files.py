@@ -77,6 +77,7 @@ def read_scan(
     angle_unit: AngleUnit | None = None,
     angles_key: str | None = None,
     slices: slice | None = None,
+    sha256: str | None = None,
 ) -> Scan:
     """Read a sinogram or a scan from .npy, .npz, .h5 (.hdf5, .nxs), .mat, .tif or a folder.
 
@@ -107,6 +108,7 @@ def read_scan(
             of its angles means.
         angles_key: name of the angles. Default: they are looked for by the names above.
         slices: which slices; nothing else is read where the format allows. Default: all.
+        sha256: the file's hash where it is known, so that the whole file is not read for it.
 
     Raises:
         InputError: the file is missing, damaged or of another kind; the choice of the array is
@@ -150,7 +152,7 @@ def read_scan(
         kind=kind,
         source=file,
         key=layout.name,
-        sha256=_hash(file),
+        sha256=sha256 or _hash(file),
         first=chosen.start,
         total=shape["s"],
         fields_among=shape["a"] - data.shape[1],
@@ -158,6 +160,17 @@ def read_scan(
         order_assumed=not layout.order_stated,
         doubts=doubts,
     )
+
+
+def extent(
+    path: str | os.PathLike[str], key: str | None = None, order: str | None = None
+) -> tuple[int, str]:
+    """How many slices a scan holds, and its hash; no projection is looked at. See `read_scan`."""
+    file = Path(path)
+    with open_arrays(file) as entries:
+        layout = layout_of(entries, key, order, file.is_dir())
+        shape = dict(zip(layout.order, entries[layout.name].shape, strict=True))
+    return shape.get("s", 1), _hash(file)
 
 
 def _hash(file: Path) -> str:

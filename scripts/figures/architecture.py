@@ -65,7 +65,7 @@ WAY = (
         "report",
         ("json, csv, png, html", "tables of a benchmark"),
         "#e3dbf1",
-        ("report", "benchmark"),
+        ("report", "benchmark", "volumes"),
     ),
 )
 PRIOR = Station(

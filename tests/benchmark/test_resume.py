@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pnp_recon.benchmark import runner
+from pnp_recon.benchmark import engine, runner
 from pnp_recon.benchmark.store import Results
 from support.benchmark import bench, error, folder_of_pictures, own_file, start, table
 
@@ -184,7 +184,7 @@ def test_no_scheduler_at_the_address(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
-    monkeypatch.setattr(runner, "DASK_PATIENCE", 1)
+    monkeypatch.setattr(engine, "DASK_PATIENCE", 1)
     out = tmp_path / "out"
     assert start(data, out, "--methods", "wavelet", "--dask", "tcp://127.0.0.1:9") == 2
     assert "no Dask scheduler answers" in error(capsys)

@@ -40,6 +40,7 @@ ORDER = (
     "pnp_recon.training",
     "pnp_recon.report",
     "pnp_recon.benchmark",
+    "pnp_recon.volumes",
     "pnp_recon",
     "pnp_recon.cli",
     "scripts",

@@ -26,13 +26,17 @@ scan_reconstructed.png. Angles, flat and dark fields are taken from the file whe
 otherwise say how it was made: --views 180 --span 180, or --geometry scan.yaml. Several slices are \
 one result, its picture the middle slice.
 
+pnp-ct scan.h5 --slices 0:512 -o OUT.zarr reconstructs a stack slice by slice, out of core, with a \
+certificate for each; after a stop the same command goes on.
+
 pnp-ct slice.dcm --simulate --views 60 projects a clean slice, adds noise, reconstructs, and \
 compares.
 
 Exit codes: 0 the iteration converged, or sirt, cgls or landweber stopped where they are meant \
 to; 2 the input is bad; 3 the iteration stopped before it converged (limit or Ctrl-C), the result \
 is written; 4 a required certificate could not be given, nothing is written; 130 Ctrl-C came \
-before there was a result. For several files it is the worst of them, in the order 0, 3, 4, 2."""
+before there was a result, or with --slices before the last slice. For several files it is the \
+worst of them, in the order 0, 3, 4, 2."""
 
 # Taken from folders and globs; pictures are slices to simulate from, and are named one by one.
 SCANS = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".tif", ".tiff", ".dcm", ".ima")
@@ -49,7 +53,11 @@ COMMAND = Command("pnp-ct", CtOptions, Names("_reconstructed", SCANS, RESULTS, "
 
 
 def _run(options: CtOptions) -> int:
-    return run_batch(COMMAND, options)
+    if options.stretch is None:
+        return run_batch(COMMAND, options)
+    from pnp_recon.cli.ct.volume.session import run_volume  # loads torch
+
+    return run_volume(options)
 
 
 app = make_app(COMMAND.program, HELP, COMMAND.options, _run)

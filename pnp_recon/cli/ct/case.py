@@ -63,13 +63,32 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         found = measured(job.source, job.reference, options)
     count = max(found.y.shape[0], found.A.image_shape[0])
     picture = picture_target(job, options, count)
-    found = on_device(found, session)
-    A, y = found.A, found.y
+    return case_of(on_device(found, session), job, session, picture)
+
+
+def case_of(
+    found: Measurement,
+    job: Job,
+    session: Session[CtOptions],
+    picture: Path | None = None,
+    view: View | None = None,
+) -> Case:
+    """The case of a measurement.
+
+    Args:
+        found: on the session's device.
+        job: names the files that were read.
+        session: options, and a network of --model.
+        picture: where the middle slice is written as a picture.
+        view: the window, where it is known; None: it is chosen.
+    """
+    options, A, y = session.options, found.A, found.y
+    count = max(y.shape[0], A.image_shape[0])
     radius = object_radius(y, A.geometry)
     direct = _fbp(found, options, radius)
     model = session.learned()
     trained = None if model is None else model.trained_on.window_hu
-    view = choose_view(found, direct, options, radius, trained)
+    view = view or choose_view(found, direct, options, radius, trained)
     window = view.window
     start = window.to_unit(direct)
     truth = None if found.truth is None else window.to_unit(found.truth)

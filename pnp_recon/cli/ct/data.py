@@ -26,6 +26,7 @@ from pnp_recon.problems.noise import command_counts, command_noise
 from pnp_recon.problems.simulate import photon_tomography, tomography
 from pnp_recon.report import SourceFile
 from pnp_recon.scans import (
+    Scan,
     hounsfield_window,
     read_scan,
     read_slice,
@@ -129,6 +130,11 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
 
 def measured(source: Path, reference: Path | None, options: CtOptions) -> Measurement:
     """The chosen slices of a scan, corrected, with the axis found."""
+    return measurement_of(read(source, options, _asked_slices(options)), reference, options)
+
+
+def read(source: Path, options: CtOptions, slices: slice | None, sha256: str | None = None) -> Scan:
+    """These slices as they were measured; see `read_scan`."""
     suffix = source.suffix.lower()
     if suffix in (".dcm", ".ima") or (suffix in PICTURE_SUFFIXES and suffix not in TIFF):
         raise InputError(f"{source} is a picture, not a sinogram; add --simulate to project it")
@@ -138,8 +144,14 @@ def measured(source: Path, reference: Path | None, options: CtOptions) -> Measur
     unit: AngleUnit | None = None
     if options.angle_unit is not None:
         unit = "deg" if options.angle_unit.value == "deg" else "rad"
-    asked = _asked_slices(options)
-    scan = read_scan(source, options.key, options.order, kind, unit, options.angles_key, asked)
+    return read_scan(
+        source, options.key, options.order, kind, unit, options.angles_key, slices, sha256
+    )
+
+
+def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Measurement:
+    """The slices of a scan that was read, corrected, with the axis found."""
+    source = scan.source
     corrected = to_line_integrals(scan, options.incident)
     whole = mended(corrected, options)
     lines, weights, mask = whole.scan, whole.weights, whole.mask

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.ct.file_options import ScanFileOptions
+from pnp_recon.cli.ct.volume.options import VolumeOptions
 from pnp_recon.cli.run.checks import flag_of, given, refuse
 from pnp_recon.cli.run.options import output_option
 from pnp_recon.errors import InputError
@@ -68,7 +68,7 @@ MethodOption = Annotated[CtMethod, typer.Option(
 
 
 @dataclass(frozen=True)
-class CtOptions(ScanFileOptions):
+class CtOptions(VolumeOptions):
     """The options of `pnp-ct`."""
 
     # fmt: off
@@ -230,6 +230,7 @@ class CtOptions(ScanFileOptions):
         self._check_numbers()
         self._check_scan()
         self._check_weights()
+        self.check_volume()
         _ = self.window_limits, self.axis_pixel
         if self.geometry is not None and not self.geometry.is_file():
             raise InputError(

@@ -1,0 +1,53 @@
+"""The options of `pnp-ct --slices`. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pnp_recon.cli.ct.file_options import ScanFileOptions
+from pnp_recon.cli.run.checks import given, refuse
+from pnp_recon.errors import InputError
+
+
+@dataclass(frozen=True)
+class VolumeOptions(ScanFileOptions):
+    """A stack of slices, each by itself."""
+
+    # fmt: off
+    stretch: Annotated[str | None, typer.Option(
+        "--slices", metavar="all|I:J[:STEP]",
+        help="Reconstruct these slices one by one into a volume OUT (.h5, .zarr, .npy, .tif or a "
+        "folder), with a certificate for each. The same command goes on after a stop.",
+    )] = None
+    workers: Annotated[int, typer.Option(
+        "--workers", min=1, help="With --slices: work in so many processes.",
+    )] = 1
+    dask: Annotated[str | None, typer.Option(
+        "--dask", metavar="ADDRESS",
+        help="With --slices: work on the Dask cluster of this scheduler, such as "
+        "tcp://host:8786. Its workers need the same paths.",
+    )] = None
+    film: Annotated[Path | None, typer.Option(
+        "--film", metavar="GIF", help="With --slices: write a walk through the volume.",
+    )] = None
+    # fmt: on
+
+    def check_volume(self) -> None:
+        """What does not go with a volume, and what goes with nothing else.
+
+        Raises:
+            InputError: naming the option.
+        """
+        own = given(self, "workers", "dask", "film")
+        if self.stretch is None:
+            refuse(own, "a run without --slices; add --slices all")
+            return
+        others = ("slices", "simulate", "reference", "report", "residuals")
+        refuse(given(self, *others), "--slices, which writes a line of JSON for each slice")
+        refuse(given(self, "workers"), "--dask, which has its own; give one", self.dask is not None)
+        if len(self.inputs) != 1:
+            raise InputError(f"--slices takes one scan, {len(self.inputs)} were given")

@@ -1,0 +1,263 @@
+"""`pnp-ct --slices`: from the options to a volume, its ledger, its summary and its pictures.
+
+Imported after parsing: it loads torch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+from pnp_recon.cli.console import print_json
+from pnp_recon.cli.ct.options import CtOptions
+from pnp_recon.cli.ct.volume.display import SliceDisplay
+from pnp_recon.cli.ct.volume.probe import Probed, Say, free_bytes, probe
+from pnp_recon.cli.ct.volume.worker import Recipe, each
+from pnp_recon.cli.run.text import error_json
+from pnp_recon.cli.shell import (
+    BAD_INPUT,
+    INTERRUPTED,
+    NO_CERTIFICATE,
+    NOT_CONVERGED,
+    OK,
+    check_writable,
+    describe,
+    exit_code_of,
+    package_version,
+    report_error,
+)
+from pnp_recon.errors import InputError, OutputError, PnPReconError
+from pnp_recon.files import atomic_write, sha256_of
+from pnp_recon.scans.files import extent
+from pnp_recon.volumes.figure import check_film, views_png, write_film
+from pnp_recon.volumes.ledger import Ledger, difference
+from pnp_recon.volumes.plan import COPIES, Plan, parse_slices, probes, slab_size
+from pnp_recon.volumes.run import Work, run
+from pnp_recon.volumes.store import Store, open_store
+from pnp_recon.volumes.summary import summarise
+
+GIB = 2**30
+# What changes nothing about the values of a slice, or is found in the scan's hash.
+APART = ("inputs", "output", "workers", "dask", "film", "overwrite", "as_json", "quiet", "verbose",
+         "device", "stretch", "no_picture")  # fmt: skip
+# The worst comes last.
+_SEVERITY = (OK, NOT_CONVERGED, NO_CERTIFICATE, BAD_INPUT)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of a volume."""
+
+    volume: Path
+    ledger: Path
+    summary: Path
+    views: Path
+
+    @classmethod
+    def of(cls, options: CtOptions) -> Places:
+        source = Path(options.inputs[0])
+        given = options.output or str(source.with_name(f"{source.stem}_volume.h5"))
+        volume = Path(given)
+
+        def beside(ending: str) -> Path:
+            return volume.with_name(f"{volume.name}.{ending}")
+
+        return cls(volume, beside("slices.jsonl"), beside("summary.json"), beside("views.png"))
+
+
+def run_volume(options: CtOptions) -> int:
+    """Reconstructs the slices of --slices.
+
+    Returns:
+        the worst exit code of a slice, 130 after Ctrl-C.
+
+    Raises:
+        PnPReconError: nothing can be begun, or a slice cannot be written.
+    """
+    try:
+        options.check()
+        return _run(options)
+    except PnPReconError as error:
+        if not options.as_json:
+            raise
+        source = Path(options.inputs[0])
+        print_json(error_json(source, describe(error), exit_code_of(error)))
+        return report_error("pnp-ct", error, with_traceback=options.verbose)
+
+
+def _run(options: CtOptions) -> int:
+    silent = options.quiet or options.as_json
+    places, source = Places.of(options), Path(options.inputs[0])
+    _check_places(places, source, options)
+
+    def say(line: str) -> None:
+        if not silent:
+            typer.echo(line)
+
+    ledger, store = _begin(options, places, source, say)
+    plan, probed = ledger.plan, Probed.from_dict(dict(ledger.plan.shared))
+    slab = _sizes(plan, probed, options, say)
+    total, done = len(plan.slices), len(plan.slices) - len(ledger.todo())
+    if done:
+        say(f"{done} of {total} slices are done; going on")
+    threads = max(1, torch.get_num_threads() // options.workers) if options.workers > 1 else None
+    recipe = Recipe(
+        plan.fingerprint, source, plan.sha256, probed.options(options), probed.view, threads
+    )
+    display = SliceDisplay(total, done, silent)
+    code = INTERRUPTED
+    try:
+        with display.bar:
+            run(
+                ledger,
+                store,
+                Work(each, recipe),
+                slab=slab,
+                workers=options.workers,
+                dask=options.dask,
+                report=display.report,
+            )
+        code = max((row["exit_code"] for row in ledger.in_order()), key=_severity)
+    except KeyboardInterrupt:
+        left = len(ledger.todo())
+        words = f"stopped: {total - left} of {total} slices are kept; the same command goes on"
+        typer.echo(f"{words} (without --overwrite)", err=True)
+    _finish(ledger, store, probed, places, options, code, say)
+    return code
+
+
+def _warn(words: str) -> None:
+    typer.echo(f"pnp-ct: warning: {words}", err=True)
+
+
+def _severity(code: int) -> int:
+    return _SEVERITY.index(code) if code in _SEVERITY else len(_SEVERITY)
+
+
+def _check_places(places: Places, source: Path, options: CtOptions) -> None:
+    folder = places.volume.resolve().parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {places.volume}: the folder does not exist; create it")
+    check_writable(folder)
+    if places.volume.exists() and source.exists() and places.volume.samefile(source):
+        raise OutputError(f"cannot write {places.volume}: it is the scan itself")
+    if options.film is not None:
+        check_film(options.film)
+        if not options.film.resolve().parent.is_dir():
+            raise OutputError(f"cannot write {options.film}: the folder does not exist; create it")
+    there = places.volume.exists() and not places.ledger.exists()
+    empty = places.volume.is_dir() and not any(places.volume.iterdir())
+    if there and not empty and not options.overwrite:
+        raise OutputError(
+            f"{places.volume} exists, and nothing beside it says that its run was begun; give "
+            "--overwrite, or another -o"
+        )
+
+
+def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[Ledger, Store]:
+    """A new volume, or the one that was begun with the same settings."""
+    total, sha256 = extent(source, options.key, options.order)
+    slices = parse_slices(options.stretch or "all", total)
+    asked = Plan(sha256, slices, (0, 0), _settings(options), {})
+    if places.ledger.exists() and not options.overwrite:
+        ledger = Ledger.read(places.ledger)
+        other = difference(ledger.plan, asked)
+        if other:
+            raise InputError(
+                f"{places.volume} was begun with {other}; give the same, another -o, or --overwrite"
+            )
+        return ledger, open_store(places.volume, ledger.plan.volume_shape, fresh=False)
+    found = probe(source, options, probes(slices), sha256, say, _warn)
+    plan = Plan(asked.sha256, asked.slices, found.shape, asked.settings, found.to_dict())
+    plan = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    store = open_store(places.volume, plan.volume_shape, fresh=True)
+    return Ledger.create(places.ledger, plan), store
+
+
+def _settings(options: CtOptions) -> dict[str, Any]:
+    """What decides the values of a slice, as plain JSON values."""
+    found = {one.name: getattr(options, one.name) for one in fields(options)}
+    for name in ("geometry", "denoiser", "model"):
+        if found[name] is not None and Path(found[name]).is_file():
+            found[name] = f"{found[name]} ({sha256_of(found[name])})"
+    found["version"] = package_version()
+    return {
+        name: value if value is None or isinstance(value, bool | int | float) else str(value)
+        for name, value in found.items()
+        if name not in APART
+    }
+
+
+def _sizes(plan: Plan, probed: Probed, options: CtOptions, say: Say) -> int:
+    """Slices in a slab; says what was found, and what memory and disk are taken."""
+    per_slice = 4 * probed.values
+    workers = options.workers
+    slab = slab_size(per_slice, free_bytes(), workers, len(plan.slices))
+    bound = "" if probed.norm_bound is None else f", ‖A‖ ≤ {probed.norm_bound:.4g}"
+    count, (height, width) = len(plan.slices), plan.shape
+    say(f"volume: {count} slices of {width}×{height}, one geometry for all{bound}")
+    say(f"axis: detector pixel {probed.axis:.2f}; window: {probed.view.words}")
+    if probed.strength is not None:
+        said = ", ".join(f"{one:.3g}" for one in probed.strengths)
+        say(f"strength: {probed.strength:.3g} for all, the median of what first, middle and last "
+            f"slice speak for: {said}")  # fmt: skip
+    need = probed.working + COPIES * slab * per_slice
+    say(
+        f"memory: about {need / GIB:.2f} GiB"
+        + (f" in each of {workers} processes" if workers > 1 else "")
+        + f", {slab} slices read at a time; on disk {plan.volume_bytes / GIB:.2f} GiB"
+    )
+    if options.dask is None and workers * need > free_bytes() + probed.working:
+        _warn(
+            f"{workers * need / GIB:.1f} GiB of memory are needed and {free_bytes() / GIB:.1f} GiB "
+            "are free; give fewer --workers or a smaller --size"
+        )
+    return slab
+
+
+def _finish(
+    ledger: Ledger,
+    store: Store,
+    probed: Probed,
+    places: Places,
+    options: CtOptions,
+    code: int,
+    say: Say,
+) -> None:
+    """The summary, and the pictures of what there is."""
+    plan, shown = ledger.plan, probed.view.shown
+    summary = summarise(ledger.in_order(), len(plan.slices))
+    record = {
+        "input": options.inputs[0],
+        "output": str(places.volume),
+        "exit_code": code,
+        "first": plan.slices.start,
+        "step": plan.slices.step,
+        "shape": plan.volume_shape,
+        "shared": dict(plan.shared),
+        "settings": dict(plan.settings),
+        **summary.to_dict(),
+    }
+    atomic_write(places.summary, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    for line in summary.lines():
+        say(line)
+    wrote = [places.volume, places.ledger, places.summary]
+    if summary.missing == 0:
+        limits, shape = (shown.low, shown.high), plan.volume_shape
+        picture = views_png(store, shape, limits, probed.view.unit, plan.slices.step)
+        atomic_write(places.views, picture)
+        wrote.append(places.views)
+        if options.film is not None:
+            write_film(options.film, store, shape, limits)
+            wrote.append(options.film)
+    for path in wrote:
+        say(f"wrote: {path}")
+    if options.as_json:
+        print_json(record)
+    elif options.quiet:
+        typer.echo(f"{options.inputs[0]} -> {places.volume}: {summary.lines()[0]}")
