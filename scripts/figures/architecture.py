@@ -165,9 +165,9 @@ def draw(axes: Axes) -> None:
 
 def main() -> None:
     with plt.rc_context({"text.color": INK, "font.family": "DejaVu Sans"}):
-        figure, axes = plt.subplots(figsize=(11.4, 6.9), dpi=100, facecolor="white")
+        figure, axes = plt.subplots(figsize=(11.4, 7.3), dpi=100, facecolor="white")
         axes.set_xlim(0, 11.4)
-        axes.set_ylim(-0.3, 6.6)
+        axes.set_ylim(-0.7, 6.6)
         axes.axis("off")
         draw(axes)
         save_figure(figure, IMAGES / "architecture.png")
