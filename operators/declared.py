@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import ClassVar
 
 import torch
@@ -67,8 +68,13 @@ class Declared(LinearOperator):
 
 def check_declaration(norm_bound: float | None) -> None:
     """Raises OperatorError for a declared bound that is no number above 0."""
-    if norm_bound is not None and not (math.isfinite(norm_bound) and norm_bound > 0):
-        raise OperatorError(f"norm_bound is {norm_bound}; expected a finite number > 0")
+    if norm_bound is None:
+        return
+    one = isinstance(norm_bound, torch.Tensor) and norm_bound.numel() == 1
+    value = float(norm_bound) if one else norm_bound
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and value > 0):
+        raise OperatorError(f"norm_bound is {norm_bound!r}; expected a finite number > 0")
 
 
 def admit(
