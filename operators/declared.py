@@ -11,6 +11,7 @@ import torch
 from operators.base import LinearOperator
 from operators.checks.measures import ADJOINT_TOLERANCE, adjoint_mismatch
 from operators.checks.probe import probe
+from operators.checks.steady import remember
 from operators.errors import OperatorError
 from operators.knowledge import Fact, KnownBy
 from operators.norms import NormBound, collatz_wielandt, power_iteration_estimate
@@ -99,6 +100,7 @@ def admit(
             f"{operator.adjoint_mismatch:.1e}, allowed {allowed:.0e}; "
             "repair it, or pass allow_unmatched=True and do without guarantees"
         )
+    remember(operator)  # what is measured is about these answers
     refuted = probe(operator, norm=norm_bound is not None).refuted
     if refuted is not None:
         raise OperatorError(refuted)
