@@ -238,10 +238,9 @@ def _blind(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
 
 
 def _estimated(options: DeblurOptions, x: Tensor) -> KernelEstimate:
-    from pnp_recon.estimation import kernel as blind
+    from pnp_recon.estimation.kernel import estimate_kernel
 
-    largest = blind.LARGEST if options.kernel_size is None else options.kernel_size
-    return blind.estimate_kernel(x, options.noise_level, largest)
+    return estimate_kernel(x, options.noise_level, options.kernel_size)
 
 
 def _of_any_shape(estimate: KernelEstimate, warnings: tuple[str, ...] = ()) -> Blur:
