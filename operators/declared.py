@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import ClassVar
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from operators.base import LinearOperator
 from operators.checks.measures import ADJOINT_TOLERANCE, adjoint_mismatch
 from operators.checks.probe import probe
+from operators.checks.steady import remember
 from operators.errors import OperatorError
 from operators.knowledge import Fact, KnownBy
 from operators.norms import NormBound, collatz_wielandt, power_iteration_estimate
@@ -67,8 +69,13 @@ class Declared(LinearOperator):
 
 def check_declaration(norm_bound: float | None) -> None:
     """Raises OperatorError for a declared bound that is no number above 0."""
-    if norm_bound is not None and not (math.isfinite(norm_bound) and norm_bound > 0):
-        raise OperatorError(f"norm_bound is {norm_bound}; expected a finite number > 0")
+    if norm_bound is None:
+        return
+    one = isinstance(norm_bound, torch.Tensor) and norm_bound.numel() == 1
+    value = float(norm_bound) if one else norm_bound
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and value > 0):
+        raise OperatorError(f"norm_bound is {norm_bound!r}; expected a finite number > 0")
 
 
 def admit(
@@ -93,6 +100,7 @@ def admit(
             f"{operator.adjoint_mismatch:.1e}, allowed {allowed:.0e}; "
             "repair it, or pass allow_unmatched=True and do without guarantees"
         )
+    remember(operator)  # what is measured is about these answers
     refuted = probe(operator, norm=norm_bound is not None).refuted
     if refuted is not None:
         raise OperatorError(refuted)

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from operators.errors import OperatorError
-from operators.kernels import normalised, splat
+from operators.kernels import LARGEST_SIDE, normalised, splat
 
 # More kernels along an axis than this take memory and change little.
 LARGEST_GRID = 24
+# Weights of all kernels together: a gigabyte.
+LARGEST_FIELD = 2**27
 
 
 def middles(count: int, length: int) -> Tensor:
@@ -72,12 +74,23 @@ def rotation(
         raise OperatorError(f"centre {centre} found; expected finite numbers (x, y)")
     down, across = rotation_grid(angle, height, width) if grid is None else grid
     places = torch.cartesian_prod(middles(down, height) - y0, middles(across, width) - x0)
+    longest = max(math.hypot(float(x), float(y)) for y, x in places) * math.radians(abs(angle))
+    if not longest <= LARGEST_SIDE:
+        raise OperatorError(
+            f"the rotation moves pixels along {longest:.4g} pixels; expected at most "
+            f"{LARGEST_SIDE}: a smaller angle, or a centre that is nearer"
+        )
     arcs = [_arc(float(x), float(y), math.radians(angle)) for y, x in places]
     reach = max(float(arc.abs().max()) for arc in arcs)
     needed = 2 * math.ceil(reach - 1e-9) + 1
     side = needed if size is None else size
     if side % 2 == 0 or side < needed:
         raise OperatorError(f"kernel size {side} found; expected an odd number, {needed} or more")
+    if down * across * side**2 > LARGEST_FIELD:
+        raise OperatorError(
+            f"the rotation is {down * across} kernels of {side} pixels on a side, more than memory "
+            "holds; expected a smaller angle, or a centre that is nearer"
+        )
     if side == 1:
         return torch.ones(down, across, 1, 1, dtype=dtype)
     kernels = [

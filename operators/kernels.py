@@ -20,6 +20,7 @@ from operators.errors import OperatorError
 
 __all__ = [
     "KERNELS",
+    "LARGEST_SIDE",
     "disk",
     "gaussian",
     "linear_motion",
@@ -27,6 +28,9 @@ __all__ = [
     "uniform",
     "validate",
 ]
+
+# Pixels on a side of a kernel: far above any blur, and far below what memory holds.
+LARGEST_SIDE = 2047
 
 
 def linear_motion(
@@ -46,7 +50,7 @@ def linear_motion(
     the motion. Returns (size, size). Raises `OperatorError` where a parameter is out of range or
     `size` would cut the motion.
     """
-    _require(math.isfinite(length) and length >= 1, f"motion length {length}", "1 pixel or more")
+    _require(1 <= length <= LARGEST_SIDE, f"motion length {length}", f"1 to {LARGEST_SIDE} pixels")
     _require(math.isfinite(angle), f"motion angle {angle}", "a finite number of degrees")
     half = math.sqrt(length**2 - 1) / 2
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -121,7 +125,7 @@ def gaussian(std: float, size: int | None = None, *, dtype: torch.dtype = torch.
     `std` > 0; `size` odd, by default 2⌈4 std⌉ + 1 (what is left out weighs less than 2e-4). A
     smaller `size` truncates the bell. Returns (size, size). Raises `OperatorError`.
     """
-    _require(math.isfinite(std) and std > 0, f"Gaussian std {std}", "a number of pixels above 0")
+    _require(0 < std <= LARGEST_SIDE, f"Gaussian std {std}", f"above 0, to {LARGEST_SIDE} pixels")
     side = _side(2 * math.ceil(4 * std) + 1 if size is None else size, 1, "a Gaussian")
     offsets = torch.arange(side, dtype=torch.float64) - side // 2
     profile = torch.exp(-0.5 * (offsets / std) ** 2)
@@ -134,7 +138,7 @@ def disk(radius: float, size: int | None = None, *, dtype: torch.dtype = torch.f
     `radius` > 0 (0.5 and less is the identity); `size` odd, by default the smallest that holds the
     disc. Returns (size, size). Raises `OperatorError`.
     """
-    _require(math.isfinite(radius) and radius > 0, f"disc radius {radius}", "pixels above 0")
+    _require(0 < radius <= LARGEST_SIDE, f"disc radius {radius}", f"above 0, to {LARGEST_SIDE}")
     needed = 2 * max(0, math.ceil(radius - 0.5)) + 1
     side = _side(size, needed, f"a disc of radius {radius:g}")
     # Area exact along y, midpoint rule with 64 slices per pixel along x; then made symmetric.
@@ -142,9 +146,11 @@ def disk(radius: float, size: int | None = None, *, dtype: torch.dtype = torch.f
     x = (torch.arange(side * slices, dtype=torch.float64) + 0.5) / slices - side / 2
     chord = (radius**2 - x**2).clamp(min=0.0).sqrt()
     low = torch.arange(side, dtype=torch.float64) - side / 2
-    top = torch.minimum(chord, low[:, None] + 1)
-    bottom = torch.maximum(-chord, low[:, None])
-    covered = (top - bottom).clamp(min=0.0).reshape(side, side, slices).mean(dim=-1)
+    rows = []
+    for begin in low:  # one at a time: all slices of a wide disc are more than memory holds
+        height = torch.minimum(chord, begin + 1) - torch.maximum(-chord, begin)
+        rows.append(height.clamp(min=0.0).reshape(side, slices).mean(dim=-1))
+    covered = torch.stack(rows)
     return normalised((covered + covered.T) / 2, dtype)
 
 
@@ -216,6 +222,11 @@ def _require(condition: bool, found: str, expected: str) -> None:
 
 def _side(size: int | None, needed: int, what: str) -> int:
     """The side length to use: `size` checked, or else the smallest that does."""
+    side = needed if size is None else size
+    if side > LARGEST_SIDE:
+        raise OperatorError(
+            f"{what} with {side} pixels on a side found; expected at most {LARGEST_SIDE}"
+        )
     if size is None:
         return needed
     if size < 1 or size % 2 == 0:

@@ -248,5 +248,7 @@ def _digest(t: Tensor) -> tuple[object, ...]:
     if t.layout != torch.strided:
         t = t.to_sparse_coo().coalesce()
         return (*form, _digest(t.indices()), _digest(t.values()))
+    if not t.numel():
+        return form
     stored = t.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).view(torch.uint8)
     return (*form, hashlib.blake2b(stored.numpy(), digest_size=16).hexdigest())

@@ -83,6 +83,13 @@ class MatrixOperator(LinearOperator):
         matrix = self.matrix.detach()
         if not bool(torch.isfinite(_values(matrix)).all()):
             raise OperatorError(f"'{self.name}' holds values that are not finite; repair it")
+        values = _values(matrix)
+        largest = float(values.abs().max()) if values.numel() else 0.0
+        if largest > norms.LARGEST:
+            raise OperatorError(
+                f"an entry of '{self.name}' has the size {largest:.2g}; float64 can square norms "
+                f"up to {norms.LARGEST:.0e}: scale the operator (and its measurements)"
+            )
         with _quiet():
             bounds = [schur_bound(matrix)]
             if self.nonnegative:
@@ -166,6 +173,10 @@ def _stored(matrix: Any) -> Tensor:
     kind = str(matrix.dtype)
     if "complex" in kind or "object" in kind:
         raise OperatorError(f"the matrix is {kind}; expected real numbers")
+    if isinstance(matrix, np.ma.MaskedArray) and bool(np.ma.getmaskarray(matrix).any()):
+        raise OperatorError("the matrix has masked entries; fill them, as by matrix.filled(0)")
+    if isinstance(matrix, Tensor) and matrix.device.type == "meta":
+        raise OperatorError("the matrix is on the device 'meta', without values; give them")
     with torch.inference_mode(False), torch.no_grad(), _quiet():
         if isinstance(matrix, np.ndarray):
             return torch.tensor(matrix, dtype=torch.float64)

@@ -70,16 +70,17 @@ class FunctionOperator(Declared):
     def _applied(self, t: Tensor, transposed: bool) -> Tensor:
         if self.takes_arrays:
             return apply_projector(self, t, transposed)
-        found = self._maps[transposed](t.to(self._taken(t)))
+        # Copies, in and out: a function may write into its argument, or into what it gave before.
+        found = self._maps[transposed](t.to(self._taken(t), copy=True))
         shape = self.image_shape if transposed else self.measurement_shape
-        return self._fitting(found, (len(t), *shape), transposed).to(t)
+        return self._fitting(found, (len(t), *shape), transposed).to(t, copy=True)
 
     def run(self, t: Tensor, transposed: bool) -> Tensor:
         """The map of NumPy arrays, one picture after the other."""
         shape = self.image_shape if transposed else self.measurement_shape
         rows = []
         for one in t.detach().to("cpu", self._taken(t)).numpy():
-            # A copy: what a function does to its argument is its own affair.
+            # As above.
             found = self._fitting(self._maps[transposed](one.copy()), shape, transposed)
             rows.append(torch.as_tensor(np.array(found)))
         return torch.stack(rows).to(t)
@@ -210,7 +211,7 @@ def from_scipy(
         )
     image, measured = _shapes(operator, image_shape, measurement_shape)
     kept = getattr(operator, "A", None)
-    if type(operator).__name__ == "MatrixLinearOperator" and is_matrix(kept):
+    if _is_matrix_in_scipy(operator) and is_matrix(kept):
         return from_matrix(kept, image, measured, noise_model=noise_model, name=name)
     kind = np.dtype(getattr(operator, "dtype", None) or np.float64)
     if kind.kind == "c":
@@ -256,6 +257,13 @@ def maker(thing: Any) -> str:
     if hasattr(thing, "A_adjoint") or thing is None:
         return "operators.from_deepinv(physics, image_shape)"
     return "operators.from_callable(A, At, image_shape, measurement_shape)"
+
+
+def _is_matrix_in_scipy(operator: Any) -> bool:
+    """SciPy's own class of that name with the maps it came with: another may do as it likes."""
+    kind = type(operator)
+    ours = kind.__module__.startswith("scipy.sparse.") and kind.__name__ == "MatrixLinearOperator"
+    return ours and not any(callable(getattr(kind, name, None)) for name in vars(operator))
 
 
 def _shapes(
@@ -312,8 +320,13 @@ def _check_linear(operator: FunctionOperator) -> None:
                     f"{which} of '{operator.name}' fails on {given}: {type(error).__name__}: "
                     f"{words}; see arrays= of from_callable"
                 ) from error
-            gap = torch.linalg.vector_norm(apply(2 * x - 3 * z) - parts)
             size = float(torch.linalg.vector_norm(parts))
+            if not math.isfinite(size):
+                raise OperatorError(
+                    f"{which} of '{operator.name}' returns values that are not finite, or too "
+                    "large to be squared; repair or scale it"
+                )
+            gap = torch.linalg.vector_norm(apply(2 * x - 3 * z) - parts)
             if not float(gap) <= LINEAR[dtype] * size:
                 relative = float(gap) / size if size > 0 else math.inf
                 raise OperatorError(

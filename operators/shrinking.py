@@ -17,6 +17,7 @@ from torch.nn import functional
 from operators.borders import Boundary
 from operators.downsampling import Downsampling
 from operators.errors import OperatorError
+from operators.kernels import LARGEST_SIDE
 
 # Standard deviation of the default Gaussian, in units of the factor: its response at the highest
 # frequency that the small picture can hold is exp(−(0.4π)²/2) = 0.45.
@@ -49,12 +50,14 @@ def gaussian(
     """
     _check_factor(factor)
     width = WIDTH * factor if width is None else width
-    if not (math.isfinite(width) and width > 0):
-        raise OperatorError(f"the width of a Gaussian is {width}; expected a number above 0")
+    if not 0 < width <= LARGEST_SIDE:
+        raise OperatorError(
+            f"the width of a Gaussian is {width}; expected a number above 0, to {LARGEST_SIDE}"
+        )
     side = 2 * math.ceil(REACH * width) + factor % 2
     offsets = _offsets(side)
     # Relative to the nearest tap, which alone is left of a very narrow one.
-    exponent = 0.5 * (offsets**2 - offsets.square().min()) / width**2
+    exponent = 0.5 * (offsets**2 - offsets.square().min()) / width / width
     return _product(torch.exp(-exponent), dtype)
 
 

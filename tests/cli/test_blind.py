@@ -173,3 +173,22 @@ def test_the_input_is_not_overwritten_by_the_kernel(tmp_path: Path) -> None:
     args = [str(source), "--kernel", "uniform", "--overwrite", "--kernel-out", str(source)]
     assert main(args) == 2
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("other", ["-o", "--save-residuals"])
+def test_two_results_do_not_share_a_file(
+    tmp_path: Path, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, same = save(tmp_path / "a.png", 1), tmp_path / "same.png"
+    (tmp_path / "link").symlink_to(tmp_path)
+    args = [str(source), "--kernel", "disk", "--length", "2", "--kernel-out", str(same)]
+    assert main([*args, other, str(tmp_path / "link" / "same.png"), "--overwrite"]) == 2
+    assert "two results" in " ".join(capsys.readouterr().err.split())
+    assert not same.exists()
+
+
+def test_without_a_required_certificate_no_kernel_is_written(tmp_path: Path) -> None:
+    source, out = save(tmp_path / "a.png", 1), tmp_path / "k.npy"
+    args = [str(source), "--kernel", "disk", "--length", "2", "--kernel-out", str(out)]
+    assert main([*args, "--solver", "dpir", *QUICK, "--require-certificate"]) == 4
+    assert not out.exists()

@@ -154,3 +154,18 @@ def test_a_reference_of_another_size_is_refused(
     source, other = save(tmp_path / "a.png"), save(tmp_path / "b.png")
     assert main([str(source), "--reference", str(other)]) == 2
     assert "expected the same picture, 2 times as large" in capsys.readouterr().err
+
+
+def test_a_kernel_that_hides_the_picture_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, wide, grid = save(tmp_path / "a.png"), tmp_path / "wide.npy", tmp_path / "grid.npy"
+    np.save(wide, np.ones((151, 151)))
+    np.save(grid, np.ones((2, 2, 3, 3)))
+    for args, words in (
+        ([str(wide)], "the kernel is 151×151 pixels, larger than the large picture (62×46)"),
+        ([str(grid)], "holds a grid of kernels"),
+        (["gaussian", "--width", "1e9"], "the width of a Gaussian"),
+    ):
+        assert main([str(source), "--kernel", *args]) == 2
+        assert words in " ".join(capsys.readouterr().err.split())

@@ -153,3 +153,10 @@ def test_specks_are_dropped_and_the_rest_is_centred() -> None:
     assert extent(found) == 3
     assert torch.equal(centred(found), found)
     assert torch.equal(tidied(torch.zeros(5, 5), 0.02, 0.1), identity(5))
+
+
+def test_a_small_picture_has_no_kernel_of_half_its_size() -> None:
+    """More weights than that explain texture as blur, and starts agree all the same."""
+    small = photographed(edges(), trajectory(9, 5))[..., :64, :64]
+    assert estimate_kernel(small).kernel.shape[0] <= 15
+    assert extent(estimate_kernel(small, largest=31).kernel) <= 31

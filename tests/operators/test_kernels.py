@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from operators import kernel_fields
 from operators.errors import OperatorError
 from operators.kernels import (
     KERNELS,
@@ -216,3 +218,31 @@ def test_validate_normalises_without_overflow() -> None:
     integers = validate(torch.tensor([[0, 255, 255]], dtype=torch.uint8), (3, 3))
     assert torch.equal(integers, torch.tensor([[0.0, 0.5, 0.5]]))
     assert validate(torch.ones(3, 3), (3, 3)).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda n=n: disk(n) for n in (1e5, 1e9, 1e200, math.inf)),
+        *(lambda n=n: linear_motion(n, 20.0) for n in (1e5, 1e9, 1e200)),
+        *(lambda n=n: gaussian(n) for n in (1e3, 1e9, 1e308)),
+        lambda: uniform(10**9 + 1),
+        lambda: trajectory(10**9 + 1),
+        lambda: gaussian(2.0, 10**9 + 1),
+        lambda: kernel_fields.rotation(2.0, 30, 40, (1e9, 0.0)),
+        lambda: kernel_fields.rotation(60.0, 1500, 1500),
+    ],
+)
+def test_a_kernel_that_no_memory_holds_is_refused_before_it_is_made(
+    make: Callable[[], Tensor],
+) -> None:
+    with pytest.raises(OperatorError, match=r"; expected .*"):
+        make()
+
+
+def test_a_wide_disc_is_the_area_that_it_covers() -> None:
+    kernel = disk(300.0, dtype=torch.float64)
+    assert kernel.shape == (601, 601)
+    inside = 1 / (math.pi * 300.0**2)
+    assert float(kernel[300, 300]) == pytest.approx(inside, rel=1e-6)
+    assert float(kernel[0, 0]) == 0.0

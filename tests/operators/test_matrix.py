@@ -132,3 +132,19 @@ def test_what_is_no_matrix_for_the_picture_is_refused(
 ) -> None:
     with pytest.raises(OperatorError, match=words):
         from_matrix(matrix, image, measured)
+
+
+def test_a_matrix_without_entries_is_zero() -> None:
+    A = from_matrix(scipy.sparse.csr_matrix((3, 40)), IMAGE)
+    assert not A.A(torch.ones(1, *IMAGE)).any()
+    assert 0 < A.norm_bound < 1e-300
+
+
+def test_matrices_without_usable_numbers_are_refused() -> None:
+    matrix = entries(3, 40, signed=True)
+    with pytest.raises(OperatorError, match="scale the operator"):
+        _ = from_matrix(matrix * 1e200, IMAGE).norm_bound
+    with pytest.raises(OperatorError, match="masked"):
+        from_matrix(np.ma.masked_array(matrix.numpy(), matrix.numpy() > 1), IMAGE)
+    with pytest.raises(OperatorError, match="meta"):
+        from_matrix(matrix.to("meta"), IMAGE)

@@ -159,3 +159,68 @@ def test_what_pylops_has_is_enough() -> None:
 def test_what_is_no_operator_is_refused(operator: Any, image: Any, words: str) -> None:
     with pytest.raises(OperatorError, match=words):
         from_scipy(operator, image)
+
+
+def test_what_a_function_writes_into_stays_its_own() -> None:
+    """One that centres its argument in place, and one that gives the same memory every time."""
+    memory = torch.zeros(4, 1, 5, 5, dtype=F64)
+
+    def into_memory(x: Tensor) -> Tensor:
+        x -= x.mean(dim=-1, keepdim=True)  # differences do not see it
+        memory[: len(x)] = differences(x)
+        return memory[: len(x)]
+
+    A = from_callable(into_memory, transposed, IMAGE, (1, 5, 5), norm_bound=2.0)
+    x, z = torch.randn(2, 1, *IMAGE, dtype=F64)
+    kept, of_x = x.clone(), A.A(x)
+    A.A(z)
+    assert torch.equal(x, kept)
+    torch.testing.assert_close(of_x, differences(x))
+    same = from_callable(lambda t: t, lambda t: t, IMAGE, IMAGE, norm_bound=1.0)
+    same.A(x).mul_(5)
+    assert torch.equal(x, kept)
+
+
+def test_only_scipys_own_matrix_is_taken_as_its_matrix() -> None:
+    matrix = np.arange(60.0).reshape(2, 30)
+
+    class MatrixLinearOperator(ScipyOperator):
+        """Twice the matrix that it keeps."""
+
+        def __init__(self) -> None:
+            super().__init__(np.float64, matrix.shape)
+            self.A = matrix
+
+        def _matvec(self, v: np.ndarray) -> np.ndarray:
+            return 2 * matrix @ v
+
+        def _rmatvec(self, v: np.ndarray) -> np.ndarray:
+            return 2 * matrix.T @ v
+
+    changed = aslinearoperator(matrix)
+    changed.matvec = lambda v: 2 * matrix @ v
+    changed.rmatvec = lambda v: 2 * matrix.T @ v
+    x = torch.ones(1, *IMAGE, dtype=F64)
+    for brought, factor in (
+        (aslinearoperator(matrix), 1),
+        (MatrixLinearOperator(), 2),
+        (changed, 2),
+    ):
+        A = from_scipy(brought, IMAGE)
+        np.testing.assert_allclose(A.A(x)[0].numpy(), factor * matrix.sum(1))
+        assert A.has_norm_bound == (factor == 1)
+
+
+@pytest.mark.parametrize("bound", ["3", True, np.array([9.0, 9.0]), torch.tensor([9.0, 9.0])])
+def test_a_declared_norm_is_one_number(bound: Any) -> None:
+    with pytest.raises(OperatorError, match="expected a finite number"):
+        from_callable(differences, transposed, IMAGE, (1, 5, 5), norm_bound=bound)
+    number = torch.tensor(2.0)
+    A = from_callable(differences, transposed, IMAGE, (1, 5, 5), norm_bound=number)  # type: ignore[arg-type]
+    assert A.norm_bound == 2.0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_values_that_are_not_finite_are_called_so(value: float) -> None:
+    with pytest.raises(OperatorError, match="not finite"):
+        from_callable(lambda x: value * differences(x), transposed, IMAGE, (1, 5, 5))

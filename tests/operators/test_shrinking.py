@@ -116,3 +116,12 @@ def test_what_is_out_of_range_is_refused() -> None:
     for width in (0.0, -1.0, float("nan")):
         with pytest.raises(OperatorError, match="width of a Gaussian"):
             shrinking.gaussian(2, width)
+
+
+def test_a_gaussian_of_any_width_is_one_or_is_refused() -> None:
+    for factor in FACTORS:
+        kernel = shrinking.gaussian(factor, 1e-200, dtype=F64)
+        assert float(kernel.sum()) == pytest.approx(1.0)
+    for width in (1e9, 1e308, float("nan"), -1.0):
+        with pytest.raises(OperatorError, match="expected a number above 0"):
+            shrinking.gaussian(2, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 from laws.adversary.judge import tiny_energy
 from laws.networks import picture
 from laws.solvers import SIZE, TINY, random_kernel, run
-from operators import Convolution
+from operators import Convolution, from_callable
 from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.problems.problem import Problem
@@ -113,3 +114,36 @@ def test_a_step_of_zero_is_not_taken_for_the_default() -> None:
     assert taken.parameters["step"] == 0
     assert run("pnp-hqs").certificate.holds
     assert LeastSquares(problem.A, problem.y).name
+
+
+class Forgetful:
+    """A blur whose measurements change after so many calls, whatever was measured of it before."""
+
+    def __init__(self, A: Convolution, calls: float, after: Callable[[Tensor], Tensor]) -> None:
+        self.A, self.calls, self.after = A, calls, after
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.calls -= 1
+        y = self.A.A(x)
+        return y if self.calls > 0 else self.after(y)
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (None, "certified: "),
+        (lambda y: 5 * y, "not certified: 'Forgetful' no longer answers"),
+        (lambda y: -y, "not certified: 'Forgetful' no longer answers"),
+        (lambda y: y + 0.05 * torch.randn_like(y), "not certified: 'Forgetful' no longer answers"),
+    ],
+)
+def test_an_operator_that_changes_its_answers_voids_the_certificate(
+    after: Callable[[Tensor], Tensor] | None, words: str
+) -> None:
+    held = Convolution(random_kernel(0), SIZE, "replicate")
+    maps = Forgetful(held, math.inf, after or torch.clone)
+    brought = from_callable(maps, held.A_adjoint, held.image_shape, held.measurement_shape)
+    maps.calls = math.inf if after is None else 40
+    problem = Problem(brought, held.A(picture(1, *SIZE, seed=3)), 0.02)
+    solver = configured(TINY, SOLVERS["pnp-drs"], problem, Knobs(denoiser_level=0.1))
+    assert iterate(solver, Stopping(max_iter=30)).certificate.verdict.startswith(words)

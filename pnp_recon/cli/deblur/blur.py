@@ -65,19 +65,13 @@ def find_blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     Raises:
         OperatorError: parameters out of range.
         InputError: a kernel file that is none; an estimate that is not to be relied on.
-        OutputError: the kernel cannot be written.
+        OutputError: a doubtful kernel cannot be written.
     """
-    blur = _blur(options, x, source)
-    _write_kernel(blur.kernel, options)
-    return blur
+    return _blur(options, x, source)
 
 
-def refined(blur: Blur, kernel: Tensor, options: DeblurOptions) -> tuple[Blur, str]:
-    """The blur with the kernel (kh, kw) that was restored with the picture, and a line about it.
-
-    Raises:
-        OutputError: the kernel cannot be written.
-    """
+def refined(blur: Blur, kernel: Tensor) -> tuple[Blur, str]:
+    """The blur with the kernel (kh, kw) that was restored with the picture, and a line about it."""
     kernel = kernel.to("cpu", torch.float64)
     before = blur.kernel.double()
     change = float((kernel - before).norm() / before.norm())
@@ -85,7 +79,6 @@ def refined(blur: Blur, kernel: Tensor, options: DeblurOptions) -> tuple[Blur, s
     parameters = {**held.parameters, "refined": "with the picture"}
     method = None if held.method is None else f"{held.method}; then restored with the picture"
     record = replace(held, weights=kernel, parameters=parameters, method=method)
-    _write_kernel(kernel, options)
     words = (
         f"the kernel was restored with the picture, and changed by {change:.1%}: the certificate "
         "is about both, and the first kernel was its start"
@@ -218,7 +211,7 @@ def _not_straight(options: DeblurOptions, x: Tensor, source: Path, motion: Motio
     found = f"no straight motion was found (confidence {motion.confidence:.2f})"
     estimate = _estimated(options, x)
     if estimate.confidence < LOW_CONFIDENCE:
-        _write_kernel(estimate.kernel, options)
+        write_kernel(estimate.kernel, options)
         seen = f"--length {motion.length:.4g} --angle {motion.angle:.4g}"
         doubted = f" ({seen} would be the doubtful estimate)" if motion.length > 1 else ""
         raise InputError(
@@ -233,7 +226,7 @@ def _not_straight(options: DeblurOptions, x: Tensor, source: Path, motion: Motio
 def _blind(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     estimate = _estimated(options, x)
     if estimate.confidence < LOW_CONFIDENCE:
-        _write_kernel(estimate.kernel, options)
+        write_kernel(estimate.kernel, options)
         path = options.kernel_out
         wrote = "--kernel-out k.npy writes the doubtful kernel, and --kernel k.npy takes it all"
         hint = wrote if path is None else f"The doubtful kernel is in {path}; --kernel takes it all"
@@ -245,10 +238,9 @@ def _blind(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
 
 
 def _estimated(options: DeblurOptions, x: Tensor) -> KernelEstimate:
-    from pnp_recon.estimation import kernel as blind
+    from pnp_recon.estimation.kernel import estimate_kernel
 
-    largest = blind.LARGEST if options.kernel_size is None else options.kernel_size
-    return blind.estimate_kernel(x, options.noise_level, largest)
+    return estimate_kernel(x, options.noise_level, options.kernel_size)
 
 
 def _of_any_shape(estimate: KernelEstimate, warnings: tuple[str, ...] = ()) -> Blur:
@@ -260,8 +252,12 @@ def _of_any_shape(estimate: KernelEstimate, warnings: tuple[str, ...] = ()) -> B
     return Blur(kernel, record, warnings=warnings)
 
 
-def _write_kernel(kernel: Tensor, options: DeblurOptions) -> None:
-    """Writes what --kernel-out asks for: the weights, or a picture whose white is the largest."""
+def write_kernel(kernel: Tensor, options: DeblurOptions) -> None:
+    """Writes what --kernel-out asks for: the weights, or a picture whose white is the largest.
+
+    Raises:
+        OutputError: the kernel cannot be written.
+    """
     path = options.kernel_out
     if path is None:
         return

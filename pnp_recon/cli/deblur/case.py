@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.borders import Boundary
 from operators.fourier import next_smooth
-from pnp_recon.cli.deblur.blur import Blur, find_blur, refined
+from pnp_recon.cli.deblur.blur import Blur, find_blur, refined, write_kernel
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import (
@@ -153,12 +154,23 @@ def _case(facts: _Facts) -> Case:
         residual = residual if left_out is None else residual[~left_out]
         return doubts(view(y).clamp(0, 1), shown, kernel, residual, facts.level)
 
+    def write(kernel: Tensor, target: Path, image: Tensor) -> list[str]:
+        write_kernel(kernel, options)
+        return writer(picture, show, options.overwrite)(target, image)
+
     def adopt(case: Case, found: Mapping[str, Tensor]) -> Case:
-        better, line = refined(facts.blur, found["kernel"], options)
+        better, line = refined(facts.blur, found["kernel"])
         now = better.kernel.to(facts.kernel)
         now_A = optics(now, case.A.image_shape, facts.border)
         doubts, lines = partial(doubted, now_A, now), (*case.lines, line)
-        return replace(case, A=now_A, doubts=doubts, kernel=better.record, lines=lines)
+        return replace(
+            case,
+            A=now_A,
+            doubts=doubts,
+            kernel=better.record,
+            lines=lines,
+            write=partial(write, better.kernel),
+        )
 
     return Case(
         y=y,
@@ -168,7 +180,7 @@ def _case(facts: _Facts) -> Case:
         degraded=view(y)[part],
         show=show,
         doubts=partial(doubted, A, facts.kernel),
-        write=writer(picture, show, options.overwrite),
+        write=partial(write, facts.blur.kernel),
         reference=None if facts.truth is None else view(facts.truth)[part],
         files=facts.files,
         lines=(*range_lines(picture), *facts.blur.lines()),

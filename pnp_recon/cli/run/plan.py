@@ -137,10 +137,16 @@ def check_places(names: Names, job: Job, options: RunOptions) -> None:
     inputs = [job.source, *job.other_inputs]
     if job.reference is not None:
         inputs.append(job.reference)
-    for path in (job.target, job.residuals):
+    places: dict[Path, Path] = {}
+    for path in (job.target, job.residuals, getattr(options, "kernel_out", None)):
         if path is not None:
             check_target(path, overwrite=options.overwrite, inputs=inputs)
             check_writable(path.resolve().parent)
+            if (twin := places.setdefault(path.resolve(), path)) is not path:
+                raise OutputError(
+                    f"two results would be written into {twin}, and one of them be lost; give "
+                    "another name to one"
+                )
     if job.report is not None:
         check_writable(_existing(job.report.absolute()))
 

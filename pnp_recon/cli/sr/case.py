@@ -63,6 +63,7 @@ def make_case(job: Job, session: Session[EnlargeOptions]) -> Case:
     x = session.tensor(picture.pixels)
     factor = options.scale
     boundary: Boundary = options.boundary.value
+    _check_fits(kernel, picture, options)
     if options.simulate:
         problem = _simulated(x, kernel, picture, options)
         A = problem.A
@@ -141,12 +142,24 @@ def _filter(options: EnlargeOptions) -> Filter:
     )
 
 
+def _check_fits(kernel: Tensor, picture: Picture, options: EnlargeOptions) -> None:
+    """Refuses a kernel that is larger than the large picture, of which nothing would be seen."""
+    times = 1 if options.simulate else options.scale
+    (kh, kw), (height, width) = kernel.shape, picture.pixels.shape[-2:]
+    if kh > times * height or kw > times * width:
+        raise InputError(
+            f"the kernel is {kw}×{kh} pixels, larger than the large picture "
+            f"({times * width}×{times * height}) of {picture.source}; use a smaller kernel"
+        )
+
+
 def _from_file(options: EnlargeOptions, factor: int) -> Filter:
     path = options.kernel_file
     assert path is not None
     kernel, warnings = read_kernel(path, options.kernel_key, dtype=torch.float64)
     if kernel.ndim != 2:
-        raise InputError(f"{path} holds a kernel for each colour; pnp-sr takes one for all")
+        found = "a kernel for each colour" if kernel.ndim == 3 else "a grid of kernels"
+        raise InputError(f"{path} holds {found}; pnp-sr takes one for the whole picture")
     height, width = int(kernel.shape[0]), int(kernel.shape[1])
     if factor % 2 == 0:
         warnings = (

@@ -92,7 +92,7 @@ class KernelEstimate:
 
 
 def estimate_kernel(
-    image: Tensor, sigma: float | None = None, largest: int = LARGEST
+    image: Tensor, sigma: float | None = None, largest: int | None = None
 ) -> KernelEstimate:
     """The kernel that blurred `image`, the same everywhere in it, of any shape.
 
@@ -100,7 +100,9 @@ def estimate_kernel(
         image: (1, C, H, W) in [0, 1], at least 32 pixels a side. Of more than 512 pixels a side
             the part with the strongest edges is looked at.
         sigma: standard deviation of its noise in the same units; None: it is estimated.
-        largest: the kernel's side is at most this, in pixels, an odd number from 3 to 65.
+        largest: the kernel's side is at most this, in pixels, an odd number from 3 to 65, and
+            never more than half the picture's. Default: 65, or a quarter of the picture's side:
+            what has more weights takes texture for blur.
 
     Returns:
         The estimate. The true centre of a kernel cannot be seen in a picture: the centre of mass
@@ -115,7 +117,7 @@ def estimate_kernel(
         raise InputError(
             f"picture of shape {tuple(image.shape)} found; expected (1, C, H, W): one picture"
         )
-    if not (3 <= largest <= LARGEST and largest % 2):
+    if largest is not None and not (3 <= largest <= LARGEST and largest % 2):
         raise InputError(
             f"largest kernel side {largest} found; expected an odd number from 3 to {LARGEST}"
         )
@@ -131,7 +133,9 @@ def estimate_kernel(
     picture = _strongest_part(picture)
     noise = estimate_noise_level(picture[None]) if sigma is None else sigma
     y = picture.mean(dim=0)
-    largest = min(largest, (min(y.shape) // 2 - 1) | 1)
+    side = min(y.shape)
+    largest = min(LARGEST, (side // 4 - 1) | 1) if largest is None else largest
+    largest = min(largest, (side // 2 - 1) | 1)
     reason = _hopeless(picture, y, noise)
     if reason:
         return _nothing(reason)

@@ -27,6 +27,7 @@ from pnp_recon.solvers.core.premises import own
 from pnp_recon.solvers.core.remarks import error_bars, remarks
 from pnp_recon.solvers.core.solution import History, Look, Solution
 from pnp_recon.solvers.core.solver import Solver
+from pnp_recon.solvers.core.steadiness import strangers, void_by
 from pnp_recon.solvers.core.stopping import Status, Stopping
 from pnp_recon.solvers.core.theorem import Theorem
 
@@ -59,6 +60,7 @@ def iterate(
         mark = fingerprint(solver)
         theorem = own(solver, solver.theorem())
         examination = solver.examination() if theorem.holds else None
+        asked = strangers(solver) if theorem.holds else ()
         run = _Run(solver, stopping, reference, callback, examination, mark)
         with torch.inference_mode():
             picture, status = run.carry_out()
@@ -69,6 +71,8 @@ def iterate(
             void = "no step was found that the theorem allows, and the point is not critical"
         elif run.changed or fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
+        else:
+            void = void_by(asked)
     certificate = run.certificate(theorem, void)
     return Solution(
         picture,
