@@ -43,7 +43,14 @@ def open_tiff(file: Path) -> Iterator[Entries]:
 
 # ---- folders of TIFFs --------------------------------------------------------------------------
 
-_FIELDS = {"flat": ("flat", "ff", "white", "ref", "i0"), "dark": ("dark", "df", "di")}
+# Whole words: "flat_0001" and "di000001" are fields, "disk_0001" and "reflex_0001" are not.
+_FIELDS = {
+    kind: re.compile(rf"({words})([\W\d_].*)?")
+    for kind, words in (
+        ("flat", r"flats?([ _-]?fields?)?|ff|whites?([ _-]?fields?)?|refs?|io|i0(?!\d)"),
+        ("dark", r"darks?([ _-]?fields?)?|df|di"),
+    )
+}
 
 
 def tiffs_in(folder: Path) -> list[Path]:
@@ -67,7 +74,8 @@ def folder_entries(folder: Path) -> Entries:
     prefixes = set()
     for path in tiffs_in(folder):
         prefix = re.sub(r"[\d_\-. ]+$", "", path.stem.lower())
-        kind = next((one for one, names in _FIELDS.items() if prefix.startswith(names)), "")
+        stem = path.stem.lower()
+        kind = next((one for one, word in _FIELDS.items() if word.fullmatch(stem)), "")
         kinds[kind].append(path)
         if not kind:
             prefixes.add(prefix)
