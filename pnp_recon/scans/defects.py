@@ -66,12 +66,16 @@ def find_stripes(lines: Float[Tensor, "slices angles detectors"], noise: float) 
 def stuck_pixels(
     lines: Float[Tensor, "slices angles detectors"],
 ) -> Bool[Tensor, "slices detectors"]:
-    """Detector pixels that give the same value in every view, where their neighbours do not."""
+    """Detector pixels, at most two beside each other, that give the same value in every view, where
+    their neighbours do not."""
     spread = lines.double().std(1)
     beside = torch.nn.functional.pad(spread[None], (2, 2), mode="replicate")[0].unfold(-1, 5, 1)
-    around = beside[..., [0, 1, 3, 4]].amin(-1)
-    usual = float(lines.double().abs().max())
-    return (spread < _STUCK * around) & (around > _ALIVE * usual)
+    # The second smallest: a stuck pixel may have another beside it.
+    around = beside[..., [0, 1, 3, 4]].sort(-1).values[..., 1]
+    still = spread < _STUCK * around
+    # What stuck pixels show is no measure: one that sees no light has the largest of all values.
+    usual = float(lines.double().abs().amax(1).masked_fill(still, 0).max())
+    return still & (around > _ALIVE * usual)
 
 
 def find_drift(
