@@ -99,7 +99,7 @@ def find_drift(
     slack = _SEEN * math.sqrt(math.pi / 2 / lines.shape[1]) * noise
     if (
         float(shape.abs().max()) > _LEVEL * largest + slack
-        or float(levels.abs().flatten().median()) > _AIR * largest
+        or float(levels.flatten().median()) > _AIR * largest  # below zero is no object
     ):
         raise InputError(
             f"--drift needs air at both ends of the detector ({few} pixels) in every view; leave "

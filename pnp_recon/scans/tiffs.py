@@ -27,7 +27,9 @@ def open_tiff(file: Path) -> Iterator[Entries]:
                 f"holds {len(tiff.series)} series of pages of different size; save one of them"
             )
         series = tiff.series[0]
-        if "S" in series.axes:
+        # Three or four planes before rows and columns are as many pages: tifffile takes them, too,
+        # for colours when it writes a stack.
+        if "S" in series.axes[1:]:
             raise InputError("is a colour picture; expected one channel")
         shape = tuple(series.shape)
 

@@ -234,6 +234,20 @@ def test_a_found_window_holds_what_is_dense_and_small(
     assert np.linalg.norm(found - truth) < 0.3 * np.linalg.norm(truth)
 
 
+def test_few_views_need_the_noise_and_the_right_number_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, sinogram(half_turn(4), SIZE, 31.5).numpy())
+    code, said = run(capsys, path, "--views", 9)
+    assert code == 2
+    assert "--views is 9, but" in only_line("pnp-ct", said)
+    code, said = run(capsys, path, "--views", 4)
+    assert code == 2
+    assert "too small to estimate noise" in only_line("pnp-ct", said)
+    assert run(capsys, path, "--views", 4, "--sigma", "0.01") == (0, "")
+
+
 def test_the_report_of_a_formula_has_no_banner_of_alarm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,3 +92,7 @@ def test_drift_is_measured_in_the_air() -> None:
     assert float((found[0] - drift[:, None]).square().mean().sqrt()) < 1.5 * NOISE
     with pytest.raises(InputError, match="needs air at both ends"):
         find_drift((noisy() + drift[:, None])[..., 20:44], NOISE)
+    # A beam so much brighter than the flat fields, and no object for that.
+    brighter = find_drift(noisy() - 0.5 * float(CLEAN.max()), NOISE)
+    assert brighter is not None
+    assert torch.allclose(brighter, torch.full_like(brighter, -0.5 * float(CLEAN.max())), rtol=0.1)

@@ -246,6 +246,20 @@ def test_every_name_of_a_field(tmp_path: Path, name: str) -> None:
     assert scan.flat is not None
 
 
+@pytest.mark.parametrize("pages", [2, 3, 4, 5])
+def test_as_many_pages_as_a_picture_has_colours(tmp_path: Path, pages: int) -> None:
+    """tifffile marks three float pages as planes of one RGB picture, unless it is told."""
+    stack = np.arange(pages * 90 * 8, dtype=np.float32).reshape(pages, 90, 8)
+    planes = {"photometric": "rgb", "planarconfig": "separate"} if pages in (3, 4) else {}
+    tifffile.imwrite(tmp_path / "a.tif", stack, **planes)
+    assert np.array_equal(read_scan(tmp_path / "a.tif").data.numpy(), stack)
+    one = read_scan(tmp_path / "a.tif", slices=slice(1, 2))
+    assert np.array_equal(one.data.numpy(), stack[1:2])
+    tifffile.imwrite(tmp_path / "b.tif", np.ones((90, 8, 3), np.uint8), photometric="rgb")
+    with pytest.raises(InputError, match="colour picture"):
+        read_scan(tmp_path / "b.tif")
+
+
 # ---- slices ------------------------------------------------------------------------------------
 
 
