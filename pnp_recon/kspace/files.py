@@ -30,6 +30,8 @@ _FASTMRI, _FASTMRI_ORDERS = "kspace", {3: "syx", 4: "scyx"}
 _DATA = ("kspace", "ksp", "data", "y")
 _MAPS = ("maps", "coil_maps", "sensitivities", "sens", "csm")
 _REFERENCES = ("reconstruction_rss", "reconstruction_esc")
+# As many coils are not doubted.
+MOST_COILS = 8
 # A larger share of measured frequencies that are zero in all coils was never measured.
 EMPTY = 0.01
 _AXIS_NAMES = {"s": "slices", "c": "coils", "y": "rows", "x": "columns"}
@@ -86,6 +88,8 @@ def read_kspace(
             )
         if not {"y", "x"} <= {*axes}:
             raise InputError(f"the order {axes!r} has no y and x, the axes of k-space")
+        if order is None:
+            _refuse_coils_last(shape, axes)
         slices = shape[axes.index("s")] if "s" in axes else 1
         chosen = _index(index, slices, file)
         data = _complex(_slice(entry, axes, chosen, slices), shape)
@@ -191,6 +195,17 @@ def _shape(entry: Any) -> tuple[int, ...]:
     shape = tuple(int(n) for n in entry.shape)
     real = np.dtype(entry.dtype).kind in "fiu"
     return shape[:-1] if real and len(shape) > 2 and shape[-1] == 2 else shape
+
+
+def _refuse_coils_last(shape: tuple[int, ...], axes: str) -> None:
+    """Refuse more coils than rows or columns, where nobody gave the order of the axes."""
+    sizes = dict(zip(axes, shape, strict=True))
+    coils, least = sizes.get("c", 1), min(sizes["y"], sizes["x"])
+    if coils > max(least, MOST_COILS):
+        raise InputError(
+            f"the array {shape} has {coils} coils of {sizes['y']}×{sizes['x']}; give --order, such "
+            f"as {axes.replace('c', '')}c if the coils come last, or {axes}"
+        )
 
 
 def _index(index: int | None, slices: int, file: Path) -> int:

@@ -181,9 +181,9 @@ def below_air(lines: Float[Tensor, "slices angles detectors"], noise: float) -> 
     if low >= -max(BELOW_NOISE * noise, BELOW_AIR * float(values.max())):
         return []
     return [
-        f"{LOWEST:.0%} of the line integrals lie below {low:.3g}: more light than without an object. "
-        "The flat fields or --incident are too dim, or the beam drifted; --drift brings the air at "
-        "the detector's ends to zero"
+        f"{LOWEST:.0%} of the line integrals lie below {low:.3g}: more light than without an "
+        "object. The flat fields or --incident are too dim, or the beam drifted; --drift brings "
+        "the air at the detector's ends to zero"
     ]
 
 

@@ -249,3 +249,13 @@ def test_a_picture_whose_transform_began_in_its_corner(size: tuple[int, int]) ->
     assert torch.allclose(with_centred_picture(torch.from_numpy(plain)), centred)
     assert not torch.allclose(torch.from_numpy(plain), centred)
     assert torch.allclose(torch.from_numpy(plain).abs(), centred.abs())  # masks stay
+
+
+def test_coils_that_come_last_are_not_taken_for_columns(tmp_path: Path) -> None:
+    last = np.moveaxis(np.tile(VOLUME[0], (4, 3, 4)), 0, -1)  # 24 rows, 24 columns, 12 coils
+    path = write(tmp_path / "a.npy", last)
+    with pytest.raises(InputError, match="24 coils of 24×12; give --order, such as yxc"):
+        read_kspace(path)
+    assert read_kspace(path, order="yxc").data.shape == (12, 24, 24)
+    assert read_kspace(path, order="cyx").data.shape == (24, 24, 12)
+    assert read_kspace(write(tmp_path / "b.npy", last.T)).data.shape == (12, 24, 24)

@@ -18,10 +18,10 @@ from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
 from pnp_recon.kspace import (
-    noise_level,
     centre_side,
     corners_over_middle,
     low_resolution,
+    noise_level,
     normalised,
     polynomial_phase,
     read_kspace,
@@ -41,7 +41,7 @@ from pnp_recon.scans import HOUNSFIELD_WINDOW, read_slice
 from pnp_recon.scans.arrays import check_file, readable
 from pnp_recon.scans.window import Window
 
-# Pictures have little in the corners of their field of view; so much more than in the middle is odd.
+# Pictures have little in the corners of their field of view; so many times the middle is odd.
 SURELY = 1.5
 # Below this a picture is all border.
 LEAST_SIDE = 16
@@ -250,5 +250,6 @@ def _reference(path: Path, size: tuple[int, int]) -> Tensor:
 def _check_size(height: int, width: int, source: Path) -> None:
     if min(height, width) < LEAST_SIDE:
         raise InputError(
-            f"{source} is {width}×{height}; expected at least {LEAST_SIDE} on each side"
+            f"{source} is {width}×{height}; expected at least {LEAST_SIDE} on each side, give "
+            "--order if its axes were taken for one another"
         )
