@@ -81,6 +81,8 @@ def test_pixels_that_see_no_light_are_stuck_pixels_whatever_they_show() -> None:
     dark[..., 24:26] = 12.0
     dark[..., 40] = 12.0
     assert torch.nonzero(stuck_pixels(dark)[0]).flatten().tolist() == [24, 25, 40]
+    dark[..., 33, 40] = 11.0  # a flash
+    assert torch.nonzero(stuck_pixels(dark)[0]).flatten().tolist() == [24, 25, 40]
 
 
 def test_drift_is_measured_in_the_air() -> None:
