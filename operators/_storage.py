@@ -34,7 +34,7 @@ def chosen_storage(
     """How to run it, whether its matrix is lean, and about how many bytes that takes.
 
     Args:
-        shapes: of the image and of the measurement.
+        shapes: those of image and measurement.
         budget: bytes that a matrix may take; None: what is free decides.
 
     Raises:

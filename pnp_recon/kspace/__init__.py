@@ -2,6 +2,7 @@
 
 from pnp_recon.kspace.calibration import (
     centre_side,
+    corners_over_middle,
     estimated_maps,
     global_phase,
     low_resolution,
@@ -9,6 +10,7 @@ from pnp_recon.kspace.calibration import (
     normalised,
     root_sum_of_squares,
     smooth_phase,
+    with_centred_picture,
 )
 from pnp_recon.kspace.files import read_kspace, read_maps
 from pnp_recon.kspace.phantom import head, polynomial_phase, ring_maps
@@ -19,6 +21,7 @@ __all__ = [
     "ComplexWindow",
     "KSpace",
     "centre_side",
+    "corners_over_middle",
     "estimated_maps",
     "global_phase",
     "head",
@@ -32,4 +35,5 @@ __all__ = [
     "root_sum_of_squares",
     "smooth_phase",
     "window_for",
+    "with_centred_picture",
 ]

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from operators.mri import centred_ifft
+from operators.mri import centred_fft, centred_ifft
 from pnp_recon.errors import InputError
 
 # The centre is cut to a square of at most so many frequencies: maps and phases are smoother.
@@ -64,6 +64,27 @@ def low_resolution(data: Tensor, mask: Tensor) -> Tensor:
     columns = slice(width // 2 - side // 2, width // 2 + side // 2)
     block[..., rows, columns] = data[..., rows, columns] * taper[:, None] * taper
     return centred_ifft(block)
+
+
+def with_centred_picture(data: Tensor) -> Tensor:
+    """k-space (N, H, W) of the picture moved from its first corner to the middle.
+
+    What the FFT of a picture gives that was not shifted before, `fftshift(fft2(x))`, is that of
+    the picture moved by half its size; here it is moved back. Every frequency keeps its modulus.
+    """
+    return centred_fft(torch.fft.ifftshift(centred_ifft(data), (-2, -1)))
+
+
+def corners_over_middle(values: Tensor) -> float:
+    """Power of (N, H, W) in the outer quarters at the four corners, over that in the middle."""
+    power = values.abs().square().sum(0)
+    height, width = power.shape
+    rows, columns = height // 4, width // 4
+    inside, outside = (
+        float(one[rows : height - rows, columns : width - columns].sum())
+        for one in (power, torch.fft.ifftshift(power))
+    )
+    return outside / inside if inside > 0 else math.inf
 
 
 def root_sum_of_squares(images: Tensor) -> Tensor:

@@ -30,6 +30,10 @@ _FASTMRI, _FASTMRI_ORDERS = "kspace", {3: "syx", 4: "scyx"}
 _DATA = ("kspace", "ksp", "data", "y")
 _MAPS = ("maps", "coil_maps", "sensitivities", "sens", "csm")
 _REFERENCES = ("reconstruction_rss", "reconstruction_esc")
+# As many coils are not doubted.
+MOST_COILS = 8
+# A larger share of measured frequencies that are zero in all coils was never measured.
+EMPTY = 0.01
 _AXIS_NAMES = {"s": "slices", "c": "coils", "y": "rows", "x": "columns"}
 
 
@@ -84,11 +88,13 @@ def read_kspace(
             )
         if not {"y", "x"} <= {*axes}:
             raise InputError(f"the order {axes!r} has no y and x, the axes of k-space")
+        if order is None:
+            _refuse_coils_last(shape, axes)
         slices = shape[axes.index("s")] if "s" in axes else 1
         chosen = _index(index, slices, file)
         data = _complex(_slice(entry, axes, chosen, slices), shape)
         data = _ordered(data, axes.replace("s", ""))
-        maps = _maps(arrays, data.shape)
+        maps, doubts = _maps(arrays, data.shape, chosen, slices)
         reference = _reference(arrays, chosen, slices)
         stated = arrays["mask"][()] if "mask" in arrays and name != "mask" else None
     values = torch.from_numpy(data)
@@ -98,7 +104,7 @@ def read_kspace(
     named = ", ".join(f"{n} {_AXIS_NAMES[a]}" for a, n in zip(axes, shape, strict=True))
     return KSpace(
         data=torch.where(mask, values, 0),
-        coils="c" in axes and len(values) > 1,
+        coils=("c" in axes and len(values) > 1) or maps is not None,
         mask=mask,
         maps=maps,
         reference=reference,
@@ -107,6 +113,7 @@ def read_kspace(
         index=chosen,
         slices=slices,
         words=f"{name or file.name}: {named}",
+        doubts=(*doubts, *_zero_filled(values, mask, stated is not None)),
     )
 
 
@@ -123,6 +130,8 @@ def read_maps(path: Path, shape: tuple[int, ...]) -> Tensor:
         found = [name for name in (*_MAPS, "") if name in arrays]
         name = found[0] if found else _chosen(arrays, None)
         maps = _complex(np.asarray(arrays[name][()]), _shape(arrays[name]))
+    if shape[0] == 1 and maps.shape == shape[1:]:
+        maps = maps[None]
     if maps.shape != shape:
         raise InputError(
             f"the coil maps in {path} have the shape {maps.shape}, k-space {shape} (coils, rows, "
@@ -188,6 +197,17 @@ def _shape(entry: Any) -> tuple[int, ...]:
     return shape[:-1] if real and len(shape) > 2 and shape[-1] == 2 else shape
 
 
+def _refuse_coils_last(shape: tuple[int, ...], axes: str) -> None:
+    """Refuse more coils than rows or columns, where nobody gave the order of the axes."""
+    sizes = dict(zip(axes, shape, strict=True))
+    coils, least = sizes.get("c", 1), min(sizes["y"], sizes["x"])
+    if coils > max(least, MOST_COILS):
+        raise InputError(
+            f"the array {shape} has {coils} coils of {sizes['y']}×{sizes['x']}; give --order, such "
+            f"as {axes.replace('c', '')}c if the coils come last, or {axes}"
+        )
+
+
 def _index(index: int | None, slices: int, file: Path) -> int:
     chosen = slices // 2 if index is None else index
     if not 0 <= chosen < slices:
@@ -242,7 +262,7 @@ def _mask(stated: Any, data: Tensor, file: Path) -> Tensor:
     height, width = data.shape[-2:]
     if stated is None:
         return (data != 0).any(0)
-    mask = np.asarray(stated).astype(bool)
+    mask = _binary(np.asarray(stated), file)
     if mask.shape == (width,):
         mask = np.broadcast_to(mask, (height, width))
     if mask.shape != (height, width):
@@ -255,12 +275,53 @@ def _mask(stated: Any, data: Tensor, file: Path) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(mask))
 
 
-def _maps(arrays: dict[str, Any], shape: tuple[int, ...]) -> Tensor | None:
+def _binary(stated: NDArray[Any], file: Path) -> NDArray[np.bool_]:
+    """True where not zero, without axes of one that the mask was only multiplied with."""
+    shape = stated.shape
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    found = stated.reshape(shape)
+    if found.dtype.kind not in "biuf":
+        raise InputError(f"the mask in {file} holds {found.dtype}; expected 0 and 1")
+    largest = found.max(initial=0)  # NaN is passed on
+    others = int(((found != 0) & (found != largest)).sum())
+    if others or not largest >= 0:
+        raise InputError(
+            f"the mask in {file} is not binary: {max(others, 1)} of {found.size} values are "
+            f"neither 0 nor {largest:g}; compare it with a threshold, 1 meaning measured"
+        )
+    return np.asarray(found != 0)
+
+
+def _zero_filled(data: Tensor, mask: Tensor, stated: bool) -> tuple[str, ...]:
+    """A sentence where the mask calls measured what is exactly zero, as no noise ever is."""
+    empty = float(((data == 0).all(0) & mask).double().sum() / mask.double().sum())
+    if not stated or empty <= EMPTY:
+        return ()
+    return (
+        f"{empty:.1%} of the frequencies that the file's mask calls measured are exactly zero: "
+        "they are taken for measured zeros; correct the mask if they were only filled in",
+    )
+
+
+def _maps(
+    arrays: dict[str, Any], shape: tuple[int, ...], chosen: int, slices: int
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The coil maps of the slice, or a sentence why those in the file are none."""
     name = next((name for name in _MAPS if name in arrays), None)
-    if name is None or shape[0] == 1:
-        return None
-    maps = _complex(np.asarray(arrays[name][()]), _shape(arrays[name]))
-    return torch.from_numpy(maps) if maps.shape == shape else None
+    if name is None:
+        return None, ()
+    stored = _shape(arrays[name])
+    every = stored == (slices, *shape)
+    if not every and stored != shape and (1, *stored) != shape:
+        return None, (
+            f"the coil maps {name} have the shape {stored}, k-space {shape} (coils, rows, "
+            "columns); they are left aside, --maps FILE gives others",
+        )
+    maps = _complex(np.asarray(arrays[name][chosen if every else ()]), shape if every else stored)
+    return torch.from_numpy(maps.reshape(shape)), ()
 
 
 def _reference(arrays: dict[str, Any], chosen: int, slices: int) -> Tensor | None:

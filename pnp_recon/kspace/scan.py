@@ -14,13 +14,14 @@ class KSpace:
 
     Attributes:
         data: (coils, H, W) complex64; zero where not measured.
-        coils: there is an axis of coils; otherwise `data` has one.
+        coils: there are several coils, or maps of one.
         mask: (H, W), True where measured: as the file says, else where `data` is not zero.
         maps: coil maps (coils, H, W) of the file, or None.
         reference: the modulus of a picture (h, w) that the file holds, or None.
         source: the file; sha256: the hash of its bytes, hexadecimal.
         index, slices: which slice it is, and how many there are.
         words: what the file is, for people.
+        doubts: what may be wrong with what was read, a sentence each.
     """
 
     data: Tensor
@@ -33,3 +34,4 @@ class KSpace:
     index: int
     slices: int
     words: str
+    doubts: tuple[str, ...] = ()

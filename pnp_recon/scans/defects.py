@@ -25,6 +25,8 @@ _SEEN = 3.0
 _AIR, _LEVEL = 0.3, 0.02
 # A stuck pixel varies less than this part of its neighbours, which vary by that part of the scan.
 _STUCK, _ALIVE = 0.02, 0.02
+# One value of so many, at either end of a pixel's values, may be a flash.
+_FLASHES = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,19 @@ def find_stripes(lines: Float[Tensor, "slices angles detectors"], noise: float) 
 def stuck_pixels(
     lines: Float[Tensor, "slices angles detectors"],
 ) -> Bool[Tensor, "slices detectors"]:
-    """Detector pixels that give the same value in every view, where their neighbours do not."""
-    spread = lines.double().std(1)
+    """Detector pixels, at most two beside each other, that give the same value in every view, where
+    their neighbours do not."""
+    # Without its extremes: a flash may hit a stuck pixel, too.
+    few = max(lines.shape[1] // _FLASHES, 1) if lines.shape[1] > 20 else 0
+    views = lines.double().sort(1).values[:, few : lines.shape[1] - few]
+    spread = views.std(1)
     beside = torch.nn.functional.pad(spread[None], (2, 2), mode="replicate")[0].unfold(-1, 5, 1)
-    around = beside[..., [0, 1, 3, 4]].amin(-1)
-    usual = float(lines.double().abs().max())
-    return (spread < _STUCK * around) & (around > _ALIVE * usual)
+    # The second smallest: a stuck pixel may have another beside it.
+    around = beside[..., [0, 1, 3, 4]].sort(-1).values[..., 1]
+    still = spread < _STUCK * around
+    # What stuck pixels show is no measure: one that sees no light has the largest of all values.
+    usual = float(lines.double().abs().amax(1).masked_fill(still, 0).max())
+    return still & (around > _ALIVE * usual)
 
 
 def find_drift(
@@ -95,7 +104,7 @@ def find_drift(
     slack = _SEEN * math.sqrt(math.pi / 2 / lines.shape[1]) * noise
     if (
         float(shape.abs().max()) > _LEVEL * largest + slack
-        or float(levels.abs().flatten().median()) > _AIR * largest
+        or float(levels.flatten().median()) > _AIR * largest  # below zero is no object
     ):
         raise InputError(
             f"--drift needs air at both ends of the detector ({few} pixels) in every view; leave "

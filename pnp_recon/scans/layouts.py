@@ -18,6 +18,8 @@ from pnp_recon.scans.entry import Entries, Entry, last_name, parent_of
 
 EXCHANGE = "exchange/data"
 
+# What a scan is called, among phantoms, reconstructions and masks beside it.
+_SCANS = ("sinogram", "sinograms", "sino", "projections")
 _FLATS = ("flat", "flats", "white", "whites", "data_white", "flat_field", "flat_fields")
 _DARKS = ("dark", "darks", "data_dark", "dark_field", "dark_fields")
 _FRAME_KEYS = ("image_key", "image_keys")
@@ -103,7 +105,12 @@ def _chosen(entries: Entries, key: str | None) -> str:
         return choose(keyed, None, (2, 3))
     # Angles and fields are not what is looked for, unless somebody asks for them by name.
     plain = {name: entry for name, entry in entries.items() if not _is_beside(name)}
-    return choose(plain, None, (2, 3))
+    # MATLAB keeps single numbers and lists as matrices.
+    real = {name: entry for name, entry in plain.items() if not entry.is_list} or plain
+    named = [name for name in real if last_name(name).lower() in _SCANS and real[name].is_numeric]
+    if len(named) == 1:
+        return choose({named[0]: real[named[0]]}, None, (2, 3))
+    return choose(real, None, (2, 3))
 
 
 def _is_beside(name: str) -> bool:

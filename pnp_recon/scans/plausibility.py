@@ -29,6 +29,9 @@ EMPTY_ENDS = 0.1
 # A view with less, or more, of the usual sum is no view of the object.
 BLANK_VIEW, DARK_VIEW, PLAIN_VIEW = 0.3, 3.0, 0.6
 FEWEST = 8
+# Nothing lets through more than all: this part of the line integrals may not lie below zero by so
+# many times their noise and that part of the largest.
+LOWEST, BELOW_NOISE, BELOW_AIR = 0.02, 4.0, 0.03
 
 
 def refuse_no_line_integrals(values: Tensor, source: object) -> None:
@@ -164,6 +167,24 @@ def odd_views(lines: Float[Tensor, "slices angles detectors"]) -> list[str]:
                 "say which they are in the file (NXtomo's image_key)"
             )
     return found
+
+
+def below_air(lines: Float[Tensor, "slices angles detectors"], noise: float) -> list[str]:
+    """A sentence where line integrals lie below zero by more than their noise does.
+
+    Args:
+        lines: line integrals without outliers.
+        noise: standard deviation of the noise of one of them.
+    """
+    values = lines.detach().cpu().double().flatten().numpy()
+    low = float(np.quantile(values, LOWEST))
+    if low >= -max(BELOW_NOISE * noise, BELOW_AIR * float(values.max())):
+        return []
+    return [
+        f"{LOWEST:.0%} of the line integrals lie below {low:.3g}: more light than without an "
+        "object. The flat fields or --incident are too dim, or the beam drifted; --drift brings "
+        "the air at the detector's ends to zero"
+    ]
 
 
 def _ranges(places: NDArray[np.intp]) -> str:

@@ -27,7 +27,9 @@ def open_tiff(file: Path) -> Iterator[Entries]:
                 f"holds {len(tiff.series)} series of pages of different size; save one of them"
             )
         series = tiff.series[0]
-        if "S" in series.axes:
+        # Three or four planes before rows and columns are as many pages: tifffile takes them, too,
+        # for colours when it writes a stack.
+        if "S" in series.axes[1:]:
             raise InputError("is a colour picture; expected one channel")
         shape = tuple(series.shape)
 
@@ -43,7 +45,14 @@ def open_tiff(file: Path) -> Iterator[Entries]:
 
 # ---- folders of TIFFs --------------------------------------------------------------------------
 
-_FIELDS = {"flat": ("flat", "ff", "white", "ref", "i0"), "dark": ("dark", "df", "di")}
+# Whole words: "flat_0001" and "di000001" are fields, "disk_0001" and "reflex_0001" are not.
+_FIELDS = {
+    kind: re.compile(rf"({words})([\W\d_].*)?")
+    for kind, words in (
+        ("flat", r"flats?([ _-]?fields?)?|ff|whites?([ _-]?fields?)?|refs?|io|i0(?!\d)"),
+        ("dark", r"darks?([ _-]?fields?)?|df|di"),
+    )
+}
 
 
 def tiffs_in(folder: Path) -> list[Path]:
@@ -67,7 +76,8 @@ def folder_entries(folder: Path) -> Entries:
     prefixes = set()
     for path in tiffs_in(folder):
         prefix = re.sub(r"[\d_\-. ]+$", "", path.stem.lower())
-        kind = next((one for one, names in _FIELDS.items() if prefix.startswith(names)), "")
+        stem = path.stem.lower()
+        kind = next((one for one, word in _FIELDS.items() if word.fullmatch(stem)), "")
         kinds[kind].append(path)
         if not kind:
             prefixes.add(prefix)

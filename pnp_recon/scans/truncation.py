@@ -31,7 +31,7 @@ def object_radius(
     an offset detector need not, where a full turn sees the rest from the other side.
     """
     rows = y.detach().double().cpu().reshape(-1, *geometry.measured_shape[-1:]).numpy()
-    mean = np.abs(rows.mean(0))
+    mean = np.maximum(rows.mean(0), 0)  # air below zero, behind dim flat fields, is no object
     few = max(1, len(mean) // 32)
     middle = (len(mean) - 1) / 2 + geometry.axis_offset / geometry.detector_mm
     place = (np.arange(len(mean)) - middle) * geometry.detector_mm

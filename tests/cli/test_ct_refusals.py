@@ -105,7 +105,7 @@ def test_bad_geometry(
         ("a.npz", {"sinogram": np.ones((4, 8)), "angles": np.full(4, np.inf)}, "not finite"),
         ("a.npz", {"sinogram": np.ones((4, 8)), "angles": np.zeros(5)}, "5 angles"),
         ("a.npz", {"sinogram": -np.ones((1, 4, 8)), "flat": np.ones((1, 8))}, "negative"),
-        ("a.npz", {"sinogram": np.ones((4, 8)), "other": np.ones((4, 8))}, "several arrays"),
+        ("a.npz", {"one": np.ones((4, 8)), "other": np.ones((4, 8))}, "several arrays"),
         ("a.npy", {}, "geometry of"),
         ("a.xyz", {}, "ends in .xyz"),
         ("a.dcm", {}, "add --simulate"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from operators import RayTransform, parallel_beam
 from pnp_recon.cli.ct import main
 from support.cli import only_line
 from support.ct_files import SIZE, VIEWS, lines
@@ -211,6 +212,40 @@ def test_a_result_at_the_end_of_a_found_window_is_said(
     monkeypatch.setattr(view, "_found_window", lambda *_: Window(-0.002, 0.015))
     assert main([*args, "--overwrite"]) in (0, 3)
     assert "at the upper end of the window that was found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dense", ["beads", "metal"])
+def test_a_found_window_holds_what_is_dense_and_small(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dense: str
+) -> None:
+    """A thousandth of the slice, which no quantile sees."""
+    truth = np.zeros((SIZE, SIZE), np.float32)
+    if dense == "metal":
+        rows, columns = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+        truth[rows**2 + columns**2 < 24**2] = 0.02
+    truth[20:22, 30:32] = truth[44:46, 38:40] = 0.5
+    A = RayTransform(parallel_beam(60, SIZE), (1, SIZE, SIZE))
+    np.save(tmp_path / "a.npy", A.A(torch.from_numpy(truth)[None, None])[0, 0].numpy())
+    args = [str(tmp_path / "a.npy"), "--views", "60", "--method", "tv", "-q", "--sigma", "0.01"]
+    args += ["--axis", "center", "--size", str(SIZE)]
+    assert main([*args, "--strength", "1", "--max-iter", "200"]) in (0, 3)
+    assert "end of the window" not in capsys.readouterr().err
+    found = np.load(tmp_path / "a_reconstructed.npy").squeeze()
+    assert np.linalg.norm(found - truth) < 0.3 * np.linalg.norm(truth)
+
+
+def test_few_views_need_the_noise_and_the_right_number_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, sinogram(half_turn(4), SIZE, 31.5).numpy())
+    code, said = run(capsys, path, "--views", 9)
+    assert code == 2
+    assert "--views is 9, but" in only_line("pnp-ct", said)
+    code, said = run(capsys, path, "--views", 4)
+    assert code == 2
+    assert "too small to estimate noise" in only_line("pnp-ct", said)
+    assert run(capsys, path, "--views", 4, "--sigma", "0.01") == (0, "")
 
 
 def test_the_report_of_a_formula_has_no_banner_of_alarm(

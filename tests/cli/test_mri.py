@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from operators.kspace_masks import random_lines
-from operators.mri import centred_fft
+from operators.mri import centred_fft, centred_ifft
 from pnp_recon.cli import listing
 from pnp_recon.cli.mri import main
 from pnp_recon.cli.mri.options import Sampling
@@ -203,6 +203,41 @@ def test_a_narrow_window_and_a_swapped_scan_are_named(
     assert np.allclose(np.abs(values) / 7, head(SIDE)[0, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize("lines", ["all", "random"])
+def test_a_transform_that_began_in_the_pictures_corner_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: str
+) -> None:
+    path = scan(tmp_path, coils=1)
+    as_it_is = ["--method", "zero-filled", "--sigma", "1", "--overwrite"]
+    values = np.load(path)
+    if lines == "random":
+        values = values * sampling_mask("random", (SIDE, SIDE), 3, 0).numpy()
+    picture = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(values), norm="ortho"))
+    np.save(path, values)
+    assert main([str(path), *as_it_is]) == 0
+    assert "picture-origin" not in capsys.readouterr().err  # silent where all is well
+    plain = tmp_path / "plain.npy"
+    np.save(plain, np.fft.fftshift(np.fft.fft2(picture, norm="ortho")).astype(np.complex64))
+    assert main([str(plain), *as_it_is, "--zero-frequency", "centre"]) == 0
+    assert "say --picture-origin corner" in capsys.readouterr().err
+    assert main([str(plain), *as_it_is, "--picture-origin", "corner"]) == 0
+    assert "corner" not in capsys.readouterr().err
+    found = np.load(tmp_path / "plain_reconstructed.npy")
+    assert np.allclose(np.abs(found), np.abs(picture), atol=1e-4)
+
+
+def test_the_map_of_one_coil_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = scan(tmp_path, coils=1)
+    turned = 2j * np.ones((SIDE, SIDE), np.complex64)
+    np.save(tmp_path / "map.npy", turned)
+    maps = ["--maps", str(tmp_path / "map.npy"), "--phase", "none"]
+    assert main([str(path), "--method", "zero-filled", "--sigma", "1", *maps]) == 0
+    assert "coil maps: " in capsys.readouterr().out
+    found = np.load(tmp_path / "scan_reconstructed.npy")
+    plain = centred_ifft(torch.from_numpy(np.load(path))).numpy()
+    assert np.allclose(1j * found, plain, atol=1e-4)
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 
@@ -215,7 +250,7 @@ def test_a_narrow_window_and_a_swapped_scan_are_named(
         (["--undersampling", "2"], "add --mask random"),
         (["--mask", "random", "--undersampling", "0.5"], "--undersampling is 0.5"),
         (["--maps", "maps.npy"], "--maps is maps.npy, which is no file"),
-        (["--maps", "scan.npy"], "coil maps in scan.npy have the shape"),
+        (["--maps", "wrong.npy"], "coil maps in wrong.npy have the shape"),
         (["--coils", "4"], "--coils does not go with a measured scan"),
         (["--scale", "nan"], "--scale is nan"),
         (["--sigma", "0"], "--sigma is '0'"),
@@ -238,7 +273,7 @@ def test_bad_options(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     scan(tmp_path, coils=1)
-    np.save("wrong.npy", np.ones((2, 2)))
+    np.save("wrong.npy", np.ones((2, 2), np.complex64))
     Image.fromarray(np.full((3, 4), 255, np.uint8)).save("mask.png")
     assert main(["scan.npy", *args]) == 2
     assert words in only_line("pnp-mri", capsys.readouterr().err)

@@ -50,7 +50,7 @@ REGISTRIES = registries()
 # What a thing is called by itself, where it has a name.
 OWN_NAME = {"training task": "kind"}
 # Words of an entry that may be empty: nothing more is needed.
-MAY_BE_EMPTY = {"needs"}
+MAY_BE_EMPTY = {"needs", "tried_with"}
 
 
 def faults(name: str, entry: Entry | OperatorEntry, own_name: str = "name") -> list[str]:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from operators.mri import centred_fft
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
-from pnp_recon.kspace import read_kspace, read_maps
+from pnp_recon.kspace import read_kspace, read_maps, with_centred_picture
 
 RNG = np.random.default_rng(0)
 SHAPE = (2, 3, 8, 6)  # slices, coils, rows, columns
@@ -202,3 +203,59 @@ def test_without_the_library_the_message_names_it(
     monkeypatch.setitem(sys.modules, "ismrmrd", SimpleNamespace())
     with pytest.raises(InputError, match="damaged"):  # no data set, and no library
         read_kspace(tmp_path / "a.h5")
+
+
+# ---- masks, maps and conventions that a file may get wrong ---------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 1, 6, 1), (1, 8, 6), (8, 6)])
+def test_a_mask_may_have_axes_of_one(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    mask = np.broadcast_to(LINES, (8, 6)) if 8 in shape else LINES
+    scan = read_kspace(write(tmp_path / "a.npz", VOLUME, mask=255 * mask.reshape(shape)))
+    assert torch.equal(scan.mask, torch.from_numpy(LINES).expand(8, 6))
+    assert scan.doubts == ()
+
+
+@pytest.mark.parametrize("mask", [np.linspace(0, 1, 6), np.full(6, np.nan), -1.0 * LINES])
+def test_a_mask_that_is_not_binary_is_refused(tmp_path: Path, mask: np.ndarray) -> None:
+    with pytest.raises(InputError, match="not binary"):
+        read_kspace(write(tmp_path / "a.npz", VOLUME, mask=mask))
+
+
+def test_zeros_that_a_mask_calls_measured_are_said(tmp_path: Path) -> None:
+    scan = read_kspace(write(tmp_path / "a.npz", MEASURED, mask=np.ones(6)))
+    assert "33.3% of the frequencies" in "".join(scan.doubts)
+
+
+def test_maps_of_every_slice_of_one_coil_and_of_another_size(tmp_path: Path) -> None:
+    every = read_kspace(write(tmp_path / "a.npz", VOLUME, maps=2 * VOLUME), 1)
+    assert every.maps is not None
+    assert torch.equal(every.maps, torch.from_numpy(2 * VOLUME[1]))
+    one = read_kspace(write(tmp_path / "b.npz", VOLUME[0, 0], maps=VOLUME[0, 1]))
+    assert one.coils  # the map of one coil has a phase
+    assert one.maps is not None
+    assert torch.equal(one.maps, torch.from_numpy(VOLUME[0, 1:2]))
+    other = read_kspace(write(tmp_path / "c.npz", VOLUME, maps=VOLUME[0, :2]))
+    assert other.maps is None
+    assert "coil maps maps have the shape (2, 8, 6)" in "".join(other.doubts)
+    assert torch.equal(read_maps(write(tmp_path / "m.npy", VOLUME[0, 1]), (1, 8, 6)), one.maps)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 9), (9, 6)])
+def test_a_picture_whose_transform_began_in_its_corner(size: tuple[int, int]) -> None:
+    picture = RNG.standard_normal((2, *size)) + 1j * RNG.standard_normal((2, *size))
+    plain = np.fft.fftshift(np.fft.fft2(picture, norm="ortho"), (-2, -1))
+    centred = centred_fft(torch.from_numpy(picture))
+    assert torch.allclose(with_centred_picture(torch.from_numpy(plain)), centred)
+    assert not torch.allclose(torch.from_numpy(plain), centred)
+    assert torch.allclose(torch.from_numpy(plain).abs(), centred.abs())  # masks stay
+
+
+def test_coils_that_come_last_are_not_taken_for_columns(tmp_path: Path) -> None:
+    last = np.moveaxis(np.tile(VOLUME[0], (4, 3, 4)), 0, -1)  # 24 rows, 24 columns, 12 coils
+    path = write(tmp_path / "a.npy", last)
+    with pytest.raises(InputError, match="24 coils of 24×12; give --order, such as yxc"):
+        read_kspace(path)
+    assert read_kspace(path, order="yxc").data.shape == (12, 24, 24)
+    assert read_kspace(path, order="cyx").data.shape == (24, 24, 12)
+    assert read_kspace(write(tmp_path / "b.npy", last.T)).data.shape == (12, 24, 24)

@@ -75,6 +75,16 @@ def test_stuck_pixels_are_found_and_air_is_not() -> None:
     assert torch.nonzero(stuck_pixels(stuck)[0]).flatten().tolist() == [25, 40]
 
 
+def test_pixels_that_see_no_light_are_stuck_pixels_whatever_they_show() -> None:
+    """Their line integral is the floor of the logarithm, far above all others."""
+    dark = noisy()
+    dark[..., 24:26] = 12.0
+    dark[..., 40] = 12.0
+    assert torch.nonzero(stuck_pixels(dark)[0]).flatten().tolist() == [24, 25, 40]
+    dark[..., 33, 40] = 11.0  # a flash
+    assert torch.nonzero(stuck_pixels(dark)[0]).flatten().tolist() == [24, 25, 40]
+
+
 def test_drift_is_measured_in_the_air() -> None:
     assert find_drift(noisy(), NOISE) is None
     generator = torch.Generator().manual_seed(1)
@@ -84,3 +94,7 @@ def test_drift_is_measured_in_the_air() -> None:
     assert float((found[0] - drift[:, None]).square().mean().sqrt()) < 1.5 * NOISE
     with pytest.raises(InputError, match="needs air at both ends"):
         find_drift((noisy() + drift[:, None])[..., 20:44], NOISE)
+    # A beam so much brighter than the flat fields, and no object for that.
+    brighter = find_drift(noisy() - 0.5 * float(CLEAN.max()), NOISE)
+    assert brighter is not None
+    assert torch.allclose(brighter, torch.full_like(brighter, -0.5 * float(CLEAN.max())), rtol=0.1)

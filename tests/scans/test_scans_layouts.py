@@ -69,6 +69,23 @@ def test_one_array_by_two_names_is_one(tmp_path: Path) -> None:
         read_scan(tmp_path / "a.h5", order="asd")
 
 
+def test_the_sinogram_among_other_arrays(tmp_path: Path) -> None:
+    """As MATLAB structs keep it, among single numbers, and as simulations, beside the phantom."""
+    from scipy.io import savemat
+
+    lines = COUNTS[:, 0] / np.float32(1000)
+    numbers = {"angles": np.deg2rad(DEGREES), "distance": 410.66, "sizes": np.ones((1, 5))}
+    scan = {"type": "2D", "sinogram": lines, "parameters": numbers}
+    savemat(tmp_path / "a.mat", {"CtDataFull": scan})
+    savemat(tmp_path / "b.mat", {"m": lines, "pixel": 0.1, "angles": np.deg2rad(DEGREES)})
+    np.savez(tmp_path / "c.npz", sinogram=lines, phantom=np.ones((8, 8)), theta=DEGREES)
+    for path in tmp_path.iterdir():
+        found = read_scan(path)
+        assert np.array_equal(found.data[0].numpy(), lines)
+        assert found.angles is not None
+        assert np.allclose(found.angles.numpy(), np.deg2rad(DEGREES))
+
+
 def test_a_virtual_data_set_without_its_source_is_refused(tmp_path: Path) -> None:
     """HDF5 would read zeros."""
     with h5py.File(tmp_path / "part.h5", "w") as file:
@@ -206,6 +223,41 @@ def test_a_folder_of_projections(tmp_path: Path) -> None:
     tifffile.imwrite(folder / "other_1.tif", COUNTS[0])
     with pytest.raises(InputError, match="several names"):
         read_scan(folder)
+
+
+@pytest.mark.parametrize("name", ["disk_", "reflex_", "diamond", "i0", "whitebread_", "iodine-"])
+def test_projections_whose_name_begins_like_that_of_a_field(tmp_path: Path, name: str) -> None:
+    for kind, stack in ((name, COUNTS), ("flat_", FLAT), ("di", FLAT // 100)):
+        for number, page in enumerate(stack):
+            tifffile.imwrite(tmp_path / f"{kind}{number:03}.tif", page)
+    scan = read_scan(tmp_path)
+    assert torch.equal(scan.data, EXPECTED)
+    assert scan.flat is not None
+    assert scan.dark is not None
+
+
+@pytest.mark.parametrize("name", ["flatfield_", "Flat-before-", "white fields ", "i0_", "io", "ff"])
+def test_every_name_of_a_field(tmp_path: Path, name: str) -> None:
+    for kind, stack in (("proj", COUNTS), (name, FLAT)):
+        for number, page in enumerate(stack):
+            tifffile.imwrite(tmp_path / f"{kind}{number:03}.tif", page)
+    scan = read_scan(tmp_path)
+    assert torch.equal(scan.data, EXPECTED)
+    assert scan.flat is not None
+
+
+@pytest.mark.parametrize("pages", [2, 3, 4, 5])
+def test_as_many_pages_as_a_picture_has_colours(tmp_path: Path, pages: int) -> None:
+    """tifffile marks three float pages as planes of one RGB picture, unless it is told."""
+    stack = np.arange(pages * 90 * 8, dtype=np.float32).reshape(pages, 90, 8)
+    planes = {"photometric": "rgb", "planarconfig": "separate"} if pages in (3, 4) else {}
+    tifffile.imwrite(tmp_path / "a.tif", stack, **planes)
+    assert np.array_equal(read_scan(tmp_path / "a.tif").data.numpy(), stack)
+    one = read_scan(tmp_path / "a.tif", slices=slice(1, 2))
+    assert np.array_equal(one.data.numpy(), stack[1:2])
+    tifffile.imwrite(tmp_path / "b.tif", np.ones((90, 8, 3), np.uint8), photometric="rgb")
+    with pytest.raises(InputError, match="colour picture"):
+        read_scan(tmp_path / "b.tif")
 
 
 # ---- slices ------------------------------------------------------------------------------------

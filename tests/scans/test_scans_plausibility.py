@@ -11,7 +11,7 @@ import torch
 
 from pnp_recon.errors import InputError
 from pnp_recon.scans import Scan, read_scan, to_line_integrals
-from pnp_recon.scans.plausibility import odd_views, refuse_other_order
+from pnp_recon.scans.plausibility import below_air, odd_views, refuse_other_order
 from support.pictures import assert_one_line
 from support.scans import half_turn, sinogram, write_exchange
 
@@ -160,3 +160,17 @@ def test_a_stated_unit_is_believed_and_doubted(tmp_path: Path) -> None:
         file["exchange/theta"].attrs["units"] = "gon"
     with pytest.raises(InputError, match="expected degrees or radians"):
         read_scan(path)
+
+
+def test_more_light_than_without_an_object_is_said() -> None:
+    """Flat fields that are too dim, or a beam that drifts; not noise, and not a stripe."""
+    largest = float(LINES.max())
+    noise = 0.01 * largest
+    noisy = LINES + noise * torch.randn(LINES.shape, generator=torch.Generator().manual_seed(0))
+    striped = noisy.clone()
+    striped[..., 5] -= 20 * noise
+    for sound in (LINES, noisy, striped, LINES + largest):
+        assert below_air(sound, noise) == []
+    assert below_air(LINES - 5 * noise, 0.0) != []
+    (said,) = below_air(noisy - 0.1 * largest, noise)
+    assert "the line integrals lie below -" in said

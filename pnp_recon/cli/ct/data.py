@@ -17,7 +17,7 @@ from torch import Tensor
 from operators import RayTransform, ScanGeometry, attenuation
 from operators._storage import Storage
 from pnp_recon.cli.ct.defects import mended, refuse_for_a_volume
-from pnp_recon.cli.ct.geometry import measured_geometry, simulated_geometry
+from pnp_recon.cli.ct.geometry import check_views, measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtMethod, CtOptions
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
@@ -36,7 +36,7 @@ from pnp_recon.scans import (
 from pnp_recon.scans.angles import AngleUnit
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
-from pnp_recon.scans.plausibility import odd_views, refuse_other_order
+from pnp_recon.scans.plausibility import below_air, odd_views, refuse_other_order
 
 TIFF = (".tif", ".tiff")
 
@@ -144,9 +144,11 @@ def read(source: Path, options: CtOptions, slices: slice | None, sha256: str | N
     unit: AngleUnit | None = None
     if options.angle_unit is not None:
         unit = "deg" if options.angle_unit.value == "deg" else "rad"
-    return read_scan(
+    scan = read_scan(
         source, options.key, options.order, kind, unit, options.angles_key, slices, sha256
     )
+    check_views(options, scan)
+    return scan
 
 
 def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Measurement:
@@ -163,7 +165,7 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         )
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
-    doubts = [*scan.doubts, *corrected.doubts]
+    doubts = [*scan.doubts, *corrected.doubts, *below_air(lines.data, whole.noise)]
     if geometry.kind == "parallel":
         doubts += odd_views(lines.data)
         if scan.order_assumed:
@@ -176,9 +178,9 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         raise InputError("--slice does not go with a cone beam, which is one volume")
     check_memory(_bytes(count, side, lines.data), f"{source}: {count} slices of {side}×{side}")
     y = lines.data
-    noise, origin = options.noise_level, "given"
-    if noise is None:
-        noise, origin = whole.noise, "estimated from the sinogram"
+    noise, origin = whole.noise, "given"
+    if options.noise_level is None:
+        origin = "estimated from the sinogram"
 
     def arranged(t: Tensor) -> Tensor:
         """(slices, angles, detectors) as the operator has it; a cone's slices are its rows."""

@@ -34,7 +34,7 @@ class Mended:
             them, for whoever cannot leave them out.
         weights: as in `Corrected`, zero for what is not to be believed; None without counts.
         mask: zero for what is not to be believed, else one; None: all is.
-        noise: standard deviation of the noise that was estimated.
+        noise: standard deviation of the noise, given or estimated.
         stripes: what detector pixels add to all views, or None; still in `scan`.
         lines, numbers: what was done, in words and for the report.
     """
@@ -62,7 +62,8 @@ def mended(corrected: Corrected, options: CtOptions) -> Mended:
         data, good = _without_stuck(data, good, said, numbers)
     if options.zingers is not False:
         data, good = _without_zingers(data, good, scan.angles, said, numbers)
-    noise = sinogram_noise_level(data)
+    given = options.noise_level
+    noise = sinogram_noise_level(data) if given is None else given
     if options.drift:
         off = find_drift(data, noise)
         if off is None:

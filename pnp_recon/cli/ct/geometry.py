@@ -135,6 +135,20 @@ def _span(options: CtOptions, beam: Beam) -> float:
 
 def _angles(options: CtOptions, scan: Scan, beam: Beam) -> tuple[float, ...]:
     """The angles of --views and --span, or those in the file."""
+    check_views(options, scan)
+    views = scan.data.shape[1]
+    if options.views is not None or options.span is not None:
+        return even_angles(views, math.radians(_span(options, beam)))
+    if scan.angles is None:
+        raise InputError(
+            f"the geometry of {scan.source} is not known: the file holds no angles; give "
+            "--geometry FILE, or --views and --span"
+        )
+    return tuple(scan.angles.tolist())
+
+
+def check_views(options: CtOptions, scan: Scan) -> None:
+    """Refuse --views that the scan does not have (InputError)."""
     views = scan.data.shape[1]
     if options.views is not None and options.views != views:
         if scan.fields_among:
@@ -147,14 +161,6 @@ def _angles(options: CtOptions, scan: Scan, beam: Beam) -> tuple[float, ...]:
             f"{scan.data.shape[2]} detector pixels; give --order if they were taken for one "
             "another"
         )
-    if options.views is not None or options.span is not None:
-        return even_angles(views, math.radians(_span(options, beam)))
-    if scan.angles is None:
-        raise InputError(
-            f"the geometry of {scan.source} is not known: the file holds no angles; give "
-            "--geometry FILE, or --views and --span"
-        )
-    return tuple(scan.angles.tolist())
 
 
 def _compare(given: ScanGeometry, options: CtOptions, scan: Scan) -> None:

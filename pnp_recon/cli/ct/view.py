@@ -27,8 +27,14 @@ from pnp_recon.scans import (
 
 # The window of a scan in 1/mm: these quantiles of a smooth back-projection, widened by a tenth.
 QUANTILES, MARGIN, SMOOTH = (0.001, 0.999), 0.1, 0.5
-# More of the slice than this outside the window, or at its ends, is said.
-OUTSIDE, AT_THE_END = 0.001, 0.005
+# Beads and metal of a few pixels lie so many times the noise above that in a sharp
+# back-projection, which shows of their value two thirds.
+DENSE, SHOWN = 8.0, 2 / 3
+# Of a Gaussian, median absolute deviation over standard deviation.
+MAD = 0.6745
+# More of the slice than this outside the window, or at its lower and upper end, is said. A few
+# pixels of metal are enough: cut off, they spoil the fit of every ray through them.
+OUTSIDE, AT_THE_ENDS = 0.001, (0.005, 0.0003)
 
 
 @dataclass(frozen=True)
@@ -111,20 +117,26 @@ def _found_window(found: Measurement, radius: float | None) -> Window:
     """What a smooth back-projection holds inside the circle that all views see, and air.
 
     Zero is always in it: there may be air where noise or truncation hide it, and a window that
-    leaves it out is a wrong constraint.
+    leaves it out is a wrong constraint. So is one that ends below beads or metal, however small
+    they are.
     """
     with torch.no_grad():
         smooth = found.A.fbp(found.clean, "hann", SMOOTH, radius)
+        sharp = found.A.fbp(found.clean, "ramp", 1.0, radius)
     height, width = smooth.shape[-2:]
     rows = torch.linspace(-1, 1, height, device=smooth.device)[:, None]
     columns = torch.linspace(-1, 1, width, device=smooth.device)
-    values = smooth[..., rows**2 + columns**2 <= 1].double().flatten().sort().values
+    seen = rows**2 + columns**2 <= 1
+    values = smooth[..., seen].double().flatten().sort().values
+    noise = float((sharp - smooth)[..., seen].abs().median()) / MAD
     low, high = (float(values[round(q * (len(values) - 1))]) for q in QUANTILES)
     if not low < high:
         raise InputError("the back-projection is flat, there is nothing in the scan; see --order")
     low, high = min(low, 0.0), max(high, 0.0)
     more = MARGIN * (high - low)
-    return Window(low - more, high + more)
+    low, high = low - more, high + more
+    dense = float(sharp[..., seen].max())
+    return Window(low, dense / SHOWN if dense > high + DENSE * noise else high)
 
 
 def at_the_ends(image: Tensor, view: View) -> tuple[str, ...]:
@@ -133,12 +145,14 @@ def at_the_ends(image: Tensor, view: View) -> tuple[str, ...]:
         return ()
     slack = 1e-4
     out = []
-    for end, place in (("lower", image <= slack), ("upper", image >= 1 - slack)):
+    for end, place, most in zip(
+        ("lower", "upper"), (image <= slack, image >= 1 - slack), AT_THE_ENDS, strict=True
+    ):
         share = float(place.double().mean())
-        if share > AT_THE_END:
+        if share > most:
             limit = view.window.low if end == "lower" else view.window.high
             out.append(
-                f"{share:.1%} of the slice lies at the {end} end of the window that was found, "
+                f"{share:.2%} of the slice lies at the {end} end of the window that was found, "
                 f"{limit:.4g} {view.unit}; give a wider --window"
             )
     return tuple(out)

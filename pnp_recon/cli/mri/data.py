@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from operators.mri import centred_ifft, to_channels
-from pnp_recon.cli.mri.options import MriOptions, ZeroFrequency
+from pnp_recon.cli.mri.options import MriOptions, PictureOrigin, ZeroFrequency
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
 from pnp_recon.kspace import (
+    centre_side,
+    corners_over_middle,
+    low_resolution,
     noise_level,
     normalised,
     polynomial_phase,
@@ -25,7 +28,10 @@ from pnp_recon.kspace import (
     read_maps,
     ring_maps,
     root_sum_of_squares,
+    with_centred_picture,
 )
+from pnp_recon.kspace.calibration import LEAST
+from pnp_recon.kspace.scan import KSpace
 from pnp_recon.pictures.masks import read_mask
 from pnp_recon.problems.masks import sampling_mask
 from pnp_recon.problems.noise import command_noise, phase_weights
@@ -35,6 +41,8 @@ from pnp_recon.scans import HOUNSFIELD_WINDOW, read_slice
 from pnp_recon.scans.arrays import check_file, readable
 from pnp_recon.scans.window import Window
 
+# Pictures have little in the corners of their field of view; so many times the middle is odd.
+SURELY = 1.5
 # Below this a picture is all border.
 LEAST_SIDE = 16
 
@@ -113,7 +121,10 @@ def measured(source: Path, reference: Path | None, options: MriOptions) -> Measu
     height, width = scan.mask.shape
     _check_size(height, width, source)
     file = SourceFile("input", source, scan.sha256, tuple(scan.data.shape))
-    warnings = () if corner else _doubtful_centre(scan.data, source)
+    if options.picture_origin == PictureOrigin.corner:
+        scan = replace(scan, data=torch.where(scan.mask, with_centred_picture(scan.data), 0))
+    doubtful = () if corner else _doubtful_centre(scan.data, source)
+    warnings = (*scan.doubts, *(doubtful or _doubtful_origin(scan, source)))
     mask, words = scan.mask, "what was measured"
     files: tuple[SourceFile, ...] = ()
     truth = None
@@ -145,8 +156,8 @@ def measured(source: Path, reference: Path | None, options: MriOptions) -> Measu
     return Measurement(
         data=data,
         mask=mask,
-        coils=scan.coils,
-        maps=None if maps is None or not scan.coils else normalised(maps),
+        coils=scan.coils or maps is not None,
+        maps=None if maps is None else normalised(maps),
         maps_origin=f"{origin}, normalised",
         noise=level,
         origin=known,
@@ -202,17 +213,24 @@ def _chosen_mask(
 
 def _doubtful_centre(data: Tensor, source: Path) -> tuple[str, ...]:
     """A warning where most of the power is in the corners."""
-    power = data.abs().square().sum(0)
-    height, width = power.shape
-    rows, columns = height // 4, width // 4
-    inside = float(power[rows : height - rows, columns : width - columns].sum())
-    swapped = torch.fft.ifftshift(power)
-    outside = float(swapped[rows : height - rows, columns : width - columns].sum())
-    if inside >= outside:
+    if corners_over_middle(data) <= 1:
         return ()
     return (
         f"{source}: most of the power lies in the corners of the array; if zero frequency is its "
         "first entry, say --zero-frequency corner",
+    )
+
+
+def _doubtful_origin(scan: KSpace, source: Path) -> tuple[str, ...]:
+    """A warning where the picture lies in the corners of the field of view."""
+    seen = centre_side(scan.mask) >= LEAST
+    images = low_resolution(scan.data, scan.mask) if seen else centred_ifft(scan.data)
+    if corners_over_middle(images) <= SURELY:
+        return ()
+    return (
+        f"{source}: the picture lies in the corners of the field of view, moved by half of it; if "
+        "its transform was taken without a shift before (fftshift(fft2(x))), say --picture-origin "
+        "corner",
     )
 
 
@@ -232,5 +250,6 @@ def _reference(path: Path, size: tuple[int, int]) -> Tensor:
 def _check_size(height: int, width: int, source: Path) -> None:
     if min(height, width) < LEAST_SIDE:
         raise InputError(
-            f"{source} is {width}×{height}; expected at least {LEAST_SIDE} on each side"
+            f"{source} is {width}×{height}; expected at least {LEAST_SIDE} on each side, give "
+            "--order if its axes were taken for one another"
         )

@@ -52,6 +52,11 @@ class ZeroFrequency(StrEnum):
     corner = "corner"
 
 
+class PictureOrigin(StrEnum):
+    centre = "centre"
+    corner = "corner"
+
+
 MethodOption = Annotated[MriMethod, typer.Option(
     "--method",
     help="The prior is a denoiser or energy (pnp) or total variation (tv). zero-filled is the "
@@ -114,6 +119,11 @@ class MriOptions(RunOptions):
         "--zero-frequency",
         help="Zero frequency lies in the centre of the array, or in its first corner.",
     )] = ZeroFrequency.centre
+    picture_origin: Annotated[PictureOrigin, typer.Option(
+        "--picture-origin",
+        help="The transform took the picture's centre for its origin, as scanners and fastMRI do, "
+        "or its first corner, as a plain FFT of the picture does.",
+    )] = PictureOrigin.centre
     simulate: Annotated[bool, typer.Option(
         "--simulate",
         help="KSPACE is a clean picture. Give it a phase, measure k-space with noise, then "
@@ -177,7 +187,7 @@ class MriOptions(RunOptions):
         drawn = given(self, "undersampling")
         refuse(drawn, "a mask from a file, which says all", self.mask_file is not None)
         refuse(drawn, "what was measured; add --mask random", self.sampling is None)
-        of_files = ("key", "order", "zero_frequency", "maps")
+        of_files = ("key", "order", "zero_frequency", "picture_origin", "maps")
         refuse(given(self, *of_files), "--simulate", self.simulate)
         refuse(given(self, "coils"), "a measured scan; add --simulate", not self.simulate)
         for name in ("mask_file", "maps"):
