@@ -57,9 +57,9 @@ def export_classifier(
     return write_model(folder, name, network.state_dict(), {**card, **details}, proven)
 
 
-def is_classifier(path: Path) -> bool:
-    """Does the card at a path say so?"""
-    return family_name(read_fields(path)) == Classifier.__name__
+def is_classifier(fields: Mapping[str, Any]) -> bool:
+    """Does a card say so?"""
+    return family_name(fields) == Classifier.__name__
 
 
 def load_classifier(name: str | Path) -> Classifier:
@@ -138,7 +138,7 @@ def _loaded(path: Path) -> tuple[Classifier, Card]:
     fields = read_fields(path)
     if missing := [key for key in FIELDS if key not in fields]:
         raise WeightsError(f"model card {path} lacks {', '.join(missing)}")
-    if fields["card_version"] != CARD_VERSION or not is_classifier(path):
+    if fields["card_version"] != CARD_VERSION or not is_classifier(fields):
         raise WeightsError(f"model card {path} is no classifier's of version {CARD_VERSION}")
     config = {key: value for key, value in fields["network"].items() if key != "class"}
     held, sha256, name = fields["certificate"], fields["sha256"], str(fields["name"])

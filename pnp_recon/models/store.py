@@ -113,17 +113,20 @@ def shipped_models(kind: Kind | None = None) -> list[str]:
     return [card.stem for card in cards if kind is None or _kind(read_fields(card)) == kind]
 
 
-def read_card(path: Path, kind: Kind | None = None) -> Card:
+def read_card(
+    path: Path, kind: Kind | None = None, fields: Mapping[str, Any] | None = None
+) -> Card:
     """The card at a path, read once and checked for all that loading needs.
 
     Args:
         path: see `find_card`.
         kind: what the model must be; an energy serves as a denoiser, too. None: any.
+        fields: what the file holds, if it was read already.
 
     Raises:
         WeightsError: it is damaged, of another version, or of a model of the other kind.
     """
-    fields = read_fields(path)
+    fields = read_fields(path) if fields is None else fields
     found = _kind(fields)
     fits = kind in (None, found) or (kind == "denoiser" and found == "energy")
     if not fits:

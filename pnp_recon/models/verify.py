@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pnp_recon.models.card import read_fields
 from pnp_recon.models.classifier import is_classifier, verify_classifier
 from pnp_recon.models.family import Check
 from pnp_recon.models.load import family_of
@@ -19,7 +20,8 @@ def verify(name: str, attack_steps: int = 30) -> Check:
         WeightsError: the model is missing or damaged.
     """
     path = find_card(name)
-    if is_classifier(path):
+    fields = read_fields(path)
+    if is_classifier(fields):
         return verify_classifier(path, attack_steps)
-    card = read_card(path)
+    card = read_card(path, fields=fields)
     return family_of(card).verify(card, attack_steps)

@@ -139,7 +139,7 @@ def test_report_and_residuals(tmp_path: Path) -> None:
         (["--kernel", "rotation", "--angle", "0"], "rotation by 0.0 degrees"),
         (["--kernel", "rotation", "--angle", "3", "--length", "3"], "--length does not go with"),
         (["--kernel", "rotation", "--angle", "3", "--centre", "3;4"], "two numbers"),
-        (["--kernel", "rotation", "--angle", "90", "--centre", "999,0"], "larger than"),
+        (["--kernel", "rotation", "--angle", "90", "--centre", "999,0"], "more than memory holds"),
         (["--length", "0.2", "--angle", "0"], "motion length"),
         (["--kernel", "uniform", "--kernel-size", "4"], "odd"),
         (["--boundary", "odd"], "--boundary"),

@@ -113,7 +113,7 @@ def test_a_kernel_from_a_file_is_taken_and_said_to_shift(
     assert main([str(source), "--kernel", f"{tmp_path / 'k.npy'}:[1]", *args[2:]]) == 0
     capsys.readouterr()
     assert main([str(source), "--kernel", f"{tmp_path / 'k.npy'}:[:]", *args[2:]]) == 2
-    assert "one for all" in only_line("pnp-sr", capsys.readouterr().err)
+    assert "one for the whole picture" in only_line("pnp-sr", capsys.readouterr().err)
 
 
 def test_alpha_and_resolution_grow_with_the_picture(tmp_path: Path) -> None:
