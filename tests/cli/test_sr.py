@@ -51,7 +51,7 @@ def test_the_result_is_so_many_times_as_large(
         plain = enlarged(read_picture(source).pixels, scale)
         assert float((result - plain).abs().mean()) < 0.03
     out = capsys.readouterr().out
-    assert "enlarging: 31×23 -> 124×92, shrunk with the kernel bicubic (taken)" in out
+    assert "enlarging: 31×23 -> 124×92, shrunk with the kernel bicubic (assumed)" in out
     assert "certified if denoiser mean has" in out
     source_of_noise = "JPEG" if name == "a.jpg" else "rounding"
     assert f"estimated from {'the quantisation tables of the ' * (name == 'a.jpg')}" in out
@@ -113,7 +113,7 @@ def test_a_kernel_from_a_file_is_taken_and_said_to_shift(
     assert main([str(source), "--kernel", f"{tmp_path / 'k.npy'}:[1]", *args[2:]]) == 0
     capsys.readouterr()
     assert main([str(source), "--kernel", f"{tmp_path / 'k.npy'}:[:]", *args[2:]]) == 2
-    assert "one for all" in only_line("pnp-sr", capsys.readouterr().err)
+    assert "one for the whole picture" in only_line("pnp-sr", capsys.readouterr().err)
 
 
 def test_alpha_and_resolution_grow_with_the_picture(tmp_path: Path) -> None:

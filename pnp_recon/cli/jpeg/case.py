@@ -190,7 +190,8 @@ def certificate_line(facts: FileFacts, image: Tensor, depth: int) -> str:
     """
     count = facts.count
     moved = facts.outside(facts.rounded(image, depth))
-    after = f"after rounding to {depth} bits, {moved} of them lie outside"
+    verb = "lies" if moved == 1 else "lie"
+    after = f"after rounding to {depth} bits, {moved} of them {verb} outside"
     if out := facts.outside(image):
         return f"{out} of {count} coefficients of the result lie outside your file's cells; {after}"
     return (
