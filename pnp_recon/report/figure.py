@@ -41,7 +41,7 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     window = close_up(run.restored)
     for place, close, (title, picture, quality) in zip(top, middle, pictures, strict=True):
         _show(place, picture)
-        place.set_title(_title(title, quality), color=INK, fontsize=12)
+        place.set_title(_title(title, quality), color=INK, fontsize=11)
         place.add_patch(_frame(window))
         _show(close, picture[..., window[0] : window[1], window[2] : window[3]])
     beside = run.kernel is not None or (run.physics is not None and run.physics.picture is not None)
@@ -237,7 +237,8 @@ def _residuals(axes: Axes, run: Run) -> None:
     quiet(axes)
     _plain_ticks(axes, history.iterations)
     if residuals:
-        axes.legend(frameon=False, loc="lower left")
+        # Below the axes: of the lines of two iterations no corner is sure to be free.
+        axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 
 def _marker(steps: list[int]) -> str | None:

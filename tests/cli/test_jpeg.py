@@ -237,6 +237,18 @@ def test_a_region_of_a_file_is_restored(tmp_path: Path, capsys: pytest.CaptureFi
     assert float((found - plain).abs().mean()) < 0.5 * float((found - other).abs().mean())
 
 
+def test_the_strength_that_is_said_is_the_one_that_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, levels = str(save(tmp_path / "a.jpg")), []
+    for given, said in ([], "1, the default"), (["--strength", "2"], "2, as given"):
+        assert main([source, *given, "--overwrite", *FAST, *DONE]) == 0
+        (line,) = [s for s in capsys.readouterr().out.splitlines() if s.startswith("strength:")]
+        assert line.startswith(f"strength: {said}; level")
+        levels.append(float(line.rpartition(" ")[2]))
+    assert levels[1] == pytest.approx(2 * levels[0], rel=0.01)
+
+
 def test_a_large_file_has_its_own_strength(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,7 +51,7 @@ def test_the_result_is_so_many_times_as_large(
         plain = enlarged(read_picture(source).pixels, scale)
         assert float((result - plain).abs().mean()) < 0.03
     out = capsys.readouterr().out
-    assert "enlarging: 31×23 -> 124×92, shrunk with the kernel bicubic (taken)" in out
+    assert "enlarging: 31×23 -> 124×92, shrunk with the kernel bicubic (assumed)" in out
     assert "certified if denoiser mean has" in out
     source_of_noise = "JPEG" if name == "a.jpg" else "rounding"
     assert f"estimated from {'the quantisation tables of the ' * (name == 'a.jpg')}" in out

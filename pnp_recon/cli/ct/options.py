@@ -275,7 +275,7 @@ class CtOptions(VolumeOptions):
             "sigma",
             "slices",
         )
-        refuse(given(self, *of_files), "--simulate", self.simulate)
+        refuse(given(self, *of_files), "--simulate, which makes its own scan", self.simulate)
         refuse(
             given(self, "index", "noise", "photons"),
             "a measured scan; add --simulate",

@@ -94,6 +94,7 @@ def _case(
     decoded = session.tensor(facts.shown(facts.start()))[part]
     pixels = session.tensor(picture.pixels)
     origin = "from the file's quantisation tables" if options.noise_level is None else "given"
+    denoising = _denoising(level, options)
     return Case(
         y=y,
         A=facts.A,
@@ -105,14 +106,14 @@ def _case(
         after=_after(facts, picture.bit_depth),
         reference=None if truth is None else session.tensor(truth),
         files=files,
-        lines=(_words(facts),),
+        lines=(_words(facts), *_strength(denoising, options)),
         warnings=picture.notes,
         physics=_physics(facts),
         energy=load.ENERGIES[facts.A.image_shape[0]],
         arguments={
             "fidelity": fidelity,
             "start": session.tensor(facts.start()),
-            **_denoising(level, options),
+            **denoising,
         },
         excerpt=None
         if shown is not None
@@ -142,6 +143,17 @@ def _denoising(level: float, options: JpegOptions) -> dict[str, Any]:
         return {}
     factor = parse_positive(options.strength, "--strength") or 1.0
     return {"denoiser_level": factor * max(LEVEL * level, LEAST_LEVEL), "strength": 1.0}
+
+
+def _strength(denoising: dict[str, Any], options: JpegOptions) -> list[str]:
+    """What --strength makes of the level, which the strength of the solver does not tell."""
+    if not denoising:
+        return []
+    asked = parse_positive(options.strength, "--strength")
+    words = "1, the default" if asked is None else f"{asked:.3g}, as given"
+    return [
+        f"strength: {words}; level of the denoiser σ·255 = {255 * denoising['denoiser_level']:.3g}"
+    ]
 
 
 def _after(facts: FileFacts, depth: int) -> Callable[[Tensor], tuple[str, PhysicsRecord]]:
@@ -190,7 +202,8 @@ def certificate_line(facts: FileFacts, image: Tensor, depth: int) -> str:
     """
     count = facts.count
     moved = facts.outside(facts.rounded(image, depth))
-    after = f"after rounding to {depth} bits, {moved} of them lie outside"
+    verb = "lies" if moved == 1 else "lie"
+    after = f"after rounding to {depth} bits, {moved} of them {verb} outside"
     if out := facts.outside(image):
         return f"{out} of {count} coefficients of the result lie outside your file's cells; {after}"
     return (

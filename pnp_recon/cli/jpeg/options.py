@@ -39,6 +39,7 @@ class JpegOptions(PictureOptions):
         help="Above 1 the result is smoother, below 1 it is sharper; auto is 1.",
     )] = "auto"
     # fmt: on
+    levelled = True
 
     @property
     def noise_level(self) -> float | None:

@@ -93,7 +93,8 @@ def _run_jobs(
                 codes.append(text.exit_code(result))
                 for line in text.warnings(result):
                     live.write(f"{program}: warning: {line}", error=True)
-                say("\n".join(text.lines(result, options.verbose, weighed=options.weighed)))
+                told = options.weighed or (options.levelled and options.prior_kind == "denoiser")
+                say("\n".join(text.lines(result, options.verbose, told)))
                 if options.quiet and not options.as_json:
                     live.write(text.summary(result))
                 if result.run.solution.status is Status.INTERRUPTED:

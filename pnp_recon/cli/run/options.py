@@ -220,6 +220,7 @@ class RunOptions:
     default_level: ClassVar[float | None] = None
     # The noise that --simulate adds where --sigma does not say.
     default_simulated_level: ClassVar[float] = 2.55 / 255
+    levelled: ClassVar[bool] = False  # --strength is a factor of the denoiser's level
 
     @property
     def noise_level(self) -> float | None:

@@ -17,8 +17,8 @@ def exit_code(result: Result) -> int:
     return OK if result.run.solution.status.succeeded else NOT_CONVERGED
 
 
-def lines(result: Result, verbose: bool, weighed: bool = False) -> list[str]:
-    """The block about a finished picture; `weighed`: by --weight, and no strength was asked for."""
+def lines(result: Result, verbose: bool, told: bool = False) -> list[str]:
+    """The block about a finished picture; `told`: the strength is not the solver's."""
     run, job = result.run, result.job
     solution = run.solution
     counted = f"{_steps(solution.iterations)}, residual {_residual(run):.2e}, "
@@ -31,7 +31,7 @@ def lines(result: Result, verbose: bool, weighed: bool = False) -> list[str]:
         )
     out.append("certificate:")
     out += [f"  {line}" for line in solution.certificate.lines()]
-    if solution.strength is not None and not weighed:
+    if solution.strength is not None and not told:
         out.insert(0, f"strength: {solution.strength.words}")
     if verbose:
         out += _details(run)

@@ -136,7 +136,7 @@ def _filter(options: EnlargeOptions) -> Filter:
         width = shrinking.WIDTH * factor if options.width is None else options.width
         kernel = shrinking.gaussian(factor, width, dtype=torch.float64)
         words, parameters = f"Gaussian, {width:.4g} px wide", {"std": width}
-    how = "taken" if options.kernel == EnlargeOptions.kernel else "given"
+    how = "assumed" if options.kernel == EnlargeOptions.kernel else "given"
     return Filter(
         kernel, KernelRecord(kernel, options.kernel, "given", parameters), f"{words} ({how})"
     )

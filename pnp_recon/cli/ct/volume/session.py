@@ -104,7 +104,8 @@ def _run(options: CtOptions) -> int:
     slab = _sizes(plan, probed, options, say)
     total, done = len(plan.slices), len(plan.slices) - len(ledger.todo())
     if done:
-        say(f"{done} of {total} slices are done; going on")
+        rest = "going on" if done < total else "nothing is left to do"
+        say(f"{done} of {total} slices are done; {rest}")
     threads = max(1, torch.get_num_threads() // options.workers) if options.workers > 1 else None
     recipe = Recipe(
         plan.fingerprint, source, plan.sha256, probed.options(options), probed.view, threads
