@@ -53,8 +53,8 @@ def brightness_off(A: LinearOperator) -> float:
 def test_guess_has_the_right_brightness(case: laws.OperatorCase) -> None:
     A = case.build(F64)
     off = brightness_off(A)
-    # A blur's guess is y, right for kernels that sum to one, away from a dark border; that of a ray transform is its
-    # filtered back-projection, whose scale has tests of its own.
+    # A blur's guess is y, right for kernels that sum to one, away from a dark border; that of a ray
+    # transform is its filtered back-projection, whose scale has tests of its own.
     if A.nonnegative and not isinstance(A, Convolution | VaryingBlur | RayTransform):
         assert off < 0.05
 
