@@ -130,7 +130,8 @@ def from_callable(
     """Two functions as an operator, with what can honestly be said about it.
 
     Linearity and the transpose are put to tests that can refute them, and so is what is declared.
-    About the norm nothing is known unless it is declared: then certificates read "certified if".
+    About the norm nothing is known unless it is declared: then certificates read
+    "certified if" where their theorem uses the norm.
 
     Args:
         A: tensors (B, C, H, W) -> (B, *measurement_shape), differentiable if gradients are wanted.

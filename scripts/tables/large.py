@@ -57,7 +57,16 @@ def picture(megapixels: float, path: Path) -> tuple[int, int]:
 def run(source: Path, options: argparse.Namespace) -> dict[str, float]:
     """One command in a process of its own, and what it said."""
     command = [sys.executable, "-m", "pnp_recon.cli.deblur", str(source)]
-    command += ["--kernel", "trajectory", "--sigma", "2.55/255", "--denoiser", options.denoiser]
+    command += [
+        "--kernel",
+        "trajectory",
+        "--kernel-size",
+        str(SIDE),
+        "--sigma",
+        "2.55/255",
+        "--denoiser",
+        options.denoiser,
+    ]
     command += ["--strength", options.strength, "-o", str(source.with_name("out.png"))]
     if options.iterations is not None:
         command += ["--max-iter", str(options.iterations)]
