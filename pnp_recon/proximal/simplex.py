@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 
-def project_simplex(v: Tensor) -> Tensor:
-    """The nearest k ≥ 0 with Σk = 1, of the shape of v, float64 or float32.
+def project_simplex(v: Tensor, total: float = 1.0) -> Tensor:
+    """The nearest k ≥ 0 with Σk = total > 0, of the shape of v, float64 or float32.
 
-    It is max(v − τ, 0) with the one τ that makes the sum 1.
+    It is max(v − τ, 0) with the one τ that makes the sum `total`.
     """
     falling = v.flatten().sort(descending=True).values
-    excess = (falling.cumsum(0) - 1) / torch.arange(1, falling.numel() + 1).to(falling)
+    excess = (falling.cumsum(0) - total) / torch.arange(1, falling.numel() + 1).to(falling)
     last = int((falling > excess).nonzero().max())  # the largest is above its own excess
     k = (v - excess[last]).clamp_min(0)
-    return k / k.sum()  # the sum was 1 up to the rounding of τ
+    return k * (total / k.sum())  # the sum was `total` up to the rounding of τ
 
 
 def project_tangent(d: Tensor, k: Tensor) -> Tensor:

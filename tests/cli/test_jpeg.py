@@ -242,7 +242,12 @@ def test_the_strength_that_is_said_is_the_one_that_was_given(
 ) -> None:
     source, levels = str(save(tmp_path / "a.jpg")), []
     for given, said in ([], "1, the default"), (["--strength", "2"], "2, as given"):
-        assert main([source, *given, "--overwrite", *FAST, *DONE]) == 0
+        report = tmp_path / f"report{len(levels)}"
+        args = [source, *given, "--overwrite", *FAST, *DONE, "--report", str(report)]
+        assert main(args) == 0
+        block = json.loads((report / "report.json").read_text(encoding="utf-8"))["strength"]
+        assert (block["value"], block["rule"]) == ((2, "given") if given else (1, "the fixed rule"))
+        assert "multiplies the level" in block["reason"]
         (line,) = [s for s in capsys.readouterr().out.splitlines() if s.startswith("strength:")]
         assert line.startswith(f"strength: {said}; level")
         levels.append(float(line.rpartition(" ")[2]))

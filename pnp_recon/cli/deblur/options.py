@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pnp_recon.cli.run.borders import Boundary
 from pnp_recon.cli.run.options import output_option
 from pnp_recon.cli.run.places import place_in_file
 from pnp_recon.cli.run.plan import is_batch
@@ -39,14 +39,6 @@ _UNSEEN = {
         "--kernel-size and --seed",
     ),
 }
-
-
-class Boundary(StrEnum):
-    valid = "valid"
-    circular = "circular"
-    replicate = "replicate"
-    reflect = "reflect"
-    constant = "constant"
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from pnp_recon.pictures.coefficients import read_coefficients
 from pnp_recon.pictures.files import Picture
 from pnp_recon.pictures.sources import read_bytes
 from pnp_recon.report import PhysicsRecord, SourceFile
+from pnp_recon.solvers.core.strength import Rule, Strength
 
 # Found on six crops of val without BSD68. The truth lies anywhere in its cell, or hardly outside;
 # a prior that may use all of it goes to the edge, one that may use a fifth stays nearer (narrow
@@ -106,7 +107,8 @@ def _case(
         after=_after(facts, picture.bit_depth),
         reference=None if truth is None else session.tensor(truth),
         files=files,
-        lines=(_words(facts), *_strength(denoising, options)),
+        lines=(_words(facts), *_strength_line(denoising, options)),
+        strength=_strength(denoising, options),
         warnings=picture.notes,
         physics=_physics(facts),
         energy=load.ENERGIES[facts.A.image_shape[0]],
@@ -145,8 +147,17 @@ def _denoising(level: float, options: JpegOptions) -> dict[str, Any]:
     return {"denoiser_level": factor * max(LEVEL * level, LEAST_LEVEL), "strength": 1.0}
 
 
-def _strength(denoising: dict[str, Any], options: JpegOptions) -> list[str]:
-    """What --strength makes of the level, which the strength of the solver does not tell."""
+def _strength(denoising: dict[str, Any], options: JpegOptions) -> Strength | None:
+    """--strength as the report has it: it multiplies the level, the solver's stays at one."""
+    if not denoising:
+        return None
+    asked = parse_positive(options.strength, "--strength")
+    level = f"it multiplies the level of the denoiser, {255 * denoising['denoiser_level']:.3g}/255"
+    return Strength(1.0, Rule.FIXED, level) if asked is None else Strength(asked, reason=level)
+
+
+def _strength_line(denoising: dict[str, Any], options: JpegOptions) -> list[str]:
+    """The same for the console."""
     if not denoising:
         return []
     asked = parse_positive(options.strength, "--strength")

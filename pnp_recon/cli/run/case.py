@@ -16,6 +16,7 @@ from operators.base import LinearOperator
 from pnp_recon.cli.run.region import Region
 from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
 from pnp_recon.solvers import Solution
+from pnp_recon.solvers.core.strength import Strength
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,7 @@ class Case:
         origin: the pixel (row, column) of the file at the upper left of what is shown.
         adopt: the case with what a run found besides the picture (`Solution.found`).
         wrote: files that were written besides the result.
+        strength: what --strength means here, where it is not the solver's.
         ahead: a prior -> a line about what the run will take, or nothing.
     """
 
@@ -92,6 +94,7 @@ class Case:
     origin: tuple[int, int] = (0, 0)
     adopt: Callable[[Case, Mapping[str, Tensor]], Case] | None = None
     wrote: tuple[Path, ...] = ()
+    strength: Strength | None = None
     ahead: Callable[[object], str] | None = None
 
     @property

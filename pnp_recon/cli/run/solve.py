@@ -99,7 +99,7 @@ def solve(
         return _by_formula(case.solve, required)
     if case.parts:
         return _in_parts(case.parts, prior, options, look, tried)
-    return reconstruct(
+    solution = reconstruct(
         case.y,
         case.A,
         "auto" if prior is None else prior,
@@ -108,6 +108,7 @@ def solve(
         on_trial=tried,
         **({} if options.model is not None else _settings(case, prior, options)),
     )
+    return solution if case.strength is None else replace(solution, strength=case.strength)
 
 
 def _in_parts(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import typer
 
+from pnp_recon.cli.run.borders import Boundary
 from pnp_recon.cli.run.options import RunOptions, output_option
 from pnp_recon.cli.run.places import place_in_file
 from pnp_recon.errors import InputError
@@ -16,14 +16,6 @@ from pnp_recon.problems.numbers import checked_number
 
 KERNELS = ("bicubic", "gaussian", "box")
 LARGEST_SCALE = 4
-
-
-class Boundary(StrEnum):
-    valid = "valid"
-    circular = "circular"
-    replicate = "replicate"
-    reflect = "reflect"
-    constant = "constant"
 
 
 @dataclass(frozen=True)

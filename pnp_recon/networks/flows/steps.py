@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
+from pnp_recon.proximal.simplex import project_simplex
 
 # A share of the proven range stays below it, so that every step is averaged.
 LARGEST_SHARE = 0.99
@@ -95,14 +96,3 @@ class SimplexSteps(LearnedSteps):
     @torch.no_grad()
     def settle(self) -> None:
         self.sizes.copy_(project_simplex(self.sizes, self.total))
-
-
-def project_simplex(values: Tensor, total: float = 1.0) -> Tensor:
-    """The nearest point of {h ≥ 0, Σ h = total} to `values` (K,), by sorting.
-
-    Source: Duchi, Shalev-Shwartz, Singer & Chandra 2008, Fig. 1.
-    """
-    ordered = values.sort(descending=True).values
-    excess = (ordered.cumsum(0) - total) / torch.arange(1, len(values) + 1, dtype=values.dtype)
-    last = int((ordered > excess).nonzero()[-1])
-    return (values - excess[last]).clamp_min(0)

@@ -13,9 +13,9 @@ from pnp_recon.networks.flows.steps import (
     LearnedSteps,
     ShareSteps,
     SimplexSteps,
-    project_simplex,
 )
 from pnp_recon.networks.flows.tableaux import CONTRACTIVE, TABLEAUX
+from pnp_recon.proximal.simplex import project_simplex
 
 EXPLICIT = [name for name in CONTRACTIVE if TABLEAUX[name].is_explicit]
 
