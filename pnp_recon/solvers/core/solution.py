@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.error_bar import Bar
+from pnp_recon.solvers.core.notebook import html
 from pnp_recon.solvers.core.stopping import Status
 from pnp_recon.solvers.core.strength import Strength
 
@@ -87,7 +88,7 @@ class Look:
     image: Callable[[], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """What a run returns.
 
@@ -118,3 +119,16 @@ class Solution:
     @property
     def iterations(self) -> int:
         return self.history.iterations
+
+    def __repr__(self) -> str:
+        """A line: shape, ending, verdict in a word."""
+        shape = "×".join(map(str, self.image.shape))
+        return (
+            f"<Solution {shape}, {self.solver}: {self.status.name.lower()} after "
+            f"{self.iterations} iterations, {self.certificate.label}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the picture, the verdict and the residuals."""
+        worst = [max(self.history.relative(k)) for k in range(self.iterations)]
+        return html(self.image, self.certificate, worst, self.status.value)

@@ -27,7 +27,7 @@ from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import choose_prior, solve
 from pnp_recon.cli.shell import NOT_CONVERGED, OK, describe, exit_code_of
-from pnp_recon.report import certificate_block, plain_json
+from pnp_recon.report import plain_json
 from pnp_recon.scans import Scan
 from pnp_recon.solvers import Solution, Status
 from pnp_recon.volumes.plan import runs
@@ -155,7 +155,7 @@ def _row(number: int, case: Case, solution: Solution, seconds: float) -> dict[st
             "solver": solution.solver,
             "parameters": solution.parameters,
             "notes": [*case.warnings, *case.doubts(solution.image)],
-            "certificate": certificate_block(certificate),
+            "certificate": certificate.to_dict(),
         }
     )
     return row
