@@ -195,7 +195,8 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         weights = arranged(weights) / (usual * max(noise, 1e-12) ** 2)
     shape = (scan.total, *scan.data.shape[1:])
     file = SourceFile("input", source, scan.sha256, shape)
-    known = options.geometry is not None or options.detector_mm is not None
+    stated = options.detector_mm or scan.detector_mm
+    known = options.geometry is not None or stated is not None
     return Measurement(
         arranged(y),
         A,

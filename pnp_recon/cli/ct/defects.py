@@ -58,6 +58,9 @@ def mended(corrected: Corrected, options: CtOptions) -> Mended:
     data, good = scan.data, torch.ones_like(scan.data)
     said: list[str] = []
     numbers: dict[str, float | int] = {}
+    if scan.missing is not None:
+        good = good * ~scan.missing
+        numbers["missing_values"] = int(scan.missing.sum())
     if options.dead_pixels is not False:
         data, good = _without_stuck(data, good, said, numbers)
     if options.zingers is not False:
