@@ -25,6 +25,7 @@ from pnp_recon.kspace.arrays import (
     named_arrays,
     shape_of,
 )
+from pnp_recon.kspace.ismrmrd import is_ismrmrd, read_ismrmrd
 from pnp_recon.kspace.maps import maps_beside
 from pnp_recon.kspace.scan import KSpace
 from pnp_recon.scans.arrays import check_file, readable
@@ -72,9 +73,7 @@ def read_kspace(
             f"{file} ends in {suffix or 'nothing'}; expected k-space in {', '.join(SUFFIXES)}"
         )
     check_file(file)
-    if suffix not in (".npy", ".npz") and _is_ismrmrd(file):
-        from pnp_recon.kspace.ismrmrd import read_ismrmrd
-
+    if suffix not in (".npy", ".npz") and is_ismrmrd(file):
         return read_ismrmrd(file, index)
     with readable(file), named_arrays(file) as arrays:
         name = chosen_name(arrays, key)
@@ -122,17 +121,6 @@ def read_kspace(
         words=f"{name or file.name}: {named}",
         doubts=(*doubts, *_zero_filled(values, mask, stated is not None)),
     )
-
-
-def _is_ismrmrd(file: Path) -> bool:
-    """A group with a header in XML and a table of acquisitions."""
-    import h5py
-
-    with readable(file), h5py.File(file, "r") as handle:
-        return any(
-            isinstance(group, h5py.Group) and "xml" in group and "data" in group
-            for group in handle.values()
-        )
 
 
 def _refuse_coils_last(shape: tuple[int, ...], axes: str) -> None:
