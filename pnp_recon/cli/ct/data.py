@@ -37,6 +37,7 @@ from pnp_recon.scans.angles import AngleUnit
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
 from pnp_recon.scans.plausibility import below_air, odd_views, refuse_other_order
+from pnp_recon.scans.slices import Unit as SliceUnit
 
 TIFF = (".tif", ".tiff")
 
@@ -91,11 +92,20 @@ class Measurement:
 
 def simulated(source: Path, options: CtOptions) -> Measurement:
     """A clean slice, projected, with Gaussian or photon noise drawn on the CPU."""
-    found = read_slice(source, options.index)
+    stated: dict[str, SliceUnit] = {"hu": "HU", "mu": "1/mm"}
+    found = read_slice(source, options.index, unit=stated.get(options.unit.value))
+    if found.unit == "picture" and source.suffix.lower() == ".npy":
+        raise InputError(
+            f"{source} holds values from {float(found.values.min()):.4g} to "
+            f"{float(found.values.max()):.4g}, of a unit that nothing says; give --unit mu for "
+            "attenuation in 1/mm, or --unit hu"
+        )
     if found.unit == "HU":
         truth = attenuation(found.values)
     else:
-        truth = hounsfield_window().from_unit(found.values)
+        truth = (
+            found.values if found.unit == "1/mm" else hounsfield_window().from_unit(found.values)
+        )
     height, width = truth.shape[-2:]
     located = simulated_geometry(options, (height, width), found.pixel_mm)
     if located.geometry.kind == "cone":
@@ -124,7 +134,7 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
         truth,
         file,
         lines=(*located.lines, f"simulated: {found.name}, {said}"),
-        warnings=located.warnings,
+        warnings=(*found.doubts, *located.warnings),
     )
 
 

@@ -114,6 +114,7 @@ def simulated(source: Path, options: MriOptions) -> Measurement:
             f"simulated: {found.name} as the modulus, a smooth phase, {coils}",
             f"sampling: {words}",
         ),
+        warnings=found.doubts,
     )
 
 
