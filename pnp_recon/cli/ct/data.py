@@ -16,7 +16,7 @@ from torch import Tensor
 
 from operators import RayTransform, ScanGeometry, attenuation
 from operators._storage import Storage
-from pnp_recon.cli.ct.defects import mended, refuse_for_a_volume
+from pnp_recon.cli.ct.defects import concentric, mended, refuse_for_a_volume
 from pnp_recon.cli.ct.geometry import check_views, measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtMethod, CtOptions
 from pnp_recon.cli.run.session import Session
@@ -40,6 +40,10 @@ from pnp_recon.scans.plausibility import below_air, odd_views, refuse_other_orde
 from pnp_recon.scans.slices import Unit as SliceUnit
 
 TIFF = (".tif", ".tiff")
+FITTED = (
+    "rings: one number for each detector pixel is fitted along with the slice, as large as the "
+    "stripes"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +180,16 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
     doubts = [*scan.doubts, *corrected.doubts, *below_air(lines.data, whole.noise)]
+    fitted: tuple[str, ...] = ()
+    if profile is not None:
+        axis = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
+        round_object = concentric(lines.data, profile, axis, whole.noise)
+        if round_object is None:
+            fitted = (FITTED,)
+        else:
+            taken, said = round_object
+            lines, profile = replace(lines, data=lines.data - taken[:, None]), None
+            doubts.append(said)
     if geometry.kind == "parallel":
         doubts += odd_views(lines.data)
         if scan.order_assumed:
@@ -219,9 +233,9 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         length="mm" if known else "pixel",
         mask=None if mask is None else arranged(mask),
         stripes=None if profile is None else arranged(profile[:, None]),
-        ridge=math.inf if whole.stripes is None else (noise / whole.stripes.level) ** 2,
+        ridge=math.inf if profile is None else (noise / whole.stripes.level) ** 2,
         defects=whole.numbers,
-        lines=(*located.lines, *corrected.notes, *whole.lines),
+        lines=(*located.lines, *corrected.notes, *whole.lines, *fitted),
         warnings=(*doubts, *located.warnings),
     )
 
