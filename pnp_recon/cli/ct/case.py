@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from torch import Tensor
 from operators import StripeFilter, hounsfield
 from operators.filtered_back_projection import mean_of_rays
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
-from pnp_recon.cli.ct.effort import ahead
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
 from pnp_recon.cli.ct.view import (
@@ -120,7 +118,8 @@ def case_of(
         },
         model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
         energy=load.ENERGIES[1],
-        ahead=None if options.method == CtMethod.fbp else partial(ahead, A, y, start),
+        # A matrix in float32 is there, as much again is taken by its coefficients in float64.
+        operator_bytes=A.memory_bytes / (2 if A.storage == "matrix" else 1),
     )
     return _with_method(case, found, start, view, options)
 
