@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -81,6 +82,12 @@ class Measurement:
     defects: Mapping[str, float | int] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """A 1: how much of the slice every ray crosses, (1, ...) as y, in the unit of lengths."""
+        with torch.no_grad():
+            return self.A.A(self.y.new_ones(1, *self.A.image_shape))
 
     @property
     def clean(self) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.error_bar import Bar
+from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.notebook import html
 from pnp_recon.solvers.core.stopping import Status
 from pnp_recon.solvers.core.strength import Strength
@@ -103,6 +104,8 @@ class Solution:
             point, where the iterated map is a contraction; else empty.
         strength: how strongly the prior weighs, and how that was chosen; None for methods that
             know no prior.
+        gap: what duality says of the objective, where `Stopping.gap` asked for it and the solver
+            has one, at the last look.
         found: what was reconstructed besides the picture, by name; see `Solver.found`.
     """
 
@@ -114,6 +117,7 @@ class Solution:
     parameters: dict[str, float]
     error_bars: tuple[Bar, ...] = ()
     strength: Strength | None = None
+    gap: Gap | None = None
     found: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property

@@ -21,7 +21,8 @@ from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.view import View, choose_view
 from pnp_recon.cli.ct.volume.worker import part_of
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.large import LOOSE, needed_bytes
+from pnp_recon.cli.run.effort import needed_bytes
+from pnp_recon.cli.run.large import LOOSE
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import choose_prior, model_warnings, solve
