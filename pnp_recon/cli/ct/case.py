@@ -143,8 +143,7 @@ def _with_method(
         )
     if found.stripes is not None and options.model is None:
         # The stripes are eliminated, not taken out: see the operator.
-        shape = (1, *found.A.measurement_shape[1:])
-        stripes = StripeFilter(shape, found.ridge)
+        stripes = StripeFilter(found.A.measurement_shape, found.ridge)
         y = view.window.measurements(found.A, found.y)
         case = replace(case, A=stripes @ found.A, y=stripes.A(y))
     classical = options.named_solver
@@ -266,7 +265,8 @@ def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecor
         **found.defects,
     }
     sinogram = found.y[len(found.y) // 2]
-    plane = sinogram[0] if sinogram.shape[0] == 1 else sinogram[:, sinogram.shape[1] // 2]
+    is_cone = scan.kind == "cone"
+    plane = sinogram[:, sinogram.shape[1] // 2] if is_cone else sinogram[len(sinogram) // 2]
     low, high = float(plane.min()), float(plane.max())
     words = (
         f"{'A clean slice was projected on purpose' if options.simulate else 'A scan was made'}: "
