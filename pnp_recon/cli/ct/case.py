@@ -63,7 +63,14 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         found = measured(job.source, job.reference, options)
     count = max(found.y.shape[0], found.A.image_shape[0])
     picture = picture_target(job, options, count)
-    return case_of(on_device(found, session), job, session, picture)
+    case = case_of(on_device(found, session), job, session, picture)
+    if len(found.y) == 1:
+        return case
+    words = (
+        f"slices: {len(found.y)} are one run in memory with one certificate; --slices, with an s, "
+        "makes a volume on disk with a certificate for each"
+    )
+    return replace(case, lines=(*case.lines, words))
 
 
 def case_of(

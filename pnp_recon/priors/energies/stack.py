@@ -70,11 +70,9 @@ class StackEnergy(nn.Module):
     def value_and_gradient(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
         """R_σ, (B,), and ∇R_σ, (B, slices, H, W)."""
         held: Any = self.network
-        gradient, parts = torch.empty_like(x, memory_format=torch.contiguous_format), []
-        for part, place in zip(_slices(x), _slices(gradient), strict=True):
-            value, slope = held.value_and_gradient(part, sigma)
-            parts.append(value)
-            place.copy_(slope)
+        found = [held.value_and_gradient(part, sigma) for part in _slices(x)]
+        parts, gradient = [one[0] for one in found], torch.cat([one[1] for one in found])
+        gradient = gradient.view(x.shape)
         bond, pull = self._huber(x, float(sigma))
         if pull is not None:
             gradient[:, 1:] += pull
@@ -99,8 +97,8 @@ class StackEnergy(nn.Module):
         t = x[:, 1:] - x[:, :-1]
         # With t' = t clipped to [−δ, δ], h = t'(t − t'/2)/δ and h' = t'/δ.
         clipped = t.clamp(-edge, edge)
-        value = (clipped * t.sub_(clipped, alpha=0.5)).flatten(1).sum(1)
-        return weight / edge * value, clipped.mul_(weight / edge)
+        value = (clipped * (t - 0.5 * clipped)).flatten(1).sum(1)
+        return weight / edge * value, weight / edge * clipped
 
 
 def _slices(x: Tensor) -> tuple[Tensor, ...]:

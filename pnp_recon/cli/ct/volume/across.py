@@ -40,8 +40,8 @@ GIB = 2**30
 # Neighbouring slices that are asked for the strength.
 NEIGHBOURS = 4
 # Bytes of a run for each voxel and for each datum, above measured peaks; float64 takes twice that.
-VOXEL = {"functional": 150, "energy": 330}
-DATUM = {"functional": 60, "energy": 60}
+VOXEL = {"functional": 300, "energy": 480}
+DATUM = {"functional": 120, "energy": 120}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,10 @@ from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import InputError
 
 
+# Files that only volumes have.
+VOLUMES = (".h5", ".hdf5", ".zarr")
+
+
 @dataclass(frozen=True)
 class VolumeOptions(ScanFileOptions):
     """A stack of slices, each by itself."""
@@ -39,7 +43,7 @@ class VolumeOptions(ScanFileOptions):
         "tcp://host:8786. Its workers need the same paths.",
     )] = None
     film: Annotated[Path | None, typer.Option(
-        "--film", metavar="GIF", help="With --slices: write a walk through the volume.",
+        "--film", metavar="GIF|MP4", help="With --slices: write a walk through the volume.",
     )] = None
     # fmt: on
 
@@ -57,6 +61,11 @@ class VolumeOptions(ScanFileOptions):
         own = given(self, "across", "workers", "dask", "film")
         if self.stretch is None:
             refuse(own, "a run without --slices; add --slices all")
+            if Path(self.output or "").suffix.lower() in VOLUMES:
+                raise InputError(
+                    f"-o is {self.output}, the file of a volume, which --slices writes; add "
+                    "--slices all"
+                )
             return
         others = ("slices", "simulate", "reference", "report", "residuals")
         refuse(given(self, *others), "--slices, which writes a line of JSON for each slice")

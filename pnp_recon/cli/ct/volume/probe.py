@@ -89,8 +89,6 @@ def probe(
     together = joined(scans)
     found = on_device(measurement_of(together, None, options), session)
     A = found.A
-    if A.geometry.kind == "cone":
-        raise InputError("--slices does not go with a cone beam, which is one volume")
     shape, data = (A.image_shape[1], A.image_shape[2]), math.prod(together.data.shape[1:])
     needs = None
     if options.across is not None:

@@ -175,7 +175,7 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
     """A new volume, or the one that was begun with the same settings."""
     total, sha256 = extent(source, options.key, options.order)
     slices = parse_slices(options.stretch or "all", total)
-    asked = Plan(sha256, slices, (0, 0), _settings(options), {})
+    asked = Plan(sha256, slices, (0, 0), settings_of(options), {})
     if places.ledger.exists() and not options.overwrite:
         ledger = Ledger.read(places.ledger)
         other = difference(ledger.plan, asked)
@@ -191,7 +191,7 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
     return Ledger.create(places.ledger, plan), store
 
 
-def _settings(options: CtOptions) -> dict[str, Any]:
+def settings_of(options: CtOptions) -> dict[str, Any]:
     """What decides the values of a slice, as plain JSON values."""
     found = {one.name: getattr(options, one.name) for one in fields(options)}
     for name in ("geometry", "denoiser", "model"):
