@@ -168,7 +168,8 @@ def check_memory(needed: int, what: str) -> None:
     if needed > free:
         raise InputError(
             f"{what} needs about {size_text(needed)} of memory, {size_text(free)} are free; take "
-            "fewer slices at a time, bin the detector or use a larger machine"
+            "fewer slices at a time (pnp-ct --slices works slab by slab), bin the detector or use "
+            "a larger machine"
         )
 
 

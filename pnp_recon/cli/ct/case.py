@@ -62,7 +62,14 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         found = measured(job.source, job.reference, options)
     count = max(found.y.shape[0], found.A.image_shape[0])
     picture = picture_target(job, options, count)
-    return case_of(on_device(found, session), job, session, picture)
+    case = case_of(on_device(found, session), job, session, picture)
+    if len(found.y) == 1:
+        return case
+    words = (
+        f"slices: {len(found.y)} are one run in memory with one certificate; --slices, with an s, "
+        "makes a volume on disk with a certificate for each"
+    )
+    return replace(case, lines=(*case.lines, words))
 
 
 def case_of(
@@ -143,8 +150,7 @@ def _with_method(
         )
     if found.stripes is not None and options.model is None:
         # The stripes are eliminated, not taken out: see the operator.
-        shape = (1, *found.A.measurement_shape[1:])
-        stripes = StripeFilter(shape, found.ridge)
+        stripes = StripeFilter(found.A.measurement_shape, found.ridge)
         y = view.window.measurements(found.A, found.y, found.lengths)
         case = replace(case, A=stripes @ found.A, y=stripes.A(y))
     classical = options.named_solver
@@ -264,7 +270,8 @@ def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecor
         **found.defects,
     }
     sinogram = found.y[len(found.y) // 2]
-    plane = sinogram[0] if sinogram.shape[0] == 1 else sinogram[:, sinogram.shape[1] // 2]
+    is_cone = scan.kind == "cone"
+    plane = sinogram[:, sinogram.shape[1] // 2] if is_cone else sinogram[len(sinogram) // 2]
     low, high = float(plane.min()), float(plane.max())
     words = (
         f"{'A clean slice was projected on purpose' if options.simulate else 'A scan was made'}: "

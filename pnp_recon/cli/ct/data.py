@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from operators import RayTransform, ScanGeometry, attenuation
+from operators._odl import import_tomo
 from operators._storage import Storage
+from operators.errors import OperatorError
 from pnp_recon.cli.ct.defects import concentric, mended, refuse_for_a_volume
 from pnp_recon.cli.ct.geometry import check_views, measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtMethod, CtOptions
@@ -204,9 +206,12 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     is_cone = geometry.kind == "cone"
     if is_cone:
         refuse_for_a_volume(options)
+        _check_projector(source)
     count, side = lines.data.shape[0], options.size or geometry.detector_count
     if is_cone and count < scan.total:
         raise InputError("--slice does not go with a cone beam, which is one volume")
+    if is_cone and options.stretch is not None:
+        raise InputError("--slices does not go with a cone beam, which is one volume; leave it out")
     check_memory(_bytes(count, side, lines.data), f"{source}: {count} slices of {side}×{side}")
     y = lines.data
     noise, origin = whole.noise, "given"
@@ -245,6 +250,23 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         lines=(*located.lines, *corrected.notes, *whole.lines, *fitted),
         warnings=(*doubts, *located.warnings),
     )
+
+
+def _check_projector(source: Path) -> None:
+    """Refuses a cone beam where nothing projects it.
+
+    Raises:
+        InputError: saying what does, and what can be done without.
+    """
+    try:
+        import_tomo("astra_cuda")
+    except OperatorError as error:
+        raise InputError(
+            f"{source} is a cone beam's scan, as --geometry says, which is one volume and needs "
+            f"projectors in three dimensions: {error}. Without them the row of the detector in the "
+            "plane of the source can be reconstructed as a fan beam (--slice ROW --beam fan-flat "
+            "with --source-radius and --detector-radius)"
+        ) from error
 
 
 def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:

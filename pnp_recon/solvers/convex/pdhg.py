@@ -83,6 +83,7 @@ class PDHG(Solver[State]):
                 problem.first_guess(),
                 coupling=prior.coupling,
                 box=prior.box,
+                slice_spacing=prior.slice_spacing,
             )
         else:
             terms = plain_terms(problem.data_term, prior)
