@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.protocol import Rows
+from pnp_recon.models.store import find_card, read_card
+from scripts.protocol import RESULTS, Rows
 from scripts.studies.equivariance.ct_data import Archive
 from scripts.studies.equivariance.ct_long import CASES, STEPS, looks, network, quarter_turns
 from scripts.studies.equivariance.ct_long_report import LOOK, gain, table
+from scripts.studies.equivariance.ct_models import MODELS
+from scripts.studies.equivariance.ct_models import table as models_table
 
 
 @pytest.mark.parametrize("name", ["C4", "C4 upright", "C1"])
@@ -65,3 +68,17 @@ def test_looks_are_read_from_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("step,loss,seconds,psnr_val\n250,1,2,34.05607\n500,1,3,34.3\n")
     assert looks(log) == [34.0561, 34.3]
+
+
+# ---- shipped networks -------------------------------------------------------------------------
+
+
+def test_the_table_of_full_size_is_of_the_weights_that_are_shipped() -> None:
+    rows = Rows(RESULTS / "equivariance_ct_models.jsonl")
+    for name in MODELS:
+        sha256 = read_card(find_card(name), "network").sha256[:12]
+        row = next(r for r in rows.rows if r["model"] == name and r["sha256"] == sha256)
+        assert f"| {name} | {sha256} (shipped) |" in models_table(rows)
+        rows.rows.remove(row)
+        # Twin: rows of other weights are not of these.
+        assert f"| {sha256} (shipped)" not in models_table(rows)
