@@ -11,9 +11,9 @@ from scripts.protocol import Rows, environment
 from scripts.studies.equivariance.ct_data import INCIDENT, TEST_SETS, VIEWS
 from scripts.studies.equivariance.ct_long import CASES, LOOK, STEPS
 from scripts.studies.equivariance.ct_runs import SIDE, WIDTH
-from scripts.studies.equivariance.ct_runs import STEPS as SHORT
 
 REFERENCE = "C1"
+EARLY = (1000, 2000)
 # Panels of the figure: what each compares.
 PANELS = {
     "what knowing the way up is worth": ("C1", "C1 turned", "C4", "C4 upright"),
@@ -50,8 +50,9 @@ def table(rows: Rows) -> str:
         f"`val` slices in dB; seeds {', '.join(map(str, seeds))} (weights and order); "
         f"{environment()}.",
         "",
-        f"| network | width | parameters | seed | at step {_early()} | at step {STEPS // 2} | "
-        "val | SSIM | val turned | val rotated | training scans | "
+        "| network | width | parameters | seed | "
+        + "".join(f"at step {step} | " for step in EARLY)
+        + "val | SSIM | val turned | val rotated | training scans | "
         "above the ordinary one of the same seed: val / turned |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -61,20 +62,16 @@ def table(rows: Rows) -> str:
         val, *others = psnrs.split(" | ")
         lines.append(
             f"| {case.said} | {case.config.width} | {row['parameters']} | {row['seed']} | "
-            f"{after(row, _early()):.2f} | {after(row, STEPS // 2):.2f} | {val} | "
+            f"{' | '.join(f'{after(row, step):.2f}' for step in EARLY)} | {val} | "
             f"{mean(row, 'val', 'ssim'):.3f} | {' | '.join(others)} | {mean(row, 'train'):.2f} | "
             f"{gain(rows, row)} |"
         )
     lines += [
         "",
-        f"The learning rate falls to the end of each run, so that step {_early()} here is not the "
-        f"end of a run of {SHORT} steps.",
+        f"The learning rate falls to the end of a run, so step {EARLY[0]} of {STEPS} is not the end "
+        f"of a run of {EARLY[0]} steps.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _early() -> int:
-    return -(-SHORT // LOOK) * LOOK
 
 
 def gain(rows: Rows, row: dict[str, Any]) -> str:
@@ -90,12 +87,16 @@ def gain(rows: Rows, row: dict[str, Any]) -> str:
 def figure(rows: Rows, images: Path) -> None:
     import matplotlib.pyplot as plt
 
-    drawn, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True, constrained_layout=True)
-    for axis, (title, names) in zip(axes, PANELS.items(), strict=True):
+    there = {row["case"] for row in rows.rows}
+    panels = {title: [n for n in names if n in there] for title, names in PANELS.items()}
+    panels = {title: names for title, names in panels.items() if len(names) > 1}
+    drawn, axes = plt.subplots(
+        1, len(panels), figsize=(5.5 * len(panels), 4), sharey=True, squeeze=False,
+        constrained_layout=True,
+    )  # fmt: skip
+    for axis, (title, names) in zip(axes[0], panels.items(), strict=True):
         for name in names:
             looks = np.array([r["looks"] for r in rows.rows if r["case"] == name])
-            if not len(looks):
-                continue
             case = CASES[name]
             label = case.said if case.config.width == WIDTH else f"{case.said}, twice the width"
             steps = LOOK * np.arange(1, looks.shape[1] + 1)
@@ -103,7 +104,7 @@ def figure(rows: Rows, images: Path) -> None:
             axis.fill_between(steps, looks.min(0), looks.max(0), color=COLOURS[name], alpha=0.2)
         axis.set(title=title, xlabel="step", ylim=(33.9, None))
         axis.legend(fontsize=8, loc="lower right")
-    axes[0].set_ylabel("PSNR on val (dB)")
+    axes[0][0].set_ylabel("PSNR on val (dB)")
     drawn.savefig(images / "equivariance_ct_long.png", dpi=110, metadata={"Software": None})
     plt.close(drawn)
 
