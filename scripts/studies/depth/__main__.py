@@ -1,0 +1,97 @@
+"""How deep a certified denoiser has to be: its steps on a simplex decide.
+
+    python -m scripts.studies.depth run --data BSDS500      # trains and measures, an hour
+    python -m scripts.studies.depth report
+
+Begins as `euler_grey`. Stage one: relative steps s ≥ 0 with Σ s = T, projected after every step of
+the optimiser. Blocks whose step is zero are left out, exactly; the rest trains on with free steps.
+Controls: the first blocks instead of the chosen ones, for the same steps, and a network of that
+depth from nothing. Rows that are there are not made again; a stopped training goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pnp_recon.datasets.folders import TrainingData, load_training_data
+from pnp_recon.datasets.splits import bsd68
+from pnp_recon.networks.euler import EulerNet
+from pnp_recon.training.denoiser.network import build_network
+from scripts.protocol import RESULTS, Rows
+from scripts.studies.depth.measure import measure, table, trained
+from scripts.studies.depth.networks import ShareNet, keep
+from scripts.studies.depth.training import freed, from_nothing, on_simplex
+
+TOTALS = (6.0, 4.0, 2.0)
+FIRST, SECOND, WHOLE = 800, 1600, 6000
+
+
+def beginning() -> EulerNet:
+    """`euler_grey`, its weights free again."""
+    network = copy.deepcopy(trained("euler_grey")).float().train().requires_grad_(True)
+    for block in network.euler_blocks():
+        block.calibrate()
+    return network
+
+
+def study(
+    rows: Rows,
+    data: TrainingData,
+    test: list[Path],
+    runs: Path,
+    totals: tuple[float, ...] = TOTALS,
+    lengths: tuple[int, int, int] = (FIRST, SECOND, WHOLE),
+) -> None:
+    first, second, whole = lengths
+    if not rows.has(name="euler_grey"):
+        measure(rows, "euler_grey", trained("euler_grey"), test, stage="shipped")
+    for total in totals:
+        tag = f"simplex_{total:g}"
+        trainer = on_simplex(ShareNet(beginning()), total, first, data, runs / tag)
+        kept = trainer.network.kept()
+        facts = {"total": total, "kept": kept}
+        measure(rows, tag, keep(trainer.average, kept), test, stage="simplex", **facts)
+        left = freed(trainer.network.pruned(), second, data, runs / f"{tag}_freed").average
+        measure(rows, f"{tag}_freed", left, test, stage="freed", **facts)
+    depths = sorted({len(r["kept"]) for r in rows.rows if r["stage"] == "freed"})
+    for depth in depths:
+        chosen = list(range(depth))
+        control = freed(keep(beginning(), chosen), first + second, data, runs / f"first_{depth}")
+        measure(rows, f"first_{depth}", control.average, test, stage="first blocks", kept=chosen)
+    for depth in depths:
+        config = replace(beginning().config, blocks=depth)
+        fresh = from_nothing(build_network(config, 0), whole, data, runs / f"fresh_{depth}")
+        measure(rows, f"fresh_{depth}", fresh.average, test, stage="from nothing")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("task", choices=("run", "report"))
+    parser.add_argument("--data", type=Path, help="BSDS500; not for report")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--runs", type=Path, default=Path("runs/depth"), help="checkpoints")
+    parser.add_argument("--quick", action="store_true", help="seconds, to see that it runs")
+    options = parser.parse_args(arguments)
+    rows = Rows(options.results / "adaptive_depth.jsonl")
+    if options.task == "run":
+        if options.data is None:
+            raise SystemExit("run needs --data, the folder of BSDS500")
+        torch.set_num_threads(1)
+        data = load_training_data(options.data, 1, 64)
+        test = bsd68(options.data)
+        if options.quick:
+            study(rows, data, test[:1], options.runs, (4.0,), (2, 2, 2))
+        else:
+            study(rows, data, test, options.runs)
+    text = table(rows)
+    (options.results / "adaptive_depth.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
