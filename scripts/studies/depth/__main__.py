@@ -1,6 +1,7 @@
 """How deep a certified denoiser has to be: its steps on a simplex decide.
 
-    python -m scripts.studies.depth run --data BSDS500      # trains and measures, an hour
+    python -m scripts.studies.depth run --data BSDS500         # trains and measures, minutes
+    python -m scripts.studies.depth controls --data BSDS500    # of the depths that came out
     python -m scripts.studies.depth report
 
 Begins as `euler_grey`. Stage one: relative steps s ≥ 0 with Σ s = T, projected after every step of
@@ -27,8 +28,9 @@ from scripts.studies.depth.measure import measure, table, trained
 from scripts.studies.depth.networks import ShareNet, keep
 from scripts.studies.depth.training import freed, from_nothing, on_simplex
 
-TOTALS = (6.0, 4.0, 2.0)
-FIRST, SECOND, WHOLE = 800, 1600, 6000
+TOTALS = (4.0, 2.0)
+# Steps on the simplex, of what is left, and of a network from nothing.
+LENGTHS = (500, 1000, 6000)
 
 
 def beginning() -> EulerNet:
@@ -44,10 +46,10 @@ def study(
     data: TrainingData,
     test: list[Path],
     runs: Path,
-    totals: tuple[float, ...] = TOTALS,
-    lengths: tuple[int, int, int] = (FIRST, SECOND, WHOLE),
+    totals: tuple[float, ...],
+    lengths: tuple[int, int, int],
 ) -> None:
-    first, second, whole = lengths
+    first, second, _ = lengths
     if not rows.has(name="euler_grey"):
         measure(rows, "euler_grey", trained("euler_grey"), test, stage="shipped")
     for total in totals:
@@ -58,6 +60,17 @@ def study(
         measure(rows, tag, keep(trainer.average, kept), test, stage="simplex", **facts)
         left = freed(trainer.network.pruned(), second, data, runs / f"{tag}_freed").average
         measure(rows, f"{tag}_freed", left, test, stage="freed", **facts)
+
+
+def controls(
+    rows: Rows,
+    data: TrainingData,
+    test: list[Path],
+    runs: Path,
+    lengths: tuple[int, int, int],
+) -> None:
+    """For each depth that was chosen: the first blocks, and a network from nothing."""
+    first, second, whole = lengths
     depths = sorted({len(r["kept"]) for r in rows.rows if r["stage"] == "freed"})
     for depth in depths:
         chosen = list(range(depth))
@@ -71,23 +84,24 @@ def study(
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("task", choices=("run", "report"))
+    parser.add_argument("task", choices=("run", "controls", "report"))
     parser.add_argument("--data", type=Path, help="BSDS500; not for report")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--runs", type=Path, default=Path("runs/depth"), help="checkpoints")
     parser.add_argument("--quick", action="store_true", help="seconds, to see that it runs")
     options = parser.parse_args(arguments)
     rows = Rows(options.results / "adaptive_depth.jsonl")
-    if options.task == "run":
+    if options.task != "report":
         if options.data is None:
-            raise SystemExit("run needs --data, the folder of BSDS500")
+            raise SystemExit(f"{options.task} needs --data, the folder of BSDS500")
         torch.set_num_threads(1)
         data = load_training_data(options.data, 1, 64)
-        test = bsd68(options.data)
-        if options.quick:
-            study(rows, data, test[:1], options.runs, (4.0,), (2, 2, 2))
+        test = bsd68(options.data)[: 1 if options.quick else None]
+        totals, lengths = (TOTALS[:1], (2, 2, 2)) if options.quick else (TOTALS, LENGTHS)
+        if options.task == "run":
+            study(rows, data, test, options.runs, totals, lengths)
         else:
-            study(rows, data, test, options.runs)
+            controls(rows, data, test, options.runs, lengths)
     text = table(rows)
     (options.results / "adaptive_depth.md").write_text(text, encoding="utf-8")
     print(text)

@@ -24,9 +24,9 @@ LARGEST = 0.98
 
 
 class ShareBlock(EulerBlock):
-    """An Euler block whose relative step is the parameter `share`."""
+    """An Euler block whose relative step is an entry of its network's `shares`."""
 
-    def __init__(self, config: EulerConfig) -> None:
+    def __init__(self, config: EulerConfig, shares: nn.Parameter, index: int) -> None:
         super().__init__(
             config.width,
             config.hidden,
@@ -34,44 +34,43 @@ class ShareBlock(EulerBlock):
             config.activation,
             method=config.integrator,
         )
-        self.share = nn.Parameter(super().relative_step.detach())
         del self.step_logit
+        self.index = index
+        self.owner = [shares]  # in a list: the parameter is the network's, and copied with it
 
     @property
     def relative_step(self) -> Tensor:
-        return self.share
+        return self.owner[0][self.index]
 
 
 class ShareNet(EulerNet):
-    """`EulerNet` of such blocks, without a group; begins as the given network."""
+    """`EulerNet` of such blocks, without a group; begins as the given network.
+
+    The mean is taken out of the shares' gradient, which leaves where the steps should go: how much
+    they sum to is given. Of what is left Adam makes steps of full size.
+    """
 
     def __init__(self, beginning: EulerNet) -> None:
         super().__init__(beginning.config)
-        self.blocks = nn.ModuleList(ShareBlock(self.config) for _ in beginning.blocks)
-        state = beginning.state_dict()
-        for index, block in enumerate(beginning.euler_blocks()):
+        steps = [block.relative_step.detach() for block in beginning.euler_blocks()]
+        self.shares = nn.Parameter(torch.stack(steps))
+        self.shares.register_hook(lambda slope: slope - slope.mean())
+        self.blocks = nn.ModuleList(
+            ShareBlock(self.config, self.shares, index) for index in range(len(steps))
+        )
+        state = {"shares": self.shares.detach().clone(), **beginning.state_dict()}
+        for index in range(len(steps)):
             del state[f"blocks.{index}.step_logit"]
-            state[f"blocks.{index}.share"] = block.relative_step.detach()
         self.load_state_dict(state)
-
-    def share_blocks(self) -> list[ShareBlock]:
-        return [block for block in self.blocks if isinstance(block, ShareBlock)]
 
     @torch.no_grad()
     def project(self, total: float) -> None:
         """The nearest shares in [0, `LARGEST`] whose sum is `total`."""
-        blocks = self.share_blocks()
-        held = torch.stack([block.share for block in blocks])
-        for block, share in zip(blocks, project_capped_simplex(held, total, LARGEST), strict=True):
-            block.share.copy_(share)
+        self.shares.copy_(project_capped_simplex(self.shares, total, LARGEST))
 
     def kept(self) -> list[int]:
         """The blocks whose share is not zero."""
-        return [
-            index
-            for index, block in enumerate(self.share_blocks())
-            if float(block.share.detach()) > 0
-        ]
+        return self.shares.detach().nonzero().flatten().tolist()
 
     def pruned(self) -> EulerNet:
         """The same map as an ordinary network of the blocks that are not the identity."""

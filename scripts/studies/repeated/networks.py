@@ -24,12 +24,12 @@ class Trial:
     batch_norm: bool
     depth: int = 12
     width: int = 32
-    kept: tuple[int, ...] = (300, 1000, 2000)
+    kept: tuple[int, ...] = (200, 800)
 
     @property
     def name(self) -> str:
         kind = "bn" if self.batch_norm else "plain"
-        return f"{kind}_{self.depth}x{self.width}_{self.level:g}"
+        return f"{kind}_{self.depth}x{self.width}_{self.level:g}_{self.kept[-1]}"
 
 
 # σ = 0.15 is the level of the source.
@@ -38,9 +38,8 @@ TRIALS = (
     Trial(38.25, False),
     Trial(15.0, True),
     Trial(15.0, False),
-    Trial(25.0, True),
-    Trial(25.0, False),
     Trial(38.25, True, depth=20),
+    Trial(15.0, True, kept=(3000,)),
 )
 
 

@@ -13,10 +13,10 @@ Map = Callable[[Tensor], Tensor]
 
 # Applications whose picture is recorded.
 SHOWN = (1, 3, 10, 30, 100, 300, 1000)
-# Where norm or distance have grown by this factor the orbit has left for good.
+# Steps below this share of the picture are not followed: float32.
+ROUNDING = 1e-5
+# An orbit whose norm has grown by this factor has left for good.
 LOST = 1e4
-# Size of the change whose growth is followed, relative to the picture; it is scaled back each time.
-CHANGE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,10 @@ class Orbit:
         applied: k of the recorded entries, at most `SHOWN`; ends where the orbit is lost.
         norms: ‖x_k‖/‖x_0‖ over the batch.
         psnr: mean PSNR in dB against the clean pictures, clipped to [0, 1].
-        quotient: the largest ‖D(u) − D(x_k)‖/‖u − x_k‖ met on the way, u near x_k in the
-            direction that has grown so far (one power step of the derivative an application).
-        step: ‖x_k − x_{k−1}‖/‖x_0‖.
+        steps: ‖x_k − x_{k−1}‖/‖x_0‖.
         pictures: x_k of the first picture of the batch.
-        lost: k where norm exceeded `LOST` times the first or was no number, else None.
+        quotient: the largest ‖D(x_k) − D(x_{k−1})‖/‖x_k − x_{k−1}‖ of one picture on the way.
+        lost: k where the norm exceeded `LOST` times the first or was no number, else None.
     """
 
     applied: list[int]
@@ -46,28 +45,27 @@ class Orbit:
 @torch.inference_mode()
 def orbit(apply: Map, y: Tensor, clean: Tensor, applications: int = SHOWN[-1]) -> Orbit:
     """The orbit of the noisy pictures y (B, 1, H, W)."""
-    x, first = y, float(y.norm())
-    generator = torch.Generator().manual_seed(11)
-    change = torch.randn(y.shape, generator=generator)
-    found = Orbit([], [], [], [], [], 0.0, None)
+    x, first, before = y, float(y.norm()), None
+    norms, psnr, steps, pictures = [], [], [], []
+    applied: list[int] = []
     quotient, lost = 0.0, None
     for k in range(1, applications + 1):
-        change = change * (CHANGE * first / change.norm())
-        after, moved = apply(torch.cat([x, x + change])).chunk(2)
-        grown = moved - after
-        quotient = max(quotient, float(grown.norm() / change.norm()))
-        step, x, change = float((after - x).norm()), after, grown
+        after = apply(x)
+        moved = (after - x).flatten(1).norm(dim=1)
+        if before is not None:
+            # Where a step is rounding, so is its quotient with the next one.
+            counts = before > ROUNDING * first
+            quotient = max(quotient, float((moved / before)[counts].amax()) if counts.any() else 0)
+        x, before = after, moved
         size = float(x.norm()) / first
         if not math.isfinite(size) or size > LOST:
             lost = k
             break
         if k in SHOWN:
-            found.applied.append(k)
-            found.norms.append(size)
-            found.steps.append(step / first)
+            applied.append(k)
+            norms.append(size)
+            steps.append(float(moved.norm()) / first)
             error = (x.clamp(0, 1) - clean).square().mean((1, 2, 3))
-            found.psnr.append(float((-10 * error.log10()).mean()))
-            found.pictures.append(x[:1].clone())
-    return Orbit(
-        found.applied, found.norms, found.psnr, found.steps, found.pictures, quotient, lost
-    )
+            psnr.append(float((-10 * error.log10()).mean()))
+            pictures.append(x[:1].clone())
+    return Orbit(applied, norms, psnr, steps, pictures, quotient, lost)
