@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from pnp_recon.errors import WeightsError
-from pnp_recon.models.card import CARD_VERSION, Card, family_name, load_weights, read_fields
+from pnp_recon.models.card import CARD_VERSION, Card, is_classifier, load_weights, read_fields
 from pnp_recon.models.family import Check, Row
 from pnp_recon.models.store import find_card, write_model
 from pnp_recon.networks.classifier import Classifier, build_classifier
@@ -57,11 +57,6 @@ def export_classifier(
     }
     proven = {"lipschitz": repr(held.lipschitz)}
     return write_model(folder, name, network.state_dict(), {**card, **details}, proven)
-
-
-def is_classifier(fields: Mapping[str, Any]) -> bool:
-    """Does a card say so?"""
-    return family_name(fields) == Classifier.__name__
 
 
 def load_classifier(name: str | Path) -> Classifier:

@@ -1,6 +1,6 @@
 """Which DnCNN breaks a picture when it is applied again and again, and which does not.
 
-    python -m scripts.studies.repeated --data BSDS500     # trains and measures, about an hour
+    python -m scripts.studies.repeated --data BSDS500     # trains and measures, minutes
 
 Networks of one level, σ·255 = 15 and 38.25, with and without batch normalisation, a deeper one and
 one that trains longer, measured along their training; beside them `dncnn_grey`, which is blind to
@@ -21,7 +21,7 @@ from pnp_recon import load_denoiser
 from pnp_recon.datasets.folders import load_training_data
 from pnp_recon.datasets.splits import test_pictures
 from scripts.protocol import IMAGES, RESULTS, Rows, crop
-from scripts.studies.repeated.networks import TRIALS, Trial, level_noise, train
+from scripts.studies.repeated.networks import PATCH, TRIALS, Trial, level_noise, train
 from scripts.studies.repeated.orbits import SHOWN, Map, orbit
 from scripts.studies.repeated.report import draw, orbit_file, table
 
@@ -75,7 +75,7 @@ def study(
     applications: int = SHOWN[-1],
 ) -> None:
     clean = clean_pictures(data)
-    pictures = load_training_data(data, 1, 40)
+    pictures = load_training_data(data, 1, PATCH)
     shipped(rows, runs, clean, applications)
     for trial in trials:
         for step, network in train(trial, pictures, runs / trial.name, print).items():

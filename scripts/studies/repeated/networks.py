@@ -23,8 +23,8 @@ class Trial:
     level: float
     batch_norm: bool
     depth: int = 12
-    width: int = 32
-    kept: tuple[int, ...] = (200, 800)
+    width: int = 24
+    kept: tuple[int, ...] = (300, 1500)
 
     @property
     def name(self) -> str:
@@ -32,6 +32,7 @@ class Trial:
         return f"{kind}_{self.depth}x{self.width}_{self.level:g}_{self.kept[-1]}"
 
 
+PATCH = 32
 # σ = 0.15 is the level of the source.
 TRIALS = (
     Trial(38.25, True),
@@ -39,7 +40,7 @@ TRIALS = (
     Trial(15.0, True),
     Trial(15.0, False),
     Trial(38.25, True, depth=20),
-    Trial(15.0, True, kept=(3000,)),
+    Trial(38.25, True, kept=(4000,)),
 )
 
 
@@ -76,7 +77,7 @@ def train(
     level = trial.level / 255
     recipe = DenoiserRecipe(
         steps=trial.kept[-1],
-        patch=40,
+        patch=PATCH,
         learning_rate=1e-3,
         warmup=min(100, trial.kept[0]),
         ema=0.9,
