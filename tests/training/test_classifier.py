@@ -12,10 +12,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pnp_recon import load_denoiser
 from pnp_recon.cli.train import app
 from pnp_recon.datasets.labelled import DIGITS, Labelled, load_labelled
 from pnp_recon.errors import InputError, WeightsError
-from pnp_recon import load_denoiser
 from pnp_recon.models.classifier import load_classifier
 from pnp_recon.models.verify import verify
 from pnp_recon.networks.classifier import build_classifier
