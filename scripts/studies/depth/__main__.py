@@ -28,7 +28,7 @@ from scripts.studies.depth.measure import measure, table, trained
 from scripts.studies.depth.networks import ShareNet, keep
 from scripts.studies.depth.training import freed, from_nothing, on_simplex
 
-TOTALS = (4.0, 2.0)
+TOTALS = (4.0, 2.0, 1.0)
 # Steps on the simplex, of what is left, and of a network from nothing.
 LENGTHS = (500, 1000, 6000)
 
@@ -58,6 +58,8 @@ def study(
         kept = trainer.network.kept()
         facts = {"total": total, "kept": kept}
         measure(rows, tag, keep(trainer.average, kept), test, stage="simplex", **facts)
+        if len(kept) == len(trainer.network.blocks):
+            continue  # nothing is left out
         left = freed(trainer.network.pruned(), second, data, runs / f"{tag}_freed").average
         measure(rows, f"{tag}_freed", left, test, stage="freed", **facts)
 
@@ -97,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(1)
         data = load_training_data(options.data, 1, 64)
         test = bsd68(options.data)[: 1 if options.quick else None]
-        totals, lengths = (TOTALS[:1], (2, 2, 2)) if options.quick else (TOTALS, LENGTHS)
+        totals, lengths = ((0.01,), (3, 2, 2)) if options.quick else (TOTALS, LENGTHS)
         if options.task == "run":
             study(rows, data, test, options.runs, totals, lengths)
         else:
