@@ -80,6 +80,7 @@ class ShareNet(EulerNet):
 def keep(network: EulerNet, kept: list[int]) -> EulerNet:
     """An ordinary network of the given blocks, in their order, with their weights and steps."""
     found = EulerNet(replace(network.config, blocks=len(kept)))
+    found = found.to(next(network.parameters()).dtype)
     state = found.state_dict()
     held = network.state_dict()
     for key in state:
