@@ -33,8 +33,8 @@ class Shear:
 
     Attributes:
         moves: number of the part that changes.
-        change: of the other parts, in their order, and of the context; the same result each time,
-            in the shape of the part that moves.
+        change: a function of the other parts, in their order, and of the context, in the shape of
+            the part that moves; called twice it gives the same.
         parameters: what `change` depends on besides and gradients are wanted of.
     """
 
@@ -68,7 +68,7 @@ def trajectory(
     shears: Sequence[Shear], state: State, context: State = (), grid: float | None = None
 ) -> Iterator[State]:
     """The state before the first shear and after each; autograd stores what it needs."""
-    now = list(rounded(part, grid) for part in state)
+    now = [rounded(part, grid) for part in state]
     yield tuple(now)
     for shear in shears:
         now[shear.moves] = now[shear.moves] + _change(shear, now, context, grid)
@@ -155,12 +155,13 @@ class _Reversed(torch.autograd.Function):
             )
         ]
         found: list[Tensor | None] = [None] * len(needed)
+        dtype, enabled = ctx.autocast
         for shear in reversed(run.shears):
             others = [part.detach().requires_grad_() for part in shear.others(now)]
             # A cast that was cached on the way there has no gradient.
             with (
                 torch.enable_grad(),
-                torch.autocast(ctx.device, *ctx.autocast, cache_enabled=False),
+                torch.autocast(ctx.device, dtype, enabled, cache_enabled=False),
             ):
                 change = shear.change(*others, *context).to(now[shear.moves].dtype)
             now[shear.moves] -= rounded(change.detach(), run.grid)

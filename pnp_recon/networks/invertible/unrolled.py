@@ -88,7 +88,7 @@ class ReversibleNetwork(UnrolledNetwork):
                 return last
 
             if self.checkpointing and torch.is_grad_enabled():
-                state = cast(State, checkpoint(both, *state, use_reentrant=False))
+                state = checkpoint(both, *state, use_reentrant=False)
             else:
                 state = both(*state)
             yield state[0][:, :pictures]

@@ -10,7 +10,8 @@ import torch
 from pnp_recon.networks.configs import UnrolledConfig
 from pnp_recon.networks.invertible.unrolled import unrolled_network
 from pnp_recon.networks.unrolled import UnrolledNetwork
-from pnp_recon.training.unrolled.trainer import UnrolledRecipe, UnrolledTrainer
+from pnp_recon.training.unrolled.recipe import UnrolledRecipe
+from pnp_recon.training.unrolled.trainer import UnrolledTrainer
 from scripts.protocol import Rows
 from scripts.studies.equivariance.ct_data import TEST_SETS, TESTING, TRAINING, read, scans
 from scripts.studies.equivariance.ct_runs import SIDE, digest, scores
