@@ -48,11 +48,12 @@ class ReversibleNetwork(UnrolledNetwork):
     Attributes:
         reversing: whether gradients run the network backwards; else features are stored, or
             recomputed by iteration where `checkpointing` says so.
+        exact: whether changes are rounded, so that the way back is exact.
     """
 
     def __init__(self, config: UnrolledConfig) -> None:
         super().__init__(config)
-        self.reversing = True
+        self.reversing = self.exact = True
 
     def make_updates(self) -> nn.ModuleList:
         config, group = self.config, Group.named(self.config.group)
@@ -71,12 +72,12 @@ class ReversibleNetwork(UnrolledNetwork):
             return super().forward(y, A)
         self._check(y, A)
         state = self.first(y, A)
-        last = reversible(self.shears(A), state, (y,), grid_of(y.dtype))
+        last = reversible(self.shears(A), state, (y,), self._grid(y))
         return last[0][:, : self.config.channels]
 
     def iterates(self, y: Tensor, A: LinearOperator) -> Iterator[Tensor]:
         self._check(y, A)
-        pictures, grid = self.config.channels, grid_of(y.dtype)
+        pictures, grid = self.config.channels, self._grid(y)
         state: State = tuple(rounded(part, grid) for part in self.first(y, A))
         yield state[0][:, :pictures]
         shears = self.shears(A)
@@ -104,12 +105,12 @@ class ReversibleNetwork(UnrolledNetwork):
 
     def last_state(self, y: Tensor, A: LinearOperator) -> State:
         """What the network ends with, u and v, from which it is run backwards."""
-        *_, last = trajectory(self.shears(A), self.first(y, A), (y,), grid_of(y.dtype))
+        *_, last = trajectory(self.shears(A), self.first(y, A), (y,), self._grid(y))
         return last
 
     def first_again(self, state: State, y: Tensor, A: LinearOperator) -> State:
         """`first`, from the last state."""
-        return undone(self.shears(A), state, (y,), grid_of(y.dtype))
+        return undone(self.shears(A), state, (y,), self._grid(y))
 
     def shears(self, A: LinearOperator) -> list[Shear]:
         pictures, h = self.config.channels, math.pi / (2 * self.config.depth)
@@ -129,6 +130,9 @@ class ReversibleNetwork(UnrolledNetwork):
             found.append(Shear(1, pull, (*numbers, *pulled.parameters())))
             found.append(Shear(0, move, tuple(moved.parameters())))
         return found
+
+    def _grid(self, y: Tensor) -> float | None:
+        return grid_of(y.dtype) if self.exact else None
 
     def _widened(self, pictures: Tensor) -> Tensor:
         """With memory channels of zeros."""

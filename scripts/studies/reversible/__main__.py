@@ -1,4 +1,11 @@
-"""`python -m scripts.studies.reversible train --data … --runs …`"""
+"""Memory and time against depth, and CT networks of four times the depth: trains, measures, writes.
+
+    python -m scripts.studies.reversible memory    # on an idle machine: memory, time, exactness
+    python -m scripts.studies.reversible train --data ct_slices_256.npz --runs runs
+    python -m scripts.studies.reversible report    # docs/results/reversible.md and its figure
+
+A run goes on where it was stopped; rows that are there are not made again.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +14,30 @@ from pathlib import Path
 
 import torch
 
-from scripts.protocol import Rows
+from scripts.protocol import IMAGES, RESULTS, Rows
+from scripts.studies.reversible import memory, report
 from scripts.studies.reversible.runs import GROUPS, train
-
-ROWS = Path("docs/results/reversible.jsonl")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.studies.reversible")
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--results", type=Path, default=RESULTS)
     commands = parser.add_subparsers(dest="command", required=True)
-    training = commands.add_parser("train", help="train on 136 scans; resumes, skips what is done")
+    commands.add_parser("memory", help="memory, time and exactness of a step against depth")
+    training = commands.add_parser("train", help="both groups on 136 scans")
     training.add_argument("--data", type=Path, required=True, help="ct_slices_256.npz")
     training.add_argument("--runs", type=Path, required=True, help="folder of the checkpoints")
-    training.add_argument("--rows", type=Path, default=ROWS)
+    commands.add_parser("report", help="table and figure from the rows")
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    for group in GROUPS:
-        train(given.data, given.runs, Rows(given.rows), group)
+    rows = Rows(given.results / "reversible.jsonl")
+    if given.command == "memory":
+        memory.run(rows)
+    elif given.command == "train":
+        torch.set_num_threads(1)
+        for group in GROUPS:
+            train(given.data, given.runs, rows, group)
+    else:
+        report.write(given.results, IMAGES)
 
 
 if __name__ == "__main__":
