@@ -1,14 +1,18 @@
 """Memory and time of one training step against depth; and how exact gradients are.
 
 Every number comes from a process of its own: Linux says how much memory it held at most, and a
-network of depth 2 has run before, so that what torch loads once does not count. Times are CPU
-seconds of one thread, which a busy machine disturbs less than the clock.
+network of depth 2 has run before, so that what torch loads once does not count. For memory the
+allocator gives back at once what is freed, which takes time; so times come from another process.
+They are CPU seconds of one thread, which a busy machine disturbs less than the clock.
+
+    python -m scripts.studies.reversible.memory reversible 32 stored 16    # one row; all: see __main__
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,10 +30,12 @@ from pnp_recon.networks.unrolled import UnrolledNetwork
 from scripts.protocol import ROOT, Rows
 from scripts.studies.equivariance.ct_data import FIELD_MM, VIEWS
 from scripts.studies.equivariance.ct_runs import SIDE
-from scripts.studies.reversible.runs import configuration, network
+from scripts.studies.reversible.runs import WIDTH, configuration, network
 
 DEPTHS = (8, 16, 32, 64)
 MODES = ("stored", "checkpointed", "reversible")
+# glibc: blocks from 64 kB on are pages of their own.
+LEAN = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 # The networks of the equivariance study: depth 8, 48 channels.
 TODAY = UnrolledConfig(group="C1", width=48, gradient="filtered")
 
@@ -43,8 +49,9 @@ def scan() -> tuple[RayTransform, Tensor, Tensor]:
     return A, y + 0.01 * torch.randn(y.shape, generator=draws), x
 
 
-def build(cell: str, depth: int, mode: str) -> UnrolledNetwork:
-    made = network(replace(configuration("C1") if cell == "reversible" else TODAY, depth=depth))
+def build(cell: str, depth: int, mode: str, width: int = WIDTH) -> UnrolledNetwork:
+    base = configuration("C1") if cell == "reversible" else TODAY
+    made = network(replace(base, depth=depth, width=width))
     made.checkpointing = mode == "checkpointed"
     if isinstance(made, ReversibleNetwork):
         made.reversing = mode == "reversible"
@@ -68,12 +75,12 @@ def held(field: str) -> int:
     raise RuntimeError(f"this system does not say {field}")
 
 
-def measure(cell: str, depth: int, mode: str) -> dict[str, Any]:
+def measure(cell: str, depth: int, mode: str, width: int = WIDTH) -> dict[str, Any]:
     """One row, in the process that this is."""
     torch.set_num_threads(1)
     A, y, x = scan()
-    step(build(cell, 2, mode), A, y, x)
-    made = build(cell, depth, mode)
+    step(build(cell, 2, mode, width), A, y, x)
+    made = build(cell, depth, mode, width)
     before = held("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts anew
     begin = time.process_time()
@@ -110,14 +117,15 @@ def exactness(depth: int) -> dict[str, Any]:
 
 
 def run(rows: Rows) -> None:
-    cases = [("plain", 8, "stored"), ("plain", 8, "checkpointed")]
-    cases += [("reversible", depth, mode) for depth in DEPTHS for mode in MODES]
-    for cell, depth, mode in cases:
-        if not rows.has(kind="memory", cell=cell, depth=depth, mode=mode):
-            module = "scripts.studies.reversible.memory"
-            command = [sys.executable, "-m", module, cell, str(depth), mode]
-            done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-            rows.add(**json.loads(done.stdout))
+    wide = TODAY.width
+    cases = [("plain", 8, mode, wide) for mode in MODES[:2]]
+    cases += [("reversible", depth, mode, WIDTH) for depth in DEPTHS for mode in MODES]
+    cases += [("reversible", 32, "reversible", wide)]
+    for cell, depth, mode, width in cases:
+        if not rows.has(kind="memory", cell=cell, depth=depth, mode=mode, width=width):
+            case = [cell, str(depth), mode, str(width)]
+            lean, usual = (_measured(case, os.environ | change) for change in (LEAN, {}))
+            rows.add(**{**lean, "seconds": usual["seconds"]})
             print(rows.rows[-1], flush=True)
     torch.set_num_threads(1)
     for depth in DEPTHS:
@@ -126,10 +134,25 @@ def run(rows: Rows) -> None:
             print(rows.rows[-1], flush=True)
 
 
-if __name__ == "__main__":
+def _measured(case: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    """`measure` in a process of its own."""
+    command = [sys.executable, "-m", "scripts.studies.reversible.memory", *case]
+    done = subprocess.run(
+        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description="one row of the table of memory, as JSON")
     parser.add_argument("cell")
     parser.add_argument("depth", type=int)
     parser.add_argument("mode")
+    parser.add_argument("width", type=int)
     given = parser.parse_args()
-    print(json.dumps(measure(given.cell, given.depth, given.mode)))
+    print(json.dumps(measure(given.cell, given.depth, given.mode, given.width)))
+
+
+if __name__ == "__main__":
+    main()

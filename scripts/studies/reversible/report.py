@@ -10,6 +10,7 @@ import numpy as np
 from scripts.protocol import Rows, environment, save_figure
 from scripts.studies.equivariance.ct_runs import SIDE
 from scripts.studies.reversible.memory import DEPTHS, MODES, TODAY
+from scripts.studies.reversible.runs import WIDTH
 
 COLOURS = {"stored": "#b2182b", "checkpointed": "#f4a582", "reversible": "#2166ac"}
 NAMES = {"C1": "ordinary", "C4": "equivariant (C4)"}
@@ -30,33 +31,33 @@ def chosen(rows: Rows, **key: Any) -> list[Row]:
 
 def memory_table(rows: Rows) -> list[str]:
     lines = [
-        f"One training step of an unrolled network for {SIDE}² pictures in bfloat16: memory on top of",
-        "what the process held, in MB, and CPU seconds of one thread, by how gradients get their",
-        f"features. {environment()}.",
+        f"One training step of an unrolled network for {SIDE}² pictures in bfloat16: memory on top",
+        "of what the process held, in MB, and CPU seconds of one thread, by how gradients get",
+        f"their features. {environment()}.",
         "",
         "| network | depth | parameters | "
         + " | ".join(f"{mode}: MB | s" for mode in MODES)
         + " |",
         "|---|---|---|" + "---|" * (2 * len(MODES)),
     ]
-    for cell, depth in [("plain", TODAY.depth), *(("reversible", depth) for depth in DEPTHS)]:
-        found = {row["mode"]: row for row in chosen(rows, kind="memory", cell=cell, depth=depth)}
-        if not found:
-            continue
+    cases = {(row["cell"], row["width"], row["depth"]) for row in chosen(rows, kind="memory")}
+    for cell, width, depth in sorted(cases):
+        key = {"kind": "memory", "cell": cell, "width": width, "depth": depth}
+        found = {row["mode"]: row for row in chosen(rows, **key)}
         cells = [
             f"{found[mode]['peak_mb']:.0f} | {found[mode]['seconds']:.2f}" if mode in found else "|"
             for mode in MODES
         ]
         first = next(iter(found.values()))
-        name = f"{cell}, {first['width']} channels"
+        name = f"{cell}, {width} channels"
         lines.append(f"| {name} | {depth} | {first['parameters']} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
 def exactness_table(rows: Rows) -> list[str]:
     lines = [
-        "Relative error of the gradient of all weights against that of stored features. With the grid,",
-        "changes of the state are multiples of 2⁻¹⁶, so that the way back is exact.",
+        "Relative error of the gradient of all weights against that of stored features. With the",
+        "grid, changes of the state are multiples of 2⁻¹⁶, so that the way back is exact.",
         "",
         "| depth | grid, float32 | grid, bfloat16 | no grid, float32 | no grid, bfloat16 |",
         "|---|---|---|---|---|",
@@ -68,12 +69,12 @@ def exactness_table(rows: Rows) -> list[str]:
 
 
 def ct_table(rows: Rows, shallow: Rows) -> list[str]:
-    deep = sorted(chosen(rows, kind="ct"), key=lambda row: row["group"])
+    deep = sorted((row for row in rows.rows if "group" in row), key=lambda row: row["group"])
     steps = deep[0]["steps"] if deep else 800
     lines = [
-        f"CT on 136 scans of {SIDE}² slices, {steps} steps of one scan: PSNR in dB and SSIM on 13 `val`",
-        "slices (upright, turned by quarter turns, rotated by any angle). Depth 8: the networks of",
-        "[equivariance_ct.md](equivariance_ct.md), one row a seed. Memory is that of a training step.",
+        f"CT on 136 scans of {SIDE}² slices, {steps} steps of one scan: PSNR in dB and SSIM on 13",
+        "`val` slices (upright, turned by quarter turns, rotated by any angle). Depth 8: networks",
+        "of [equivariance_ct.md](equivariance_ct.md), one row a seed. Memory: of a training step.",
         "",
         "| network | depth | channels | seed | parameters | memory | val | SSIM | val turned | "
         "val rotated | minutes |",
@@ -93,7 +94,7 @@ def ct_table(rows: Rows, shallow: Rows) -> list[str]:
 
 def _memory(rows: Rows, row: Row) -> str:
     """Measured with ordinary filters; tied ones take as much."""
-    deep = row.get("kind") == "ct"
+    deep = "depth" in row
     if not deep and row["width"] != TODAY.width:
         return ""
     found = chosen(
@@ -101,6 +102,7 @@ def _memory(rows: Rows, row: Row) -> str:
         kind="memory",
         cell="reversible" if deep else "plain",
         depth=row["depth"] if deep else TODAY.depth,
+        width=row["width"],
         mode="reversible" if deep else "stored",
     )
     return f"{found[0]['peak_mb']:.0f} MB" if found else ""
@@ -123,7 +125,7 @@ def figure(rows: Rows, path: Path) -> None:
     made, both = plt.subplots(1, 2, figsize=(8, 3.2), dpi=110)
     for axes, key, label in zip(both, ("peak_mb", "seconds"), ("MB", "CPU seconds"), strict=True):
         for mode in MODES:
-            found = chosen(rows, kind="memory", cell="reversible", mode=mode)
+            found = chosen(rows, kind="memory", cell="reversible", mode=mode, width=WIDTH)
             points = [(row["depth"], row[key]) for row in found]
             if points:
                 axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[mode], label=mode)

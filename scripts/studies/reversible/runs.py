@@ -34,7 +34,6 @@ def network(config: UnrolledConfig, seed: int = 0) -> UnrolledNetwork:
 def train(data: Path, runs: Path, rows: Rows, group: str, seed: int = 0) -> None:
     """One row; nothing is done where it is there, and a killed run goes on."""
     key: dict[str, Any] = {
-        "kind": "ct",
         "group": group,
         "depth": DEPTH,
         "seed": seed,
