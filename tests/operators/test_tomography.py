@@ -113,6 +113,16 @@ def test_slices_and_batches_are_seen_one_by_one() -> None:
     assert again._projector is B._projector  # one matrix for one scan
 
 
+def test_autocast_leaves_rays_alone() -> None:
+    """For one picture and for several: torch has no sparse product in bfloat16."""
+    A = RayTransform(parallel_beam(5, (7, 6)), (1, 7, 6))
+    x = rand(2, 1, 7, 6).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [A.A(x), A.A_adjoint(A.A(x))]
+    assert torch.equal(found[0], A.A(x))
+    assert torch.equal(found[1], A.A_adjoint(A.A(x)))
+
+
 # ---- differentiable, twice ----
 
 
