@@ -119,6 +119,26 @@ class RidgeConfig:
 
 
 @dataclass(frozen=True)
+class PatchFlowConfig:
+    """What builds a `PatchFlowNet`; stored in the model card."""
+
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    size: Annotated[int, "Patches are this many pixels wide and high."] = 6
+    layers: Annotated[int, "The flow has this many affine couplings."] = 6
+    hidden: Annotated[int, "The two hidden layers of a coupling have this many numbers."] = 96
+    stretch: Annotated[float, "The logarithm of a scale stays within this bound."] = 1.5
+    sigma_ref: Annotated[float, "The noise level is told relative to this one."] = 0.1
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.size, self.layers, self.hidden) < 1:
+            raise ValueError(f"channels, size, layers and hidden are at least 1; found {self}")
+        if self.channels * self.size**2 < 2:
+            raise ValueError(f"a coupling needs patches of two numbers or more; found {self}")
+        if not (0 < self.stretch < float("inf") and 0 < self.sigma_ref < float("inf")):
+            raise ValueError(f"stretch and sigma_ref are positive numbers; found {self}")
+
+
+@dataclass(frozen=True)
 class UnrolledConfig:
     """What builds an `UnrolledNetwork`; stored in the model card.
 
