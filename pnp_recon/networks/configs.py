@@ -139,6 +139,26 @@ class PatchFlowConfig:
 
 
 @dataclass(frozen=True)
+class CriticConfig:
+    """What builds a `CriticNet`; stored in the model card."""
+
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    features: Annotated[int, "Features have this many channels."] = 32
+    size: Annotated[int, "The first filters are this many pixels wide, an odd number."] = 5
+    blocks: Annotated[int, "The critic has this many blocks of gradient flow."] = 2
+    group: Annotated[int, "The critic takes norms of this many channels."] = 2
+    softness: Annotated[float, "Norms are rounded below this multiple of the noise level."] = 0.2
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.features, self.size, self.group) < 1 or self.blocks < 0:
+            raise ValueError(f"channels, features, size and group are at least 1; found {self}")
+        if self.size % 2 == 0 or self.features % self.group:
+            raise ValueError(f"expected an odd size and features in whole groups; found {self}")
+        if not 0 < self.softness < float("inf"):
+            raise ValueError(f"softness is {self.softness}; expected a positive number")
+
+
+@dataclass(frozen=True)
 class UnrolledConfig:
     """What builds an `UnrolledNetwork`; stored in the model card.
 
