@@ -4,6 +4,7 @@ T is Lipschitz with constant L if ‖T x − T y‖ ≤ L‖x − y‖, and α-a
 T = (1 − α)I + αR with R 1-Lipschitz; α = ½ is called firmly nonexpansive and α = 1 says no more
 than 1-Lipschitz. Constants are upper bounds; a rule never lowers one without a theorem. What has
 no theorem is `none(reason)`, and every rule passes the reason on.
+What a map keeps (`keeps`) stands beside them; rules drop what they are not known to preserve.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass, replace
 
 COMBETTES_YAMADA = "Combettes & Yamada 2015, Prop. 2.4 and 2.5"
 BAUSCHKE_COMBETTES = "Bauschke & Combettes 2017"
+
+# What a map may keep: it is a bijection; |det T'| = 1; T'ᵀΩT' = Ω; or a function of the state.
+INVERTIBLE, VOLUME, SYMPLECTIC, INVARIANT = "invertible", "volume", "symplectic", "invariant: "
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,26 @@ class Guarantee:
         averagedness: α in (0, 1] (1: only 1-Lipschitz), or None where the map is not known to
             be nonexpansive.
         source: the theorem and the citation, or the reason why there is none.
+        lower: proven m ≥ 0 with ‖T x − T y‖ ≥ m‖x − y‖. A continuous map of ℝⁿ into itself with
+            m > 0 is a bijection (Brouwer's invariance of domain), its inverse 1/m-Lipschitz.
+        keeps: `INVERTIBLE`, `VOLUME`, `SYMPLECTIC`, and `INVARIANT` + the name of each function
+            I with I(T x) = I(x). They stand whether or not a Lipschitz constant is known.
     """
 
     lipschitz: float | None
     averagedness: float | None
     source: str
+    lower: float = 0.0
+    keeps: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        keeps = self.keeps | ({INVERTIBLE} if self.lower > 0 else set())
+        object.__setattr__(self, "keeps", keeps | ({VOLUME} if SYMPLECTIC in keeps else set()))
+        names = keeps - {INVERTIBLE, VOLUME, SYMPLECTIC}
+        if not all(name.startswith(INVARIANT) for name in names):
+            raise ValueError(f"an invariant is {INVARIANT!r} and its name, found {sorted(names)}")
+        if not 0 <= self.lower <= (math.inf if self.lipschitz is None else self.lipschitz):
+            raise ValueError(f"a lower constant lies in [0, Lipschitz], found {self.lower}")
         if self.lipschitz is not None and not 0 <= self.lipschitz < float("inf"):
             raise ValueError(f"a Lipschitz constant is finite and ≥ 0, found {self.lipschitz}")
         if self.averagedness is not None and not 0 < self.averagedness <= 1:
@@ -61,8 +78,10 @@ class Guarantee:
         return self.lipschitz is not None and self.lipschitz < 1
 
     def __str__(self) -> str:
+        more = [f", lower constant {self.lower:.6g}"] if self.lower > 0 else []
+        more += [f", keeps {', '.join(sorted(self.keeps))}"] if self.keeps else []
         if not self.holds:
-            return f"no guarantee: {self.source}"
+            return f"no guarantee: {self.source}{''.join(more)}"
         if self.averagedness is None:
             words = "Lipschitz"
         elif self.is_firm:
@@ -73,7 +92,7 @@ class Guarantee:
             words = "1-Lipschitz"
         if self.lipschitz is not None and (self.averagedness is None or self.lipschitz < 1):
             words += f", constant {self.lipschitz:.6g}"
-        return f"{words} ({self.source})"
+        return f"{words}{''.join(more)} ({self.source})"
 
 
 def averaged(alpha: float, source: str) -> Guarantee:
@@ -97,6 +116,22 @@ def lipschitz(constant: float, source: str) -> Guarantee:
 def none(reason: str) -> Guarantee:
     """Nothing is proven, and why."""
     return Guarantee(None, None, reason)
+
+
+def structured(part: Guarantee, *keeps: str, lower: float = 0.0) -> Guarantee:
+    """The same map, of which more is proven: what it keeps, and a lower constant."""
+    return replace(part, lower=max(part.lower, lower), keeps=part.keeps | set(keeps))
+
+
+def inverse(part: Guarantee) -> Guarantee:
+    """T⁻¹: constants change places, 1/m above and 1/L below; what T keeps T⁻¹ keeps."""
+    if INVERTIBLE not in part.keeps:
+        return none(f"not known to be invertible: {part.source}")
+    below = (1 - 1e-15) / part.lipschitz if part.lipschitz else 0.0
+    held = none("no lower constant is known, so that the inverse has no Lipschitz constant")
+    if part.lower > 0:
+        held = lipschitz(max(_up(1 / part.lower), below), f"inverse of: {part.source}")
+    return replace(held, lower=below, keeps=part.keeps)
 
 
 def gradient_step(step: float, smoothness: float, strong_convexity: float = 0.0) -> Guarantee:
@@ -201,18 +236,24 @@ def contracting(held: Guarantee, constant: float, words: str = "") -> Guarantee:
     if held.averagedness is None or held.lipschitz is None or not constant < held.lipschitz:
         return held
     alpha = min(held.averagedness, (1 + constant) / 2)
-    return Guarantee(constant, alpha, held.source + words)
+    return replace(held, lipschitz=constant, averagedness=alpha, source=held.source + words)
 
 
 def compose(*parts: Guarantee) -> Guarantee:
-    """T_1 ∘ … ∘ T_m: 1/(1 + 1/Σ αᵢ/(1−αᵢ))-averaged; Lipschitz constants multiply.
+    """T_1 ∘ … ∘ T_m: 1/(1 + 1/Σ αᵢ/(1−αᵢ))-averaged; Lipschitz and lower constants multiply.
 
-    Source: Combettes & Yamada 2015, Prop. 2.5 (two maps: Prop. 2.4).
+    What all factors keep is kept. Source: Combettes & Yamada 2015, Prop. 2.5 (two maps: Prop. 2.4).
     """
     if not parts:
         raise ValueError("nothing to compose")
     if len(parts) == 1:
         return parts[0]
+    lower = math.prod(part.lower for part in parts) * (1 - 1e-15 * len(parts))
+    keeps = frozenset.intersection(*(part.keeps for part in parts))
+    return replace(_compose(parts), lower=lower, keeps=keeps)
+
+
+def _compose(parts: tuple[Guarantee, ...]) -> Guarantee:
     constant = 1.0
     for part in parts:
         if part.lipschitz is None:
@@ -237,7 +278,7 @@ def relax(part: Guarantee, weight: float) -> Guarantee:
     if weight <= 0:
         raise ValueError(f"a relaxation weight is positive, found {weight}")
     if part.lipschitz is None:
-        return part
+        return none(part.source)
     source = f"relaxation by λ = {weight:.6g} of: {part.source}"
     constant = abs(1 - weight) + weight * part.lipschitz
     if constant < 1:
@@ -251,7 +292,9 @@ def scale(part: Guarantee, factor: float) -> Guarantee:
     """D_c(x) = D(c x)/c, c > 0, keeps every constant: the difference quotients are the same."""
     if factor <= 0:
         raise ValueError(f"a scaling factor is positive, found {factor}")
-    return part if factor == 1 else _same(part, f"scaling by c = {factor:.6g}")
+    held = part if factor == 1 else _same(part, f"scaling by c = {factor:.6g}")
+    # Invariants scale along, or do not.
+    return replace(held, lower=part.lower, keeps=part.keeps & {INVERTIBLE, VOLUME, SYMPLECTIC})
 
 
 def isometric_lifting(part: Guarantee) -> Guarantee:
@@ -288,7 +331,7 @@ def convex_combination(parts: list[Guarantee], weights: list[float]) -> Guarante
     constant, alpha = 0.0, 0.0
     for part, weight in zip(parts, weights, strict=True):
         if part.lipschitz is None:
-            return part
+            return none(part.source)
         constant += weight * part.lipschitz
         alpha += weight * (part.averagedness if part.averagedness is not None else float("inf"))
     source = f"convex combination of {len(parts)} maps ({BAUSCHKE_COMBETTES}, Prop. 4.42)"
@@ -298,7 +341,8 @@ def convex_combination(parts: list[Guarantee], weights: list[float]) -> Guarante
 
 
 def _same(part: Guarantee, words: str) -> Guarantee:
-    return replace(part, source=f"{words} of: {part.source}") if part.holds else part
+    source = f"{words} of: {part.source}" if part.holds else part.source
+    return replace(part, source=source, lower=0.0, keeps=frozenset())
 
 
 def _up(value: float, size: float | None = None) -> float:
