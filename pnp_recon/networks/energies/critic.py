@@ -33,9 +33,9 @@ from pnp_recon.networks.energies.convolutions import convolve, convolve_transpos
 from pnp_recon.networks.energies.energy import Energy, as_levels
 
 NO_GUARANTEE = (
-    "the denoiser is the step x − ∇R_σ(x) of a critic with a proven Lipschitz constant (after Lunz "
-    "et al. 2018); of the step itself no constant below 1 is proven; solver descent proves "
-    "convergence to critical points of the energy with the data"
+    "the denoiser is the step x − ∇R_σ(x) of an explicit energy, a critic with a proven Lipschitz "
+    "constant (after Lunz et al. 2018), and of the step itself no constant is proven; solver "
+    "descent proves convergence to critical points of the energy with the data"
 )
 
 # max |tanh''| = 4/(3√3), rounded up.
@@ -165,6 +165,14 @@ class CriticNet(Energy):
     def constant(self) -> float:
         """A proven Lipschitz constant of the critic for the weights held now, every size."""
         return self._inner() * float(self._weights().double().norm().detach()) * (1 + ROUNDING)
+
+    def constants(self) -> dict[str, float]:
+        """All that is proven, for every level: of the critic, of ∇R_σ, of how R_σ bends down."""
+        return {
+            "critic": self.constant(),
+            "gradient": self.lipschitz(1.0),
+            "weak_convexity": self.weak_convexity(1.0),
+        }
 
     def lipschitz(self, sigma: float) -> float:
         """∇²R_σ = JᵀDJ + Σ gᵢ∇²Φᵢ: the first is at most ‖J‖² max w/ε, the second `weak_convexity`.

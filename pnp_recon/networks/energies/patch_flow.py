@@ -31,10 +31,9 @@ from pnp_recon.networks.energies.borders import extend, extend_transposed
 from pnp_recon.networks.energies.energy import Energy, as_levels
 
 NO_GUARANTEE = (
-    "the denoiser is the step x − ∇R_σ(x) of an energy, −log of a density of patches (after "
-    "PatchNR, Altekrüger et al. 2023); no Lipschitz constant of it is proven, its gradient has none "
-    "on the whole space; solver descent proves convergence to critical points of the energy with "
-    "the data"
+    "the denoiser is the step x − ∇R_σ(x) of an explicit energy, −log of a density of patches (after "
+    "PatchNR, Altekrüger et al. 2023), and no Lipschitz constant of it is proven; solver descent "
+    "proves convergence to critical points of the energy with the data"
 )
 
 # Numbers that tell a coupling the noise level.
