@@ -44,6 +44,8 @@ def test_log_determinants_are_those_of_the_jacobian() -> None:
         J = torch.autograd.functional.jacobian(lambda q, s=level: net.flow(q[None], s)[0][0], p[k])
         stated = float(net.flow(p[k : k + 1], level)[1])
         assert stated == pytest.approx(float(torch.linalg.slogdet(J)[1]), abs=1e-9)
+    cost, _ = net.patch_cost(p, sigma, keep=False)
+    assert torch.allclose(cost + net.left_out(sigma), -net.log_density(p, sigma), atol=1e-9)
     # The twin: another flow has another one.
     assert float(flow(spread=0.31).flow(p[:1], sigma[:1])[1]) != pytest.approx(
         float(net.flow(p[:1], sigma[:1])[1]), abs=1e-3

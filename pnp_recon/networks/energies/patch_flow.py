@@ -207,6 +207,13 @@ class PatchFlowNet(Energy):
             g = layer.pullback(g, tape)
         return cost, (g / spread) @ self.basis.T
 
+    def left_out(self, sigma: Tensor) -> Tensor:
+        """What −log p_σ has beside `patch_cost`: a constant for each level, (N,)."""
+        spread = 0.5 * (self.variance + sigma.square()[:, None]).log().sum(1)
+        mixed = sum(torch.linalg.slogdet(layer.mix)[1] for layer in self._layers())
+        bound = sum(layer.moved * layer.stretch for layer in self._layers())
+        return spread - mixed - bound + self.dim / 2 * math.log(2 * math.pi)
+
     def _energy(
         self, x: Tensor, sigma: Tensor | float, keep: bool
     ) -> tuple[Tensor, Tensor | None]:
