@@ -38,6 +38,8 @@ NO_GUARANTEE = (
 
 # Numbers that tell a coupling the noise level.
 TOLD = 3
+# Patches that go through the flow at a time.
+TOGETHER = 2048
 # What a coupling hands to its pullback: the second half, its scale, and four derivatives.
 Tape = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -64,7 +66,8 @@ class Coupling(nn.Module):
     def forward(self, u: Tensor, told: Tensor) -> tuple[Tensor, Tensor, Tape]:
         v = F.linear(u, self.mix)
         kept, moved = v.split((self.kept, self.moved), 1)
-        h, slope_h = _silu(self.first(torch.cat((kept, told), 1)))
+        weight, level = self.first.weight.split((self.kept, TOLD), 1)
+        h, slope_h = _silu(kept @ weight.T + F.linear(told, level, self.first.bias))
         h, slope_k = _silu(self.second(h))
         raw, shift = self.last(h).split((self.moved, self.moved), 1)
         bounded = torch.tanh(raw / self.stretch)
@@ -191,7 +194,7 @@ class PatchFlowNet(Energy):
     def patch_cost(
         self, patches: Tensor, sigma: Tensor, keep: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """−log p_σ + const ≥ 0 of patches (N, d) at levels (N,), and its gradient (N, d)."""
+        """−log p_σ + const ≥ 0 of patches (N, d) at levels (N,) or (1,), and its gradient (N, d)."""
         u, spread = self._whitened(patches, sigma)
         told, cost, tapes = self._told(sigma), patches.new_zeros(len(patches)), []
         for layer in self._layers():
@@ -221,8 +224,7 @@ class PatchFlowNet(Energy):
         wide = extend(x, size - 1)
         patches = F.unfold(wide, size).transpose(1, 2)
         count = patches.shape[1]
-        each = levels.repeat_interleave(count)
-        cost, slope = self.patch_cost(patches.flatten(0, 1), each, keep)
+        cost, slope = self._costs(patches.flatten(0, 1), levels, count, keep)
         weights = _weights(x, size)
         unit = levels.square() / self.dim
         value = unit * (cost.view(len(x), count) * weights).sum(1)
@@ -233,6 +235,20 @@ class PatchFlowNet(Energy):
         return value, extend_transposed(folded, size - 1)
 
     # ---- inside ----------------------------------------------------------------------------------
+
+    def _costs(
+        self, patches: Tensor, levels: Tensor, count: int, keep: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """`patch_cost` a few patches at a time: what is kept for the gradient stays small."""
+        parts = []
+        for first in range(0, len(patches), TOGETHER):
+            some = patches[first : first + TOGETHER]
+            which = torch.arange(first, first + len(some), device=patches.device) // count
+            # One level for all is told once.
+            sigma = levels if len(levels) == 1 else levels[which]
+            parts.append(self.patch_cost(some, sigma, keep))
+        costs, slopes = zip(*parts, strict=True)
+        return torch.cat(costs), torch.cat(slopes) if keep else None
 
     def _layers(self) -> list[Coupling]:
         return list(cast("Iterable[Coupling]", self.couplings))
