@@ -12,10 +12,15 @@ from typing import Any, TypeVar, cast
 import torch
 
 from pnp_recon.models.card import Card
-from pnp_recon.models.family import Check, Options
+from pnp_recon.models.family import Certified, Check, Options
 from pnp_recon.models.unproven import ATTACK_LEVEL, UnprovenFamily
-from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
-from pnp_recon.networks.energies import gradient_step, ridge
+from pnp_recon.networks.configs import (
+    CriticConfig,
+    GradientStepConfig,
+    PatchFlowConfig,
+    RidgeConfig,
+)
+from pnp_recon.networks.energies import critic, gradient_step, patch_flow, ridge
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.priors.energies.base import LearnedEnergy
 
@@ -92,5 +97,49 @@ class RidgeFamily(EnergyFamily[ridge.RidgeNet]):
         return ridge.RidgeNet(RidgeConfig(**config))
 
 
+class PatchFlowFamily(EnergyFamily[patch_flow.PatchFlowNet]):
+    """See `networks.energies.patch_flow`."""
+
+    reason = patch_flow.NO_GUARANTEE
+
+    def build(self, config: Mapping[str, Any]) -> patch_flow.PatchFlowNet:
+        return patch_flow.PatchFlowNet(PatchFlowConfig(**config))
+
+
+class CriticFamily(EnergyFamily[critic.CriticNet]):
+    """See `networks.energies.critic`; the card states the proven constants."""
+
+    reason = critic.NO_GUARANTEE
+
+    def build(self, config: Mapping[str, Any]) -> critic.CriticNet:
+        return critic.CriticNet(CriticConfig(**config))
+
+    def certify(
+        self, network: critic.CriticNet, name: str, meant_for: tuple[float, float]
+    ) -> Certified:
+        network.certify()
+        found = super().certify(network, name, meant_for)
+        return replace(found, fields={**found.fields, "constants": network.constants()})
+
+    def verify(self, card: Card, attack_steps: int) -> Check:
+        """See `EnergyFamily`; also the constants, found anew from the weights."""
+        found, network = super().verify(card, attack_steps), self.load(card)
+        proven = network.constants()
+        stated = card.fields.get("constants", {})
+        problems = [
+            f"the card states {key} {stated[key]:.6g}, proven is {value:.6g}"
+            for key, value in proven.items()
+            if key in stated and not value <= stated[key] * (1 + 1e-6)
+        ]
+        if not proven["critic"] <= 1:
+            problems.append(f"the critic is only proven to be {proven['critic']:.6g}-Lipschitz")
+        line = ", ".join(f"{key} {value:.6g}" for key, value in proven.items())
+        return replace(
+            found, problems=[*found.problems, *problems], lines=[*found.lines, f"proven: {line}"]
+        )
+
+
 GRADIENT_STEP = GradientStepFamily()
 RIDGE = RidgeFamily()
+PATCH_FLOW = PatchFlowFamily()
+CRITIC = CriticFamily()

@@ -31,6 +31,8 @@ FAMILIES: Registry[FamilyEntry] = Registry(
         FamilyEntry("DnCNN", "pnp_recon.models.dncnn:FAMILY", "denoiser"),
         FamilyEntry("GradientStepNet", "pnp_recon.models.energies:GRADIENT_STEP", "energy"),
         FamilyEntry("RidgeNet", "pnp_recon.models.energies:RIDGE", "energy"),
+        FamilyEntry("PatchFlowNet", "pnp_recon.models.energies:PATCH_FLOW", "energy"),
+        FamilyEntry("CriticNet", "pnp_recon.models.energies:CRITIC", "energy"),
         FamilyEntry("UnrolledNetwork", "pnp_recon.models.unrolled:FAMILY", "network"),
     ],
 )

@@ -120,6 +120,46 @@ class RidgeConfig:
 
 
 @dataclass(frozen=True)
+class PatchFlowConfig:
+    """What builds a `PatchFlowNet`; stored in the model card."""
+
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    size: Annotated[int, "Patches are this many pixels wide and high."] = 6
+    layers: Annotated[int, "The flow has this many affine couplings."] = 6
+    hidden: Annotated[int, "The two hidden layers of a coupling have this many numbers."] = 96
+    stretch: Annotated[float, "The logarithm of a scale stays within this bound."] = 1.5
+    sigma_ref: Annotated[float, "The noise level is told relative to this one."] = 0.1
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.size, self.layers, self.hidden) < 1:
+            raise ValueError(f"channels, size, layers and hidden are at least 1; found {self}")
+        if self.channels * self.size**2 < 2:
+            raise ValueError(f"expected patches of two numbers or more, to couple them; found {self}")
+        if not (0 < self.stretch < float("inf") and 0 < self.sigma_ref < float("inf")):
+            raise ValueError(f"expected a positive stretch and sigma_ref; found {self}")
+
+
+@dataclass(frozen=True)
+class CriticConfig:
+    """What builds a `CriticNet`; stored in the model card."""
+
+    channels: Annotated[int, "Pictures have this many channels."] = 1
+    features: Annotated[int, "Features have this many channels."] = 32
+    size: Annotated[int, "The first filters are this many pixels wide, an odd number."] = 5
+    blocks: Annotated[int, "The critic has this many blocks of gradient flow."] = 2
+    group: Annotated[int, "The critic takes norms of this many channels."] = 2
+    softness: Annotated[float, "Norms are rounded below this multiple of the noise level."] = 0.2
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.features, self.size, self.group) < 1 or self.blocks < 0:
+            raise ValueError(f"channels, features, size and group are at least 1; found {self}")
+        if self.size % 2 == 0 or self.features % self.group:
+            raise ValueError(f"expected an odd size and features in whole groups; found {self}")
+        if not 0 < self.softness < float("inf"):
+            raise ValueError(f"softness is {self.softness}; expected a positive number")
+
+
+@dataclass(frozen=True)
 class UnrolledConfig:
     """What builds an `UnrolledNetwork`; stored in the model card.
 

@@ -83,6 +83,17 @@ TASKS: Registry[TaskEntry] = Registry(
             """,
         ),
         TaskEntry(
+            "patch-flow",
+            "pnp_recon.training.patch_flow.task:PatchFlowTask",
+            """
+            Train an energy from few pictures: the density of their patches, a normalising flow.
+
+            It learns the likelihood of all patches with noise of all levels. Six pictures and a
+            quarter of an hour are enough. A run that was stopped goes on with `pnp-train patch-flow
+            -o RUN_FOLDER`.
+            """,
+        ),
+        TaskEntry(
             "unrolled",
             "pnp_recon.training.unrolled.task:UnrolledTask",
             """

@@ -31,6 +31,7 @@ UNUSUAL = {
     "fixed-point": USUAL
     | {"beginning.sha256"}
     | {f"network.{field.name}" for field in fields(EulerConfig)},
+    "patch-flow": USUAL | {"network.sigma_ref", "recipe.patch", "recipe.bf16"},
     "unrolled": USUAL | {"network.channels", "beginning.sha256"},
 }
 

@@ -23,9 +23,11 @@ from pnp_recon.models.family import Family
 from pnp_recon.models.load import family_of, load, load_energy, load_prior, load_trained
 from pnp_recon.models.store import find_card, is_shipped, read_card, shipped_models
 from pnp_recon.models.verify import verify
-from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
+from pnp_recon.networks.configs import CriticConfig, GradientStepConfig, PatchFlowConfig, RidgeConfig
 from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
+from pnp_recon.networks.energies.critic import CriticNet
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
+from pnp_recon.networks.energies.patch_flow import PatchFlowNet
 from pnp_recon.networks.energies.ridge import RidgeNet
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.solvers import Stopping
@@ -46,6 +48,10 @@ def tiny(family: str) -> tuple[nn.Module, object]:
         return GradientStepNet(GradientStepConfig(widths=(4, 6), down=(1, 1), up=(1,))), LEVELS
     if family == "RidgeNet":
         return RidgeNet(RidgeConfig(widths=(2, 2, 4), size=3)), LEVELS
+    if family == "PatchFlowNet":
+        return PatchFlowNet(PatchFlowConfig(size=3, layers=2, hidden=4)), LEVELS
+    if family == "CriticNet":
+        return CriticNet(CriticConfig(features=4, size=3, blocks=1)), LEVELS
     return unrolled_network(), TRAINED_ON
 
 

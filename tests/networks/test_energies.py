@@ -9,7 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
+from pnp_recon.networks.configs import (
+    CriticConfig,
+    GradientStepConfig,
+    PatchFlowConfig,
+    RidgeConfig,
+)
 from pnp_recon.networks.energies import ridge
 from pnp_recon.networks.energies.borders import (
     extend,
@@ -19,8 +24,10 @@ from pnp_recon.networks.energies.borders import (
     pad_to,
     pad_to_transposed,
 )
+from pnp_recon.networks.energies.critic import CriticNet
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.gradient_step import Block, GradientStepNet
+from pnp_recon.networks.energies.patch_flow import PatchFlowNet
 from pnp_recon.networks.energies.potentials import potential, secant, slope
 from pnp_recon.networks.energies.ridge import RidgeNet
 from support.samples import noise
@@ -49,11 +56,34 @@ def ridge_net(channels: int = 1, group: int = 1) -> RidgeNet:
     return net.double().requires_grad_(False)
 
 
+def patch_flow(channels: int = 1) -> PatchFlowNet:
+    net = PatchFlowNet(PatchFlowConfig(channels=channels, size=4, layers=3, hidden=12))
+    net.whiten(torch.randn(200, net.dim).cumsum(1) / 20 + 0.5)
+    with torch.no_grad():
+        for layer in net.couplings:
+            layer.last.weight.normal_(0, 0.3)  # type: ignore[operator, union-attr]
+            layer.mix.add_(0.1 * torch.randn_like(layer.mix))  # type: ignore[operator, arg-type]
+    return net.double().requires_grad_(False)
+
+
+def critic(channels: int = 1) -> CriticNet:
+    net = CriticNet(CriticConfig(channels=channels, features=6, size=3, blocks=2)).double().eval()
+    with torch.no_grad():
+        for block in net.blocks:
+            block.bias.normal_(0, 0.5)  # type: ignore[operator, union-attr]
+    net.certify()
+    return net.requires_grad_(False)
+
+
 MAKERS: dict[str, tuple[Callable[[], Energy], int]] = {
     "gradient-step grey": (gradient_step, 1),
     "gradient-step colour": (lambda: gradient_step(3), 3),
     "ridge grey": (ridge_net, 1),
     "ridge colour": (lambda: ridge_net(3, 3), 3),
+    "patch-flow grey": (patch_flow, 1),
+    "patch-flow colour": (lambda: patch_flow(3), 3),
+    "critic grey": (critic, 1),
+    "critic colour": (lambda: critic(3), 3),
 }
 
 
@@ -196,8 +226,9 @@ def rough_operations(network: nn.Module, x: Tensor) -> list[str]:
     return found
 
 
-def test_gradient_step_energies_are_smooth() -> None:
-    energy, x = gradient_step(), pictures(1, (13, 18))
+@pytest.mark.parametrize("make", [gradient_step, patch_flow, critic])
+def test_analytic_energies_are_smooth(make: Callable[[], Energy]) -> None:
+    energy, x = make(), pictures(1, (13, 18))
     assert rough_modules(energy) == []
     assert rough_operations(energy, x) == []
 
@@ -326,6 +357,12 @@ def test_the_extension_is_symmetric_and_periodic() -> None:
         (RidgeConfig, {"size": 4}),
         (RidgeConfig, {"group": 5}),
         (RidgeConfig, {"levels": 1}),
+        (PatchFlowConfig, {"layers": 0}),
+        (PatchFlowConfig, {"size": 1}),
+        (PatchFlowConfig, {"stretch": 0.0}),
+        (CriticConfig, {"size": 4}),
+        (CriticConfig, {"group": 5}),
+        (CriticConfig, {"softness": 0.0}),
     ],
 )
 def test_impossible_networks_are_refused(kind: type, fields: dict[str, object]) -> None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
+from pnp_recon.networks.configs import (
+    CriticConfig,
+    GradientStepConfig,
+    PatchFlowConfig,
+    RidgeConfig,
+)
+from pnp_recon.networks.energies.critic import CriticNet
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
+from pnp_recon.networks.energies.patch_flow import PatchFlowNet
 from pnp_recon.networks.energies.ridge import RidgeNet
 from pnp_recon.training.seeding import seeded
 
@@ -31,6 +39,20 @@ def energy(family: str) -> Energy:
         with torch.no_grad():
             net.exit.mul_(4)  # what is learned weighs something beside the high-pass
         return net
+
+
+def drawn(family: str) -> PatchFlowNet | CriticNet:
+    """A patch flow about the patches of `clean`, or a certified critic, with drawn weights."""
+    with seeded(3), torch.no_grad():
+        if family == "critic":
+            net = CriticNet(CriticConfig(features=6, size=3, blocks=1))
+            net.certify()
+            return net.eval().requires_grad_(False)
+        flow = PatchFlowNet(PatchFlowConfig(size=3, layers=2, hidden=8))
+        flow.whiten(F.unfold(clean().float(), 3).transpose(1, 2).flatten(0, 1))
+        for layer in flow.couplings:
+            layer.last.weight.normal_(0, 0.1)  # type: ignore[operator, union-attr]
+        return flow.eval().requires_grad_(False)
 
 
 def clean(channels: int = 1, side: int = SIDE) -> Tensor:

@@ -13,7 +13,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pnp_recon.networks.configs import GradientStepConfig, RidgeConfig
+from pnp_recon.networks.configs import (
+    CriticConfig,
+    GradientStepConfig,
+    PatchFlowConfig,
+    RidgeConfig,
+)
 
 
 class Energy(nn.Module, ABC):
@@ -23,7 +28,7 @@ class Energy(nn.Module, ABC):
     the dtype of the picture, which must be that of the weights.
     """
 
-    config: GradientStepConfig | RidgeConfig
+    config: CriticConfig | GradientStepConfig | PatchFlowConfig | RidgeConfig
     # Arithmetic of inner layers, None for that of the picture; an energy may have no use for it.
     compute_dtype: torch.dtype | None = None
     # Is the denoiser x − ∇R_σ(x)?

@@ -25,7 +25,7 @@ from pnp_recon.solvers.descent.differences import LAW
 from pnp_recon.solvers.descent.solver import Descending, Descent
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.training.seeding import seeded
-from support.energies import STEP, clean, energy
+from support.energies import STEP, clean, drawn, energy
 
 NOISE, LEVELS = 0.05, (0.01, 0.2)
 STOPPING = Stopping(tol=1e-4, max_iter=40)
@@ -43,6 +43,8 @@ def logcosh(x: Tensor) -> Tensor:
 def network(family: str) -> Energy:
     if family == "ridge":
         return energy(family).requires_grad_(False)
+    if family in ("patch-flow", "critic"):
+        return drawn(family)
     with seeded(3):
         net = GradientStepNet(STEP).requires_grad_(False)
     net.exit.mul_(4)  # what is learned weighs something beside the high-pass
@@ -76,7 +78,7 @@ def run(held: LearnedEnergy, A: LinearOperator, y: Tensor, **settings: Any) -> S
 
 
 @pytest.mark.parametrize("kind", ["circular", "valid", "inpainting"])
-@pytest.mark.parametrize("family", ["ridge", "step", "caller"])
+@pytest.mark.parametrize("family", ["ridge", "step", "patch-flow", "critic", "caller"])
 def test_every_energy_with_all_data(family: str, kind: str) -> None:
     A = operator(kind)
     solution = run(prior(family), A, data(A))

@@ -1,0 +1,1 @@
+"""Training of patch flows: likelihood of noisy patches of few pictures."""
