@@ -20,10 +20,11 @@ from pnp_recon.report.document import plain_json
 from pnp_recon.report.reading import certificate_of
 from pnp_recon.solvers import History, Solution, Status
 from pnp_recon.solvers.core.error_bar import Bar
+from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.strength import Rule, Strength, Trial, Weighing
 
 VERSION = 1
-_PICTURE, _FOUND = "image", "found."
+_PICTURE, _FOUND, _GAP = "image", "found.", "gap."
 
 
 def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -43,6 +44,8 @@ def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Pat
 
     weights, described = _names(path)
     tensors = {_PICTURE: solution.image, **{_FOUND + k: v for k, v in solution.found.items()}}
+    if solution.gap is not None:
+        tensors |= {_GAP + k: v for k, v in vars(solution.gap).items()}
     strength = solution.strength
     held = {
         "solution_version": VERSION,
@@ -78,6 +81,8 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
         held = json.loads(described.read_text(encoding="utf-8"))
         if held["solution_version"] != VERSION:
             raise ValueError(f"it is of version {held['solution_version']}, not {VERSION}")
+        gap = {k.removeprefix(_GAP): v for k, v in tensors.items() if k.startswith(_GAP)}
+        found = {k.removeprefix(_FOUND): v for k, v in tensors.items() if k.startswith(_FOUND)}
         return Solution(
             image=tensors[_PICTURE],
             status=Status[held["status"]],
@@ -87,7 +92,8 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
             parameters=held["parameters"],
             error_bars=tuple(Bar(**bar) for bar in held["error_bars"]),
             strength=_strength(held["strength"]),
-            found={k.removeprefix(_FOUND): v for k, v in tensors.items() if k != _PICTURE},
+            found=found,
+            gap=Gap(**gap) if gap else None,
         )
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(f"{described} and {weights.name} hold no solution: {error}") from error

@@ -158,7 +158,9 @@ def critic(blocks: int = 2, seed: int = 0) -> CriticNet:
     return net.requires_grad_(False)
 
 
-def steepest(net: CriticNet, sigma: float, size: tuple[int, int] = (6, 7), steps: int = 60) -> float:
+def steepest(
+    net: CriticNet, sigma: float, size: tuple[int, int] = (6, 7), steps: int = 60
+) -> float:
     """The largest slope of the critic that gradient ascent finds."""
     x = (0.5 + 0.3 * torch.randn(4, 1, *size, dtype=F64)).requires_grad_()
     optimiser, best = torch.optim.Adam([x], 0.05), 0.0

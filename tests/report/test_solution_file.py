@@ -14,6 +14,7 @@ from operators import Convolution, kernels
 from pnp_recon.errors import InputError
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.report.document import plain_json
+from pnp_recon.solvers.core.gap import Gap
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,15 @@ def test_what_was_found_beside_the_picture_comes_back(
     pnp_recon.save_solution(replace(solution, found=found), tmp_path / "joint")
     back = pnp_recon.load_solution(tmp_path / "joint.json")
     assert torch.equal(back.found["kernel"], found["kernel"])
+
+
+def test_a_gap_comes_back(solution: pnp_recon.Solution, tmp_path: Path) -> None:
+    gap = Gap(torch.tensor([1e-3, torch.inf]), torch.ones(2), torch.tensor([False, True]))
+    pnp_recon.save_solution(replace(solution, gap=gap), tmp_path / "gap")
+    back = pnp_recon.load_solution(tmp_path / "gap")
+    assert back.gap is not None
+    assert all(torch.equal(back.gap.__dict__[k], v) for k, v in vars(gap).items())
+    assert back.found == {}
 
 
 def test_a_verdict_that_was_written_over_is_not_believed(

@@ -169,7 +169,9 @@ def main(
     for part in parts:
         seen.append(x)
         x = part(x)[0].detach()
-    sizes = [float(part.logdet(at).detach().abs().mean()) for part, at in zip(parts, seen, strict=True)]
+    sizes = [
+        float(part.logdet(at).detach().abs().mean()) for part, at in zip(parts, seen, strict=True)
+    ]
     widest = max(range(len(parts)), key=sizes.__getitem__)
     estimated = estimates(parts[widest], seen[widest])
     text = page(rows, estimated, parts[widest].f.lipschitz())

@@ -195,6 +195,4 @@ def _as_volume(found: Measurement) -> Measurement:
     A = RayTransform(found.A.geometry, (y.shape[1], *found.A.image_shape[1:]))
     tensors = (found.weights, found.truth, found.mask, found.stripes)
     weights, truth, mask, stripes = map(turned, tensors)
-    return replace(
-        found, y=y, A=A, weights=weights, truth=truth, mask=mask, stripes=stripes
-    )
+    return replace(found, y=y, A=A, weights=weights, truth=truth, mask=mask, stripes=stripes)
