@@ -181,11 +181,12 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     geometry = located.geometry
     doubts = [*scan.doubts, *corrected.doubts, *below_air(lines.data, whole.noise)]
     fitted: tuple[str, ...] = ()
-    if profile is not None:
+    ridge = math.inf
+    if whole.stripes is not None and profile is not None:
         axis = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
         round_object = concentric(lines.data, profile, axis, whole.noise)
         if round_object is None:
-            fitted = (FITTED,)
+            fitted, ridge = (FITTED,), (whole.noise / whole.stripes.level) ** 2
         else:
             taken, said = round_object
             lines, profile = replace(lines, data=lines.data - taken[:, None]), None
@@ -233,7 +234,7 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         length="mm" if known else "pixel",
         mask=None if mask is None else arranged(mask),
         stripes=None if profile is None else arranged(profile[:, None]),
-        ridge=math.inf if profile is None else (noise / whole.stripes.level) ** 2,
+        ridge=ridge,
         defects=whole.numbers,
         lines=(*located.lines, *corrected.notes, *whole.lines, *fitted),
         warnings=(*doubts, *located.warnings),

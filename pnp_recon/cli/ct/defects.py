@@ -118,9 +118,9 @@ def concentric(
 
     Args:
         data: line integrals (slices, angles, detectors).
-        profile: of their stripes (slices, detectors).
+        profile: stripes found in them (slices, detectors).
         axis: detector pixel in which the rotation axis is seen.
-        noise: standard deviation of the noise in `data`.
+        noise: standard deviation of the noise.
     """
     own = own_stripes(profile, axis)
     circles = float((profile - own).square().sum() / profile.square().sum().clamp_min(1e-30))
