@@ -27,6 +27,7 @@ from pnp_recon.problems.simulate import photon_tomography, tomography
 from pnp_recon.report import SourceFile
 from pnp_recon.scans import (
     Scan,
+    Slice,
     hounsfield_window,
     read_scan,
     read_slice,
@@ -137,9 +138,21 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
         weights,
         truth,
         file,
-        lines=(*located.lines, f"simulated: {found.name}, {said}"),
+        lines=(
+            *located.lines,
+            *_unknown_pixels(found, options),
+            f"simulated: {found.name}, {said}",
+        ),
         warnings=(*found.doubts, *located.warnings),
     )
+
+
+def _unknown_pixels(found: Slice, options: CtOptions) -> tuple[str, ...]:
+    """A line where pixels of attenuating matter are taken to be of 1 mm."""
+    known = (found.pixel_mm, options.pixel_mm, options.geometry)
+    if found.unit == "picture" or any(one is not None for one in known):
+        return ()
+    return (f"pixels: taken to be 1 mm wide, {found.name} does not say; --pixel-mm does",)
 
 
 def measured(source: Path, reference: Path | None, options: CtOptions) -> Measurement:
