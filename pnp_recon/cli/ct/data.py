@@ -37,6 +37,7 @@ from pnp_recon.scans import (
 from pnp_recon.scans.angles import AngleUnit
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
+from pnp_recon.scans.missing import gaps_in_words
 from pnp_recon.scans.plausibility import below_air, odd_views, refuse_other_order
 from pnp_recon.scans.slices import Unit as SliceUnit
 
@@ -192,7 +193,8 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         )
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
-    doubts = [*scan.doubts, *corrected.doubts, *below_air(lines.data, whole.noise)]
+    gaps = gaps_in_words(scan.missing)
+    doubts = [*scan.doubts, *gaps, *corrected.doubts, *below_air(lines.data, whole.noise)]
     fitted: tuple[str, ...] = ()
     ridge = math.inf
     if whole.stripes is not None and profile is not None:

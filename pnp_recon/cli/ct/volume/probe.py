@@ -144,7 +144,12 @@ def _joined(scans: Sequence[Scan]) -> Scan:
     dark = (
         None if first.dark is None else torch.cat([s.dark for s in scans if s.dark is not None], 1)
     )
-    return replace(first, data=torch.cat([s.data for s in scans]), flat=flat, dark=dark)
+    data, missing = torch.cat([s.data for s in scans]), None
+    if any(s.missing is not None for s in scans):
+        none = [torch.zeros_like(s.data, dtype=torch.bool) for s in scans]
+        each = [one if s.missing is None else s.missing for s, one in zip(scans, none, strict=True)]
+        missing = torch.cat(each)
+    return replace(first, data=data, flat=flat, dark=dark, missing=missing)
 
 
 def _axis(found: Measurement, options: CtOptions) -> float:

@@ -118,6 +118,7 @@ def part_of(scan: Scan, place: int) -> Scan:
         data=scan.data[place : place + 1],
         flat=field_of(scan.flat),
         dark=field_of(scan.dark),
+        missing=None if scan.missing is None else scan.missing[place : place + 1],
         first=scan.first + place,
         order_assumed=False,
     )
