@@ -160,6 +160,7 @@ def from_callable(
     if dtype not in (F32, F64):
         raise OperatorError(f"dtype is {dtype}; expected torch.float32 or torch.float64")
     check_declaration(norm_bound)
+    _check_shapes(image_shape=image_shape, measurement_shape=measurement_shape)
     operator = FunctionOperator(
         A,
         At,
@@ -292,6 +293,17 @@ def _shapes(
                 "give a shape of as many"
             )
     return image, measured
+
+
+def _check_shapes(**shapes: Any) -> None:
+    """Refuses (OperatorError) what is no sequence of whole numbers above 0."""
+    for what, shape in shapes.items():
+        try:
+            fine = not isinstance(shape, str) and all(int(n) == n > 0 for n in shape)
+        except (TypeError, ValueError):
+            fine = False
+        if not fine:
+            raise OperatorError(f"{what} is {shape!r}; expected whole numbers such as (1, 64, 64)")
 
 
 def _check_linear(operator: FunctionOperator) -> None:

@@ -74,7 +74,7 @@ def own_stripes(
     view: as a pair of stripes of one sign. Of each pair the smaller is taken off both.
 
     Args:
-        profile: of `find_stripes`.
+        profile: what `find_stripes` saw.
         axis: detector pixel in which the rotation axis is seen.
     """
     values = profile.detach().cpu().double().numpy()

@@ -25,7 +25,7 @@ from pnp_recon.scans.arrays import load, open_arrays
 from pnp_recon.scans.counts import check_counts
 from pnp_recon.scans.entry import Entries, Selection
 from pnp_recon.scans.layouts import EXCHANGE, Layout, layout_of
-from pnp_recon.scans.missing import gaps_in_words, marked, without_gaps
+from pnp_recon.scans.missing import marked, without_gaps
 from pnp_recon.scans.pixels import find_pixel_size
 from pnp_recon.scans.tiffs import tiffs_in
 
@@ -150,8 +150,6 @@ def read_scan(
         flat, dark, data = _told_apart(layout, flat, dark, data)
     name = layout.name or "the array"
     data, flat, dark, missing = without_gaps(data, flat, dark, f"{file}: {name}")
-    if missing is not None:
-        doubts = (*doubts, gaps_in_words(missing))
     assumed = kind is None and flat is None
     if kind is None:
         if flat is None and (layout.name == EXCHANGE or layout.frames is not None):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pnp_recon.errors import InputError
 
@@ -54,11 +55,14 @@ def without_gaps(
     return data, flat, dark, missing
 
 
-def gaps_in_words(missing: Mask) -> str:
-    """A sentence about what `without_gaps` filled."""
+def gaps_in_words(missing: Tensor | None) -> tuple[str, ...]:
+    """A sentence about what `without_gaps` filled, if there is anything."""
+    if missing is None or not bool(missing.any()):
+        return ()
     return (
-        f"{missing.sum()} of {missing.size} values are missing (NaN, infinite, or marked by the "
-        "detector): they have no weight, and filtered back-projection fills them from those beside"
+        f"{int(missing.sum())} of {missing.numel()} values are missing (not finite, or marked by "
+        "the detector): they have no weight, and filtered back-projection fills them from those "
+        "beside",
     )
 
 
@@ -94,7 +98,7 @@ def _refuse_many(absent: Mask, what: str) -> None:
     worst = int(share.argmax())
     if share[worst] > MOST_MISSING:
         raise InputError(
-            f"{what}: {share[worst]:.0%} of a slice are missing (NaN, infinite, or marked by the "
+            f"{what}: {share[worst]:.0%} of a slice are missing (not finite, or marked by the "
             f"detector), {absent.sum()} values of {absent.size} in all; at most "
             f"{MOST_MISSING:.0%} are taken for dead pixels: repair or mask them first"
         )

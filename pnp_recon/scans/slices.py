@@ -73,7 +73,7 @@ def read_slice(
     Args:
         path: the file.
         index: which slice of an archive or array, or frame of a DICOM file of several, from 0.
-        unit: of a .npy without a value below −500, which only HU have. Default: a picture.
+        unit: what a .npy is in; with a value below −500 it is in HU. Default: a picture.
         split: count `index` among the slices of this split ("train", "val") only.
 
     Raises:

@@ -242,6 +242,11 @@ def test_arrays_to_simulate_from(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert main([str(source), *args, *unit, "-o", str(out)]) == 0
         # Also not of padding, which lies at the very end of the window.
         assert capsys.readouterr().err == ""
+        # What nobody says is said.
+        for size, number in (([], 1), (["--pixel-mm", "1"], 0)):
+            run = [*args[:-2], *unit, *size, "--overwrite", "-o", str(out)]
+            assert main([str(source), *run]) == 0
+            assert capsys.readouterr().out.count("taken to be 1 mm") == number
         assert np.linalg.norm(np.load(out) - values) < 0.2 * np.linalg.norm(values)
     assert main([str(source), *args, "-o", str(out)]) == 2
     assert "give --unit mu" in capsys.readouterr().err

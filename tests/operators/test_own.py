@@ -161,6 +161,13 @@ def test_what_is_no_operator_is_refused(operator: Any, image: Any, words: str) -
         from_scipy(operator, image)
 
 
+@pytest.mark.parametrize("shape", ["abc", 30, (1, 5.5, 6), (1, 0, 6), None])
+def test_shapes_that_are_none(shape: Any) -> None:
+    for shapes, words in (((shape, (1, 5, 5)), "image_shape"), ((IMAGE, shape), "measurement_sh")):
+        with pytest.raises(OperatorError, match=f"{words}.* expected whole numbers"):
+            from_callable(differences, transposed, *shapes)
+
+
 def test_what_a_function_writes_into_stays_its_own() -> None:
     """One that centres its argument in place, and one that gives the same memory every time."""
     memory = torch.zeros(4, 1, 5, 5, dtype=F64)

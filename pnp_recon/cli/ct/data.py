@@ -30,6 +30,7 @@ from pnp_recon.problems.simulate import photon_tomography, tomography
 from pnp_recon.report import SourceFile
 from pnp_recon.scans import (
     Scan,
+    Slice,
     hounsfield_window,
     read_scan,
     read_slice,
@@ -39,6 +40,7 @@ from pnp_recon.scans import (
 from pnp_recon.scans.angles import AngleUnit
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
+from pnp_recon.scans.missing import gaps_in_words
 from pnp_recon.scans.plausibility import below_air, odd_views, refuse_other_order
 from pnp_recon.scans.slices import Unit as SliceUnit
 
@@ -146,9 +148,21 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
         weights,
         truth,
         file,
-        lines=(*located.lines, f"simulated: {found.name}, {said}"),
+        lines=(
+            *located.lines,
+            *_unknown_pixels(found, options),
+            f"simulated: {found.name}, {said}",
+        ),
         warnings=(*found.doubts, *located.warnings),
     )
+
+
+def _unknown_pixels(found: Slice, options: CtOptions) -> tuple[str, ...]:
+    """A line where pixels of attenuating matter are taken to be of 1 mm."""
+    known = (found.pixel_mm, options.pixel_mm, options.geometry)
+    if found.unit == "picture" or any(one is not None for one in known):
+        return ()
+    return (f"pixels: taken to be 1 mm wide, {found.name} does not say; --pixel-mm does",)
 
 
 def measured(source: Path, reference: Path | None, options: CtOptions) -> Measurement:
@@ -188,13 +202,15 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         )
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
-    doubts = [*scan.doubts, *corrected.doubts, *below_air(lines.data, whole.noise)]
+    gaps = gaps_in_words(scan.missing)
+    doubts = [*scan.doubts, *gaps, *corrected.doubts, *below_air(lines.data, whole.noise)]
     fitted: tuple[str, ...] = ()
-    if profile is not None:
+    ridge = math.inf
+    if whole.stripes is not None and profile is not None:
         axis = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
         round_object = concentric(lines.data, profile, axis, whole.noise)
         if round_object is None:
-            fitted = (FITTED,)
+            fitted, ridge = (FITTED,), (whole.noise / whole.stripes.level) ** 2
         else:
             taken, said = round_object
             lines, profile = replace(lines, data=lines.data - taken[:, None]), None
@@ -245,7 +261,7 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         length="mm" if known else "pixel",
         mask=None if mask is None else arranged(mask),
         stripes=None if profile is None else arranged(profile[:, None]),
-        ridge=math.inf if profile is None else (noise / whole.stripes.level) ** 2,
+        ridge=ridge,
         defects=whole.numbers,
         lines=(*located.lines, *corrected.notes, *whole.lines, *fitted),
         warnings=(*doubts, *located.warnings),

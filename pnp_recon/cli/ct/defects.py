@@ -110,17 +110,17 @@ def concentric(
     """What to take out of `data` where the object looks like stripes itself, and a sentence; None
     where it does not, so that stripes can be fitted along with the slice.
 
-    The fit sees hardly anything of what is the same in every view: of a body of revolution about
-    the axis nothing would be left but the prior. Measured on phantoms of 64² with 90 views and
-    1 % of noise, total variation, relative error without a switch, fitted, and taken out: a disc
-    about the axis 0.069, 0.080, 0.047; a tube 0.087, about 0.4, 0.052; an ellipse 0.105, 0.031,
-    0.049.
+    The fit sees hardly anything of what is the same in every view, and of a body of revolution
+    about the axis it would leave nothing but the prior. Measured on phantoms of 64² with 90 views
+    and 1 % of noise, total variation, relative error without a switch, fitted, and taken out: a
+    disc about the axis 0.069, 0.080, 0.047; a tube 0.087, about 0.4, 0.052; an ellipse 0.105,
+    0.031, 0.049.
 
     Args:
         data: line integrals (slices, angles, detectors).
-        profile: of their stripes (slices, detectors).
+        profile: stripes found in them (slices, detectors).
         axis: detector pixel in which the rotation axis is seen.
-        noise: standard deviation of the noise in `data`.
+        noise: standard deviation of the noise.
     """
     own = own_stripes(profile, axis)
     circles = float((profile - own).square().sum() / profile.square().sum().clamp_min(1e-30))

@@ -122,6 +122,7 @@ def part_of(scan: Scan, place: int) -> Scan:
         data=scan.data[place : place + 1],
         flat=field_of(scan.flat),
         dark=field_of(scan.dark),
+        missing=None if scan.missing is None else scan.missing[place : place + 1],
         first=scan.first + place,
         order_assumed=False,
     )
@@ -138,8 +139,16 @@ def joined(scans: Sequence[Scan]) -> Scan:
             else torch.cat([getattr(scan, name) for scan in scans], 1)
         )
 
-    data = torch.cat([scan.data for scan in scans])
-    return replace(first, data=data, flat=field_of("flat"), dark=field_of("dark"))
+    data, missing = torch.cat([scan.data for scan in scans]), None
+    if any(scan.missing is not None for scan in scans):
+        none = [torch.zeros_like(scan.data, dtype=torch.bool) for scan in scans]
+        missing = torch.cat(
+            [
+                one if scan.missing is None else scan.missing
+                for scan, one in zip(scans, none, strict=True)
+            ]
+        )
+    return replace(first, data=data, flat=field_of("flat"), dark=field_of("dark"), missing=missing)
 
 
 def _slice(recipe: Recipe, worker: Worker, number: int, scan: Scan) -> Done:
