@@ -69,7 +69,9 @@ def verify_volume(path: Path, moved: Mapping[str, Path], *, run: bool = True) ->
     found = extent(source, settings["key"], settings["order"])[1]
     claims.append(claim("input file", ledger.plan.sha256, found, f"{source} is another scan"))
     claims.append(
-        unchecked("axis, window and strength", "found on a few slices", "they are not looked for again")
+        unchecked(
+            "axis, window and strength", "found on a few slices", "they are not looked for again"
+        )
     )
     if not run:
         return [*claims, unchecked("run", "pnp-ct", "it was not asked for (--no-run)")]
@@ -156,9 +158,7 @@ def _runs(ledger: Ledger, store: Store, source: Path) -> list[Claim]:
 
 def _chosen(ledger: Ledger) -> list[int]:
     """First, middle, last and worst of the slices that ended by themselves."""
-    ended = [
-        row for row in ledger.in_order() if row["status"] not in (FAILED, *BY_HAND)
-    ]
+    ended = [row for row in ledger.in_order() if row["status"] not in (FAILED, *BY_HAND)]
     if not ended:
         return []
     worst = max(ended, key=lambda row: row["residual"] or 0.0)

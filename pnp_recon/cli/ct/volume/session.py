@@ -138,9 +138,7 @@ def recipe_of(
 ) -> Recipe:
     """What computes the slices of a plan."""
     found = probed.options(options)
-    return Recipe(
-        plan.fingerprint, source, plan.sha256, found, probed.view, plan.slices, threads
-    )
+    return Recipe(plan.fingerprint, source, plan.sha256, found, probed.view, plan.slices, threads)
 
 
 def _warn(words: str) -> None:

@@ -132,8 +132,10 @@ def joined(scans: Sequence[Scan]) -> Scan:
     first = scans[0]
 
     def field_of(name: str) -> Tensor | None:
-        return None if getattr(first, name) is None else torch.cat(
-            [getattr(scan, name) for scan in scans], 1
+        return (
+            None
+            if getattr(first, name) is None
+            else torch.cat([getattr(scan, name) for scan in scans], 1)
         )
 
     data = torch.cat([scan.data for scan in scans])
