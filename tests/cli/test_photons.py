@@ -93,8 +93,8 @@ def test_simulated_counts_are_drawn_and_restored(
         assert main([*asked, "--noise", "poisson", "--peak", peak, "--max-iter", "300"]) in (0, 3)
         seen[peak] = json.loads(capsys.readouterr().out)
     before, after = (
-        {peak: found[f"psnr_{when}"] for peak, found in seen.items()}
-        for when in ("degraded", "restored")
+        {peak: found["metrics"][when]["psnr"] for peak, found in seen.items()}
+        for when in ("before", "after")
     )
     assert after["30"] > before["30"] + 1
     # More photons make less noise.

@@ -137,7 +137,7 @@ def test_what_cannot_be_photons_is_refused() -> None:
 
 
 def test_a_denoiser_between_steps_that_hardly_move_is_refused() -> None:
-    fidelity, x = _counts()
+    fidelity, _ = _counts()
     start = ((fidelity.y - BACKGROUND) / PEAK).clamp(0, 1)
     denoiser = load_denoiser("median")
     few = Stopping(max_iter=2)
