@@ -5,7 +5,7 @@ where the picture is 1), everything automatic. The default of `pnp-deblur --nois
 chosen among these methods on pictures of val without BSD68 (`--split val`); the page is about
 pictures of BSD68. Prints rows as they are done, and the page at the end.
 
-    python -m scripts.tables.poisson --data BSDS500 > docs/results/poisson.md
+    python -m scripts.tables.poisson --data BSDS500 --methods 2 > docs/results/poisson.md
 """
 
 from __future__ import annotations
