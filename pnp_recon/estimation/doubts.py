@@ -43,8 +43,8 @@ def doubts(
         degraded, restored: (1, C, H, W) in [0, 1], as shown.
         kernel: (h, w).
         residual: y − A x̂ of any shape, in the units of `noise_level`.
-        peak: of photon noise, the counts where the picture is 1; the residual is then scaled to
-            noise of one level. None: the noise has one.
+        peak: the counts where the picture is 1, if photons make the noise; the residual is then
+            scaled to noise of one level. None: the noise has one.
     """
     found = []
     counted = peak is not None

@@ -127,7 +127,7 @@ class _Facts:
     Attributes:
         y, A: y = A x + noise, whatever the size of x.
         truth: the true picture where y is, if it is known; `clipped` has that size, too.
-        photons: of pixels that counted some; y is then without the background.
+        photons: the counts behind the pixels, if they are known; y is then without the background.
     """
 
     y: Tensor
