@@ -80,7 +80,7 @@ def draw(rows: Rows, runs: Path, path: Path, level: float | None = None) -> None
             panel.set_yticks([])
             if place < len(pictures):
                 picture = pictures[place, 0].clamp(0, 1)
-                panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                panel.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             else:
                 panel.text(0.5, 0.5, "lost", ha="center", va="center", transform=panel.transAxes)
             if line is axes[0]:
