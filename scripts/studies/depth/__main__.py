@@ -36,7 +36,7 @@ LENGTHS = (500, 1000, 6000)
 def beginning() -> EulerNet:
     """`euler_grey`, its weights free again."""
     network = copy.deepcopy(trained("euler_grey")).float().train().requires_grad_(True)
-    for block in network.euler_blocks():
+    for block in network.flow_blocks():
         block.calibrate()
     return network
 

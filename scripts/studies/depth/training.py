@@ -58,7 +58,7 @@ def recipe(steps: int, **changes: float) -> DenoiserRecipe:
 
 def told(name: str, network: EulerNet, progress: Progress) -> None:
     scores = " ".join(f"{key} {value:.2f}" for key, value in progress.psnr.items())
-    steps = " ".join(f"{float(b.relative_step.detach()):.3f}" for b in network.euler_blocks())
+    steps = " ".join(f"{float(b.relative_step.detach()):.3f}" for b in network.flow_blocks())
     print(
         f"{name}: step {progress.step}, loss {progress.loss:.4f}, {scores} dB, steps {steps}, "
         f"{progress.seconds:.0f} s",
