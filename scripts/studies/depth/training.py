@@ -49,11 +49,10 @@ class SimplexTrainer(GentleTrainer):
         super()._update_average()
 
 
-def recipe(steps: int, **changes: float) -> DenoiserRecipe:
+def recipe(steps: int) -> DenoiserRecipe:
     """That of `euler_grey`, shorter."""
-    return DenoiserRecipe(
-        steps=steps, optimiser="muon", learning_rate=0.01, warmup=min(200, steps // 4), **changes
-    )
+    warmup = min(200, steps // 4)
+    return DenoiserRecipe(steps=steps, optimiser="muon", learning_rate=0.01, warmup=warmup)
 
 
 def told(name: str, network: EulerNet, progress: Progress) -> None:
