@@ -133,7 +133,9 @@ class PatchFlowConfig:
         if min(self.channels, self.size, self.layers, self.hidden) < 1:
             raise ValueError(f"channels, size, layers and hidden are at least 1; found {self}")
         if self.channels * self.size**2 < 2:
-            raise ValueError(f"expected patches of two numbers or more, to couple them; found {self}")
+            raise ValueError(
+                f"expected patches of two numbers or more, to couple them; found {self}"
+            )
         if not (0 < self.stretch < float("inf") and 0 < self.sigma_ref < float("inf")):
             raise ValueError(f"expected a positive stretch and sigma_ref; found {self}")
 

@@ -23,7 +23,12 @@ from pnp_recon.models.family import Family
 from pnp_recon.models.load import family_of, load, load_energy, load_prior, load_trained
 from pnp_recon.models.store import find_card, is_shipped, read_card, shipped_models
 from pnp_recon.models.verify import verify
-from pnp_recon.networks.configs import CriticConfig, GradientStepConfig, PatchFlowConfig, RidgeConfig
+from pnp_recon.networks.configs import (
+    CriticConfig,
+    GradientStepConfig,
+    PatchFlowConfig,
+    RidgeConfig,
+)
 from pnp_recon.networks.dncnn import DnCNN, DnCNNConfig
 from pnp_recon.networks.energies.critic import CriticNet
 from pnp_recon.networks.energies.gradient_step import GradientStepNet

@@ -84,7 +84,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     again = trainer(tmp_path / "b")
     for _ in range(3):
         again.train_step()
-    pairs = zip(whole.network.state_dict().values(), again.network.state_dict().values(), strict=True)
+    pairs = zip(
+        whole.network.state_dict().values(), again.network.state_dict().values(), strict=True
+    )
     assert all(torch.equal(a, b) for a, b in pairs)
     # The twin: another seed.
     other = trainer(tmp_path / "c", seed=1)

@@ -231,9 +231,7 @@ class CriticNet(Energy):
             self.scale.copy_(top.sqrt())
         return filters / top.sqrt()
 
-    def _energy(
-        self, x: Tensor, sigma: Tensor | float, keep: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def _energy(self, x: Tensor, sigma: Tensor | float, keep: bool) -> tuple[Tensor, Tensor | None]:
         level = as_levels(x, sigma)[:, None, None, None]
         reach, filters, soft = self.config.size // 2, self._first(), self.config.softness
         z = F.conv2d(extend(x / level, reach), filters)

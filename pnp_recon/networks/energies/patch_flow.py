@@ -217,9 +217,7 @@ class PatchFlowNet(Energy):
         bound = sum(layer.moved * layer.stretch for layer in self._layers())
         return spread - mixed - bound + self.dim / 2 * math.log(2 * math.pi)
 
-    def _energy(
-        self, x: Tensor, sigma: Tensor | float, keep: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def _energy(self, x: Tensor, sigma: Tensor | float, keep: bool) -> tuple[Tensor, Tensor | None]:
         levels, size = as_levels(x, sigma), self.config.size
         wide = extend(x, size - 1)
         patches = F.unfold(wide, size).transpose(1, 2)

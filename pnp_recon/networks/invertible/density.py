@@ -68,7 +68,9 @@ def mass_on_grid(
         InputError: fewer than two points.
     """
     if side < 2 or not limit > 0:
-        raise InputError(f"found {side} points up to {limit}; expected two or more, and a limit > 0")
+        raise InputError(
+            f"found {side} points up to {limit}; expected two or more, and a limit > 0"
+        )
     step = 2 * limit / side
     along = torch.arange(side, dtype=torch.float64) * step - limit + step / 2
     points = torch.cartesian_prod(along, along)

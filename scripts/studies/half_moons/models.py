@@ -52,7 +52,7 @@ class Continuous(nn.Module):
             nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(),
             nn.Linear(hidden, 2),
         )  # fmt: skip
-        
+
     def velocity(self, t: Tensor, x: Tensor) -> Tensor:
         found: Tensor = self.field(torch.cat((x, t.expand(len(x), 1).to(x)), 1))
         return found

@@ -1,8 +1,8 @@
 """Patch flow and critic beside other priors, on few crops and slices; rows go on where they ended.
 
-    python -m scripts.studies.patch_flow tune --photographs BSDS500 --slices ct_slices_256.npz --models FOLDER
-    python -m scripts.studies.patch_flow table  (the same)
-    python -m scripts.studies.patch_flow samples  (the same)
+python -m scripts.studies.patch_flow tune --photographs BSDS500 --slices ct_slices_256.npz --models FOLDER
+python -m scripts.studies.patch_flow table  (the same)
+python -m scripts.studies.patch_flow samples  (the same)
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ LOW, HIGH = -1024, 1500
 def photographs(folder: Path, count: int = FEW) -> list[Tensor]:
     """Grey pictures (1, H, W) in [0, 1], spread over those that may be trained on."""
     paths = training_pictures(folder, hold_back=True)
-    return [crop(path, None, grey=True)[0].float() for path in paths[:: len(paths) // count][:count]]
+    return [
+        crop(path, None, grey=True)[0].float() for path in paths[:: len(paths) // count][:count]
+    ]
 
 
 def slices(archive: Path, count: int = FEW) -> list[Tensor]:

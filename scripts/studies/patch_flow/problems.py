@@ -59,7 +59,11 @@ class Case:
 
 def deblurring_cases(folder: Path, tuned: bool) -> list[list[Case]]:
     """Central crops under a camera shake, circular; of BSD68, or of val without it to tune on."""
-    paths = validation_pictures(folder)[:: 32 // TUNED_ON] if tuned else bsd68(folder)[:: 68 // MEASURED_ON]
+    paths = (
+        validation_pictures(folder)[:: 32 // TUNED_ON]
+        if tuned
+        else bsd68(folder)[:: 68 // MEASURED_ON]
+    )
     paths = paths[: TUNED_ON if tuned else MEASURED_ON]
     found = []
     for noise in LEVELS:
