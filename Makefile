@@ -16,7 +16,7 @@ DEMO = $(BIN)/pnp-deblur $(PHOTO) --simulate --kernel motion --length 15 --angle
 # A process for each core; every test runs on one thread.
 PYTEST_ARGS ?= -n auto
 
-.PHONY: help demo test lint format types clean
+.PHONY: help demo test lint format types docs clean
 .NOTPARALLEL:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make lint    ruff: rules and format'
 	@echo 'make format  ruff: apply both'
 	@echo 'make types   mypy, strict'
+	@echo 'make docs    build the site, tutorials included, into docs/_build/html/'
 	@echo 'make clean   remove $(VENV), caches, builds and $(OUT)/'
 
 demo: $(VENV)/.installed
@@ -45,13 +46,19 @@ format: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+# Strict: a link that leads nowhere, or a tutorial that fails, is an error.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
+
 # A stamp is touched only after its install succeeded, and is newer than pyproject.toml: repeated
 # calls install nothing, and an interrupted install starts again. The install is editable, so a
 # change of the code needs none.
 $(VENV)/.installed: EXTRA :=
 $(VENV)/.installed-test: EXTRA := [test]
 $(VENV)/.installed-dev: EXTRA := [dev]
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.created
+$(VENV)/.installed-docs: EXTRA := [docs]
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev $(VENV)/.installed-docs: pyproject.toml | $(VENV)/.created
 	@echo 'Installing pnp-recon$(EXTRA); PyTorch makes the first time last a few minutes ...'
 ifneq ($(UV),)
 	$(UV) pip install --quiet --python $(BIN)/python -e '.$(EXTRA)'
@@ -74,5 +81,5 @@ endif
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OUT) docs/_build docs/generated build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -102,7 +102,9 @@ class MatrixProjector:
         matrix = self._matrix(t, transposed)
         if len(columns) == 1:
             return matrix.mv(columns[0]).reshape(1, *shape)
-        return (matrix @ columns.T).T.reshape(-1, *shape)
+        # Autocast takes a product of matrices, and not one with a vector, to a lower precision.
+        with torch.autocast(t.device.type, enabled=False):
+            return (matrix @ columns.T).T.reshape(-1, *shape)
 
     def _in_parts(self, columns: Tensor, transposed: bool) -> Tensor:
         """The product with (N, columns) in float64, rows by rows: (N, rows)."""

@@ -86,6 +86,23 @@ def filtered_back_projection(
     return picture.reshape(*y.shape[: -len(shape)], *image_size)
 
 
+def mean_of_rays(geometry: ScanGeometry, y: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Every pixel the mean of the values y (N, C, *measured) of the rays that meet it.
+
+    What filtered back-projection is without its filter; zero where no ray comes. As fan beams
+    are weighted, near the source rays count more.
+
+    Returns:
+        (N, C, H, W), or (N, depth, H, W) of a cone beam.
+    """
+    cone = geometry.detector_rows is not None
+    views = y if cone else y.flatten(0, 1)[:, :, None]
+    size = tuple(image_size) if cone else (1, *image_size)
+    seen = _smear(geometry, views.new_ones(1, *views.shape[1:]), size)
+    picture = _smear(geometry, views, size) / seen.clamp_min(1e-3 * float(seen.max()))
+    return picture if cone else picture.reshape(*y.shape[:2], *image_size)
+
+
 def ramp_filtered(geometry: ScanGeometry, y: Tensor) -> Tensor:
     """A measurement whose transposed projection is about its filtered back-projection.
 
@@ -159,26 +176,31 @@ def _smear(geometry: ScanGeometry, filtered: Tensor, size: tuple[int, ...]) -> T
         ((torch.arange(n, dtype=torch.float64) - (n - 1) / 2) * geometry.pixel_mm).to(filtered)
         for n in (depth, height, width)
     )
-    points = x.repeat(height), -down.repeat_interleave(width)
-    angles = torch.tensor(geometry.angles, dtype=torch.float64).to(filtered)
+    angles = torch.tensor(geometry.angles, dtype=torch.float64).to(filtered)[:, None, None]
     together = max(1, POINTS_AT_ONCE // (depth * height * width * len(filtered)))
     picture = filtered.new_zeros(len(filtered), depth, height * width)
     for values, some in zip(filtered.split(together, 1), angles.split(together), strict=True):
-        picture = picture + _smear_views(geometry, values, some[:, None], points, z)
+        picture += _smear_views(geometry, values, some, (x, -down[:, None]), z)
     return picture.reshape(-1, depth, height, width)
 
 
 def _smear_views(
     geometry: ScanGeometry, values: Tensor, angles: Tensor, points: tuple[Tensor, Tensor], z: Tensor
 ) -> Tensor:
-    """The part (N, depth, P) of some views (N, V, rows, columns) with angles (V, 1)."""
+    """The part (N, depth, P) of some views (N, V, rows, columns) with angles (V, 1, 1).
+
+    Args:
+        points: x (W,) and y (H, 1) of the P = H·W pixels.
+    """
     x, y = points
     radius, step = geometry.source_radius, spacing(geometry)
     middle = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
-    along = torch.cos(angles) * x + torch.sin(angles) * y
-    if radius is None:
-        return _interpolate(values, along / step + middle).sum(1)
-    far = radius - torch.sin(angles) * x + torch.cos(angles) * y  # from the source, along its ray
+    if radius is None:  # the sum of what a column and a row add
+        place = torch.cos(angles) * (x / step) + (torch.sin(angles) * (y / step) + middle)
+        return _interpolate(values, place.flatten(1)).sum(1)
+    along = (torch.cos(angles) * x + torch.sin(angles) * y).flatten(1)
+    # From the source, along its ray.
+    far = (radius - torch.sin(angles) * x + torch.cos(angles) * y).flatten(1)
     if geometry.kind == "fan_curved":
         weight = 1 / (along**2 + far**2)
         return _interpolate(values, torch.atan2(along, far) / step + middle, weight).sum(1)
@@ -194,15 +216,24 @@ def _smear_views(
 def _interpolate(values: Tensor, position: Tensor, weight: Tensor | None = None) -> Tensor:
     """Linear interpolation of (N, V, R, K) along K at (V, P) or (V, R, P); zero beyond the ends.
 
-    Times `weight` (V, P) where given. Returns (N, V, R, P).
+    Times `weight` (V, P) where given. `position` is used up. Returns (N, V, R, P).
     """
     count = values.shape[-1]
     padded = torch.nn.functional.pad(values, (1, 1))
-    position = (position + 1).clamp(0, count + 1)
-    left = position.floor().clamp_max(count)
-    part = position - left
-    if position.ndim == 2:
-        left, part = left[:, None], part[:, None]
-    index = left.long().expand(*values.shape[:3], -1)
-    found = torch.lerp(padded.gather(-1, index), padded.gather(-1, index + 1), part)
+    position = position.add_(1).clamp_(0, count + 1)
+    left = position.floor().clamp_max_(count)
+    share = position.sub_(left).flatten()
+    # Lists of numbers and one index into all of them take less time than an index for each.
+    each = padded.flatten(1) if position.ndim == 3 else padded.transpose(1, 2).flatten(2)
+    lists = each.reshape(-1, each.shape[-1])
+    begins = torch.arange(0, lists.shape[1], count + 2, dtype=torch.int32, device=values.device)
+    index = left.int().add_(begins.reshape(*position.shape[:-1], 1)).flatten()
+    found = torch.stack(
+        [torch.lerp(one.index_select(0, index), one[1:].index_select(0, index), share)
+         for one in lists]
+    )  # fmt: skip
+    if position.ndim == 3:
+        found = found.reshape(len(values), *position.shape)
+    else:
+        found = found.reshape(len(values), -1, *position.shape).transpose(1, 2)
     return found if weight is None else found * weight[:, None]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pnp_recon.priors.energies.base import LearnedEnergy, energy_from
     from pnp_recon.priors.unrolled import LearnedReconstruction
     from pnp_recon.reconstruction import reconstruct
+    from pnp_recon.report.solution_file import load_solution, save_solution
     from pnp_recon.solvers import Certificate, Solution, Status, Stopping
 
 __version__ = "0.1.0"
@@ -33,8 +34,10 @@ __all__ = [
     "energy_from",
     "load_denoiser",
     "load_energy",
+    "load_solution",
     "load_unrolled",
     "reconstruct",
+    "save_solution",
     "wrap",
 ]
 
@@ -48,6 +51,8 @@ _HOMES = {
     "LearnedReconstruction": "priors.unrolled",
     "load_unrolled": "models.load",
     "reconstruct": "reconstruction",
+    "load_solution": "report.solution_file",
+    "save_solution": "report.solution_file",
     "Certificate": "solvers",
     "Solution": "solvers",
     "Status": "solvers",
@@ -62,4 +67,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    """The public names, without what this module needs to find them."""
+    return sorted([*__all__, "__version__"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 COMBETTES_YAMADA = "Combettes & Yamada 2015, Prop. 2.4 and 2.5"
 BAUSCHKE_COMBETTES = "Bauschke & Combettes 2017"
@@ -76,6 +77,16 @@ class Guarantee:
     @property
     def is_contraction(self) -> bool:
         return self.lipschitz is not None and self.lipschitz < 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is proven, as plain values."""
+        return {
+            "holds": self.holds,
+            "lipschitz": self.lipschitz,
+            "averagedness": self.averagedness,
+            "source": self.source,
+            "words": str(self),
+        }
 
     def __str__(self) -> str:
         more = [f", lower constant {self.lower:.6g}"] if self.lower > 0 else []

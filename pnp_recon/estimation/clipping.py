@@ -28,12 +28,13 @@ MISSED, ROUNDS, STEPS = 4.0, 3, 25
 REACH = 1e-3
 
 
-def clipped_pixels(stored: Tensor, bit_depth: int) -> Tensor | None:
+def clipped_pixels(stored: Tensor, bit_depth: int, black: bool = True) -> Tensor | None:
     """Pixels that are clipped, and their neighbours, which interpolation has mixed with them.
 
     Args:
         stored: (1, C, H, W) in [0, 1], as read.
         bit_depth: how deep the file is; float files (32) are not clipped.
+        black: zero is an end as well, as it is not of counts.
 
     Returns:
         (1, 1, H, W), boolean: a pixel is clipped in all channels where it is in one. Only
@@ -43,7 +44,8 @@ def clipped_pixels(stored: Tensor, bit_depth: int) -> Tensor | None:
     if bit_depth == 32:
         return None
     found = torch.zeros_like(stored[:, :1], dtype=torch.bool)
-    for end, most in ((stored >= 1, MANY), (stored <= 0, MOST)):
+    ends = ((stored >= 1, MANY), (stored <= 0, MOST))
+    for end, most in ends if black else ends[:1]:
         pixels = _areas(end).any(1, keepdim=True)
         if float(pixels.float().mean()) <= most:
             found = found | pixels

@@ -30,7 +30,12 @@ SMOOTHING = 1.0
 
 
 def doubts(
-    degraded: Tensor, restored: Tensor, kernel: Tensor, residual: Tensor, noise_level: float
+    degraded: Tensor,
+    restored: Tensor,
+    kernel: Tensor,
+    residual: Tensor,
+    noise_level: float,
+    peak: float | None = None,
 ) -> tuple[str, ...]:
     """Why the result should not be trusted, in words; nothing where it may be.
 
@@ -38,33 +43,42 @@ def doubts(
         degraded, restored: (1, C, H, W) in [0, 1], as shown.
         kernel: (h, w).
         residual: y − A x̂ of any shape, in the units of `noise_level`.
+        peak: of photon noise, the counts where the picture is 1; the residual is then scaled to
+            noise of one level. None: the noise has one.
     """
     found = []
+    counted = peak is not None
+    setting, lower = ("--peak", "raise --peak") if counted else ("--sigma", "lower --sigma")
+    raised = "lower --peak" if counted else "raise --sigma"
     left = float(residual.square().mean().sqrt())
     if noise_level > 0 and left > MISFIT * noise_level:
+        ratio = left / noise_level
+        other = (
+            f"{255 * left:.2g}/255" if peak is None else f"{peak / ratio**2:.2g}"
+        )  # n photons have the relative noise n^(−½)
         found.append(
-            f"what the result does not explain of the picture is {left / noise_level:.1f} times "
-            f"the noise level: the noise is stronger (about {255 * left:.2g}/255 as --sigma), or "
+            f"what the result does not explain of the picture is {ratio:.1f} times "
+            f"the noise level: the noise is stronger (about {other} as {setting}), or "
             "the kernel is another; do not trust its details"
         )
     elif noise_level > 0 and left < OVERFIT * noise_level:
         found.append(
             f"the result explains the picture to {left / noise_level:.2g} of the noise level, so "
-            "that noise has become detail, or there is less of it; raise --strength, or give "
-            "a lower --sigma if the picture is that clean"
+            "that noise has become detail, or there is less of it; raise --strength, or "
+            f"{lower} if the picture is that clean"
         )
     ratio = blocked_power(restored, kernel)
     if ratio is not None and ratio > EXCESS:
         found.append(
             "the result may be worse than the input: it is strongest where the kernel lets hardly "
             f"anything through ({ratio:.1f} times as strong as beside that), which is amplified "
-            "noise or the ringing of a wrong kernel; raise --sigma or --strength, or give another "
+            f"noise or the ringing of a wrong kernel; {raised} or --strength, or give another "
             "kernel"
         )
     if variation(restored) <= variation(degraded):
         found.append(
             "the result is no sharper than the input: at this noise level there is little to "
-            "restore. If the input is cleaner than that, lower --sigma or --strength"
+            f"restore. If the input is cleaner than that, {lower}, or lower --strength"
         )
     return tuple(found)
 

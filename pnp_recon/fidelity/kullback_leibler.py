@@ -22,41 +22,60 @@ NEWTON_STEPS, INNER_STEPS, HALVINGS = 40, 100, 20
 
 @dataclass(frozen=True)
 class KullbackLeibler(Fidelity):
-    """Σ tᵢ − yᵢ + yᵢ log(yᵢ/tᵢ), t = A x + b: counts y ~ Poisson(t), less what is free of x.
+    """Σ g (t − c + c log(c/t)), c = y + r/g, t = A x + b + r/g: counts g·y of mean g (A x + b).
 
-    Without background (b = 0) the domain is A x > 0, A x ≥ 0 where y = 0. The gradient is not
-    Lipschitz there, so that the fidelity can be had through `loss_prox` alone.
+    With g = 1 and r = 0 the data are counts themselves. It is the negative log-likelihood of
+    Poisson counts, less what is free of x. Noise of the readout with variance r counts² is taken
+    for Poisson noise of as much variance, by adding r to the counts and to their mean (Snyder,
+    Helstrom, Lanterman, Faisal & White 1995): the first two moments are right then.
 
-    With b > 0 everywhere the loss is continued below A x = 0 by its quadratic Taylor polynomial
-    (Chambolle, Ehrhardt, Richtárik & Schönlieb 2018, section 6.1). It keeps its values wherever
-    A x ≥ 0, thus for every x ≥ 0 under an operator with entries ≥ 0, and becomes convex and smooth
-    on the whole space with second derivatives ≤ y/b², as the theorems of gradient methods ask.
+    Without background and readout (b = r = 0) the domain is A x > 0, A x ≥ 0 where y = 0. The
+    gradient is not Lipschitz there, so that the fidelity can be had through `loss_prox` alone.
+
+    With b + r/g > 0 everywhere the loss is continued below A x = 0 by its quadratic Taylor
+    polynomial (Chambolle, Ehrhardt, Richtárik & Schönlieb 2018, section 6.1). It keeps its values
+    wherever A x ≥ 0, thus for every x ≥ 0 under an operator with entries ≥ 0, and becomes convex
+    and smooth on the whole space, as the theorems of gradient methods ask.
 
     Attributes:
-        background: b ≥ 0, expected counts without an object; a number, or a tensor that
-            broadcasts to y.
+        background: b ≥ 0, what is expected without an object, in the units of y; a number, or a
+            tensor that broadcasts to y.
+        photons: g ≥ 0, counts for each unit of y, such as the peak of a picture in [0, 1]; a
+            number, or a tensor that broadcasts to y, zero where nothing is known.
+        readout: r ≥ 0, variance of the readout noise in counts².
     """
 
     background: float | Tensor = 0.0
+    photons: float | Tensor = 1.0
+    readout: float = 0.0
     name: ClassVar[str] = "kullback-leibler"
 
     def check(self) -> None:
-        """Refuse counts or a background that are negative, not finite, or do not fit each other.
+        """Refuse counts, background, photons or readout that are negative, not finite, or of
+        shapes that do not fit.
 
         Raises:
             InputError: what was found.
         """
         super().check()
-        try:
-            fits = torch.broadcast_shapes(self._b.shape, self.y.shape) == self.y.shape
-        except RuntimeError:
-            fits = False
-        if not fits:
-            raise InputError(
-                f"the background has the shape {tuple(self._b.shape)}; expected a number, or one "
-                f"that broadcasts to the measurement, {tuple(self.y.shape)}"
-            )
-        for what, values in (("counts", self.y), ("background", self._b)):
+        for what, given in (("background", self.background), ("photons", self.photons)):
+            shape = torch.as_tensor(given).shape
+            try:
+                fits = torch.broadcast_shapes(shape, self.y.shape) == self.y.shape
+            except RuntimeError:
+                fits = False
+            if not fits:
+                raise InputError(
+                    f"the {what} has the shape {tuple(shape)}; expected a number, or one "
+                    f"that broadcasts to the measurement, {tuple(self.y.shape)}"
+                )
+        held = (
+            ("background", torch.as_tensor(self.background)),
+            ("photons", self._gain),
+            ("readout variance", torch.tensor(float(self.readout))),
+            ("counts", self._y),
+        )
+        for what, values in held:
             if not bool((torch.isfinite(values) & (values >= 0)).all()):
                 raise InputError(
                     f"the {what} of a Kullback–Leibler fidelity must be finite and >= 0, found "
@@ -64,12 +83,30 @@ class KullbackLeibler(Fidelity):
                 )
 
     @cached_property
+    def _gain(self) -> Tensor:
+        return torch.as_tensor(self.photons, dtype=self.y.dtype, device=self.y.device)
+
+    @cached_property
+    def _y(self) -> Tensor:
+        """c; 1 where nothing is known."""
+        return self._shifted(self.y)
+
+    @cached_property
     def _b(self) -> Tensor:
-        return torch.as_tensor(self.background, dtype=self.y.dtype, device=self.y.device)
+        """b + r/g; 1 where nothing is known."""
+        b = torch.as_tensor(self.background, dtype=self.y.dtype, device=self.y.device)
+        return self._shifted(b)
+
+    def _shifted(self, values: Tensor) -> Tensor:
+        # To the last bit what it was where there is nothing to add.
+        if not isinstance(self.photons, Tensor):
+            return values + self.readout / self.photons if self.readout else values
+        safe = torch.where(self._gain > 0, self._gain, 1.0)
+        return torch.where(self._gain > 0, values + self.readout / safe, 1.0)
 
     @cached_property
     def smooth(self) -> bool:
-        """b > 0 everywhere."""
+        """b + r/g > 0 everywhere."""
         return bool((self._b > 0).all())
 
     @property
@@ -77,7 +114,7 @@ class KullbackLeibler(Fidelity):
         return self.smooth
 
     def loss(self, v: Tensor) -> Tensor:
-        y, b = self.y, self._b
+        y, b = self._y, self._b
         if self.smooth:
             inside, below = v.clamp_min(0), v.clamp_max(0)
             tail = below * (1 - y / b + 0.5 * y / b.square() * below)
@@ -86,29 +123,37 @@ class KullbackLeibler(Fidelity):
         t = (inside + b).clamp_min(0)
         # xlogy(0, ·) = 0, and −y log t = inf where t = 0 < y.
         terms = t - y + torch.xlogy(y, y) - torch.xlogy(y, t) + tail
-        return terms.flatten(1).sum(1)
+        return self._weighed(terms).flatten(1).sum(1)
+
+    def _weighed(self, terms: Tensor) -> Tensor:
+        """Times g; 0·∞ is 0."""
+        if not isinstance(self.photons, Tensor):
+            return self.photons * terms
+        return torch.where(self._gain > 0, self._gain * terms, 0.0)
 
     def loss_gradient(self, v: Tensor) -> Tensor:
-        """∇φ(v) = 1 − y/(v + b), continued linearly below v = 0 where b > 0."""
-        y, b = self.y, self._b
+        """g (1 − c/(v + b)), continued linearly below v = 0 where b > 0."""
+        y, b = self._y, self._b
         if not self.smooth:
-            return 1 - torch.where(y > 0, y / (v + b), 0.0)
-        return 1 - y / (v.clamp_min(0) + b) + y / b.square() * v.clamp_max(0)
+            return self._weighed(1 - torch.where(y > 0, y / (v + b), 0.0))
+        return self._weighed(1 - y / (v.clamp_min(0) + b) + y / b.square() * v.clamp_max(0))
 
     def loss_prox(self, v: Tensor, step: float | Tensor) -> Tensor:
-        """The positive root of t² − (v + b − step) t − step·y = 0, less b.
+        """The positive root of t² − (v + b − step·g) t − step·g·c = 0, less b.
 
         Source: Combettes & Pesquet 2011, Table 10.2 (x). Where the root lies below b > 0, the
         minimiser is that of the quadratic continuation.
         """
-        y, b = self.y, self._b
+        y, b = self._y, self._b
+        step = step * self._gain if isinstance(self.photons, Tensor) else step * self.photons
         shifted = v + b - step
         reach = (shifted.square() + 4 * step * y).sqrt()
         # The sum that does not cancel; for shifted < 0 by the product of the roots, −step·y.
         safe = (reach - shifted).clamp_min(torch.finfo(v.dtype).tiny)
         t = torch.where(shifted > 0, 0.5 * (shifted + reach), 2 * step * y / safe)
         if not self.smooth:
-            return t - b
+            found = t - b
+            return torch.where(self._gain > 0, found, v)
         below = (v - step * (1 - y / b)) / (1 + step * y / b.square())
         return torch.where(t >= b, t - b, below)
 
@@ -148,7 +193,7 @@ class KullbackLeibler(Fidelity):
         Args:
             image, slope: A x, and the objective's gradient at x.
         """
-        bend = self.y / (image.clamp_min(0) + self._b).square()
+        bend = self._weighed(self._y / (image.clamp_min(0) + self._b).square())
 
         def curvature(p: Tensor) -> Tensor:
             return p + gamma * self.A.A_adjoint(bend * self.A.A(p))
@@ -178,27 +223,32 @@ class KullbackLeibler(Fidelity):
             length = torch.where(high, 0.0, length)
         return per_image(length, step) * step
 
-    @property
+    @cached_property
     def whitening(self) -> Tensor:
         """The root of the inverse variance, which of counts is their mean (Pearson 1900)."""
-        return self.y.clamp_min(1).rsqrt()
+        return self._gain * (self._gain * self._y).clamp_min(1).rsqrt()
 
     def misfit(self, v: Tensor) -> Tensor:
-        return self.whitening * (v + self._b - self.y)
+        return self.whitening * (v + self._b - self._y)
 
     @property
     def loss_lipschitz(self) -> float:
         if not self.smooth:
             return math.inf
-        ratio = self.y.double() / self._b.double().square()
+        ratio = self._gain.double() * self._y.double() / self._b.double().square()
         return round_up(float(ratio.max()))
 
     @property
     def usual_lipschitz(self) -> float:
-        """‖A‖² over the mean count. The second derivative is 1/y where A x + b = y; the bound y/b²
+        """‖A‖² g² over the mean count. The second derivative is g/c where A x + b = c; the bound
         at A x = 0 is thousands of times as much where there is little background."""
-        bound = self.A.norm_bound
-        return bound * bound / float(self.y.double().clamp_min(1).mean())
+        gain = self._gain.double().expand(self.y.shape)
+        seen = gain > 0
+        if not bool(seen.any()):
+            return 0.0
+        counts = (gain * self._y.double())[seen].clamp_min(1)
+        bound = self.A.norm_bound * float(gain[seen].mean())
+        return bound * bound / float(counts.mean())
 
     @property
     def finite(self) -> bool:
@@ -209,14 +259,14 @@ class KullbackLeibler(Fidelity):
         if self.smooth:
             return super().inside(low)
         t = low + self._b.to(low)
-        return torch.where(self.y.to(low) > 0, t > 0, t >= 0)
+        return torch.where(self._y.to(low) > 0, t > 0, t >= 0) | (self._gain == 0)
 
     def outside(self, high: Tensor) -> Tensor:
         """See `Fidelity`."""
         if self.smooth:
             return super().outside(high)
         t = high + self._b.to(high)
-        return torch.where(self.y.to(high) > 0, t <= 0, t < 0)
+        return torch.where(self._y.to(high) > 0, t <= 0, t < 0) & (self._gain > 0)
 
     @cached_property
     def least(self) -> Tensor | float:
@@ -228,9 +278,10 @@ class KullbackLeibler(Fidelity):
         if not self.smooth:
             return 0.0
         b = self._b.double()
-        r = self.y.double() / b
+        r = self._y.double() / b
         at_zero = b * (1 - r + torch.xlogy(r, r))
         lowest = torch.where(r < 1, at_zero - 0.5 * b * (1 - r).square() / r, 0.0)
+        at_zero, lowest = self._weighed(at_zero), self._weighed(lowest)
         # Sums of n terms are off by n roundings of their sizes.
         slack = 1e-9 * (at_zero.abs() + lowest.abs()).flatten(1).sum(1)
         return torch.where(slack < math.inf, lowest.flatten(1).sum(1) - slack, -math.inf).to(self.y)

@@ -10,9 +10,11 @@ from pnp_recon.kspace.calibration import (
     normalised,
     root_sum_of_squares,
     smooth_phase,
+    unlike_noise,
     with_centred_picture,
 )
-from pnp_recon.kspace.files import read_kspace, read_maps
+from pnp_recon.kspace.files import read_kspace
+from pnp_recon.kspace.maps import doubtful_maps, read_maps, working_coils
 from pnp_recon.kspace.phantom import head, polynomial_phase, ring_maps
 from pnp_recon.kspace.scan import KSpace
 from pnp_recon.kspace.window import ComplexWindow, window_for
@@ -22,6 +24,7 @@ __all__ = [
     "KSpace",
     "centre_side",
     "corners_over_middle",
+    "doubtful_maps",
     "estimated_maps",
     "global_phase",
     "head",
@@ -34,6 +37,8 @@ __all__ = [
     "ring_maps",
     "root_sum_of_squares",
     "smooth_phase",
+    "unlike_noise",
     "window_for",
     "with_centred_picture",
+    "working_coils",
 ]

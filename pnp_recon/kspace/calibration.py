@@ -23,6 +23,8 @@ LARGEST = 32
 LEAST = 4
 # The outermost share of the sampled frequencies, where noise is looked for.
 OUTER = 0.1
+# Coils whose noise is so many times the usual are said.
+UNLIKE = 4.0
 # Median of the modulus of complex normal noise with deviation 1 in each part (Rayleigh).
 RAYLEIGH = math.sqrt(2 * math.log(2))
 
@@ -135,16 +137,33 @@ def noise_level(data: Tensor, mask: Tensor) -> float:
     Raises:
         InputError: nothing is left but zeros.
     """
-    height, width = mask.shape
-    row = (torch.arange(height, device=mask.device) - height // 2)[:, None] / height
-    column = (torch.arange(width, device=mask.device) - width // 2) / width
-    distance = (row.square() + column.square()).masked_fill(~mask, -1.0)
-    count = max(1, round(OUTER * int(mask.sum())))
-    outer = distance.flatten().topk(count).indices
-    found = data.abs().flatten(1)[:, outer].median()
+    found = _outermost(data, mask).median()
     if not float(found) > 0:
         raise InputError(
             "--sigma auto: the outermost frequencies are zero (they were filled, or filtered "
             "away), so that the noise cannot be seen there; give its level"
         )
     return float(found) / RAYLEIGH
+
+
+def unlike_noise(data: Tensor, mask: Tensor) -> tuple[str, ...]:
+    """A sentence where the noise of one coil (`noise_level` of it alone) is far above the usual."""
+    levels = _outermost(data, mask).median(1).values
+    usual = float(levels.median())
+    loud = torch.nonzero(levels > UNLIKE * usual).flatten().tolist()
+    if not loud or not usual > 0:
+        return ()
+    return (
+        f"coil {loud[0]} has {float(levels[loud[0]]) / usual:.3g} times the noise of the others: "
+        "one level is taken for all; whiten the coils, or leave this one out",
+    )
+
+
+def _outermost(data: Tensor, mask: Tensor) -> Tensor:
+    """Moduli (N, count) of the sampled frequencies that lie farthest from zero."""
+    height, width = mask.shape
+    row = (torch.arange(height, device=mask.device) - height // 2)[:, None] / height
+    column = (torch.arange(width, device=mask.device) - width // 2) / width
+    distance = (row.square() + column.square()).masked_fill(~mask, -1.0)
+    count = max(1, round(OUTER * int(mask.sum())))
+    return data.abs().flatten(1)[:, distance.flatten().topk(count).indices]

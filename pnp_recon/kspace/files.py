@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,21 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import sha256_of
+from pnp_recon.kspace.arrays import (
+    ORDERS,
+    SUFFIXES,
+    as_complex,
+    chosen_name,
+    named_arrays,
+    shape_of,
+)
+from pnp_recon.kspace.ismrmrd import is_ismrmrd, read_ismrmrd
+from pnp_recon.kspace.maps import maps_beside
 from pnp_recon.kspace.scan import KSpace
 from pnp_recon.scans.arrays import check_file, readable
 
-SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".mrd")
-# Axes: slices, coils, rows (readout), columns (phase encoding).
-_ORDERS = {2: "yx", 3: "cyx", 4: "scyx"}
 # fastMRI's single-coil volumes have no axis for coils (Zbontar et al. 2018).
 _FASTMRI, _FASTMRI_ORDERS = "kspace", {3: "syx", 4: "scyx"}
-_DATA = ("kspace", "ksp", "data", "y")
-_MAPS = ("maps", "coil_maps", "sensitivities", "sens", "csm")
 _REFERENCES = ("reconstruction_rss", "reconstruction_esc")
 # As many coils are not doubted.
 MOST_COILS = 8
@@ -70,16 +73,14 @@ def read_kspace(
             f"{file} ends in {suffix or 'nothing'}; expected k-space in {', '.join(SUFFIXES)}"
         )
     check_file(file)
-    if suffix not in (".npy", ".npz") and _is_ismrmrd(file):
-        from pnp_recon.kspace.ismrmrd import read_ismrmrd
-
+    if suffix not in (".npy", ".npz") and is_ismrmrd(file):
         return read_ismrmrd(file, index)
-    with readable(file), _arrays(file) as arrays:
-        name = _chosen(arrays, key)
+    with readable(file), named_arrays(file) as arrays:
+        name = chosen_name(arrays, key)
         entry = arrays[name]
-        shape = _shape(entry)
+        shape = shape_of(entry)
         fastmri = _FASTMRI_ORDERS if suffix not in (".npy", ".npz") and name == _FASTMRI else {}
-        axes = order or fastmri.get(len(shape)) or _ORDERS.get(len(shape), "")
+        axes = order or fastmri.get(len(shape)) or ORDERS.get(len(shape), "")
         if sorted(axes) != sorted({*axes} & {*"scyx"}) or len(axes) != len(shape):
             raise InputError(
                 f"the array {name or file.name} has the shape {shape}, in the order {axes!r}; "
@@ -92,15 +93,20 @@ def read_kspace(
             _refuse_coils_last(shape, axes)
         slices = shape[axes.index("s")] if "s" in axes else 1
         chosen = _index(index, slices, file)
-        data = _complex(_slice(entry, axes, chosen, slices), shape)
+        data = as_complex(_slice(entry, axes, chosen, slices), shape)
         data = _ordered(data, axes.replace("s", ""))
-        maps, doubts = _maps(arrays, data.shape, chosen, slices)
+        maps, doubts = maps_beside(arrays, data.shape, chosen, slices)
         reference = _reference(arrays, chosen, slices)
         stated = arrays["mask"][()] if "mask" in arrays and name != "mask" else None
     values = torch.from_numpy(data)
     if corner:
         values = torch.fft.fftshift(values, (-2, -1))
     mask = _mask(stated, values, file)
+    if not bool(values[:, mask].any()):
+        raise InputError(
+            f"the mask in {file} calls nothing measured but zeros; if it marks what is missing, "
+            "turn it around: 1 means measured"
+        )
     named = ", ".join(f"{n} {_AXIS_NAMES[a]}" for a, n in zip(axes, shape, strict=True))
     return KSpace(
         data=torch.where(mask, values, 0),
@@ -115,86 +121,6 @@ def read_kspace(
         words=f"{name or file.name}: {named}",
         doubts=(*doubts, *_zero_filled(values, mask, stated is not None)),
     )
-
-
-def read_maps(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """Coil maps (coils, H, W) from a .npy, .npz or HDF5 file, complex64.
-
-    Raises:
-        InputError: as `read_kspace`, or another shape.
-    """
-    check_file(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no file of coil maps; expected .npy, .npz or .h5")
-    with readable(path), _arrays(path) as arrays:
-        found = [name for name in (*_MAPS, "") if name in arrays]
-        name = found[0] if found else _chosen(arrays, None)
-        maps = _complex(np.asarray(arrays[name][()]), _shape(arrays[name]))
-    if shape[0] == 1 and maps.shape == shape[1:]:
-        maps = maps[None]
-    if maps.shape != shape:
-        raise InputError(
-            f"the coil maps in {path} have the shape {maps.shape}, k-space {shape} (coils, rows, "
-            "columns); expected the same"
-        )
-    return torch.from_numpy(maps)
-
-
-# ---- which array --------------------------------------------------------------------------------
-
-
-@contextmanager
-def _arrays(file: Path) -> Iterator[dict[str, Any]]:
-    """Arrays by name, read where they are indexed; pickled objects never are."""
-    if file.suffix.lower() == ".npy":
-        yield {"": np.load(file, mmap_mode="r", allow_pickle=False)}
-    elif file.suffix.lower() == ".npz":
-        with np.load(file, allow_pickle=False) as archive:
-            yield {name: archive[name] for name in archive.files}
-    else:
-        import h5py
-
-        with h5py.File(file, "r") as handle:
-            found: dict[str, Any] = {}
-
-            def visit(name: str, item: Any) -> None:
-                if isinstance(item, h5py.Dataset) and item.shape:
-                    found[name] = item
-
-            handle.visititems(visit)
-            yield found
-
-
-def _is_ismrmrd(file: Path) -> bool:
-    """A group with a header in XML and a table of acquisitions."""
-    import h5py
-
-    with readable(file), h5py.File(file, "r") as handle:
-        return any(
-            isinstance(group, h5py.Group) and "xml" in group and "data" in group
-            for group in handle.values()
-        )
-
-
-def _chosen(arrays: dict[str, Any], key: str | None) -> str:
-    if key is not None:
-        if key not in arrays:
-            raise InputError(f"there is no array {key!r}; found {', '.join(sorted(arrays))}")
-        return key
-    named = [name for name in ("", *_DATA) if name in arrays]
-    fitting = named or [name for name, one in arrays.items() if len(_shape(one)) in _ORDERS]
-    if len(fitting) != 1 and not named:
-        raise InputError(
-            f"which array is k-space is open; give --key, one of {', '.join(sorted(arrays))}"
-        )
-    return fitting[0]
-
-
-def _shape(entry: Any) -> tuple[int, ...]:
-    """Without a last axis of real and imaginary part."""
-    shape = tuple(int(n) for n in entry.shape)
-    real = np.dtype(entry.dtype).kind in "fiu"
-    return shape[:-1] if real and len(shape) > 2 and shape[-1] == 2 else shape
 
 
 def _refuse_coils_last(shape: tuple[int, ...], axes: str) -> None:
@@ -226,30 +152,6 @@ def _slice(entry: Any, axes: str, chosen: int, slices: int) -> NDArray[Any]:
     return np.asarray(entry[(slice(None),) * axes.index("s") + (chosen,)])
 
 
-def _complex(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.complex64]:
-    """complex64, finite, not all zero."""
-    kind = values.dtype
-    if kind.names is not None and len(kind.names) == 2:
-        real, imaginary = (values[name] for name in kind.names)
-        values = real + 1j * imaginary
-    elif kind.kind in "fiu":
-        if values.ndim < 3 or values.shape[-1] != 2:
-            raise InputError(
-                f"the array {shape} is real; expected complex numbers, or a last axis of real and "
-                "imaginary part (a picture is simulated from with --simulate)"
-            )
-        values = values[..., 0] + 1j * values[..., 1]
-    elif kind.kind != "c":
-        raise InputError(f"the array holds {kind}; expected complex numbers")
-    found = np.array(values, dtype=np.complex64, order="C")  # a copy: a mapped file is read only
-    bad = int((~np.isfinite(found)).sum())
-    if bad:
-        raise InputError(f"{bad} of {found.size} values are not finite; replace them by 0")
-    if not found.any():
-        raise InputError("the array holds nothing but zeros")
-    return found
-
-
 def _ordered(values: NDArray[np.complex64], axes: str) -> NDArray[np.complex64]:
     """(coils, rows, columns)."""
     if "c" not in axes:
@@ -263,6 +165,8 @@ def _mask(stated: Any, data: Tensor, file: Path) -> Tensor:
     if stated is None:
         return (data != 0).any(0)
     mask = _binary(np.asarray(stated), file)
+    if mask.ndim == 3 and len(mask) == len(data) and (mask == mask[0]).all():
+        mask = mask[0]  # the same for every coil
     if mask.shape == (width,):
         mask = np.broadcast_to(mask, (height, width))
     if mask.shape != (height, width):
@@ -304,24 +208,6 @@ def _zero_filled(data: Tensor, mask: Tensor, stated: bool) -> tuple[str, ...]:
         f"{empty:.1%} of the frequencies that the file's mask calls measured are exactly zero: "
         "they are taken for measured zeros; correct the mask if they were only filled in",
     )
-
-
-def _maps(
-    arrays: dict[str, Any], shape: tuple[int, ...], chosen: int, slices: int
-) -> tuple[Tensor | None, tuple[str, ...]]:
-    """The coil maps of the slice, or a sentence why those in the file are none."""
-    name = next((name for name in _MAPS if name in arrays), None)
-    if name is None:
-        return None, ()
-    stored = _shape(arrays[name])
-    every = stored == (slices, *shape)
-    if not every and stored != shape and (1, *stored) != shape:
-        return None, (
-            f"the coil maps {name} have the shape {stored}, k-space {shape} (coils, rows, "
-            "columns); they are left aside, --maps FILE gives others",
-        )
-    maps = _complex(np.asarray(arrays[name][chosen if every else ()]), shape if every else stored)
-    return torch.from_numpy(maps.reshape(shape)), ()
 
 
 def _reference(arrays: dict[str, Any], chosen: int, slices: int) -> Tensor | None:

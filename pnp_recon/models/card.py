@@ -80,6 +80,11 @@ def family_name(fields: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def is_classifier(fields: Mapping[str, Any]) -> bool:
+    """Does a card say so? A classifier is no prior, hence of no family; see `classifier`."""
+    return family_name(fields) == "Classifier"
+
+
 def denoiser_card(
     path: Path, fields: Mapping[str, Any], certified: Mapping[str, bool], kind: Kind = "denoiser"
 ) -> Card:

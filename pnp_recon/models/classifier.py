@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from pnp_recon.errors import WeightsError
-from pnp_recon.models.card import CARD_VERSION, Card, family_name, load_weights, read_fields
+from pnp_recon.models.card import CARD_VERSION, Card, is_classifier, load_weights, read_fields
 from pnp_recon.models.family import Check, Row
 from pnp_recon.models.store import find_card, write_model
-from pnp_recon.networks.classifier import ROUNDING, Classifier, build_classifier
+from pnp_recon.networks.classifier import Classifier, build_classifier
 from pnp_recon.networks.configs import ClassifierConfig
+from pnp_recon.networks.decisions import ROUNDING
 from pnp_recon.priors.attack import attained_ratio
 
 # Relative difference between card and recomputation that rounding may cause.
@@ -38,7 +39,7 @@ def export_classifier(
         ValueError: nothing is proven of the network.
     """
     held = network.check()
-    constants = network.pair_constants()
+    constants, rounding = network.pair_constants(), network.rounding()
     others = ~torch.eye(len(constants), dtype=torch.bool)
     card = {
         "network": network.recipe(),
@@ -49,17 +50,13 @@ def export_classifier(
             "lipschitz": held.lipschitz,
             "source": held.source,
             "largest_pair_constant": float(constants[others].max()),
+            "rounding": {"at_zero": rounding.at_zero, "slope": rounding.slope},
             "how": "float64 bounds of all layers; a decision holds within its lead over the "
-            f"constant of the pair, less {ROUNDING:g} of the largest logit for rounding",
+            "constant of the pair, less what float64 may move the logits, at_zero + slope·‖x‖ each",
         },
     }
     proven = {"lipschitz": repr(held.lipschitz)}
     return write_model(folder, name, network.state_dict(), {**card, **details}, proven)
-
-
-def is_classifier(fields: Mapping[str, Any]) -> bool:
-    """Does a card say so?"""
-    return family_name(fields) == Classifier.__name__
 
 
 def load_classifier(name: str | Path) -> Classifier:

@@ -24,6 +24,7 @@ from pnp_recon.models.card import (
     Kind,
     denoiser_card,
     family_name,
+    is_classifier,
     network_card,
     read_fields,
 )
@@ -124,9 +125,14 @@ def read_card(
         fields: what the file holds, if it was read already.
 
     Raises:
-        WeightsError: it is damaged, of another version, or of a model of the other kind.
+        WeightsError: it is damaged, of another version, or of a model of another kind.
     """
     fields = read_fields(path) if fields is None else fields
+    if is_classifier(fields):
+        raise WeightsError(
+            f"{path.stem} is a classifier, no model for pictures: give it to load_classifier of "
+            "pnp_recon.models.classifier, or to pnp-train check"
+        )
     found = _kind(fields)
     fits = kind in (None, found) or (kind == "denoiser" and found == "energy")
     if not fits:

@@ -19,6 +19,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.models.card import Card, load_weights
 from pnp_recon.models.family import Certified, Check, Family, Options
 from pnp_recon.networks.configs import UnrolledConfig
+from pnp_recon.networks.invertible.unrolled import unrolled_network
 from pnp_recon.networks.unrolled import UnrolledNetwork
 from pnp_recon.priors.unrolled import LearnedReconstruction, count_parameters
 from pnp_recon.priors.unrolled_domain import TrainedOn
@@ -33,7 +34,7 @@ class UnrolledFamily(Family[UnrolledNetwork]):
     """See `networks.unrolled`."""
 
     def build(self, config: Mapping[str, Any]) -> UnrolledNetwork:
-        return UnrolledNetwork(UnrolledConfig(**config))
+        return unrolled_network(UnrolledConfig(**config))
 
     def certify(
         self, network: UnrolledNetwork, name: str, meant_for: Mapping[str, Any]
@@ -122,7 +123,7 @@ def ordinary_twin_parameters(config: UnrolledConfig) -> int:
     """How many parameters the network of the same width and depth has without a group."""
     # The twin's weights are drawn and thrown away: nobody else's random numbers change.
     with torch.random.fork_rng(devices=[]):
-        twin = UnrolledNetwork(replace(config, group="C1", filters=None))
+        twin = unrolled_network(replace(config, group="C1", filters=None))
     return count_parameters(twin)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pnp_recon.models.card import read_fields
-from pnp_recon.models.classifier import is_classifier, verify_classifier
+from pnp_recon.models.card import is_classifier, read_fields
+from pnp_recon.models.classifier import verify_classifier
 from pnp_recon.models.family import Check
 from pnp_recon.models.load import family_of
 from pnp_recon.models.store import find_card, read_card

@@ -120,6 +120,15 @@ class EulerBlock(nn.Module):
         """s = h‖V‖²/2r in (0, STEP_LIMIT): for Euler (r = 1) the averagedness of the block."""
         return STEP_LIMIT * torch.sigmoid(self.step_logit)
 
+    def scale(self, sigma: Tensor) -> Tensor:
+        """The thresholds t > 0 of all hidden channels at noise levels (B,): (B, hidden)."""
+        level = torch.log(sigma / SIGMA_CENTRE)
+        powers = torch.stack([torch.ones_like(level), level, level**2], 1)
+        scale = sigma[:, None] * torch.exp(powers @ self.threshold)
+        if self.activation.group_size > 1:
+            scale = scale.repeat_interleave(self.activation.group_size, 1)
+        return scale
+
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Features (B, C, H, W) and noise levels (B,) or (1,) to features (B, C, H, W)."""
         filters = self.weight  # once: tied filters are put together at every access
@@ -127,11 +136,7 @@ class EulerBlock(nn.Module):
         norm = self._estimate(filters) if estimated else self.norm
         weight = filters / norm
         pad = filters.shape[-1] // 2
-        level = torch.log(sigma / SIGMA_CENTRE)
-        powers = torch.stack([torch.ones_like(level), level, level**2], 1)
-        scale = sigma[:, None] * torch.exp(powers @ self.threshold)
-        if self.activation.group_size > 1:
-            scale = scale.repeat_interleave(self.activation.group_size, 1)
+        scale = self.scale(sigma)
         if sigma.numel() == 1:
             # One level for the batch: the thresholds go into the filters, which are small.
             t = scale[0, :, None, None, None]

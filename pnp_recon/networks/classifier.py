@@ -7,14 +7,17 @@ moving the input by less than mⱼ/(‖wℓ − wⱼ‖Λ) leaves it ahead; so t
     r(x) = min over j ≠ ℓ of (Nℓ(x) − Nⱼ(x)) / (‖wℓ − wⱼ‖ Λ),
 
 which is never below the margin over √2·‖W‖Λ (Tsuzuku, Sato & Sugiyama 2018), as
-‖wℓ − wⱼ‖ ≤ √2‖W‖. Radii are of float64 arithmetic and allow for its rounding.
+‖wℓ − wⱼ‖ ≤ √2‖W‖. Radii are of float64 arithmetic: its rounding moves no logit by more than
+E(‖x‖) = a + b‖x‖ (`flows.rounding`), so 4E(‖x‖) is taken off the lead and 2b added to the constant;
+then what is computed within r(x) decides as what is computed at x (docs/theory.md, "Rounding of a
+decision").
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import cast
 
 import torch
@@ -24,30 +27,28 @@ from torch import Tensor, nn
 from pnp_recon.guarantees import Guarantee, averaged, compose
 from pnp_recon.networks.blocks import EulerBlock
 from pnp_recon.networks.configs import ClassifierConfig
+from pnp_recon.networks.constraints import conv_norm_bound
+from pnp_recon.networks.decisions import ROUNDING, Decisions, Rounding, decisions, sizes
 from pnp_recon.networks.flows.fields import OrthogonalField
 from pnp_recon.networks.flows.flow import Flow
+from pnp_recon.networks.flows.integrators import RungeKutta
+from pnp_recon.networks.flows.matrices import matrix_norm_bound
+from pnp_recon.networks.flows.rounding import (
+    EVALUATION,
+    FieldRounding,
+    gamma,
+    step_at_zero,
+    step_rounding,
+)
 from pnp_recon.networks.flows.steps import ShareSteps
 
-# Relative allowance for the rounding of logits and radii in float64.
-ROUNDING = 1e-9
+# Rounding units that an activation may be off; it is not said of others.
+ACTIVATION_UNITS = {"relu": 0, "clip": 0, "identity": 0, "leaky_relu": 1}
 # Steps of a dense flow at the start, and the largest ones, as shares of the proven range: near one
 # a block is nearly a reflection, and no gradient is lost on the way.
 FIRST_SHARE, LARGEST_SHARE = 0.995, 0.999
 # Channels of a convolutional network where none are given.
 WIDTH = 16
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """Classes and the radii within which they are proven not to change.
-
-    Attributes:
-        classes: (B,), the largest logit each.
-        radii: (B,), Euclidean, in the units of the input; 0 where two logits tie.
-    """
-
-    classes: Tensor
-    radii: Tensor
 
 
 class Classifier(nn.Module, ABC):
@@ -70,6 +71,14 @@ class Classifier(nn.Module, ABC):
 
         Raises:
             ValueError: a constant is only estimated so far.
+        """
+
+    @abstractmethod
+    def features_rounding(self, size: float) -> tuple[float, float]:
+        """For pictures with ‖x‖ ≤ size: how far computed features may be off; their own norm.
+
+        Affine in `size`. Raises:
+            ValueError: nothing is proven of them.
         """
 
     def certify(self) -> None:
@@ -100,6 +109,24 @@ class Classifier(nn.Module, ABC):
         return distances * held.lipschitz * (1 + ROUNDING)
 
     @torch.no_grad()
+    def rounding(self) -> Rounding:
+        """How far float64 may move a logit, proven by the norms of the weights held now.
+
+        Raises:
+            ValueError: nothing is proven of the features, or of the rounding of their activation
+                or integrator.
+        """
+        bias = float(self.head.bias.detach().abs().max())
+        length = self.head.in_features + 1
+
+        def logits(size: float) -> float:
+            off, features = self.features_rounding(size)
+            return (off + gamma(length) * (features + off + bias)) * (1 + ROUNDING)
+
+        start = logits(0.0)
+        return Rounding(start * EVALUATION, (logits(1.0) - start) * EVALUATION)
+
+    @torch.no_grad()
     def decide(self, x: Tensor) -> Decisions:
         """Classes and proven radii of pictures (B, …), computed in float64.
 
@@ -109,24 +136,12 @@ class Classifier(nn.Module, ABC):
         """
         if self.head.weight.dtype != torch.float64:
             raise ValueError("radii are stated for float64; call double() first")
-        return decisions(self(x.double()), self.pair_constants())
+        x = x.double()
+        return decisions(self(x), self.pair_constants(), self.rounding(), sizes(x))
 
     def recipe(self) -> dict[str, object]:
         """What a card says of the network."""
         return {"class": "Classifier", **asdict(self.config)}
-
-
-def decisions(logits: Tensor, constants: Tensor) -> Decisions:
-    """Classes and radii from logits (B, C), float64, and the constants of pairs (C, C)."""
-    classes = logits.argmax(1)
-    leads = logits.gather(1, classes[:, None]) - logits
-    own = constants[classes]
-    leads = (leads - ROUNDING * logits.abs().amax(1, keepdim=True)).clamp_min(0)
-    others = F.one_hot(classes, logits.shape[1]) == 0
-    # A class with the same functional as the winner's never overtakes it, if it is behind at all.
-    safe = torch.where(leads > 0, math.inf, 0.0).to(leads)
-    radii = torch.where(own > 0, leads / own.clamp_min(1e-300), safe)
-    return Decisions(classes, radii.masked_fill(~others, math.inf).amin(1))
 
 
 class DenseClassifier(Classifier):
@@ -149,6 +164,27 @@ class DenseClassifier(Classifier):
 
     def check(self) -> Guarantee:
         return self.flow.check()
+
+    def features_rounding(self, size: float) -> tuple[float, float]:
+        off, method = 0.0, self.flow.method
+        if not isinstance(method, RungeKutta) or not method.tableau.is_explicit:
+            raise ValueError(f"the rounding of {method.name} is not bounded; take an explicit one")
+        steps = self.flow.sizes(torch.float64).tolist()
+        for layer, field, h in zip(self.flow.layers(), self.flow.fields, steps, strict=True):
+            if layer.lipschitz is None:
+                raise ValueError(layer.source)
+            weight = cast(OrthogonalField, field).weight.detach().double()
+            numbers = FieldRounding(
+                matrix_norm_bound(weight),
+                float(torch.linalg.matrix_norm(weight)) * (1 + ROUNDING),
+                float(cast(OrthogonalField, field).bias.detach().double().norm()) * (1 + ROUNDING),
+                max(weight.shape),
+                activation_units(self.config.activation),
+            )
+            local = step_rounding(method.tableau, h, numbers, size + off)
+            off = layer.lipschitz * off + local
+            size = layer.lipschitz * size + step_at_zero(method.tableau, h, numbers)
+        return off, size
 
 
 class ConvClassifier(Classifier):
@@ -201,9 +237,55 @@ class ConvClassifier(Classifier):
         for block in self.blocks():
             block.calibrate()
 
+    def features_rounding(self, size: float) -> tuple[float, float]:
+        off, pixels = 0.0, self.config.side**2
+        units = activation_units(self.config.activation)
+        for index, stage in enumerate(self.stages):
+            if index:
+                pixels //= 4
+                if self.config.halving == "pool":  # a sum of four, and factors of two
+                    off += gamma(4) * (size + off)
+            for block in cast(list[EulerBlock], list(cast(nn.ModuleList, stage))):
+                block.averagedness()  # nonexpansive, or else refused
+                tableau, numbers = block.integrator.tableau, block_rounding(block, pixels, units)
+                h = 2 * tableau.radius * float(block.relative_step.detach())
+                off += step_rounding(tableau, h, numbers, size + off)
+                size += step_at_zero(tableau, h, numbers)
+        return off, size
+
     def check(self) -> Guarantee:
         source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024) between isometries or means"
         return compose(*(averaged(block.averagedness(), source) for block in self.blocks()))
+
+
+def activation_units(name: str) -> int:
+    """Rounding units that an activation may be off.
+
+    Raises:
+        ValueError: nothing is proven of it.
+    """
+    if name not in ACTIVATION_UNITS:
+        raise ValueError(
+            f"the rounding of {name} is not bounded; take {', '.join(ACTIVATION_UNITS)}"
+        )
+    return ACTIVATION_UNITS[name]
+
+
+def block_rounding(block: EulerBlock, pixels: int, units: int) -> FieldRounding:
+    """The numbers of a block at noise level 1, on feature maps of `pixels` pixels.
+
+    Its filters have seen two roundings, of W/n and of the threshold t, which multiplies the bias.
+    """
+    weight, norm = block.weight.detach().double(), float(block.norm.double())
+    thresholds = block.scale(torch.ones(1, dtype=torch.float64))[0].detach()
+    bias = float((thresholds * block.bias.detach().double()).norm()) * math.sqrt(pixels)
+    return FieldRounding(
+        conv_norm_bound(weight) / norm * (1 + ROUNDING),
+        conv_norm_bound(weight.abs()) / norm * (1 + ROUNDING),
+        bias * (1 + ROUNDING),
+        max(weight[0].numel(), weight[:, 0].numel()) + 2,
+        units,
+    )
 
 
 def build_classifier(config: ClassifierConfig) -> Classifier:

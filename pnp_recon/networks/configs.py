@@ -13,6 +13,7 @@ SCHEMES = ("proximal-gradient", "primal-dual")
 STARTS = ("guess", "zero")
 GRADIENTS = ("adjoint", "filtered")
 STEPS = ("learned", "fixed")
+CELLS = ("plain", "reversible")
 ARCHITECTURES = ("dense", "conv")
 HALVINGS = ("unshuffle", "pool")
 
@@ -179,6 +180,8 @@ class UnrolledConfig:
             residual through `A.filtered_adjoint`: for a ray transform about its inverse.
         steps: "learned" step sizes, one an iteration, or "fixed" at 1/‖A‖².
         filters: see `GroupConv`; None: all filters there are, or harmonic ones for C8, D8, ...
+        cell: "plain", or "reversible": every iteration has an inverse, and training keeps none
+            of their features (`networks.invertible.unrolled`); proximal gradient alone.
     """
 
     scheme: Annotated[str, "The scheme is proximal-gradient or primal-dual."] = "proximal-gradient"
@@ -201,6 +204,11 @@ class UnrolledConfig:
     ] = "adjoint"
     steps: Annotated[str, "Step sizes are learned or fixed."] = "learned"
     filters: Annotated[str | None, "Filters are pixel or harmonic."] = None
+    cell: Annotated[
+        str,
+        "Iterations are plain, or reversible: training then takes no more memory for more "
+        "iterations.",
+    ] = "plain"
 
     def __post_init__(self) -> None:
         from pnp_recon.networks.equivariant import Group, regulars_of_width
@@ -211,11 +219,14 @@ class UnrolledConfig:
         if self.memory < 0:
             raise ValueError(f"memory is {self.memory}; expected at least 0")
         known = {"scheme": SCHEMES, "start": STARTS, "gradient": GRADIENTS, "steps": STEPS}
+        known["cell"] = CELLS
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}"
                 )
+        if self.cell != CELLS[0] and self.scheme != SCHEMES[0]:
+            raise ValueError(f"cell {self.cell!r} is for the scheme {SCHEMES[0]!r} alone")
         regulars_of_width(Group.named(self.group), self.width)
 
 

@@ -89,18 +89,12 @@ class UnrolledNetwork(nn.Module):
     def __init__(self, config: UnrolledConfig) -> None:
         super().__init__()
         self.config = config
-        group, size = Group.named(config.group), config.kernel_size
-        hidden = regulars_of_width(group, config.width)
-        pictures, memory = config.channels, config.memory
-        count = 1 if config.shared else config.depth
-        source, target = scalars(group, 2 * pictures + memory), scalars(group, pictures + memory)
-        self.updates = nn.ModuleList(
-            Update(source, hidden, target, size, config.filters) for _ in range(count)
-        )
+        self.updates = self.make_updates()
         self.duals = nn.ModuleList()
         if config.scheme == "primal-dual":
-            none, dual_size = Group(1), size if group.order == 1 else 1
-            for _ in range(count):
+            group, pictures, none = Group.named(config.group), config.channels, Group(1)
+            dual_size = config.kernel_size if group.order == 1 else 1
+            for _ in range(len(self.updates)):
                 wide = scalars(none, config.width)
                 self.duals.append(
                     Update(
@@ -113,6 +107,17 @@ class UnrolledNetwork(nn.Module):
             self.register_buffer("steps", torch.ones(config.depth))
         # Whether training recomputes each iteration instead of keeping its features.
         self.checkpointing = False
+
+    def make_updates(self) -> nn.ModuleList:
+        """The learned maps P or Λ, one an iteration or one for all."""
+        config, group = self.config, Group.named(self.config.group)
+        hidden = regulars_of_width(group, config.width)
+        source = scalars(group, 2 * config.channels + config.memory)
+        target = scalars(group, config.channels + config.memory)
+        return nn.ModuleList(
+            Update(source, hidden, target, config.kernel_size, config.filters)
+            for _ in range(1 if config.shared else config.depth)
+        )
 
     def forward(self, y: Tensor, A: LinearOperator) -> Tensor:
         """Measurements (B, *A.measurement_shape) to pictures (B, *A.image_shape).

@@ -10,6 +10,7 @@ a generator that goes on is in `running`, what is measured is in `simulate`.
     table_scan_noise         the same for scans: number of the slice
     command_noise            --simulate of a command: its --seed
     command_counts           the same for the photons of a scan
+    command_photons          the same for the photons of a picture
     phase_weights            the smooth phase of a simulated magnetic resonance: a seed
     validation_noise         checks of a training run: the picture's number
     energy_noise             checks of an energy in training: picture, noise level
@@ -128,6 +129,23 @@ def command_counts(incident: float, seed: int) -> Draw:
 
     def draw(line_integrals: Tensor) -> Tensor:
         return photon_counts(line_integrals, incident, seeded(seed))
+
+    return draw
+
+
+def command_photons(seed: int, readout: float = 0.0) -> Draw:
+    """Counts (float64) of --simulate for mean counts.
+
+    Args:
+        readout: standard deviation, in counts, of normal noise that the readout adds.
+    """
+
+    def draw(mean: Tensor) -> Tensor:
+        generator, mean = seeded(seed), mean.double().cpu()
+        counts = torch.poisson(mean, generator=generator)
+        if not readout:
+            return counts
+        return counts + readout * torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
 
     return draw
 

@@ -71,6 +71,32 @@ def deblurring(
     return Problem(A, clean + sigma * draw(clean), sigma, x)
 
 
+def counted_deblurring(
+    x: Tensor,
+    kernel: Tensor,
+    peak: float,
+    background: float,
+    draw: Draw,
+    boundary: Boundary = "circular",
+) -> Problem:
+    """A picture seen through a blur by counted photons.
+
+    Args:
+        x, kernel, boundary: see `deblurring`.
+        peak: expected counts where the blurred picture is 1.
+        background: expected counts without an object.
+        draw: the rule of the counts, mean counts to counts.
+
+    Returns:
+        counts/peak, background included; the noise level is the root mean square.
+    """
+    A = blur(kernel, shape(x), boundary)
+    mean = peak * A.A(x).clamp_min(0) + background
+    counts = draw(mean)
+    level = max(float(mean.mean()), 1.0) ** 0.5 / peak
+    return Problem(A, (counts.double() / peak).to(x), level, x)
+
+
 def shrinking(
     x: Tensor,
     kernel: Tensor,

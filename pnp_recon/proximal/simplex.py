@@ -22,6 +22,30 @@ def project_simplex(v: Tensor, total: float = 1.0) -> Tensor:
     return k * (total / k.sum())  # the sum was `total` up to the rounding of τ
 
 
+def project_capped_simplex(v: Tensor, total: float, cap: float) -> Tensor:
+    """The nearest k with 0 ≤ kᵢ ≤ `cap` and Σk = `total`, of the shape of v.
+
+    It is v − τ clipped to [0, cap], whose sum falls with τ and is linear between the places where
+    an entry meets a bound: the two neighbours of `total` among them give τ. Entries at a bound are
+    there exactly; the work is quadratic in their number.
+
+    Raises:
+        ValueError: `total` is above what the entries hold together, or not above 0.
+    """
+    room = cap * v.numel()
+    if not 0 < total <= room:
+        raise ValueError(f"the sum is {total:g}; expected above 0 and at most {room:g}")
+    flat = v.flatten()
+    shifts = torch.cat([flat - cap, flat]).sort().values  # sums fall from `room` to 0 along them
+    sums = (flat[None] - shifts[:, None]).clamp(0, cap).sum(1)
+    after = int((sums > total).sum())
+    before = max(after - 1, 0)
+    after = min(after, len(shifts) - 1)
+    fall = sums[before] - sums[after]
+    part = (sums[before] - total) / fall if fall > 0 else torch.zeros_like(fall)
+    return (v - torch.lerp(shifts[before], shifts[after], part.clamp(0, 1))).clamp(0, cap)
+
+
 def project_tangent(d: Tensor, k: Tensor) -> Tensor:
     """The projection of d on the tangent cone of the simplex at k: {Σd = 0, dᵢ ≥ 0 where kᵢ = 0}.
 

@@ -1,4 +1,4 @@
-"""Total variation: the norm of a picture's gradient, summed over the pixels.
+"""Total variation: the norm of a picture's or a volume's gradient, summed over the pixels.
 
 Its proximal map has no closed form. It is found by a primal–dual loop, and the distance to the
 exact point is bounded by the duality gap, which is evaluated in float64 as a sum of terms ≥ 0.
@@ -44,16 +44,24 @@ class TotalVariation(Composite):
         coupling: how the channels of a colour picture share a norm, see `coupling`.
         box: (low, high) that x is constrained to, or None.
         max_iter: limit of the inner loop. It is no error to reach it: the bound tells.
+        slice_spacing: the channels are the slices of a volume, so far apart in pixels; ∇ then has
+            three components in every voxel, and one norm. None: channels are no axis.
     """
 
     weight: float
     coupling: Coupling = "isotropic"
     box: tuple[float, float] | None = None
     max_iter: int = 1000
+    slice_spacing: float | None = None
     name: ClassVar[str] = "total-variation"
 
     def __post_init__(self) -> None:
         GradientNorm(self.weight, self.coupling)
+        if self.slice_spacing is not None and self.coupling != "isotropic":
+            raise InputError(
+                f"coupling is {self.coupling!r}, of channels that share their edges; slices of a "
+                "volume take isotropic"
+            )
         if self.box is not None:
             Box(*self.box)
         if self.max_iter < 1:
@@ -68,7 +76,7 @@ class TotalVariation(Composite):
         return None if self.box is None else Box(*self.box)
 
     def operator(self, image_shape: tuple[int, int, int]) -> LinearOperator:
-        return Gradient(image_shape)
+        return Gradient(image_shape, slice_spacing=self.slice_spacing)
 
     def value(self, x: Tensor) -> Tensor:
         total = self.outer.value(self.operator((x.shape[1], x.shape[2], x.shape[3])).A(x))
@@ -92,7 +100,10 @@ class TotalVariation(Composite):
         differentiable.
         """
         radius = checked_step(step) * self.weight
-        problem = _Denoising(x.detach().double(), radius, self.coupling, self.box)
+        D = self.operator((x.shape[1], x.shape[2], x.shape[3]))
+        # Of a column of D: the absolute values of what a pixel enters.
+        reach = 4.0 if self.slice_spacing is None else 4 + 2 / self.slice_spacing
+        problem = _Denoising(x.detach().double(), radius, self.coupling, self.box, D, reach)
         with torch.no_grad():
             point, error, end = problem.solve(memory, tol, self.max_iter)
         u = point.to(x.dtype)
@@ -107,19 +118,20 @@ class _Denoising:
     radius: float
     coupling: Coupling
     box: tuple[float, float] | None
+    D: LinearOperator
+    reach: float
 
     def solve(
         self, begin: _Iterate | None, tol: float, max_iter: int
     ) -> tuple[Tensor, Tensor, _Iterate]:
         """The best point met, the bound of its error (B,), and where the loop ended."""
-        x = self.x
-        D = Gradient((x.shape[1], x.shape[2], x.shape[3]))
+        x, D = self.x, self.D
         square = max(D.norm_bound**2, 1.0)  # a picture of one pixel has no gradient
         tau = FIRST_STEP
         if begin is not None and begin[0].shape == x.shape and begin[0].device == x.device:
             u, p = self._clip(begin[0]), project(begin[1], self.radius, self.coupling)
         else:
-            u, p = self._clip(x), x.new_zeros(x.shape[0], 2, *x.shape[1:])
+            u, p = self._clip(x), x.new_zeros(x.shape[0], *D.measurement_shape)
         ahead = u
         best, error = u, x.new_full((x.shape[0],), math.inf)
         check = 0
@@ -165,8 +177,8 @@ class _Denoising:
         at_v = at_v + (0.5 * apart.square() + (apart * (u - w)).clamp_min(0)).flatten(1).sum(1)
         rounding = self._rounding(u, v, w)
         square = torch.minimum(at_u, 2 * at_v) + rounding
-        # An entry of u is off by ε(|x| + 16λ) at most.
-        shift = EPS * image_norms(self.x.abs() + 16 * self.radius)
+        # An entry of u is off by ε(|x| + 4rλ) at most, r the column sum of D.
+        shift = EPS * image_norms(self.x.abs() + 4 * self.reach * self.radius)
         terms = 1 + 2 * p[0].numel() * EPS  # sums of as many terms ≥ 0
         return u, square.sqrt() * terms + shift, rounding.sqrt() + shift
 
@@ -181,13 +193,14 @@ class _Denoising:
     def _rounding(self, u: Tensor, v: Tensor, w: Tensor) -> Tensor:
         """How much float64 can hide of P(v) − d(p), (B,).
 
-        Dᵀp has at most four terms ≤ λ, so u is off by ε(|x| + 16λ) in an entry, and that enters
-        four differences times λ, the two products of `certify` times |v − u| and |u − w|. The
-        other operations are off by a few ε of λ|Du| ≤ λ·(4 neighbours). 64 covers their sum.
+        Dᵀp has terms ≤ λ that add up to rλ at most, r = 4 of a picture, so u is off by
+        ε(|x| + 4rλ) in an entry, and that enters differences of weight r times λ, the two products
+        of `certify` times |v − u| and |u − w|. The other operations are off by a few ε of
+        λ|Du| ≤ λr·(neighbours). 16r covers their sum.
         """
-        size = self.x.abs() + u.abs() + v.abs() + 16 * self.radius
+        size = self.x.abs() + u.abs() + v.abs() + 4 * self.reach * self.radius
         lever = self.radius + (v - u).abs() + (u - w).abs()
-        return 64 * EPS * (lever * size).flatten(1).sum(1)
+        return 16 * self.reach * EPS * (lever * size).flatten(1).sum(1)
 
     def _clip(self, u: Tensor) -> Tensor:
         # ±inf becomes NaN, so that clamping hides no divergence.

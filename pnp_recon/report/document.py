@@ -23,11 +23,9 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import PnPReconError
-from pnp_recon.guarantees import Guarantee
 from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
 from pnp_recon.report.strength import strength_block
-from pnp_recon.solvers import Certificate, Solution
-from pnp_recon.solvers.core.error_bar import ErrorBar
+from pnp_recon.solvers import Solution
 
 SCHEMA_VERSION = "1.7"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -79,7 +77,7 @@ def build_report(run: Run) -> dict[str, Any]:
             "name": run.denoiser.name,
             "kind": run.prior_kind,
             "sha256": run.denoiser.sha256,
-            "guarantee": guarantee_block(run.denoiser.guarantee),
+            "guarantee": run.denoiser.guarantee.to_dict(),
         },
         "solver": {"name": solution.solver, "parameters": solution.parameters},
         "strength": strength_block(solution.strength),
@@ -89,7 +87,7 @@ def build_report(run: Run) -> dict[str, Any]:
             "succeeded": solution.status.succeeded,
             "iterations": solution.iterations,
         },
-        "certificate": certificate_block(solution.certificate),
+        "certificate": solution.certificate.to_dict(),
         "history": _history(solution, run.psnr_track),
         "metrics": {"before": _quality(run.before), "after": _quality(run.after)},
         "timings": run.timings,
@@ -98,37 +96,6 @@ def build_report(run: Run) -> dict[str, Any]:
     plain = plain_json(report)
     validate_report(plain)
     return plain
-
-
-def certificate_block(certificate: Certificate) -> dict[str, Any]:
-    """What was proven, by which theorem, with which numbers, and what was then observed."""
-    return {
-        "verdict": certificate.verdict,
-        "proven": certificate.proven,
-        "contradicted": certificate.contradicted,
-        "holds": certificate.holds,
-        "unchecked": certificate.unchecked,
-        "conditions": certificate.conditions,
-        "remarks": certificate.remarks,
-        "theorem": certificate.theorem.statement,
-        "kind": certificate.theorem.kind,
-        "numbers": certificate.theorem.numbers(),
-        "step_law": certificate.theorem.step_law,
-        "error_bar": _error_bar(certificate.theorem.error_bar),
-        "premises": [
-            {"words": premise.words, "basis": premise.basis.value}
-            for premise in certificate.theorem.premises
-        ],
-        "guarantee": guarantee_block(certificate.guarantee),
-        "constants": [
-            {"name": item.name, "value": item.value, "how": item.how}
-            for item in certificate.constants
-        ],
-        "observations": [
-            {"law": item.law, "worst": item.worst, "limit": item.limit, "passed": item.passed}
-            for item in certificate.observed
-        ],
-    }
 
 
 def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
@@ -215,17 +182,6 @@ def plain_json(value: Any) -> Any:
     return str(value)
 
 
-def guarantee_block(guarantee: Guarantee) -> dict[str, Any]:
-    """What is proven of a map, as plain values."""
-    return {
-        "holds": guarantee.holds,
-        "lipschitz": guarantee.lipschitz,
-        "averagedness": guarantee.averagedness,
-        "source": guarantee.source,
-        "words": str(guarantee),
-    }
-
-
 def _kernel(kernel: KernelRecord | None) -> dict[str, Any] | None:
     if kernel is None:
         return None
@@ -251,12 +207,6 @@ def _noise(run: Run) -> dict[str, Any]:
     if words is None and level is not None:
         words = noise_words(level, run.noise_origin)
     return {"level": level, "origin": run.noise_origin, "words": words}
-
-
-def _error_bar(bar: ErrorBar | None) -> dict[str, float | None] | None:
-    if bar is None:
-        return None
-    return {"constant": bar.constant, "after": bar.after, "picture": bar.picture}
 
 
 def _quality(quality: Quality | None) -> dict[str, float] | None:

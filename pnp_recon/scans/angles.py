@@ -32,9 +32,15 @@ def is_angles(last: str) -> bool:
 
 
 def find_angles(
-    entries: Entries, name: str, views: int, sizes: str, unit: AngleUnit | None, key: str | None
+    entries: Entries,
+    name: str,
+    views: int,
+    sizes: str,
+    unit: AngleUnit | None,
+    key: str | None,
+    projections: NDArray[np.intp] | None = None,
 ) -> Found | None:
-    """Angles in radians, and what is doubtful about them; None where the file has none.
+    """Angles of the projections in radians, and what is doubtful about them; None: there are none.
 
     Args:
         entries: arrays of the file.
@@ -43,23 +49,40 @@ def find_angles(
         sizes: the scan's, for the message.
         unit: overrules what the file says.
         key: what the angles are called; None: they are looked for.
+        projections: which of the views are projections; None: all. Then the file may have an angle
+            for each of these alone, and what it says of the others does not count.
 
     Raises:
         InputError: as many angles as there are no views; several that differ; an unknown unit, or
             one that is assumed and cannot be right.
     """
-    chosen = _chosen(entries, name, views, key)
+    counts = (views,) if projections is None else (views, len(projections))
+    chosen = _chosen(entries, name, counts, key)
     if chosen is None:
-        return _even(entries, views)
+        return _even(entries, counts[-1])
     entry = entries[chosen]
     if entry.missing:
         raise InputError(entry.missing)
-    load(entry, chosen)  # numbers, and finite
+    load(entry, chosen, finite=False)  # numbers
     values = _values(entry)
-    if values.size != views:
+    if values.size not in counts:
+        among = "" if projections is None else f", {len(projections)} of them projections"
         raise InputError(
-            f"{chosen} holds {values.size} angles, the array has {sizes}; give the order of the "
-            "axes if they were taken for one another"
+            f"{chosen} holds {values.size} angles, the array has {sizes}{among}; give the order of "
+            "the axes if they were taken for one another"
+        )
+    if projections is not None and values.size == views:
+        values = values[projections]
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise InputError(
+            f"{chosen} holds {bad} angles of {values.size} that are not finite; write them, or "
+            "leave these views out"
+        )
+    if values.size > 1 and not np.ptp(values):
+        raise InputError(
+            f"all {values.size} angles of {chosen} are {values[0]:.4g}: nothing turned; write the "
+            "angles of the views"
         )
     stated = unit or _stated(entry, chosen)
     degrees = _means_degrees(chosen) if stated is None else stated == "deg"
@@ -67,7 +90,7 @@ def find_angles(
     return (np.deg2rad(values) if degrees else values), doubts
 
 
-def _chosen(entries: Entries, name: str, views: int, key: str | None) -> str | None:
+def _chosen(entries: Entries, name: str, counts: tuple[int, ...], key: str | None) -> str | None:
     if key is not None:
         if key not in entries or not (entries[key].is_list or entries[key].missing):
             lists = [one for one, entry in entries.items() if entry.is_list]
@@ -77,7 +100,7 @@ def _chosen(entries: Entries, name: str, views: int, key: str | None) -> str | N
         return key
     found = [one for one, entry in entries.items() if is_angles(last_name(one)) and one != name]
     found = [one for one in found if entries[one].is_list or entries[one].missing]
-    fitting = [one for one in found if math.prod(entries[one].shape) == views]
+    fitting = [one for one in found if math.prod(entries[one].shape) in counts]
     near = [one for one in fitting if parent_of(one) == parent_of(name)]
     best = near or fitting or found
     others = [one for one in best[1:] if _differ(entries, best[0], one)]

@@ -129,12 +129,15 @@ def describe(name: str, entry: Entry) -> str:
     return f"{name} ({'×'.join(map(str, entry.shape)) or 'one number'})".strip()
 
 
-def load(entry: Entry, what: str, selection: Selection | None = None) -> NDArray[np.float32]:
+def load(
+    entry: Entry, what: str, selection: Selection | None = None, finite: bool = True
+) -> NDArray[np.float32]:
     """An array, or the part of it in `selection`, as float32, if it fits into memory.
 
     Raises:
         InputError: not numbers, too large for the memory that is free, not there (a link that
-            leads nowhere), or values that are not finite or too large for float32.
+            leads nowhere), or, if they have to be `finite`, values that are not or are too large
+            for float32.
     """
     if entry.missing:
         raise InputError(entry.missing)
@@ -146,7 +149,7 @@ def load(entry: Entry, what: str, selection: Selection | None = None) -> NDArray
     check_memory(count * (entry.dtype.itemsize + 4 * _COPIES), f"{what} {entry.shape}")
     with np.errstate(over="ignore"):
         values = entry.read(selection).astype(np.float32)
-    bad = int(np.count_nonzero(~np.isfinite(values)))
+    bad = int(np.count_nonzero(~np.isfinite(values))) if finite else 0
     if bad:
         raise InputError(
             f"{what} holds {bad} values of {values.size} that are not finite (NaN or infinity); "
@@ -165,7 +168,8 @@ def check_memory(needed: int, what: str) -> None:
     if needed > free:
         raise InputError(
             f"{what} needs about {size_text(needed)} of memory, {size_text(free)} are free; take "
-            "fewer slices at a time, bin the detector or use a larger machine"
+            "fewer slices at a time (pnp-ct --slices works slab by slab), bin the detector or use "
+            "a larger machine"
         )
 
 

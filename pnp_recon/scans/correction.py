@@ -17,7 +17,12 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 from pnp_recon.scans.counts import SMALLEST_COUNT, check_counts
 from pnp_recon.scans.files import Scan
-from pnp_recon.scans.plausibility import flat_values, refuse_no_line_integrals, saturation
+from pnp_recon.scans.plausibility import (
+    flat_values,
+    refuse_no_line_integrals,
+    saturation,
+    starved,
+)
 
 Average = Literal["median", "mean"]
 
@@ -111,7 +116,8 @@ def to_line_integrals(
         flat = average_fields(scan.flat, average)
         dark = torch.zeros_like(flat) if scan.dark is None else average_fields(scan.dark, average)
         doubts = (*doubts, *saturation(scan.flat, "the flat fields"))
-        return replace(_flat_corrected(scan, flat, dark), doubts=doubts)
+        found = _flat_corrected(scan, flat, dark)
+        return replace(found, doubts=(*doubts, *found.doubts))
     if scan.kind == "counts":
         if incident is None:
             raise InputError(
@@ -136,8 +142,9 @@ def to_line_integrals(
     if not (math.isfinite(blank) and blank > 0):
         raise InputError(f"incident is {blank}; expected a finite number of photons > 0")
     lines = math.log(blank) - scan.data.clamp_min(floor).log()
-    floored = int((scan.data < floor).sum())
-    return Corrected(_bare(scan, lines), scan.data.clone(), alive, floored, doubts)
+    low = scan.data < floor
+    doubts = (*doubts, *starved(low))
+    return Corrected(_bare(scan, lines), scan.data.clone(), alive, int(low.sum()), doubts)
 
 
 def average_fields(
@@ -173,8 +180,9 @@ def _flat_corrected(scan: Scan, flat: Tensor, dark: Tensor) -> Corrected:
     beam = torch.where(dead, 1.0, beam)
     lines = beam.log()[:, None] - signal.clamp_min(SMALLEST_COUNT).log()
     weights = signal.clamp_min(0) * ~dead[:, None]
-    floored = int(((signal < SMALLEST_COUNT) & ~dead[:, None]).sum())
-    return Corrected(_bare(scan, interpolated(lines, dead)), weights, dead, floored)
+    low = (signal < SMALLEST_COUNT) & ~dead[:, None]
+    whole = _bare(scan, interpolated(lines, dead))
+    return Corrected(whole, weights, dead, int(low.sum()), tuple(starved(low)))
 
 
 def interpolated(lines: Tensor, dead: Tensor) -> Tensor:

@@ -65,6 +65,38 @@ def find_stripes(lines: Float[Tensor, "slices angles detectors"], noise: float) 
     return Stripes(torch.from_numpy(profile).to(lines), level)
 
 
+def own_stripes(
+    profile: Float[Tensor, "slices detectors"], axis: float
+) -> Float[Tensor, "slices detectors"]:
+    """What of a profile of stripes is not mirrored at the rotation axis.
+
+    A circle of the object about the axis is seen at the same distance on both sides of it, in every
+    view: as a pair of stripes of one sign. Of each pair the smaller is taken off both.
+
+    Args:
+        profile: of `find_stripes`.
+        axis: detector pixel in which the rotation axis is seen.
+    """
+    values = profile.detach().cpu().double().numpy()
+    places = np.arange(values.shape[-1])
+    mirrored = np.stack([np.interp(2 * axis - places, places, v, 0, 0) for v in values])
+    both = np.minimum(np.abs(values), np.abs(mirrored))
+    circles = np.where(values * mirrored > 0, np.sign(values) * both, 0)
+    return profile - torch.from_numpy(circles).to(profile)
+
+
+def changing_share(lines: Float[Tensor, "slices angles detectors"], noise: float) -> float:
+    """Which part of the energy of line integrals changes from view to view, beyond the noise.
+
+    Near 0 for an object that is a body of revolution about the axis: all that it shows is the same
+    in every view, as stripes are.
+    """
+    values = lines.double()
+    change = float((values - values.mean(1, keepdim=True)).square().mean())
+    own = noise**2 * (1 - 1 / lines.shape[1])
+    return max(change - own, 0.0) / max(float(values.square().mean()), 1e-30)
+
+
 def stuck_pixels(
     lines: Float[Tensor, "slices angles detectors"],
 ) -> Bool[Tensor, "slices detectors"]:

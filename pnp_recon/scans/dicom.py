@@ -23,8 +23,8 @@ def is_dicom(file: Path) -> bool:
 
 def read_hounsfield(
     file: Path, frame: int | None = None
-) -> tuple[NDArray[np.float64], float | None, str]:
-    """Stored value × RescaleSlope + RescaleIntercept, the side of a pixel in mm, and a name.
+) -> tuple[NDArray[np.float64], float | None, str, tuple[str, ...]]:
+    """Stored value × RescaleSlope + RescaleIntercept, the side of a pixel in mm, a name, doubts.
 
     Where the file says that a pixel is padding (PixelPaddingValue), the value is NaN: no air was
     measured there, but none is all that can be.
@@ -36,8 +36,9 @@ def read_hounsfield(
     Raises:
         InputError: pydicom is not installed (pip install "pnp-recon[ct]"), the file is missing,
             damaged, compressed in a way that nothing installed can decode, of another modality
-            than CT, without rescaling, of several frames with no number or one that it does not
-            have, or its pixels are not square.
+            than CT, a localizer, without rescaling or with one that gives no Hounsfield units, of
+            several frames with no number or one that it does not have, or its pixels are not
+            square.
     """
     try:
         import pydicom
@@ -64,6 +65,9 @@ def read_hounsfield(
         slope, intercept = (_find(groups, word) for word in ("RescaleSlope", "RescaleIntercept"))
         if slope is None or intercept is None:
             raise InputError("has no RescaleSlope and RescaleIntercept, so its unit is not HU")
+        doubts = _rescaling(slope, _find(groups, "RescaleType"))
+        if "LOCALIZER" in (dataset.get("ImageType") or ()):
+            raise InputError("is a localizer: a projection of the body, and no slice of it")
         pixels = _pixels(dataset)
         if count > 1:
             pixels = pixels[frame or 0]
@@ -74,7 +78,23 @@ def read_hounsfield(
             raise InputError("holds values that are not finite; export it again")
         hounsfield[_padding(dataset, pixels)] = np.nan
         spacing = _square(_find(groups, "PixelSpacing"))
-    return hounsfield, spacing, name
+    return hounsfield, spacing, name, doubts
+
+
+def _rescaling(slope: Any, kind: Any) -> tuple[str, ...]:
+    """A sentence about a RescaleType that leaves the unit open (PS3.3, C.11.1.1.2).
+
+    Raises:
+        InputError: a slope that is not above 0, or a type that is another unit.
+    """
+    if not float(slope) > 0:
+        raise InputError(f"has a RescaleSlope of {slope}; expected a number above 0")
+    kind = str(kind or "HU").strip().upper()
+    if kind in ("HU", "HU_MOD"):
+        return ()
+    if kind == "US":
+        return ("RescaleType says that the unit of the values is unspecified: taken for HU",)
+    raise InputError(f"is in the unit {kind} (RescaleType); expected Hounsfield units")
 
 
 def _pixels(dataset: Any) -> NDArray[Any]:

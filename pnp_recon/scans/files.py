@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +25,8 @@ from pnp_recon.scans.arrays import load, open_arrays
 from pnp_recon.scans.counts import check_counts
 from pnp_recon.scans.entry import Entries, Selection
 from pnp_recon.scans.layouts import EXCHANGE, Layout, layout_of
+from pnp_recon.scans.missing import gaps_in_words, marked, without_gaps
+from pnp_recon.scans.pixels import find_pixel_size
 from pnp_recon.scans.tiffs import tiffs_in
 
 Kind = Literal["counts", "intensities", "line integrals"]
@@ -47,6 +49,9 @@ class Scan:
         key: name of the array in the file, "" where arrays have none.
         sha256: the hash of the file's bytes, hexadecimal; of a folder, of all its TIFFs.
         first, total: number in the file of the first slice that was read, and how many it has.
+        missing: (slices, angles, detectors) True where the file says that nothing was measured, of
+            which `data` are filled from what is beside; None: nothing is missing.
+        detector_mm: distance of detector pixels in mm, or None where the file does not say.
         fields_among: how many frames beside the views were flat or dark fields, or invalid.
         kind_assumed: nobody said the kind, neither the file nor the caller.
         order_assumed: nobody said the order of the axes.
@@ -63,6 +68,8 @@ class Scan:
     sha256: str
     first: int = 0
     total: int = 0
+    missing: Bool[Tensor, "slices angles detectors"] | None = None
+    detector_mm: float | None = None
     fields_among: int = 0
     kind_assumed: bool = False
     order_assumed: bool = False
@@ -89,14 +96,17 @@ def read_scan(
     - NXtomo (an array with `image_key` beside it): "asd"; keys 0, 1, 2 are projections, flat and
       dark fields, frames of other keys are left out;
     - a folder of TIFFs, one for each projection: "asd".
-    The count of the angles in the file is held against the axis that they belong to.
+    Values that are not finite, and −1, −2 and 2³² − 1 among whole numbers, were not measured: see
+    `missing`. The count of the angles in the file is held against the axis that they belong to.
 
     Beside the array, the same file may hold angles (`angles`, `theta`, `rotation_angle`,
     `anglesRad` and so on, see `angles`; an HDF5 attribute `units` or the end of the name says the
     unit, otherwise `angles` are radians, `theta` and `rotation_angle` degrees), flat fields
     (`flat`, `white`, `data_white`) and dark fields (`dark`, `data_dark`), each field in the axes of
     one projection: (fields, slices, detectors), or fewer dimensions where there is one field or
-    one slice. Data Exchange without `theta` may have process/acquisition/rotation.
+    one slice. NXtomo's angles are one for each frame, or one for each projection; its x_pixel_size
+    is the detector's, if it has a unit. Data Exchange without `theta` may have
+    process/acquisition/rotation.
 
     Args:
         path: the file, its suffix tells the format; or a folder.
@@ -112,9 +122,10 @@ def read_scan(
 
     Raises:
         InputError: the file is missing, damaged or of another kind; the choice of the array is
-            ambiguous or `key` unknown (the message lists them); values that are not finite (says
-            how many); negative counts; angles or fields that do not fit, or angles that are not in
-            the unit that their name means; slices that it does not have; not enough memory.
+            ambiguous or `key` unknown (the message lists them); too many values that are not
+            finite (says how many); negative counts; angles or fields that do not fit, or angles
+            that are not in the unit that their name means; slices that it does not have; not enough
+            memory.
     """
     file = Path(path)
     if kind is not None and kind not in get_args(Kind):
@@ -125,14 +136,22 @@ def read_scan(
         shape.setdefault("s", 1)
         chosen = _chosen_slices(slices, shape["s"], file)
         data = _ordered(_loaded(entries, layout, chosen), layout.order)
-        found = find_angles(entries, layout.name, shape["a"], _sizes(shape), angle_unit, angles_key)
+        frames = None if layout.frames is None else layout.projections
+        found = find_angles(
+            entries, layout.name, shape["a"], _sizes(shape), angle_unit, angles_key, frames
+        )
         angles, doubts = found or (None, ())
+        detector_mm, unsure = find_pixel_size(entries, layout.name, layout.frames is not None)
         flat, dark = (
             _fields(entries, name, shape["s"], shape["d"], chosen)
             for name in (layout.flat, layout.dark)
         )
     if layout.frames is not None:
-        flat, dark, data, angles = _told_apart(layout, flat, dark, data, angles)
+        flat, dark, data = _told_apart(layout, flat, dark, data)
+    name = layout.name or "the array"
+    data, flat, dark, missing = without_gaps(data, flat, dark, f"{file}: {name}")
+    if missing is not None:
+        doubts = (*doubts, gaps_in_words(missing))
     assumed = kind is None and flat is None
     if kind is None:
         if flat is None and (layout.name == EXCHANGE or layout.frames is not None):
@@ -155,10 +174,12 @@ def read_scan(
         sha256=sha256 or _hash(file),
         first=chosen.start,
         total=shape["s"],
+        missing=None if missing is None else torch.from_numpy(missing),
+        detector_mm=detector_mm,
         fields_among=shape["a"] - data.shape[1],
         kind_assumed=assumed,
         order_assumed=not layout.order_stated,
-        doubts=doubts,
+        doubts=(*doubts, *unsure),
     )
 
 
@@ -198,9 +219,10 @@ def _chosen_slices(slices: slice | None, total: int, file: Path) -> slice:
 def _loaded(entries: Entries, layout: Layout, chosen: slice) -> NDArray[np.float32]:
     entry, name = entries[layout.name], layout.name or "the array"
     if "s" not in layout.order or chosen == slice(0, entry.shape[layout.order.index("s")]):
-        return load(entry, name)
+        return marked(load(entry, name, finite=False), entry.dtype)
     part = tuple(chosen if axis == "s" else slice(None) for axis in layout.order)
-    return load(entry, f"{name}, slices {chosen.start} to {chosen.stop - 1} of", part)
+    name = f"{name}, slices {chosen.start} to {chosen.stop - 1} of"
+    return marked(load(entry, name, part, finite=False), entry.dtype)
 
 
 def _ordered(values: NDArray[np.float32], order: str) -> NDArray[np.float32]:
@@ -218,24 +240,15 @@ Array = NDArray[np.float32]
 
 
 def _told_apart(
-    layout: Layout,
-    flat: Array | None,
-    dark: Array | None,
-    data: Array,
-    angles: NDArray[np.float64] | None,
-) -> tuple[Array | None, Array | None, Array, NDArray[np.float64] | None]:
-    """NXtomo's frames by their key: flat and dark fields, projections and their angles."""
+    layout: Layout, flat: Array | None, dark: Array | None, data: Array
+) -> tuple[Array | None, Array | None, Array]:
+    """NXtomo's frames by their key: flat and dark fields, projections."""
 
     def fields(frames: NDArray[np.intp], given: Array | None) -> Array | None:
         return data[:, frames].transpose(1, 0, 2).copy() if len(frames) else given
 
-    views = layout.projections
-    return (
-        fields(layout.flats, flat),
-        fields(layout.darks, dark),
-        np.ascontiguousarray(data[:, views]),
-        None if angles is None else angles[views],
-    )
+    views = np.ascontiguousarray(data[:, layout.projections])
+    return fields(layout.flats, flat), fields(layout.darks, dark), views
 
 
 def _fields(
@@ -249,7 +262,7 @@ def _fields(
     selection: Selection | None = None
     if shape[-2:] == (slices, detectors) and len(shape) in (2, 3) and slices > 1:
         selection = (*((slice(None),) * (len(shape) - 2)), chosen, slice(None))
-    values = load(entry, name, selection)
+    values = marked(load(entry, name, selection, finite=False), entry.dtype)
     count = chosen.stop - chosen.start
     if selection is not None or shape == (detectors,):
         values = values.reshape(-1, count if selection else 1, detectors)

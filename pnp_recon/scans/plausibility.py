@@ -26,6 +26,8 @@ FULL_SCALES = tuple(2.0**bits - 1 for bits in (8, 10, 12, 14, 16))
 UNSTEADY, STEADIER = 0.15, 4.0
 # In the other order, the detector's ends see less than this part of the largest value.
 EMPTY_ENDS = 0.1
+# More of a slice's rays than this without light, and nothing is seen.
+MOST_DARK = 0.5
 # A view with less, or more, of the usual sum is no view of the object.
 BLANK_VIEW, DARK_VIEW, PLAIN_VIEW = 0.3, 3.0, 0.6
 FEWEST = 8
@@ -84,6 +86,22 @@ def saturation(values: Tensor, what: str) -> list[str]:
     return [
         f"{share:.1%} of {what} are {high:g}, the end of the detector's scale: it is saturated, "
         "and what lies behind is reconstructed too thin"
+    ]
+
+
+def starved(floored: Tensor) -> list[str]:
+    """A sentence where most rays of a slice let no light through.
+
+    Args:
+        floored: (slices, angles, detectors) True where nothing arrived.
+    """
+    share = floored.double().mean((1, 2))
+    dark = torch.nonzero(share > MOST_DARK).flatten().tolist()
+    if not dark:
+        return []
+    return [
+        f"in {len(dark)} of {len(share)} slices (the first is {dark[0]}) most rays let no light "
+        "through: what they show is a guess; was the shutter open, or is the object opaque?"
     ]
 
 

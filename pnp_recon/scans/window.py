@@ -54,12 +54,16 @@ class Window:
         """low + (high − low) u."""
         return self.low + self.width * u
 
-    def measurements(self, A: LinearOperator, y: Tensor) -> Tensor:
+    def measurements(self, A: LinearOperator, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The y' of the problem in u, (B, ...) as y: A u = y' says what A x = y does.
+
+        `lengths` is A 1 (1, ...), where it is known already.
 
         ½‖A x − y‖² = (high − low)² ½‖A u − y'‖², so a weight γ of the fidelity in u is
         γ/(high − low)² in x, and a box [0, 1] for u is a box [low, high] for x.
         """
+        if lengths is not None:
+            return (y - self.low * lengths) / self.width
         floor = torch.full((1, *A.image_shape), self.low, dtype=y.dtype, device=y.device)
         return (y - A.A(floor)) / self.width
 

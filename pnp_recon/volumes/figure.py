@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from numpy.typing import NDArray
 from pnp_recon.errors import OutputError
 from pnp_recon.files import atomic_write
 from pnp_recon.volumes.store import Shape, Store
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # A film has no more frames than this, no more pixels a side, and shows each for so long.
 FRAMES, SIDE, MILLISECONDS = 240, 512, 80
@@ -69,37 +74,68 @@ def check_film(path: Path) -> None:
     """Says before a run whether a film of that name can be written.
 
     Raises:
-        OutputError: it is no GIF.
+        OutputError: it is neither GIF nor MP4, or the library for MP4 is not there.
     """
     suffix = path.suffix.lower()
     if suffix == ".mp4":
-        raise OutputError(
-            f"cannot write {path}: none of the libraries that this package uses writes MP4; give "
-            "a name that ends in .gif"
-        )
-    if suffix != ".gif":
-        raise OutputError(f"cannot write {path}: a film is a GIF; give a name that ends in .gif")
+        try:
+            import imageio_ffmpeg  # noqa: F401
+        except ImportError as error:
+            raise OutputError(
+                f"cannot write {path}: MP4 needs imageio-ffmpeg; pip install 'pnp-recon[film]', or "
+                "give a name that ends in .gif"
+            ) from error
+    elif suffix != ".gif":
+        raise OutputError(f"cannot write {path}: a film is a GIF or an MP4; give such a name")
 
 
 def write_film(path: Path, store: Store, shape: Shape, limits: tuple[float, float]) -> None:
-    """A walk through the slices as a GIF; `limits` are black and white.
+    """A walk through the slices, as a GIF or, by its name, an MP4; `limits` are black and white.
 
     Raises:
         OutputError: it cannot be written.
     """
-    from PIL import Image
+    from PIL.Image import fromarray
 
     low, high = limits
 
-    def frames() -> Iterator[Image.Image]:
+    def frames() -> Iterator[Image]:
         step = -(-shape[0] // FRAMES)
         for place in range(0, shape[0], step):
             unit = np.nan_to_num((store.read(place) - low) / (high - low)).clip(0, 1)
-            picture = Image.fromarray((255 * unit).round().astype(np.uint8))
+            picture = fromarray((255 * unit).round().astype(np.uint8))
             picture.thumbnail((SIDE, SIDE))
             yield picture
 
+    if path.suffix.lower() == ".mp4":
+        _write_mp4(path, frames())
+        return
     walk = frames()
     buffer = io.BytesIO()
     next(walk).save(buffer, "GIF", save_all=True, append_images=walk, duration=MILLISECONDS, loop=0)
     atomic_write(path, buffer.getvalue())
+
+
+def _write_mp4(path: Path, walk: Iterator[Image]) -> None:
+    """H.264 in 4:2:0, which every player knows and which wants even sides."""
+    import imageio_ffmpeg
+
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / "film.mp4"
+        writer = None
+        try:
+            for picture in walk:
+                if writer is None:
+                    size = tuple(side + side % 2 for side in picture.size)
+                    writer = imageio_ffmpeg.write_frames(
+                        str(made), size, fps=1000 / MILLISECONDS, macro_block_size=1, quality=8
+                    )
+                    writer.send(None)
+                # What is cropped beyond a border is black.
+                frame = picture.crop((0, 0, *size)).convert("RGB")
+                writer.send(np.ascontiguousarray(frame).tobytes())
+            if writer is not None:
+                writer.close()
+        except (OSError, RuntimeError) as error:
+            raise OutputError(f"cannot write {path}: ffmpeg failed: {error}") from error
+        atomic_write(path, made.read_bytes())

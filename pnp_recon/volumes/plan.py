@@ -73,7 +73,9 @@ class Plan:
 
 
 def parse_slices(text: str, total: int) -> range:
-    """The slices that "all", "3", "0:512" or "0:512:4" asks for, of `total`.
+    """The slices that "all", "0:512" or "0:512:4" asks for, of `total`.
+
+    A number alone is refused: it is --slice, one letter apart, that takes one.
 
     Raises:
         InputError: it is none of these, or asks for slices that there are not.
@@ -89,8 +91,14 @@ def parse_slices(text: str, total: int) -> range:
                 for part, default in zip(parts, defaults[: len(parts)], strict=True)
             ]
         else:
-            numbers = [int(text), int(text) + 1]
+            one = int(text)
+            raise InputError(
+                f"--slices is {one}, a single slice, and makes a volume of several; give --slice "
+                f"{one} for the slice with its report, or --slices {one}:{one + 1} for a volume"
+            )
         start, stop, step = (*numbers, 1)[:3]
+    except InputError:
+        raise
     except ValueError:
         raise InputError(
             f"--slices is {text!r}; expected all, or a range such as 0:512 or 0:512:4"

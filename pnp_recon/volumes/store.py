@@ -7,6 +7,7 @@ is not done yet, or failed, is NaN. A kill in a write leaves that one slice undo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -130,6 +131,11 @@ class _Files:
         import tifffile
 
         return np.asarray(tifffile.imread(file), np.float32)
+
+
+def hash_of(values: Slice) -> str:
+    """SHA-256 of the values of a slice, as they are on disk."""
+    return hashlib.sha256(_bytes(values)).hexdigest()
 
 
 def _bytes(values: Slice) -> bytes:

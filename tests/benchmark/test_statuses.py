@@ -16,6 +16,7 @@ WORDS = {
     Status.DIRECT: "done",
     Status.FIXED_DEPTH: "done",
     Status.CONVERGED: "converged",
+    Status.GAP: "converged",
     Status.EARLY_STOP: "early stop",
     Status.ITERATION_LIMIT: "iteration limit",
     Status.TIME_LIMIT: "time limit",

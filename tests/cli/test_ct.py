@@ -232,6 +232,21 @@ def test_seed_and_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert found["metrics"]["after"]["psnr"] > 100
 
 
+def test_arrays_to_simulate_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    disc = (x**2 + y**2 < 26**2).astype(np.float32)
+    args = ["--simulate", "--noise", "0", "--views", "90", *FBP, "-q", "--overwrite"]
+    source, out = tmp_path / "a.npy", tmp_path / "b.npy"
+    for values, unit in ((1040 * disc - 1024, []), (0.02 * disc, ["--unit", "mu"])):
+        np.save(source, values)
+        assert main([str(source), *args, *unit, "-o", str(out)]) == 0
+        # Also not of padding, which lies at the very end of the window.
+        assert capsys.readouterr().err == ""
+        assert np.linalg.norm(np.load(out) - values) < 0.2 * np.linalg.norm(values)
+    assert main([str(source), *args, "-o", str(out)]) == 2
+    assert "give --unit mu" in capsys.readouterr().err
+
+
 # ---- methods ------------------------------------------------------------------------------
 
 

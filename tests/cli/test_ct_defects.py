@@ -86,6 +86,25 @@ def test_a_defect_is_mended(
     assert left > 1.8 * best
 
 
+def test_rings_leave_a_round_object_in_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    tube = 0.02 * ((x**2 + y**2 < 18**2) & (x**2 + y**2 > 10**2)).astype(np.float32)
+    monkeypatch.setattr(f"{__name__}.phantom", lambda: tube)
+    lines = clean()
+    plain, _, _ = run(tmp_path, capsys, lines)
+    mended, found, said = run(tmp_path, capsys, lines, "--rings")
+    assert mended < 1.5 * plain
+    assert "round about the rotation axis" in said or "mirrored at the rotation axis" in said
+    assert found["certificate"]["holds"]
+    # The twin: fitted along, the stripes take the tube away.
+    monkeypatch.setattr("pnp_recon.cli.ct.data.concentric", lambda *_: None)
+    fitted, _, said = run(tmp_path, capsys, lines, "--rings")
+    assert fitted > 3 * plain
+    assert said == ""
+
+
 def test_nothing_changes_where_nothing_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 import torch
 import yaml
 
+from operators import OperatorError
+from operators._odl import import_tomo
 from pnp_recon.cli.ct import main
 from support.cli import only_line
 from support.ct_files import lines, save_archive, save_lines, save_yaml
@@ -152,8 +154,27 @@ def test_cone_beam_needs_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str
         tmp_path / "g.yaml", kind="cone", source_radius=100, detector_radius=50, detector_rows=2
     )
     source = save_lines(tmp_path / "a.npz", 2)
-    assert main([str(source), "--geometry", str(shape), *FBP]) == 2
-    assert "CUDA" in only_line("pnp-ct", capsys.readouterr().err)
+    for more in ([], ["--slices", "all"]):
+        assert main([str(source), "--geometry", str(shape), *FBP, *more]) == 2
+        said = only_line("pnp-ct", capsys.readouterr().err)
+        assert "needs projectors in three dimensions" in said
+        assert "CUDA" in said
+        assert "--beam fan-flat" in said
+
+
+def test_cone_beam_on_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        import_tomo("astra_cuda")
+    except OperatorError as error:
+        pytest.skip(str(error))
+    shape = save_yaml(
+        tmp_path / "g.yaml", kind="cone", source_radius=100, detector_radius=50, detector_rows=4
+    )
+    source, out = save_lines(tmp_path / "a.npz", 4), tmp_path / "o.npy"
+    assert main([str(source), "--geometry", str(shape), *FBP, "-q", "-o", str(out)]) == 0
+    assert np.isfinite(np.load(out)).all()
+    assert main([str(source), "--geometry", str(shape), *FBP, "--slices", "all"]) == 2
+    assert "--slices does not go with a cone beam" in only_line("pnp-ct", capsys.readouterr().err)
 
 
 def test_without_astra(

@@ -228,3 +228,16 @@ def test_new_runs_pull_filtered(whole_run):
     """What the help states is what a run takes that was told nothing."""
     assert "--gradient" not in TINY
     assert json.loads((whole_run / "run.json").read_text())["network"]["gradient"] == "filtered"
+
+
+def test_a_reversible_network_trains_with_several_slices_a_step(slices, tmp_path) -> None:
+    options = ["--cell", "reversible", "--batch", "2", "--steps", "4"]
+    assert start(slices, tmp_path / "run", *options) == 0
+    model = load_unrolled(str(tmp_path / "run" / f"{MODEL}.json"))
+    assert model.network.config.cell == "reversible"
+
+
+def test_a_reversible_primal_dual_network_is_refused(slices, tmp_path, capsys) -> None:
+    options = ["--cell", "reversible", "--scheme", "primal-dual"]
+    assert start(slices, tmp_path / "run", *options) == 2
+    assert "is for the scheme 'proximal-gradient' alone" in one_line(capsys)

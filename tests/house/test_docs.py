@@ -23,7 +23,7 @@ PAGES = sorted(
         for folder in FOLDERS
         for page in (ROOT / folder).rglob("*.md")
         # A part of docs/research.md, which is looked at itself.
-        if page.name != "page.md"
+        if page.name != "page.md" and "generated" not in page.parts
     ]
 )
 # What the recipes of docs/architecture.md add.

@@ -182,6 +182,8 @@ SAMPLING: list[OperatorCase] = [
 DIFFERENCES: list[OperatorCase] = [
     OperatorCase("gradient", lambda dtype: Gradient((2, 6, 7))),
     OperatorCase("gradient-spacing", lambda dtype: Gradient((1, 5, 8), (2.0, 0.3))),
+    OperatorCase("gradient-volume", lambda dtype: Gradient((3, 4, 5), (1.0, 2.0), 0.7)),
+    OperatorCase("gradient-one-slice", lambda dtype: Gradient((1, 4, 5), 1.0, 0.7)),
     OperatorCase("gradient-one-row", lambda dtype: Gradient((1, 1, 7))),
     OperatorCase("gradient-two-rows", lambda dtype: Gradient((1, 2, 2))),
 ]

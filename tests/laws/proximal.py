@@ -68,6 +68,7 @@ CASES = (
     Case("tv-nuclear", lambda: TotalVariation(0.1, "nuclear"), tiny=(2, 1, 2)),
     Case("tv-nuclear-square", lambda: TotalVariation(0.1, "nuclear")),
     Case("tv-box", lambda: TotalVariation(0.1, "vectorial", box=(0.2, 0.7))),
+    Case("tv-volume", lambda: TotalVariation(0.1, slice_spacing=0.8), (3, 4, 5), (2, 1, 2)),
     Case("tv-row", lambda: TotalVariation(0.1), (1, 1, 6), (1, 1, 4)),
     Case("gradient-isotropic", lambda: GradientNorm(0.2), (2, 2, 3, 4), (2, 2, 1, 1)),
     Case("gradient-vectorial", lambda: GradientNorm(0.2, "vectorial"), (2, 2, 3, 4), (2, 2, 1, 1)),

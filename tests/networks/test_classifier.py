@@ -13,9 +13,9 @@ from pnp_recon.networks.classifier import (
     ConvClassifier,
     DenseClassifier,
     build_classifier,
-    decisions,
 )
 from pnp_recon.networks.configs import ClassifierConfig
+from pnp_recon.networks.decisions import decisions
 from scripts.studies.robust.attacks import attack, foolbox_attack, norms
 from scripts.studies.robust.measure import broken
 

@@ -51,6 +51,30 @@ def test_norm_of_a_photograph_is_attained_by_its_eigenvector() -> None:
     assert A.norm_bound < math.sqrt(8)  # the bound that holds for every size
 
 
+def test_slices_are_a_third_axis_where_they_are_seen() -> None:
+    shape = (4, 5, 6)
+    x, A = rand(2, *shape), Gradient(shape, (2.0, 0.5), 0.8)
+    y = A.A(x)
+    assert A.measurement_shape == (3, *shape)
+    assert torch.equal(y[:, :2], Gradient(shape, (2.0, 0.5)).A(x))
+    picture = np.pad(x.numpy(), [(0, 0), (0, 1), (0, 0), (0, 0)], mode="edge")
+    np.testing.assert_allclose(y[:, 2], np.diff(picture, axis=1) / 0.8)
+    assert A.norm_bound == pytest.approx(check_norm(A), rel=1e-14)
+    assert Gradient((64, 64, 64), 1.0, 1.0).norm_bound < math.sqrt(12)
+    assert torch.autograd.gradcheck(A.A, x[:1].clone().requires_grad_())
+    with pytest.raises(OperatorError, match="slice_spacing"):
+        Gradient(shape, 1.0, 0.0)
+
+
+def test_a_norm_that_forgets_the_slices_is_caught() -> None:
+    class Flat(Gradient):
+        def _prove_norm(self) -> NormBound:
+            return Gradient(self.image_shape).norm_certificate
+
+    with pytest.raises(OperatorError, match="is attained"):
+        check_norm(Flat((5, 6, 7), 1.0, 1.0))
+
+
 def test_a_norm_that_forgets_an_axis_is_caught() -> None:
     class OneAxis(Gradient):
         def _prove_norm(self) -> NormBound:

@@ -11,7 +11,12 @@ import torch
 
 from operators import OperatorError, RayTransform, ScanGeometry, fan_beam, fbp, parallel_beam
 from operators._ray_weights import redundancy
-from operators.filtered_back_projection import WINDOWS, filtered_back_projection
+from operators.filtered_back_projection import (
+    WINDOWS,
+    _interpolate,
+    filtered_back_projection,
+    mean_of_rays,
+)
 from operators.scan_geometry import even_angles
 from support.tomography import (
     CONE,
@@ -214,3 +219,36 @@ def test_a_clockwise_turn_is_the_mirrored_object() -> None:
     here = filtered_back_projection(back, exact_sinogram(mirrored, back), (SIZE, SIZE))
     there = filtered_back_projection(scan, exact_sinogram(DISC, scan), (SIZE, SIZE))
     assert torch.allclose(here, there.flip(0), atol=1e-12)
+
+
+@pytest.mark.parametrize("scan", [parallel_beam(12, (20, 24)), fan_beam(24, (20, 24), 90.0, 40.0)])
+def test_mean_of_rays(scan: ScanGeometry) -> None:
+    """Constant rays give the constant; else about the transpose over the rays' number."""
+    A = RayTransform(scan, (1, 20, 24))
+    ones = torch.ones(2, *A.measurement_shape, dtype=F64)
+    torch.testing.assert_close(
+        mean_of_rays(scan, 3 * ones, (20, 24)), 3 * ones.new_ones(2, 1, 20, 24)
+    )
+    x = torch.zeros(2, 1, 20, 24, dtype=F64)
+    x[0, 0, 3:12, 4:10], x[1, 0, 8:17, 9:20] = 1.0, 0.5
+    y = A.A(x)
+    transposed = A.A_adjoint(y) / A.A_adjoint(ones)
+    found = mean_of_rays(scan, y, (20, 24))
+    assert float((found - transposed).abs().mean()) < 0.015 * float(y.mean())
+    # Twin: the views in another order.
+    other = mean_of_rays(scan, y.flip(-2), (20, 24))
+    assert float((other - transposed).abs().mean()) > 0.1 * float(y.mean())
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_interpolation_is_numpys(rows: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.rand(2, 4, rows, 7, generator=generator, dtype=F64)
+    position = 10 * torch.rand(4, 50, generator=generator, dtype=F64) - 2
+    found = _interpolate(values, position.clone())
+    places = np.arange(-1, 8)  # zero beyond the ends
+    for n, v, r in np.ndindex(2, 4, rows):
+        known = np.interp(position[v], places, np.pad(values[n, v, r].numpy(), 1), 0, 0)
+        np.testing.assert_allclose(found[n, v, r], known, atol=1e-12)
+        other = np.interp(position[v - 1], places, np.pad(values[n, v, r].numpy(), 1), 0, 0)
+        assert np.abs(found[n, v, r].numpy() - other).max() > 0.1  # twin: another view's places

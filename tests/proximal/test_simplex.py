@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pnp_recon.proximal.simplex import project_simplex, project_tangent
+from pnp_recon.proximal.simplex import (
+    project_capped_simplex,
+    project_simplex,
+    project_tangent,
+)
 
 
 def by_brute_force(v: Tensor) -> Tensor:
@@ -85,3 +89,46 @@ def test_what_is_left_out_is_normal() -> None:
         assert abs(float((tangent * normal).sum())) < 1e-12 * max(1.0, float(d.norm() ** 2))
         assert float(tangent.sum()) == pytest.approx(0, abs=1e-12)
         assert float((normal - (normal * k).sum()).max()) < 1e-12 * max(1.0, float(d.norm()))
+
+
+def excess(v: Tensor, k: Tensor, total: float, cap: float) -> float:
+    """max over e of ⟨v − k, e − k⟩, 0 ≤ e ≤ cap, Σe = total: at most 0 at the projection alone.
+
+    The linear programme is solved by filling up the largest coefficients.
+    """
+    gradient = (v - k).sort(descending=True).values
+    room = torch.full_like(gradient, cap)
+    best = (gradient * (total - (room.cumsum(0) - room)).clamp(0, cap)).sum()
+    return float(best - ((v - k) * k).sum())
+
+
+def test_the_capped_projection_satisfies_the_variational_inequality() -> None:
+    cap, wrong = 0.9, 0
+    for index, v in enumerate(draws()):
+        total = 0.05 + 0.8 * cap * len(v) * (index % 5) / 5
+        k = project_capped_simplex(v, total, cap)
+        assert float(k.min()) >= 0
+        assert float(k.max()) <= cap
+        assert float(k.sum()) == pytest.approx(total, abs=1e-12)
+        assert excess(v, k, total, cap) < 1e-12
+        clamped = project_simplex(v, total).clamp_max(cap)  # the twin
+        short = float(clamped.sum()) < total - 1e-6
+        wrong += short or excess(v, clamped, total, cap) > 1e-6
+    assert wrong > 0
+
+
+def test_entries_at_the_bounds_are_there_exactly() -> None:
+    v = torch.tensor([3.0, 0.5, -4.0, 0.4], dtype=torch.float64)
+    k = project_capped_simplex(v, 1.4, 0.9)
+    assert k.tolist()[0] == 0.9
+    assert k.tolist()[2] == 0.0
+    assert float(k[1] - k[3]) == pytest.approx(0.1)
+    assert torch.equal(project_capped_simplex(v, 3.6, 0.9), torch.full_like(v, 0.9))
+    # Without a cap that binds it is the projection on the simplex.
+    torch.testing.assert_close(project_capped_simplex(v, 1.0, 5.0), project_simplex(v))
+
+
+@pytest.mark.parametrize("total", [0.0, -1.0, 3.7])
+def test_a_sum_that_does_not_fit_is_refused(total: float) -> None:
+    with pytest.raises(ValueError, match="expected above 0 and at most"):
+        project_capped_simplex(torch.zeros(4), total, 0.9)

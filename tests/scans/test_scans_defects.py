@@ -6,9 +6,16 @@ import pytest
 import torch
 
 from operators import RayTransform, ScanGeometry, StripeFilter
+from pnp_recon.cli.ct.defects import concentric
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.scans.defects import find_drift, find_stripes, stuck_pixels
+from pnp_recon.scans.defects import (
+    changing_share,
+    find_drift,
+    find_stripes,
+    own_stripes,
+    stuck_pixels,
+)
 from support.scans import half_turn, sinogram
 
 VIEWS, DETECTORS = 90, 64
@@ -98,3 +105,58 @@ def test_drift_is_measured_in_the_air() -> None:
     brighter = find_drift(noisy() - 0.5 * float(CLEAN.max()), NOISE)
     assert brighter is not None
     assert torch.allclose(brighter, torch.full_like(brighter, -0.5 * float(CLEAN.max())), rtol=0.1)
+
+
+# ---- what is round about the axis --------------------------------------------------------------
+
+
+def tube(shift: float, axis: float = 30.0) -> torch.Tensor:
+    """Line integrals (1, views, detectors) of a tube, `shift` pixels beside the axis."""
+    places = torch.arange(DETECTORS, dtype=torch.float64) - axis
+    away = places - shift * half_turn(VIEWS).cos()[:, None]
+    chords = [(radius**2 - away**2).clamp_min(0).sqrt() for radius in (22, 12)]
+    return 0.02 * (chords[0] - chords[1])[None]
+
+
+def with_noise(lines: torch.Tensor) -> tuple[torch.Tensor, float]:
+    noise = 0.01 * float(lines.max())
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(lines.shape, generator=generator, dtype=lines.dtype)
+    return lines + noise * drawn, noise
+
+
+def test_circles_about_the_axis_are_no_stripes() -> None:
+    lines, noise = with_noise(tube(0))
+    profile = find_stripes(lines + stripes(), noise).profile
+    whole, own = profile.square().sum(), own_stripes(profile, 30.0).square().sum()
+    assert float(own) < 0.5 * float(whole)
+    # Stripes of one pixel each stay; so do circles about another place than the axis.
+    alone = stripes()[None]
+    alone[:, 33] = 0
+    assert torch.equal(own_stripes(alone, 30.0), alone)
+    assert float(own_stripes(profile, 24.0).square().sum()) > 0.8 * float(whole)
+
+
+def test_a_round_object_changes_little() -> None:
+    for shift, low, high in ((0, 0, 1e-3), (8, 0.05, 1)):
+        lines, noise = with_noise(tube(shift))
+        assert low <= changing_share(lines, noise) < high
+    # Stripes are the same in every view.
+    assert changing_share(lines + stripes(), noise) == pytest.approx(
+        changing_share(lines, noise), rel=0.1
+    )
+
+
+def test_stripes_of_a_round_object_are_taken_out_and_not_fitted() -> None:
+    for shift, fitted in ((0, False), (8, True)):
+        lines, noise = with_noise(tube(shift))
+        profile = find_stripes(lines + stripes(), noise).profile
+        found = concentric(lines + stripes(), profile, 30.0, noise)
+        assert (found is None) == fitted
+        if found is not None:
+            own, said = found
+            assert "mirrored at the rotation axis" in said
+            # What is left of the tube and the stripes is nearer to the tube.
+            left = stripes() - own[0]
+            assert float(left.square().sum()) < 0.7 * float(stripes().square().sum())
+            assert float((stripes() - profile[0]).square().sum()) > float(left.square().sum())

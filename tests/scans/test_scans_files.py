@@ -152,7 +152,7 @@ def test_several_arrays_are_listed(tmp_path: Path) -> None:
 def bad_scans(folder: Path) -> dict[str, tuple[Path, dict[str, str]]]:
     """What must be in the message -> the file and the options."""
     broken = STACK.copy()
-    broken[0, 1, 2], broken[1, 0, 0] = np.nan, np.inf
+    broken[0, :2, 2:], broken[0, 2, 2] = np.nan, np.inf
     angles = folder / "angles.npz"
     np.savez(angles, sinogram=STACK, theta=np.zeros(6))
     degrees = folder / "degrees.npz"
@@ -169,11 +169,11 @@ def bad_scans(folder: Path) -> dict[str, tuple[Path, dict[str, str]]]:
     empty.touch()
     plain = write(folder / "plain.npy", STACK)
     return {
-        "2 values of 70 that are not finite": (write(folder / "broken.npy", broken), {}),
+        "values of 70 in all": (write(folder / "broken.npy", broken), {}),
         "negative": (write(folder / "minus.npy", -STACK), {"kind": "counts"}),
         "theta holds 6 angles, the array has 2 slices, 5 angles": (angles, {}),
         "no radians": (degrees, {}),
-        "angles holds 5 values of 5 that are not finite": (unknown_angle, {}),
+        "angles holds 5 angles of 5 that are not finite": (unknown_angle, {}),
         "flat has the shape (3, 2, 8)": (field, {}),
         "Python objects in dtype": (pickled, {}),
         "damaged or of another kind": (damaged, {}),

@@ -107,35 +107,6 @@ def test_a_virtual_data_set_without_its_source_is_refused(tmp_path: Path) -> Non
 # ---- formats -----------------------------------------------------------------------------------
 
 
-def nxtomo(path: Path, units: str | None = "degrees") -> Path:
-    key = np.r_[np.ones(3), np.zeros(VIEWS), np.full(2, 2), 3].astype(int)
-    stack = np.zeros((len(key), SLICES, DETECTORS), np.uint16)
-    stack[key == 1], stack[key == 0], stack[key == 2] = FLAT, COUNTS, 10
-    with h5py.File(path, "w") as file:
-        detector = file.create_group("entry1/tomo_entry/instrument/detector")
-        detector["data"], detector["image_key"] = stack, key
-        turn = np.r_[np.zeros(3), DEGREES, np.zeros(3)]
-        sample = file.create_group("entry1/tomo_entry/sample")
-        sample["rotation_angle"] = turn if units != "rad" else np.deg2rad(turn)
-        if units:
-            sample["rotation_angle"].attrs["units"] = units
-        file["entry1/tomo_entry/data/data"] = detector["data"]
-        file["entry1/tomo_entry/data/image_key"] = h5py.SoftLink(detector.name + "/image_key")
-    return path
-
-
-@pytest.mark.parametrize("units", ["degrees", "rad", None])
-def test_nxtomo(tmp_path: Path, units: str | None) -> None:
-    path = nxtomo(tmp_path / "a.nxs", units)
-    check(path)
-    scan = read_scan(path, slices=slice(1, 2))
-    assert scan.dark is not None
-    assert bool((scan.dark == 10).all())
-    assert tuple(scan.dark.shape) == (2, 1, DETECTORS)
-    assert torch.equal(scan.data, EXPECTED[1:2])
-    assert (scan.first, scan.total, scan.fields_among, scan.kind) == (1, SLICES, 6, "counts")
-
-
 @pytest.mark.parametrize("number", [VIEWS, VIEWS + 2])
 def test_data_exchange_with_a_rotation_in_steps(tmp_path: Path, number: int) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:

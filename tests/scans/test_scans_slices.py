@@ -47,6 +47,11 @@ def test_dicom_in_hounsfield_units(tmp_path: Path, name: str) -> None:
         ({"RescaleSlope": None}, "no RescaleSlope"),
         ({"PixelSpacing": [0.5, 0.75]}, "0.5 × 0.75 mm; expected squares"),
         ({"PixelData": b"\0\0"}, "damaged or of another kind"),
+        ({"RescaleSlope": 0}, "RescaleSlope of 0"),
+        ({"RescaleSlope": -1}, "expected a number above 0"),
+        ({"RescaleSlope": 1000}, "denser than all metal"),
+        ({"RescaleType": "Z_EFF"}, "in the unit Z_EFF"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "is a localizer"),
     ],
 )
 def test_bad_dicom_is_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
@@ -54,6 +59,45 @@ def test_bad_dicom_is_refused(tmp_path: Path, changes: dict[str, object], words:
     with pytest.raises(InputError) as caught:
         read_dicom(path)
     assert_one_line(caught.value, words, str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"RescaleType": "HU"}, ""),
+        ({"RescaleType": "US"}, "unspecified"),
+        ({"RescaleIntercept": 4000}, "the lowest value is 0 HU"),
+        ({"RescaleSlope": 0.001}, "nothing to see"),
+    ],
+)
+def test_doubtful_hounsfield_units(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    doubts = read_slice(write_dicom(tmp_path / "slice.dcm", STORED, **changes)).doubts
+    assert len(doubts) == bool(words)
+    assert words in " ".join(doubts)
+
+
+def test_arrays_are_slices_in_a_unit_that_fits(tmp_path: Path) -> None:
+    hounsfield = np.array([[-1000.0, 40.0], [1200.0, -80.0]])
+    path = tmp_path / "a.npy"
+    np.save(path, hounsfield.astype(np.int16))
+    found = read_slice(path)
+    assert (found.unit, found.pixel_mm) == ("HU", None)
+    assert np.array_equal(found.values[0, 0].numpy(), hounsfield)
+    assert read_slice(path, unit="1/mm").unit == "HU"  # no attenuation is as negative
+    np.save(path, np.stack([hounsfield, hounsfield - 5]))
+    assert read_slice(path, 1).name == "a.npy[1]"
+    for index in (None, 2):
+        with pytest.raises(InputError, match="holds 2 slices"):
+            read_slice(path, index)
+    np.save(path, hounsfield / 4000 + 0.5)
+    assert read_slice(path).unit == "picture"
+    assert read_slice(path, unit="1/mm").unit == "1/mm"
+    (doubt,) = read_slice(path, unit="HU").doubts
+    assert "neither air" in doubt
+    np.save(path, hounsfield + 1024)
+    with pytest.raises(InputError, match="say the unit"):
+        read_slice(path)
 
 
 def test_padding_of_dicom_is_air(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -100,6 +101,26 @@ def test_sizes_of_the_networks() -> None:
     assert parameters(build("ordinary", 0)) == pytest.approx(740_000, rel=0.02)
     assert parameters(build("equivariant", 0)) == pytest.approx(63_000, rel=0.03)
     assert parameters(build("equivariant", 0, blocks=9)) != pytest.approx(63_000, rel=0.03)
+    assert parameters(build("harmonic", 0)) == pytest.approx(740_000 * 6 / 9, rel=0.02)
+
+
+def test_the_control_has_the_filters_of_the_tied_network_and_not_its_ties() -> None:
+    def span(name: str) -> Tensor:
+        weight = cast(Tensor, build(name, 0, blocks=1).double().blocks[0].first.weight)
+        return torch.linalg.svd(weight.detach().flatten(0, 1).flatten(1), full_matrices=False).Vh
+
+    harmonic, tied = span("harmonic")[:6], span("equivariant")[:6]
+    torch.testing.assert_close(harmonic.T @ harmonic, tied.T @ tied, rtol=0, atol=1e-9)
+    values = {
+        name: torch.linalg.svdvals(
+            cast(Tensor, build(name, 0, blocks=1).double().blocks[0].first.weight)
+            .detach().flatten(0, 1).flatten(1)
+        )
+        for name in NETWORKS
+    }  # fmt: skip
+    assert float(values["harmonic"][6]) < 1e-9
+    assert float(values["equivariant"][6]) < 1e-9
+    assert float(values["ordinary"][6]) > 0.1  # all nine dimensions
 
 
 def test_only_the_tied_network_commutes_with_quarter_turns() -> None:
@@ -110,6 +131,7 @@ def test_only_the_tied_network_commutes_with_quarter_turns() -> None:
     }
     assert errors_of["equivariant"] < 1e-12
     assert errors_of["ordinary"] > 0.05
+    assert errors_of["harmonic"] > 0.05
 
 
 # ---- training -------------------------------------------------------------------------------

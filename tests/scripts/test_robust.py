@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pnp_recon.datasets.labelled import DIGITS, load_labelled
-from pnp_recon.networks.classifier import build_classifier, decisions
+from pnp_recon.networks.classifier import build_classifier
 from pnp_recon.networks.configs import ClassifierConfig
+from pnp_recon.networks.decisions import decisions
 from scripts.studies.robust import pipeline
 from scripts.studies.robust.attacks import attack
 from scripts.studies.robust.figures import curves

@@ -12,6 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pnp_recon import load_denoiser
 from pnp_recon.cli.train import app
 from pnp_recon.datasets.labelled import DIGITS, Labelled, load_labelled
 from pnp_recon.errors import InputError, WeightsError
@@ -196,6 +197,9 @@ def test_the_command_trains_exports_and_its_card_is_checked(tmp_path: Path) -> N
     held = network.decide(digits.scaled(torch.float64))
     share = float(((held.classes == digits.labels) & (held.radii > 0.1)).double().mean())
     assert fields["validation"]["certified_accuracy"]["0.1"] == pytest.approx(share)
+
+    with pytest.raises(WeightsError, match="is a classifier, no model for pictures"):
+        load_denoiser(card)
 
     fields["certificate"]["lipschitz"] /= 2  # twin: a constant declared half
     card.write_text(json.dumps(fields), encoding="utf-8")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import torch
 from torch import Tensor
 
 from operators import StripeFilter, hounsfield
+from operators.filtered_back_projection import mean_of_rays
 from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
-from pnp_recon.cli.ct.effort import ahead
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
 from pnp_recon.cli.ct.view import (
@@ -63,7 +62,14 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         found = measured(job.source, job.reference, options)
     count = max(found.y.shape[0], found.A.image_shape[0])
     picture = picture_target(job, options, count)
-    return case_of(on_device(found, session), job, session, picture)
+    case = case_of(on_device(found, session), job, session, picture)
+    if len(found.y) == 1:
+        return case
+    words = (
+        f"slices: {len(found.y)} are one run in memory with one certificate; --slices, with an s, "
+        "makes a volume on disk with a certificate for each"
+    )
+    return replace(case, lines=(*case.lines, words))
 
 
 def case_of(
@@ -94,7 +100,7 @@ def case_of(
     truth = None if found.truth is None else window.to_unit(found.truth)
     share = found.noise / float(y.abs().max().clamp_min(1e-30))
     case = Case(
-        y=window.measurements(A, found.clean),
+        y=window.measurements(A, found.clean, found.lengths),
         A=A,
         noise_level=window.noise_level(found.noise),
         noise_origin=found.origin,
@@ -119,7 +125,8 @@ def case_of(
         },
         model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
         energy=load.ENERGIES[1],
-        ahead=None if options.method == CtMethod.fbp else partial(ahead, A, y, start),
+        # A matrix in float32 is there, as much again is taken by its coefficients in float64.
+        operator_bytes=A.memory_bytes / (2 if A.storage == "matrix" else 1),
     )
     return _with_method(case, found, start, view, options)
 
@@ -143,9 +150,8 @@ def _with_method(
         )
     if found.stripes is not None and options.model is None:
         # The stripes are eliminated, not taken out: see the operator.
-        shape = (1, *found.A.measurement_shape[1:])
-        stripes = StripeFilter(shape, found.ridge)
-        y = view.window.measurements(found.A, found.y)
+        stripes = StripeFilter(found.A.measurement_shape, found.ridge)
+        y = view.window.measurements(found.A, found.y, found.lengths)
         case = replace(case, A=stripes @ found.A, y=stripes.A(y))
     classical = options.named_solver
     if classical in solvers_for("none"):
@@ -195,13 +201,11 @@ def _too_small(found: Measurement, radius: float | None, options: CtOptions) -> 
 
 def _smeared(found: Measurement) -> Tensor:
     """Back-projection without a filter: every pixel the mean attenuation of its rays."""
-    A, y = found.A, found.clean
-    with torch.no_grad():
-        lengths = A.A(y.new_ones(1, *A.image_shape))
-        seen = lengths > 1e-3 * lengths.max()
-        means = torch.where(seen, y / lengths.clamp_min(1e-30), 0.0)
-        weight = A.A_adjoint(seen.to(y))
-        return A.A_adjoint(means) / weight.clamp_min(1e-3 * float(weight.max()))
+    A, lengths = found.A, found.lengths
+    seen = lengths > 1e-3 * lengths.max()
+    means = torch.where(seen, found.clean / lengths.clamp_min(1e-30), 0.0)
+    size = A.image_shape if A.geometry.kind == "cone" else A.image_shape[1:]
+    return mean_of_rays(A.geometry, means, size)
 
 
 def _middle(image: Tensor) -> Tensor:
@@ -266,7 +270,8 @@ def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecor
         **found.defects,
     }
     sinogram = found.y[len(found.y) // 2]
-    plane = sinogram[0] if sinogram.shape[0] == 1 else sinogram[:, sinogram.shape[1] // 2]
+    is_cone = scan.kind == "cone"
+    plane = sinogram[:, sinogram.shape[1] // 2] if is_cone else sinogram[len(sinogram) // 2]
     low, high = float(plane.min()), float(plane.max())
     words = (
         f"{'A clean slice was projected on purpose' if options.simulate else 'A scan was made'}: "

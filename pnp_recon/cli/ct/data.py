@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -15,8 +16,10 @@ import torch
 from torch import Tensor
 
 from operators import RayTransform, ScanGeometry, attenuation
+from operators._odl import import_tomo
 from operators._storage import Storage
-from pnp_recon.cli.ct.defects import mended, refuse_for_a_volume
+from operators.errors import OperatorError
+from pnp_recon.cli.ct.defects import concentric, mended, refuse_for_a_volume
 from pnp_recon.cli.ct.geometry import check_views, measured_geometry, simulated_geometry
 from pnp_recon.cli.ct.options import DEFAULT_NOISE, CtMethod, CtOptions
 from pnp_recon.cli.run.session import Session
@@ -37,8 +40,13 @@ from pnp_recon.scans.angles import AngleUnit
 from pnp_recon.scans.arrays import check_memory, choose, load, open_arrays
 from pnp_recon.scans.files import Kind
 from pnp_recon.scans.plausibility import below_air, odd_views, refuse_other_order
+from pnp_recon.scans.slices import Unit as SliceUnit
 
 TIFF = (".tif", ".tiff")
+FITTED = (
+    "rings: one number for each detector pixel is fitted along with the slice, as large as the "
+    "stripes"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +85,12 @@ class Measurement:
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @cached_property
+    def lengths(self) -> Tensor:
+        """A 1: how much of the slice every ray crosses, (1, ...) as y, in the unit of lengths."""
+        with torch.no_grad():
+            return self.A.A(self.y.new_ones(1, *self.A.image_shape))
+
     @property
     def clean(self) -> Tensor:
         """y without its stripes, for whoever cannot fit them."""
@@ -91,11 +105,20 @@ class Measurement:
 
 def simulated(source: Path, options: CtOptions) -> Measurement:
     """A clean slice, projected, with Gaussian or photon noise drawn on the CPU."""
-    found = read_slice(source, options.index)
+    stated: dict[str, SliceUnit] = {"hu": "HU", "mu": "1/mm"}
+    found = read_slice(source, options.index, unit=stated.get(options.unit.value))
+    if found.unit == "picture" and source.suffix.lower() == ".npy":
+        raise InputError(
+            f"{source} holds values from {float(found.values.min()):.4g} to "
+            f"{float(found.values.max()):.4g}, of a unit that nothing says; give --unit mu for "
+            "attenuation in 1/mm, or --unit hu"
+        )
     if found.unit == "HU":
         truth = attenuation(found.values)
     else:
-        truth = hounsfield_window().from_unit(found.values)
+        truth = (
+            found.values if found.unit == "1/mm" else hounsfield_window().from_unit(found.values)
+        )
     height, width = truth.shape[-2:]
     located = simulated_geometry(options, (height, width), found.pixel_mm)
     if located.geometry.kind == "cone":
@@ -124,7 +147,7 @@ def simulated(source: Path, options: CtOptions) -> Measurement:
         truth,
         file,
         lines=(*located.lines, f"simulated: {found.name}, {said}"),
-        warnings=located.warnings,
+        warnings=(*found.doubts, *located.warnings),
     )
 
 
@@ -166,6 +189,16 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     located = measured_geometry(options, lines, scan.kind == "counts")
     geometry = located.geometry
     doubts = [*scan.doubts, *corrected.doubts, *below_air(lines.data, whole.noise)]
+    fitted: tuple[str, ...] = ()
+    if profile is not None:
+        axis = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
+        round_object = concentric(lines.data, profile, axis, whole.noise)
+        if round_object is None:
+            fitted = (FITTED,)
+        else:
+            taken, said = round_object
+            lines, profile = replace(lines, data=lines.data - taken[:, None]), None
+            doubts.append(said)
     if geometry.kind == "parallel":
         doubts += odd_views(lines.data)
         if scan.order_assumed:
@@ -173,9 +206,12 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     is_cone = geometry.kind == "cone"
     if is_cone:
         refuse_for_a_volume(options)
+        _check_projector(source)
     count, side = lines.data.shape[0], options.size or geometry.detector_count
     if is_cone and count < scan.total:
         raise InputError("--slice does not go with a cone beam, which is one volume")
+    if is_cone and options.stretch is not None:
+        raise InputError("--slices does not go with a cone beam, which is one volume; leave it out")
     check_memory(_bytes(count, side, lines.data), f"{source}: {count} slices of {side}×{side}")
     y = lines.data
     noise, origin = whole.noise, "given"
@@ -195,7 +231,8 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         weights = arranged(weights) / (usual * max(noise, 1e-12) ** 2)
     shape = (scan.total, *scan.data.shape[1:])
     file = SourceFile("input", source, scan.sha256, shape)
-    known = options.geometry is not None or options.detector_mm is not None
+    stated = options.detector_mm or scan.detector_mm
+    known = options.geometry is not None or stated is not None
     return Measurement(
         arranged(y),
         A,
@@ -208,11 +245,28 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
         length="mm" if known else "pixel",
         mask=None if mask is None else arranged(mask),
         stripes=None if profile is None else arranged(profile[:, None]),
-        ridge=math.inf if whole.stripes is None else (noise / whole.stripes.level) ** 2,
+        ridge=math.inf if profile is None else (noise / whole.stripes.level) ** 2,
         defects=whole.numbers,
-        lines=(*located.lines, *corrected.notes, *whole.lines),
+        lines=(*located.lines, *corrected.notes, *whole.lines, *fitted),
         warnings=(*doubts, *located.warnings),
     )
+
+
+def _check_projector(source: Path) -> None:
+    """Refuses a cone beam where nothing projects it.
+
+    Raises:
+        InputError: saying what does, and what can be done without.
+    """
+    try:
+        import_tomo("astra_cuda")
+    except OperatorError as error:
+        raise InputError(
+            f"{source} is a cone beam's scan, as --geometry says, which is one volume and needs "
+            f"projectors in three dimensions: {error}. Without them the row of the detector in the "
+            "plane of the source can be reconstructed as a fan beam (--slice ROW --beam fan-flat "
+            "with --source-radius and --detector-radius)"
+        ) from error
 
 
 def on_device(found: Measurement, session: Session[CtOptions]) -> Measurement:

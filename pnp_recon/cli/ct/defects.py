@@ -16,11 +16,22 @@ from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.errors import InputError
 from pnp_recon.scans import Corrected, Scan, sinogram_noise_level
 from pnp_recon.scans.correction import interpolated
-from pnp_recon.scans.defects import Stripes, find_drift, find_stripes, stuck_pixels
+from pnp_recon.scans.defects import (
+    Stripes,
+    changing_share,
+    find_drift,
+    find_stripes,
+    own_stripes,
+    stuck_pixels,
+)
 from pnp_recon.scans.zingers import find_zingers
 
 # More outliers than this are a property of the scan, no flashes.
 MOST_ZINGERS = 0.02
+# Of the energy of stripes, more than this in pairs about the axis are circles of the object: dense
+# random stripes have a fifth. Of that of a sinogram, less than this that changes is an object that
+# is round about the axis.
+MOST_CIRCLES, LEAST_CHANGE = 0.3, 0.015
 # More stuck pixels than this are no faults of a few.
 MOST_STUCK = 0.1
 
@@ -58,6 +69,9 @@ def mended(corrected: Corrected, options: CtOptions) -> Mended:
     data, good = scan.data, torch.ones_like(scan.data)
     said: list[str] = []
     numbers: dict[str, float | int] = {}
+    if scan.missing is not None:
+        good = good * ~scan.missing
+        numbers["missing_values"] = int(scan.missing.sum())
     if options.dead_pixels is not False:
         data, good = _without_stuck(data, good, said, numbers)
     if options.zingers is not False:
@@ -83,14 +97,48 @@ def mended(corrected: Corrected, options: CtOptions) -> Mended:
             stripes = None
             said.append("rings: no stripes stand out of the noise, nothing is changed")
         else:
-            said.append(
-                f"rings: stripes of {stripes.level:.3g} (rms) in the sinogram; one number for each "
-                "detector pixel is fitted along with the slice, as large as that"
-            )
+            said.append(f"rings: stripes of {stripes.level:.3g} (rms) are seen in the sinogram")
     mask = None if bool((good == 1).all()) else good
     if mask is not None and weights is not None:
         weights = weights * mask
     return Mended(replace(scan, data=data), weights, mask, noise, stripes, tuple(said), numbers)
+
+
+def concentric(
+    data: Tensor, profile: Tensor, axis: float, noise: float
+) -> tuple[Tensor, str] | None:
+    """What to take out of `data` where the object looks like stripes itself, and a sentence; None
+    where it does not, so that stripes can be fitted along with the slice.
+
+    The fit sees hardly anything of what is the same in every view: of a body of revolution about
+    the axis nothing would be left but the prior. Measured on phantoms of 64² with 90 views and
+    1 % of noise, total variation, relative error without a switch, fitted, and taken out: a disc
+    about the axis 0.069, 0.080, 0.047; a tube 0.087, about 0.4, 0.052; an ellipse 0.105, 0.031,
+    0.049.
+
+    Args:
+        data: line integrals (slices, angles, detectors).
+        profile: of their stripes (slices, detectors).
+        axis: detector pixel in which the rotation axis is seen.
+        noise: standard deviation of the noise in `data`.
+    """
+    own = own_stripes(profile, axis)
+    circles = float((profile - own).square().sum() / profile.square().sum().clamp_min(1e-30))
+    changes = changing_share(data, noise)
+    if circles <= MOST_CIRCLES and changes >= LEAST_CHANGE:
+        return None
+    seen = (
+        f"{circles:.0%} of the stripes are mirrored at the rotation axis, as circles of the object "
+        "about it are"
+        if circles > MOST_CIRCLES
+        else f"only {changes:.1%} of the sinogram's energy changes from view to view, as in an "
+        "object that is round about the rotation axis"
+    )
+    return own, (
+        f"rings: {seen}; fitting stripes would take these parts of the object away, so that what "
+        "is not mirrored is taken out of the data instead, and rings in pairs may stay; compare "
+        "with a run without --rings"
+    )
 
 
 def _without_stuck(

@@ -75,7 +75,8 @@ class ScanFileOptions(RunOptions):
     rings: Annotated[bool, typer.Option(
         "--rings",
         help="Fit one number for each detector pixel along with the slice, for stripes in the "
-        "sinogram that make rings.",
+        "sinogram that make rings. Where the object is round about the rotation axis they are "
+        "taken out of the data instead, and the run says so.",
     )] = False
     drift: Annotated[bool, typer.Option(
         "--drift",

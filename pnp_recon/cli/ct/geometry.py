@@ -84,7 +84,7 @@ def measured_geometry(options: CtOptions, scan: Scan, counted: bool) -> Located:
         given = _turned(given, options)
         return _with_axis(options, given, scan, counted)
     beam = options.beam or Beam.parallel
-    detector_mm = options.detector_mm or 1.0
+    detector_mm = options.detector_mm or scan.detector_mm or 1.0
     geometry = ScanGeometry(
         beam.kind,  # type: ignore[arg-type]  # a test holds the names together
         _angles(options, scan, beam),

@@ -75,7 +75,7 @@ class CtOptions(VolumeOptions):
     inputs: Annotated[list[str], typer.Argument(
         metavar="SCAN...",
         help="Give sinograms or scans (.npy, .npz, .h5, .mat, .tif), or with --simulate slices "
-        "(DICOM, .npz archive, picture).",
+        "(DICOM, .npz archive, .npy, picture).",
     )]
     output: Annotated[str | None, output_option("NAME_reconstructed.npy")] = None
     # More methods than the shared option has.
@@ -181,7 +181,8 @@ class CtOptions(VolumeOptions):
     unit: Annotated[Unit, typer.Option(
         "--unit",
         help="The result is in Hounsfield units (hu) or in 1/mm (mu). By default it is in hu with "
-        "--simulate, otherwise in mu.",
+        "--simulate, otherwise in mu. A .npy to simulate from is in the same unit, but in hu "
+        "where it reaches below -500.",
     )] = Unit.auto
     no_picture: Annotated[bool, typer.Option(
         "--no-picture", help="Write no .png beside a .npy or .tif.",

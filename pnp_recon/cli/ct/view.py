@@ -30,6 +30,8 @@ QUANTILES, MARGIN, SMOOTH = (0.001, 0.999), 0.1, 0.5
 # Beads and metal of a few pixels lie so many times the noise above that in a sharp
 # back-projection, which shows of their value two thirds.
 DENSE, SHOWN = 8.0, 2 / 3
+# Of a value at an end of the window, in parts of its width, in float32.
+ROUNDING = 1e-5
 # Of a Gaussian, median absolute deviation over standard deviation.
 MAD = 0.6745
 # More of the slice than this outside the window, or at its lower and upper end, is said. A few
@@ -164,8 +166,9 @@ def outside(found: Measurement, direct: Tensor, view: View, options: CtOptions) 
     if found.truth is None and not given:
         return ()  # the window was made for it
     values = view.window.to_unit(direct if found.truth is None else found.truth)
-    # A back-projection is noisy: only what is far out counts.
-    slack = 0.0 if found.truth is not None else MARGIN
+    # A back-projection is noisy: only what is far out counts. Padding lies at the very end, up to
+    # rounding.
+    slack = ROUNDING if found.truth is not None else MARGIN
     share = float(((values < -slack) | (values > 1 + slack)).double().mean())
     if share <= OUTSIDE:
         return ()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -17,6 +18,14 @@ from operators.borders import Boundary
 from operators.fourier import next_smooth
 from pnp_recon.cli.deblur.blur import Blur, find_blur, refined, write_kernel
 from pnp_recon.cli.deblur.options import DeblurOptions
+from pnp_recon.cli.deblur.photons import (
+    LIKELY,
+    WEIGHED,
+    Photons,
+    check_counts,
+    photons_of,
+    takes_likelihood,
+)
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.pictures import (
     part_of,
@@ -33,14 +42,14 @@ from pnp_recon.errors import InputError
 from pnp_recon.estimation.clipping import are_clipped, clipped_pixels, outshone
 from pnp_recon.estimation.doubts import doubts
 from pnp_recon.estimation.noise import estimate_noise
-from pnp_recon.fidelity import WeightedLeastSquares
+from pnp_recon.fidelity import Fidelity, WeightedLeastSquares
 from pnp_recon.models import load
 from pnp_recon.pictures.colour import linear_to_srgb, srgb_slope, srgb_to_linear
 from pnp_recon.pictures.files import Picture
-from pnp_recon.problems.noise import command_noise
+from pnp_recon.problems.noise import command_noise, command_photons
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import blur as optics
-from pnp_recon.problems.simulate import deblurring
+from pnp_recon.problems.simulate import counted_deblurring, deblurring
 from pnp_recon.report import SourceFile
 
 # Weights are 1/σ²: no level is taken for less.
@@ -65,8 +74,9 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     # With an unknown border the picture is larger than what the camera saw, by half a kernel.
     valid = options.boundary == "valid"
     rows, columns = (_inner(kh), _inner(kw)) if valid else (slice(None), slice(None))
+    photons = photons_of(picture, options)
     if options.simulate:
-        problem = _simulated(x, kernel, picture, options)
+        problem = _simulated(x, kernel, picture, options, photons)
         truth: Tensor | None = x[..., rows, columns]
     else:
         channels, height, width = x.shape[1:]
@@ -75,8 +85,15 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         truth = None if reference is None else _light(reference, session)
         problem = Problem(A, x, options.noise_level)
     y = problem.y
-    clipped = None if options.simulate else clipped_pixels(picture.pixels, picture.bit_depth)
+    clipped = None
+    if not options.simulate:
+        # No photon came where it is black, and none is a count.
+        clipped = clipped_pixels(picture.pixels, picture.bit_depth, black=photons is None)
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
+    if photons is not None:
+        check_counts(y, photons, picture)
+        y = y - photons.offset
+        level, origin = photons.level(y), photons.origin
     if level is None:
         slope = srgb_slope(picture.pixels) if options.linear_light else 1.0
         about = y, kernel, picture.jpeg, picture.pixels, slope
@@ -98,6 +115,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         truth,
         _files(picture, reference, blur),
         options,
+        photons,
     )
     return _case(facts)
 
@@ -109,6 +127,7 @@ class _Facts:
     Attributes:
         y, A: y = A x + noise, whatever the size of x.
         truth: the true picture where y is, if it is known; `clipped` has that size, too.
+        photons: of pixels that counted some; y is then without the background.
     """
 
     y: Tensor
@@ -122,6 +141,7 @@ class _Facts:
     truth: Tensor | None
     files: tuple[SourceFile, ...]
     options: DeblurOptions
+    photons: Photons | None = None
     boundary: Boundary | None = None
     # Of what is solved, what is shown.
     shown: Region | None = None
@@ -139,8 +159,10 @@ def _case(facts: _Facts) -> Case:
     valid = facts.border == "valid"
     rows, columns = (_inner(kh), _inner(kw)) if valid else (slice(None), slice(None))
     part = (...,) if facts.shown is None else facts.shown.slices
-    weighted = _weighted(A, y, facts.level, facts.clipped, options)
-    left_out = None if weighted is None else weighted.weights == 0
+    known = _known(A, y, facts.level, facts.clipped, options)
+    fidelity = _fidelity(facts, known)
+    photons = facts.photons
+    noise = facts.level if photons is None else photons.variance(y, known).sqrt()
 
     def view(values: Tensor) -> Tensor:
         return linear_to_srgb(values) if options.linear_light else values
@@ -150,9 +172,11 @@ def _case(facts: _Facts) -> Case:
 
     def doubted(A: LinearOperator, kernel: Tensor, image: Tensor) -> tuple[str, ...]:
         shown = view(image[..., rows, columns]).clamp(0, 1)
-        residual = y - A.A(image)
-        residual = residual if left_out is None else residual[~left_out]
-        return doubts(view(y).clamp(0, 1), shown, kernel, residual, facts.level)
+        # In units of its noise, pixel by pixel where photons make it.
+        residual = (y - A.A(image)) / noise * facts.level if photons else y - A.A(image)
+        residual = residual if known is None else residual[known.expand_as(residual)]
+        peak = None if photons is None else photons.peak
+        return doubts(view(y).clamp(0, 1), shown, kernel, residual, facts.level, peak)
 
     def write(kernel: Tensor, target: Path, image: Tensor) -> list[str]:
         write_kernel(kernel, options)
@@ -172,24 +196,28 @@ def _case(facts: _Facts) -> Case:
             write=partial(write, better.kernel),
         )
 
+    lines = (*range_lines(picture), *facts.blur.lines())
+    if photons is not None:
+        lines = (*lines, LIKELY if takes_likelihood(options) else WEIGHED)
     return Case(
-        y=y,
+        y=y if fidelity is None else fidelity.y,
         A=A,
         noise_level=facts.level,
         noise_origin=facts.origin,
+        noise_words=None if photons is None else photons.words(y),
         degraded=view(y)[part],
         show=show,
         doubts=partial(doubted, A, facts.kernel),
         write=partial(write, facts.blur.kernel),
         reference=None if facts.truth is None else view(facts.truth)[part],
         files=facts.files,
-        lines=(*range_lines(picture), *facts.blur.lines()),
-        warnings=(*picture.notes, *facts.blur.warnings, *_clipping_words(picture, weighted)),
+        lines=lines,
+        warnings=(*picture.notes, *facts.blur.warnings, *_clipping_words(picture, known)),
         kernel=facts.blur.record,
         boundary=facts.border,
         linear_light=options.linear_light,
         energy=load.ENERGIES.get(y.shape[1]),
-        arguments={} if weighted is None else {"fidelity": weighted},
+        arguments={} if fidelity is None else _arguments(facts, fidelity),
         # The kernels of a part of a field are not those of the whole.
         excerpt=None
         if facts.shown is not None or facts.kernel.dim() == 4
@@ -242,25 +270,41 @@ def _light(picture: Picture, session: Session[DeblurOptions]) -> Tensor:
     return srgb_to_linear(x) if session.options.linear_light else x
 
 
-def _weighted(
+def _known(
     A: LinearOperator, y: Tensor, level: float, clipped: Tensor | None, options: DeblurOptions
-) -> WeightedLeastSquares | None:
-    """Least squares in which clipped pixels have no weight, for the methods that take weights."""
+) -> Tensor | None:
+    """(1, 1, H, W), False where clipped, for the methods that can leave pixels out; else None."""
     if clipped is None or options.model is not None or options.prior_kind == "none":
         return None
-    least = max(level, LEAST_LEVEL)
-    known = (~outshone(A, y, clipped, least)).to(y).expand_as(y).contiguous()
-    return WeightedLeastSquares(A, y, known / least**2)
+    return ~outshone(A, y, clipped, max(level, LEAST_LEVEL))
+
+
+def _fidelity(facts: _Facts, known: Tensor | None) -> Fidelity | None:
+    """Least squares in which clipped pixels have no weight, or what photons ask for."""
+    y, A = facts.y, facts.A
+    if facts.photons is not None:
+        return facts.photons.fidelity(A, y, known, facts.options)
+    if known is None:
+        return None
+    weights = known.to(y).expand_as(y).contiguous() / max(facts.level, LEAST_LEVEL) ** 2
+    return WeightedLeastSquares(A, y, weights)
+
+
+def _arguments(facts: _Facts, fidelity: Fidelity) -> dict[str, Any]:
+    """Arguments of `reconstruct`; counts begin where least squares would."""
+    if facts.photons is None or fidelity.y is facts.y:
+        return {"fidelity": fidelity}
+    return {"fidelity": fidelity, "start": facts.A.initial_guess(facts.y).clamp(0, 1)}
 
 
 def _clips(A: LinearOperator, y: Tensor, clipped: Tensor, level: float) -> bool:
     return are_clipped(A, y, clipped, max(level, LEAST_LEVEL))
 
 
-def _clipping_words(picture: Picture, weighted: WeightedLeastSquares | None) -> tuple[str, ...]:
-    if weighted is None:
+def _clipping_words(picture: Picture, known: Tensor | None) -> tuple[str, ...]:
+    if known is None:
         return ()
-    share = float((weighted.weights == 0).double().mean())
+    share = float((~known).double().mean())
     return (
         f"{picture.source}: {share:.2%} of the picture is clipped (at the largest or the smallest "
         "value of the file, or beside such a pixel, or in the halo of a light brighter than white);"
@@ -284,10 +328,16 @@ def _fitting(blur: Blur, picture: Picture) -> tuple[int, int]:
     return kh, kw
 
 
-def _simulated(x: Tensor, kernel: Tensor, picture: Picture, options: DeblurOptions) -> Problem:
+def _simulated(
+    x: Tensor, kernel: Tensor, picture: Picture, options: DeblurOptions, photons: Photons | None
+) -> Problem:
     """The picture seen through the blur, with noise."""
-    sigma, draw = options.simulated_level, command_noise(options.seed)
-    problem = deblurring(x, kernel, sigma, draw, options.boundary.value)
+    sigma, border = options.simulated_level, options.boundary.value
+    if photons is None:
+        problem = deblurring(x, kernel, sigma, command_noise(options.seed), border)
+    else:
+        draw = command_photons(options.seed, photons.peak * (options.level() or 0.0))
+        problem = counted_deblurring(x, kernel, photons.peak, photons.background, draw, border)
     if min(problem.y.shape[-2:]) < MIN_SIDE:
         height, width = x.shape[-2:]
         kh, kw = kernel.shape[-2:]

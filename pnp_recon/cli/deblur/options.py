@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pnp_recon.cli.run.borders import Boundary
+from pnp_recon.cli.run.checks import given, refuse
 from pnp_recon.cli.run.options import output_option
 from pnp_recon.cli.run.places import place_in_file
 from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
 from pnp_recon.files import check_target, split_frame
+from pnp_recon.problems.numbers import checked_number
 
 KERNELS = ("motion", "rotation", "blind", "trajectory", "gaussian", "disk", "uniform")
 # What of --length, --angle, --centre and --kernel-size a kernel can use.
@@ -39,6 +42,11 @@ _UNSEEN = {
         "--kernel-size and --seed",
     ),
 }
+
+
+class Noise(StrEnum):
+    gaussian = "gaussian"
+    poisson = "poisson"
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,24 @@ class DeblurOptions(PictureOptions):
     sigma: Annotated[str | None, typer.Option(
         "--sigma", metavar="auto|S|S/255",
         help="The noise has this standard deviation, such as 0.03 or 7.65/255. By default it is "
-        "estimated (auto); with --simulate it is 2.55/255.",
+        "estimated (auto); with --simulate it is 2.55/255. With --noise poisson it is the noise of "
+        "the readout beside that of the photons, by default none.",
+    )] = None
+    noise: Annotated[Noise, typer.Option(
+        "--noise",
+        help="The noise is gaussian, alike everywhere, or poisson, that of counted photons: where "
+        "the picture is brighter it is stronger. poisson needs --peak.",
+    )] = Noise.gaussian
+    peak: Annotated[str | None, typer.Option(
+        "--peak", metavar="N|counts",
+        help="With --noise poisson, N counts are expected where the picture is 1, which is white; "
+        "a pixel of value v stands for N times v counts. counts says that the numbers of the file "
+        "are counts.",
+    )] = None
+    background: Annotated[float | None, typer.Option(
+        "--background", metavar="B",
+        help="With --noise poisson, B counts are expected without an object. They are not blurred, "
+        "and the result is without them. By default there are none.",
     )] = None
     # fmt: on
 
@@ -119,6 +144,31 @@ class DeblurOptions(PictureOptions):
         if found is None:
             raise InputError(f"--centre is {self.centre!r}; expected two numbers, such as 320,240")
         return float(found[1]), float(found[2])
+
+    @property
+    def counted(self) -> bool:
+        """Pixels are counts of photons, up to a factor."""
+        return self.noise == Noise.poisson
+
+    @property
+    def peak_counts(self) -> float | None:
+        """What --peak says; None: the numbers of the file are counts."""
+        if self.peak is None or self.peak.strip().lower() == "counts":
+            return None
+        try:
+            value = float(self.peak)
+        except ValueError:
+            raise InputError(
+                f"--peak is {self.peak!r}; expected the counts where the picture is 1, such as "
+                "200, or counts, where the numbers of the file are counts"
+            ) from None
+        checked_number("--peak", value, above=0.0)
+        return value
+
+    @property
+    def noise_level(self) -> float | None:
+        """See `RunOptions`; of photons it is found pixel by pixel."""
+        return None if self.counted else super().noise_level
 
     def companions(self, source: Path) -> tuple[Path, ...]:
         return () if self.kernel_file is None else (self.kernel_file,)
@@ -143,19 +193,38 @@ class DeblurOptions(PictureOptions):
                 "estimated"
             )
         _ = self.rotation_centre
-        given = {
+        sizes = {
             "--length": self.length,
             "--angle": self.angle,
             "--centre": self.centre,
             "--kernel-size": self.kernel_size,
         }
         used = _USES.get(self.kernel, set())
-        for option, value in given.items():
+        for option, value in sizes.items():
             if value is not None and option not in used:
                 fits = f"it takes {', '.join(sorted(used))}" if used else "a file is complete"
                 raise InputError(f"{option} does not go with --kernel {self.kernel}: {fits}")
 
         self._check_known()
+        self._check_photons()
+
+    def _check_photons(self) -> None:
+        poisson = "--noise poisson"
+        refuse(given(self, "peak", "background"), f"--noise gaussian; add {poisson}",
+               not self.counted)  # fmt: skip
+        if not self.counted:
+            return
+        refuse(given(self, "model"), f"{poisson}: no network here was trained for photons")
+        if self.peak is None:
+            raise InputError(
+                f"{poisson} needs --peak N: the counts that are expected where the picture is 1 "
+                "(white). It is the number of white divided by what the camera gives for a photon, "
+                "its gain; --peak counts where the numbers of the file are counts"
+            )
+        if self.peak_counts is None and self.simulate:
+            raise InputError("--peak counts is for files of counts; --simulate needs --peak N")
+        if self.background is not None:
+            checked_number("--background", self.background, least=0.0)
 
     def _check_known(self) -> None:
         """What a photograph does not show is not guessed: a default would be taken for known."""

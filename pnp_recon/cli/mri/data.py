@@ -20,6 +20,7 @@ from pnp_recon.files import sha256_of
 from pnp_recon.kspace import (
     centre_side,
     corners_over_middle,
+    doubtful_maps,
     low_resolution,
     noise_level,
     normalised,
@@ -28,7 +29,9 @@ from pnp_recon.kspace import (
     read_maps,
     ring_maps,
     root_sum_of_squares,
+    unlike_noise,
     with_centred_picture,
+    working_coils,
 )
 from pnp_recon.kspace.calibration import LEAST
 from pnp_recon.kspace.scan import KSpace
@@ -111,6 +114,7 @@ def simulated(source: Path, options: MriOptions) -> Measurement:
             f"simulated: {found.name} as the modulus, a smooth phase, {coils}",
             f"sampling: {words}",
         ),
+        warnings=found.doubts,
     )
 
 
@@ -150,6 +154,10 @@ def measured(source: Path, reference: Path | None, options: MriOptions) -> Measu
         maps, origin = read_maps(options.maps, tuple(data.shape)), str(options.maps)
         shape = tuple(data.shape)
         files += (SourceFile("maps", options.maps, sha256_of(options.maps), shape),)
+    data, maps, unused = working_coils(data, maps)
+    warnings += (*unused, *unlike_noise(data, mask))
+    if maps is not None and centre_side(mask) >= LEAST:
+        warnings += doubtful_maps(maps, low_resolution(data, mask))
     level, known = options.noise_level, "given"
     if level is None:
         level, known = noise_level(data, mask), "estimated from the outermost frequencies"

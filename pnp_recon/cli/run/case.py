@@ -61,7 +61,7 @@ class Case:
         adopt: the case with what a run found besides the picture (`Solution.found`).
         wrote: files that were written besides the result.
         strength: what --strength means here, where it is not the solver's.
-        ahead: a prior -> a line about what the run will take, or nothing.
+        operator_bytes: what A is still to take, beside what it holds.
     """
 
     y: Tensor
@@ -95,7 +95,7 @@ class Case:
     adopt: Callable[[Case, Mapping[str, Tensor]], Case] | None = None
     wrote: tuple[Path, ...] = ()
     strength: Strength | None = None
-    ahead: Callable[[object], str] | None = None
+    operator_bytes: float = 0.0
 
     @property
     def noise_in_words(self) -> str:

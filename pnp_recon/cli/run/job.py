@@ -16,9 +16,9 @@ from operators.progress import listening
 from pnp_recon import guarantees
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.forecast import forecast_line
-from pnp_recon.cli.run.large import Outlook, is_large, memory_lines, outlook
-from pnp_recon.cli.run.live import LiveLine, time_words
+from pnp_recon.cli.run.effort import by_a_piece, iterations_of, memory_lines, time_lines
+from pnp_recon.cli.run.large import Outlook, is_large, outlook
+from pnp_recon.cli.run.live import LiveLine
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.plan import Job, check_places
 from pnp_recon.cli.run.preview import check_preview, cropped, preview
@@ -86,8 +86,6 @@ def run_job(
     model = session.learned()
     if model is not None:
         say(f"model: {model.name}, trained for {model.trained_on}")
-    if case.ahead is not None and (line := case.ahead(prior)):
-        say(line)
     prepared = time.perf_counter()
     with listening(live.doing):
         solution, track, crops = _solve_all(command.program, job, case, prior, session, live, say)
@@ -138,30 +136,27 @@ def _solve_all(
     options, middle = session.options, None
     if getattr(options, "preview", False):
         middle = preview(job, case, prior, options, live, say)
-    if not is_large(case):
-        if middle is None and (words := forecast_line(case, prior, options)) is not None:
-            say(words)
-        live.begin()
-        return *_solve(case, prior, options, live), ()
-    line, short = memory_lines(case, prior, options)
-    say(line)
+    large, why = is_large(case), ""
+    line, short = memory_lines(case, prior, options, always=large)
+    if line:
+        say(line)
     if short:
         live.write(f"{program}: warning: {job.source}: {short}", error=True)
-    ahead = Outlook(options)
-    if case.excerpt is not None:
+    if large and case.excerpt is not None:
         ahead = outlook(case, prior, options, live, middle)
-    for words in ahead.notes:
+        why = f"{ahead.iterations} iterations, as a crop took; "
+    else:
+        span = by_a_piece(case, prior, options) if middle is None else None
+        ahead = Outlook(options, iterations=iterations_of(prior), span=span)
+    for words in (*ahead.notes, *time_lines(ahead.span, why)):
         say(words)
-    if ahead.seconds is not None:
-        end = f"{ahead.iterations} iterations, as a crop took"
-        say(f"time: {time_words(ahead.seconds)} ({end}; an estimate)")
-    live.begin(ahead.iterations, ahead.seconds)
-    solution, track = _solve(case, prior, ahead.options, live)
+    live.begin(ahead.iterations)
+    solution, track = _solve(case, prior, ahead.options, live, say)
     return ahead.of(solution), track, ahead.notes
 
 
 def _solve(
-    case: Case, prior: Prior, options: Options, live: LiveLine
+    case: Case, prior: Prior, options: Options, live: LiveLine, say: Callable[[str], None]
 ) -> tuple[Solution, tuple[tuple[int, float], ...]]:
     """The run, and the PSNR along it where there is a reference and somebody to see it."""
     wanted = live.visible or options.report is not None or options.residuals is not None
@@ -172,6 +167,8 @@ def _solve(
         if truth is not None and (not track or seen.iteration >= TRACK_GROWTH * track[-1][0]):
             track.append((seen.iteration, float(psnr(case.show(seen.image()), truth))))
         live.update(seen.iteration, seen.residual, track[-1][1] if track else None)
+        if words := live.course.told():
+            say(words)
 
     return solve(case, prior, options, look, live.tried), tuple(track)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from pnp_recon.solvers.core.strength import Trial
 
 
+# Seconds that are long to wait.
+LONG = 60.0
+
+
 class LiveLine:
     """A context: `file(name)` for each file, `update(...)` at each look of the solver."""
 
     def __init__(self, files: int, enabled: bool = True) -> None:
-        self._begun: float | None = None
-        self._expected: int | None = None
+        self.course = Course(None)
         self._state = ""
         self.progress: Progress | None = None
         self.task: TaskID | None = None
@@ -78,30 +82,23 @@ class LiveLine:
             self.progress.advance(self.task)
 
     def stage(self, words: str) -> None:
-        self._begun = None
         self._say(words)
 
-    def begin(self, expected: int | None = None, seconds: float | None = None) -> None:
-        """The iteration begins; how many there may be and what they may take, where it is known."""
-        self._begun, self._expected = time.perf_counter(), expected
-        left = "" if seconds is None else f"  {time_words(seconds)} left"
-        self._say(f"iteration 1{left}")
+    def begin(self, expected: int | None = None) -> None:
+        """The iteration begins; how many there may be, where it is known."""
+        self.course = Course(expected)
+        self._say("iteration 1")
 
     def update(self, iteration: int, residual: float, psnr: float | None) -> None:
         quality = "" if psnr is None else f"  PSNR {psnr:.2f} dB"
-        left = self._left(iteration)
+        self.course.look(iteration)
+        seconds = self.course.left
+        left = "" if seconds is None else f"  {time_words(seconds)} left"
         self._say(f"iteration {iteration}  residual {residual:.2e}{quality}{left}")
 
     def doing(self, words: str) -> None:
         """What is computed now, beside what the line says."""
         self._set(state=f"{self._state}  ({words})")
-
-    def _left(self, iteration: int) -> str:
-        """The time that the expected iterations will take, from what these took."""
-        if self._begun is None or self._expected is None or iteration >= self._expected:
-            return ""
-        each = (time.perf_counter() - self._begun) / iteration
-        return f"  {time_words(each * (self._expected - iteration))} left"
 
     def _say(self, words: str) -> None:
         self._state = words
@@ -109,6 +106,7 @@ class LiveLine:
 
     def tried(self, trial: Trial) -> None:
         """A strength was tried before the run."""
+        self.course = Course(self.course.expected)
         self._set(state=f"choosing the strength: tried {trial.strength:.3g}")
 
     def write(self, text: str, error: bool = False) -> None:
@@ -130,6 +128,48 @@ class LiveLine:
         if self.progress is not None and self.task is not None:
             description = fields.pop("description", None)
             self.progress.update(self.task, description=description, **fields)
+
+
+class Course:
+    """How long a run will still take, by what its own iterations took.
+
+    Args:
+        expected: how many there may be; None: unknown.
+        clock: seconds from whenever; it begins now.
+    """
+
+    def __init__(
+        self, expected: int | None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.expected, self.clock = expected, clock
+        self.begun, self.taken, self.iteration, self._said = clock(), 0.0, 0, False
+
+    def look(self, iteration: int) -> None:
+        """So many iterations are made."""
+        self.iteration, self.taken = iteration, self.clock() - self.begun
+
+    @property
+    def left(self) -> float | None:
+        """Seconds; None: unknown, or more were made than were expected."""
+        if self.expected is None or not 0 < self.iteration < self.expected:
+            return None
+        return self.taken / self.iteration * (self.expected - self.iteration)
+
+    def told(self) -> str:
+        """A line about it, once, where there is long to wait; or nothing."""
+        if self._said or self.left is None or self.left < LONG:
+            return ""
+        self._said = True
+        count = "the first iteration" if self.iteration == 1 else f"{self.iteration} iterations"
+        return f"time left: {time_words(self.left)}, by {count} (an estimate)"
+
+
+def span_words(low: float, high: float) -> str:
+    """A range of time to come: "2 to 7 minutes"."""
+    first, last = (time_words(one).removeprefix("about ").split() for one in (low, high))
+    if first == last:
+        return time_words(high)
+    return f"{' '.join(first[:1] if first[1] == last[1] else first)} to {' '.join(last)}"
 
 
 def time_words(seconds: float) -> str:

@@ -23,6 +23,7 @@ _SEVERITY = (
     Status.DIRECT,
     Status.FIXED_DEPTH,
     Status.CONVERGED,
+    Status.GAP,
     Status.EARLY_STOP,
     Status.ITERATION_LIMIT,
     Status.TIME_LIMIT,

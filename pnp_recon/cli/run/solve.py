@@ -38,7 +38,7 @@ def choose_prior(case: Case, session: Session[Options]) -> Prior:
     model = session.learned()
     if model is not None:
         return model
-    if case.solve is not None or _solver(case, options) in solvers_for("none"):
+    if case.solve is not None or solver_name(case, options) in solvers_for("none"):
         return None
     if options.prior_kind == "functional":
         weight = parse_positive(options.weight, "--weight")
@@ -149,7 +149,7 @@ def _settings(case: Case, prior: Prior, options: RunOptions) -> dict[str, Any]:
         "strength": options.asked_strength,
         "acceleration": options.acceleration.value,
         "noise_level": case.noise_level,
-        "solver": "auto" if _chooses_itself(prior, options) else _solver(case, options),
+        "solver": "auto" if _chooses_itself(prior, options) else solver_name(case, options),
         "step": options.step,
         "ridge": options.ridge_weight(),
         "stopping": Stopping(**given) if given else None,
@@ -171,7 +171,7 @@ def _chooses_itself(prior: Prior, options: RunOptions) -> bool:
     return options.solver == SolverName.auto and isinstance(prior, LearnedEnergy)
 
 
-def _solver(case: Case, options: RunOptions) -> str:
+def solver_name(case: Case, options: RunOptions) -> str:
     """The solver by name; where the user names none, the case's is for denoisers."""
     is_open = options.solver == SolverName.auto and options.prior_kind != "functional"
     return case.solver or "auto" if is_open else options.solver.value

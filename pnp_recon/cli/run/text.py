@@ -78,7 +78,7 @@ def warnings(result: Result) -> list[str]:
 
 def as_json(result: Result) -> dict[str, Any]:
     """A finished picture as plain JSON values."""
-    from pnp_recon.report import certificate_block, plain_json, strength_block
+    from pnp_recon.report import plain_json, strength_block
 
     run, job = result.run, result.job
     solution, kernel, physics = run.solution, run.kernel, run.physics
@@ -117,7 +117,7 @@ def as_json(result: Result) -> dict[str, Any]:
             "solver": solution.solver,
             "parameters": solution.parameters,
             "strength": strength_block(solution.strength),
-            "certificate": certificate_block(solution.certificate),
+            "certificate": solution.certificate.to_dict(),
             "metrics": quality,
             "notes": result.notes,
             "report": job.report,

@@ -1,4 +1,4 @@
-"""`pnp-recon verify`: is what a model's card or a report claims true? Loads torch when it runs.
+"""`pnp-recon verify`: is what a card, a report or a volume claims true? Loads torch when it runs.
 
 Exit codes: 0 nothing that was checked failed; 2 there is neither card nor report; 4 a claim failed,
 or with --strict was not checked; 130 Ctrl-C.
@@ -21,7 +21,7 @@ from pnp_recon.files import split_frame
 if TYPE_CHECKING:
     from pnp_recon.report.claims import Claim
 
-REPORT = "report.json"
+REPORT, SUMMARY = "report.json", ".summary.json"
 # What --input may name; the rest of its value is a path.
 ROLES = ("input", "reference", "kernel", "mask", "geometry")
 
@@ -30,9 +30,9 @@ def verify(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL|REPORT",
-            help="Give a shipped model or the path of a model card, or a report.json or its "
-            "folder.",
+            metavar="MODEL|REPORT|VOLUME",
+            help="Give a shipped model or the path of a model card, a report.json or its folder, "
+            "or a volume of pnp-ct --slices or its summary.json.",
         ),
     ],
     attack_steps: Annotated[
@@ -74,11 +74,15 @@ def verify(
     Of a report, every verdict and law is computed again from what it holds, the files are hashed,
     the denoiser's constant is proven anew, and the run is repeated and compared. What cannot be
     checked here is listed with the reason.
+    Of a volume, the summary is made anew from the rows of its slices, every verdict is computed
+    again, every value is held against its hash, and the first, the middle, the last and the worst
+    slice are computed again; with --across the one run of all.
 
     Exit codes: 0 if no claim failed; 2 if there is neither card nor report; 4 if a claim failed,
     with --strict also if one was not checked.
     """
-    path = _report_path(what)
+    summary = _summary_path(what)
+    path = summary or _report_path(what)
     if path is None:
         _refuse_what_is_neither(what)
         for flag, given in (("--input", inputs), ("--strict", strict)):
@@ -89,7 +93,13 @@ def verify(
     from pnp_recon.cli.verify.report import verify_report  # loads torch
 
     moved = _moved(inputs or [])
-    claims = verify_report(path, moved, attack_steps, run=not no_run, live=not (quiet or as_json))
+    if summary is not None:
+        from pnp_recon.cli.verify.volume import verify_volume  # loads torch
+
+        claims = verify_volume(summary, moved, run=not no_run)
+    else:
+        live = not (quiet or as_json)
+        claims = verify_report(path, moved, attack_steps, run=not no_run, live=live)
     if as_json:
         print_json(_plain(path, claims))
     elif not quiet:
@@ -115,6 +125,13 @@ def _verify_model(name: str, attack_steps: int, as_json: bool, quiet: bool) -> N
     elif not quiet:
         show_check(result)
     refuse_false(result)
+
+
+def _summary_path(what: str) -> Path | None:
+    """The summary of a volume that is meant, by itself or by the volume; None for all else."""
+    path = Path(what)
+    found = path if path.name.endswith(SUMMARY) else path.with_name(f"{path.name}{SUMMARY}")
+    return found if path.name and found.is_file() else None
 
 
 def _report_path(what: str) -> Path | None:

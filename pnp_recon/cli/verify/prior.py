@@ -14,7 +14,6 @@ from pnp_recon.models.load import family_of, load_denoiser
 from pnp_recon.models.store import find_card, is_path, is_shipped, read_card
 from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.report.claims import Claim, claim, unchecked
-from pnp_recon.report.document import guarantee_block
 
 
 def prior_claims(report: Mapping[str, Any], folder: Path, attack_steps: int) -> list[Claim]:
@@ -23,7 +22,7 @@ def prior_claims(report: Mapping[str, Any], folder: Path, attack_steps: int) -> 
     name, sha256 = block["name"], block["sha256"]
     what = f"{block['kind']} {name}"
     if sha256 is None and name in CLASSICAL:
-        return _constants(block, guarantee_block(load_denoiser(name).guarantee))
+        return _constants(block, load_denoiser(name).guarantee.to_dict())
     if sha256 is None:
         reason = "the report holds no hash of weights; what is proven enters the run's constants"
         return [unchecked(what, block["guarantee"]["words"], reason)]
@@ -39,7 +38,7 @@ def prior_claims(report: Mapping[str, Any], folder: Path, attack_steps: int) -> 
             return [hashes]
         family = family_of(card)
         check = family.verify(card, attack_steps)
-        proven = guarantee_block(family.guarantee(card))
+        proven = family.guarantee(card).to_dict()
     except PnPReconError as error:
         return [Claim(f"weights of {what}", sha256, "no such weights", False, str(error))]
     found = "; ".join(check.problems) or "so"

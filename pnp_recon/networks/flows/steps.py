@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
-from pnp_recon.proximal.simplex import project_simplex
+from pnp_recon.proximal.simplex import project_capped_simplex, project_simplex
 
 # A share of the proven range stays below it, so that every step is averaged.
 LARGEST_SHARE = 0.99
@@ -96,3 +96,34 @@ class SimplexSteps(LearnedSteps):
     @torch.no_grad()
     def settle(self) -> None:
         self.sizes.copy_(project_simplex(self.sizes, self.total))
+
+
+class SimplexShares(Steps):
+    """hₖ = sₖ·limitₖ with shares 0 ≤ sₖ ≤ `largest` of what is proven, Σ sₖ = `total`.
+
+    As `SimplexSteps`, and proven as `ShareSteps`: whatever is learned, every step that is left is
+    averaged. A share that the projection has set to zero is the identity (`Flow.pruned`). With K
+    steps at least `total`/`largest` are left.
+
+    Raises:
+        InputError: `total` does not fit into K shares.
+    """
+
+    def __init__(self, count: int, total: float, largest: float = LARGEST_SHARE) -> None:
+        super().__init__()
+        if not 0 < total <= count * largest or not 0 < largest < 1:
+            raise InputError(
+                f"the shares of {count} steps sum to {total:g} and are at most {largest:g}; "
+                f"expected a sum above 0, at most {count * largest:g}, and a largest one below 1"
+            )
+        self.shares = nn.Parameter(torch.full((count,), total / count))
+        self.count, self.total, self.largest = count, float(total), largest
+
+    def values(self, limits: Tensor) -> Tensor:
+        if not bool(torch.isfinite(limits).all()):
+            raise InputError("a share of an unlimited step is none; give the steps, or learn them")
+        return self.shares.to(limits.dtype) * limits
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        self.shares.copy_(project_capped_simplex(self.shares, self.total, self.largest))

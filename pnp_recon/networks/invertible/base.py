@@ -33,6 +33,9 @@ class Invertible(nn.Module, ABC):
     def check(self) -> Guarantee:
         """What is proven for the weights held now: constants, and what is kept."""
 
+    def settle(self) -> None:
+        """After an optimiser's step: puts the weights back where the proof wants them."""
+
 
 class Chain(Invertible):
     """T_K ∘ … ∘ T_1; log-determinants add."""
@@ -52,6 +55,10 @@ class Chain(Invertible):
         for part in reversed(self._maps()):
             y = part.inverse(y)
         return y
+
+    def settle(self) -> None:
+        for part in self._maps():
+            part.settle()
 
     def check(self) -> Guarantee:
         return compose(*(part.check() for part in reversed(self._maps())))

@@ -36,7 +36,8 @@ class Coupling(Invertible):
         channels: in dimension 1, at least 2.
         kind: "vectors" (B, d) or "features" (B, C, H, W); a `Dense` or `Convolutional` network.
         flip: the last part stays instead of the first; alternate it, or little is mixed.
-        hidden, depth, activation: of the network; `activation` is a name of `flows.fields.SLOPES`.
+        hidden, depth: width of the network inside, and its hidden layers.
+        activation: a name of `flows.fields.SLOPES`.
         zero: the network starts at zero, where the coupling is the identity.
     """
 

@@ -29,8 +29,10 @@ from pnp_recon.proximal import Box, Regulariser
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers.convex.blocks import Block, Steps
 from pnp_recon.solvers.convex.existence import Existence, of_saddle_point
+from pnp_recon.solvers.convex.gap import duality_gap
 from pnp_recon.solvers.convex.steps import BUDGET, absolute_sums
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
+from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.premises import basis_of, bounded, signed, transposed
 from pnp_recon.solvers.core.solver import Solver, State, Step, share
@@ -81,6 +83,7 @@ class PDHG(Solver[State]):
                 problem.first_guess(),
                 coupling=prior.coupling,
                 box=prior.box,
+                slice_spacing=prior.slice_spacing,
             )
         else:
             terms = plain_terms(problem.data_term, prior)
@@ -299,28 +302,12 @@ class PDHG(Solver[State]):
         bound = ((1 + math.sqrt(self._product)) * total).sqrt() * (1 + 1e-5)
         return bound if bool(torch.isfinite(bound).all()) else None
 
-    def primal_dual_gap(self, z: Tensor) -> Tensor:
-        """Proven bound (B,) on how far the objective of `image(z)` lies above the minimum.
-
-        The value at the picture minus the dual value at uᵢ' = prox_{σᵢFᵢ*}(uᵢ + σᵢKᵢx), where
-        Fᵢ*(uᵢ') = ⟨pᵢ, uᵢ'⟩ − Fᵢ(pᵢ) with pᵢ = (uᵢ + σᵢKᵢx − uᵢ')/σᵢ (Fenchel–Young). Finite
-        where `primal` is a bounded box and the Fᵢ are finite; inf where it is anything else.
-        """
-        x, duals = self.image(State(z)), self.split(z)[2:]
+    def gap(self, state: State) -> Gap | None:
+        """The duality gap at `image(state)`; None where `primal` is no bounded box."""
         if not (isinstance(self.primal, Box) and self.primal.bounded):
-            return torch.full((x.shape[0],), math.inf, dtype=z.dtype, device=z.device)
-        gap, back = torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x)
-        for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):
-            image = block.operator.A(x)
-            moved = u + sigma * image
-            dual = block.outer.conjugate_prox(moved, sigma)  # type: ignore[arg-type]
-            touched = (moved - dual) / sigma
-            inner = (touched * dual).flatten(1).sum(1)
-            gap = gap + block.outer.value(image) + inner - block.outer.value(touched)
-            back = back + block.operator.A_adjoint(dual)
-        # The conjugate of the box at −v.
-        corner = torch.maximum(-self.primal.low * back, -self.primal.high * back)
-        return gap + corner.flatten(1).sum(1)
+            return None
+        duals = self.split(state.z)[2:]
+        return duality_gap(self.primal, self.blocks, self.sigmas, self.image(state), duals)
 
     @property
     def stride(self) -> float:

@@ -61,6 +61,7 @@ def total_variation_terms(
     box: tuple[float, float] | None = (0.0, 1.0),
     balance: float = 1.0,
     step_rule: StepRule = "norms",
+    slice_spacing: float | None = None,
 ) -> Terms:
     """f(x) + weight·Σ_pixels ‖∇x‖ subject to low ≤ x ≤ high.
 
@@ -76,11 +77,12 @@ def total_variation_terms(
         balance: multiplies τ and divides the σᵢ; for tuning.
         step_rule: "norms": one step for each block; "diagonal": one for each pixel and datum, for
             operators with entries ≥ 0 (Pock & Chambolle 2011).
+        slice_spacing: channels are the slices of a volume, see `TotalVariation`.
 
     Raises:
         InputError: arguments that do not fit together.
     """
-    regulariser = TotalVariation(weight, coupling)
+    regulariser = TotalVariation(weight, coupling, slice_spacing=slice_spacing)
     if not weight > 0 or not 0 < balance < math.inf:
         raise InputError(f"weight and balance must be positive, found {weight} and {balance}")
     shape = (int(start.shape[1]), int(start.shape[2]), int(start.shape[3]))

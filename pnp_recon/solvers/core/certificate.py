@@ -6,7 +6,8 @@ contradicts the certificate, and then the proof was applied to something else th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.core.theorem import Constant, Theorem
@@ -119,3 +120,28 @@ class Certificate:
         out += [f"  observed: {item}" for item in self.observed]
         out += [f"  {remark}" for remark in self.remarks]
         return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was proven, by which theorem, with which numbers, and what was then observed.
+
+        Numbers may be infinite or NaN, which the JSON of reports writes as null.
+        """
+        theorem = self.theorem
+        return {
+            "verdict": self.verdict,
+            "proven": self.proven,
+            "contradicted": self.contradicted,
+            "holds": self.holds,
+            "unchecked": self.unchecked,
+            "conditions": self.conditions,
+            "remarks": self.remarks,
+            "theorem": theorem.statement,
+            "kind": theorem.kind,
+            "numbers": theorem.numbers(),
+            "step_law": theorem.step_law,
+            "error_bar": None if theorem.error_bar is None else asdict(theorem.error_bar),
+            "premises": [{"words": p.words, "basis": p.basis.value} for p in theorem.premises],
+            "guarantee": self.guarantee.to_dict(),
+            "constants": [asdict(item) for item in self.constants],
+            "observations": [{**asdict(item), "passed": item.passed} for item in self.observed],
+        }

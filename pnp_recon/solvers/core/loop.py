@@ -21,6 +21,7 @@ from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.examination import Examination
+from pnp_recon.solvers.core.gap import FAULT, Gap
 from pnp_recon.solvers.core.inner_errors import FAR, first_at_floor
 from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.premises import own
@@ -69,6 +70,8 @@ def iterate(
             void = "the run became non-finite; look at the data and the start, are they finite?"
         elif run.stands():
             void = "no step was found that the theorem allows, and the point is not critical"
+        elif run.faulty:
+            void = FAULT
         elif run.changed or fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
         else:
@@ -83,6 +86,7 @@ def iterate(
         solver.parameters(run.state),
         error_bars(theorem, run.history) if certificate.holds else (),
         found={name: value.clone() for name, value in solver.found(run.shown).items()},
+        gap=run.gap,
     )
 
 
@@ -106,6 +110,8 @@ class _Run:
         self.examination, self.mark, self.changed = examination, mark, False
         self.pending: list[list[Tensor]] = []
         self.descended: list[Tensor] = []
+        self.gap: Gap | None = None
+        self.faulty = False
         self.begin = time.perf_counter()
         self.at_rest = 0
 
@@ -184,6 +190,8 @@ class _Run:
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
+            if stopping.gap is not None and self.measured_gap() <= stopping.gap:
+                return Status.GAP
             if self.stands():  # inner solves that the clock cut short lead nowhere, either
                 return Status.TIME_LIMIT if expired() else Status.STAGNATED
             if (stuck := self.stuck(iteration - 1)) is not None:
@@ -191,6 +199,14 @@ class _Run:
         if stopping.time_limit and history.seconds[-1] > stopping.time_limit:
             return Status.TIME_LIMIT
         return None
+
+    def measured_gap(self) -> float:
+        """The worst relative gap, inf where there is none or it contradicts duality."""
+        self.gap = self.solver.gap(self.state)
+        if self.gap is None:
+            return math.inf
+        self.faulty |= bool(self.gap.faulty.any())
+        return self.gap.relative
 
     def stands(self) -> bool:
         """Is there a picture that cannot go on, above the tolerance or without a step so far?

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.error_bar import Bar
+from pnp_recon.solvers.core.gap import Gap
+from pnp_recon.solvers.core.notebook import html
 from pnp_recon.solvers.core.stopping import Status
 from pnp_recon.solvers.core.strength import Strength
 
@@ -87,7 +89,7 @@ class Look:
     image: Callable[[], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """What a run returns.
 
@@ -102,6 +104,8 @@ class Solution:
             point, where the iterated map is a contraction; else empty.
         strength: how strongly the prior weighs, and how that was chosen; None for methods that
             know no prior.
+        gap: what duality says of the objective, where `Stopping.gap` asked for it and the solver
+            has one, at the last look.
         found: what was reconstructed besides the picture, by name; see `Solver.found`.
     """
 
@@ -113,8 +117,22 @@ class Solution:
     parameters: dict[str, float]
     error_bars: tuple[Bar, ...] = ()
     strength: Strength | None = None
+    gap: Gap | None = None
     found: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def iterations(self) -> int:
         return self.history.iterations
+
+    def __repr__(self) -> str:
+        """A line: shape, ending, verdict in a word."""
+        shape = "×".join(map(str, self.image.shape))
+        return (
+            f"<Solution {shape}, {self.solver}: {self.status.name.lower()} after "
+            f"{self.iterations} iterations, {self.certificate.label}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the picture, the verdict and the residuals."""
+        worst = [max(self.history.relative(k)) for k in range(self.iterations)]
+        return html(self.image, self.certificate, worst, self.status.value)

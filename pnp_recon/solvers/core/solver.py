@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.examination import Examination
+from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.theorem import Theorem
 from pnp_recon.solvers.knobs import Knobs
 
@@ -145,6 +146,11 @@ class Solver(ABC, Generic[S]):
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         """What the error of a step may be for errors to stay summable; None: steps are exact."""
+        return None
+
+    def gap(self, state: S) -> Gap | None:
+        """What duality says of how far the objective of `image(state)` lies above its minimum, or
+        None."""
         return None
 
     def examination(self) -> Examination | None:

@@ -14,6 +14,7 @@ class Status(Enum):
     DIRECT = "computed by a formula, without iteration"
     FIXED_DEPTH = "computed in a fixed number of steps, those of a network or of a schedule"
     CONVERGED = "converged: the relative residual reached the tolerance"
+    GAP = "converged: the duality gap reached its tolerance"
     EARLY_STOP = "stopped early: for this method the early stop is the regularisation"
     ITERATION_LIMIT = (
         "stopped at the iteration limit; raise max_iter (--max-iter) or loosen tol (--tol)"
@@ -35,7 +36,13 @@ class Status(Enum):
 
     @property
     def succeeded(self) -> bool:
-        return self in (Status.CONVERGED, Status.DIRECT, Status.EARLY_STOP, Status.FIXED_DEPTH)
+        return self in (
+            Status.CONVERGED,
+            Status.DIRECT,
+            Status.EARLY_STOP,
+            Status.FIXED_DEPTH,
+            Status.GAP,
+        )
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,9 @@ class Stopping:
     Attributes:
         tol: on (‖z_{k+1} − z_k‖ + inner error)/‖z_k‖, for the worst picture of the batch.
         max_iter: iteration limit.
+        gap: on the proven bound of (F(x) − min F)/F(x), for the worst picture, where the solver has
+            a duality gap: whichever of it and `tol` is reached first. It costs a product with the
+            operator and its transpose in float64 at each look. None: it is not computed.
         early: the limit is where the run is meant to end, as in classical iterations for noisy
             data; reaching it is `Status.EARLY_STOP`.
         time_limit: seconds, or None.
@@ -60,10 +70,13 @@ class Stopping:
     time_limit: float | None = None
     check_every: int = 5
     early: bool = False
+    gap: float | None = None
 
     def __post_init__(self) -> None:
         checked_number("tol", self.tol, above=0.0)
         checked_count("max_iter", self.max_iter)
         checked_count("check_every", self.check_every)
+        if self.gap is not None:
+            checked_number("gap", self.gap, above=0.0)
         if self.time_limit is not None:
             checked_number("time_limit", self.time_limit, above=0.0)

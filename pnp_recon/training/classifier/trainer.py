@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pnp_recon.datasets.labelled import Labelled
 from pnp_recon.errors import InputError
-from pnp_recon.networks.classifier import Classifier, decisions
+from pnp_recon.networks.classifier import Classifier
+from pnp_recon.networks.decisions import decisions, sizes
 from pnp_recon.training.classifier.losses import margin_loss, tempered_loss
 from pnp_recon.training.classifier.recipe import LOGGED, ClassifierRecipe
 from pnp_recon.training.trainer import CALIBRATION, Trainer
@@ -115,9 +116,10 @@ def certified_accuracy(
     Returns:
         Shares in [0, 1] by radius, in text.
     """
-    constants, right = network.pair_constants(), []
+    constants, rounding, right = network.pair_constants(), network.rounding(), []
     for part in data.chunks(CHUNK):
-        held = decisions(network(part.scaled(torch.float64)), constants)
+        x = part.scaled(torch.float64)
+        held = decisions(network(x), constants, rounding, sizes(x))
         right.append(torch.where(held.classes == part.labels, held.radii, -1.0))
     radius = torch.cat(right)
     # Within, not at: a radius itself is not covered.

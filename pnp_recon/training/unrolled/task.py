@@ -86,11 +86,11 @@ class UnrolledTask(Task):
         return {"name": f"unrolled_ct_{group.lower()}", "network": {"gradient": GRADIENT}}
 
     def build(self) -> UnrolledNetwork:
-        from pnp_recon.networks.unrolled import UnrolledNetwork
+        from pnp_recon.networks.invertible.unrolled import unrolled_network
         from pnp_recon.training.seeding import seeded
 
         with seeded(self.recipe.seed):
-            return UnrolledNetwork(self.network)
+            return unrolled_network(self.network)
 
     def load(self, tick: Tick | None = None) -> SliceData:
         from pnp_recon.training.unrolled.slices import load_slices

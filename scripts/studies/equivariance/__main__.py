@@ -7,7 +7,10 @@
     python -m scripts.studies.equivariance ct run --data ct_slices_256.npz    # 30 runs
     python -m scripts.studies.equivariance ct run --data ct_slices_256.npz --only C4_005_0
     python -m scripts.studies.equivariance ct baselines --data ct_slices_256.npz
+    python -m scripts.studies.equivariance ct long --data ct_slices_256.npz   # why it trails
+    python -m scripts.studies.equivariance ct long --data ct_slices_256.npz --only "C4 96" --seed 1
     python -m scripts.studies.equivariance ct report
+    python -m scripts.studies.equivariance ct models --data ct_slices_256.npz # those shipped
     python -m scripts.studies.equivariance ct pictures --data ct_slices_256.npz    # after `ct run`
     python -m scripts.studies.equivariance denoisers run --data BSDS500   # and averaged
     python -m scripts.studies.equivariance inpainting

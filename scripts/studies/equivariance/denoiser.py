@@ -1,4 +1,4 @@
-"""The two residual networks of the rectangles, their loss and their training."""
+"""The residual networks of the rectangles, their loss and their training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ from pnp_recon.training.trainer import Trainer
 from scripts.studies.equivariance.scenes import draw, noisy, random_scenes
 
 WIDTH, BLOCKS = 64, 10
-# Group of each network; C1 makes ordinary convolutions of the same layers.
-NETWORKS = {"ordinary": "C1", "equivariant": "C8"}
+# Group and filters of each network; C1 makes ordinary convolutions of the same layers. The one in
+# the middle has the equivariant one's space of filters without its ties: it tells the two apart.
+NETWORKS: dict[str, tuple[str, str | None]] = {
+    "ordinary": ("C1", None),
+    "harmonic": ("C1", "harmonic"),
+    "equivariant": ("C8", None),
+}
 # Of the validation pictures; test pictures and training runs have other seeds.
 VALIDATION_SEED, VALIDATION_PICTURES = 900, 8
 SMOOTHING = 1e-3  # of the absolute value in the total variation
@@ -26,10 +31,11 @@ SMOOTHING = 1e-3  # of the absolute value in the total variation
 class Block(nn.Module):
     """z ↦ z + K₂ relu(K₁ z + b₁) + b₂; it starts close to the identity."""
 
-    def __init__(self, group: Group, width: int) -> None:
+    def __init__(self, group: Group, width: int, filters: str | None = None) -> None:
         super().__init__()
         hidden = regulars(group, width // group.order)
-        self.first, self.second = GroupConv(hidden, hidden, 3), GroupConv(hidden, hidden, 3)
+        self.first = GroupConv(hidden, hidden, 3, filters=filters)
+        self.second = GroupConv(hidden, hidden, 3, filters=filters)
         with torch.no_grad():
             for weights in self.second.parameters():
                 weights.mul_(0.1)
@@ -41,12 +47,18 @@ class Block(nn.Module):
 class RectangleDenoiser(nn.Module):
     """Picture + network(picture): 3 → width, `blocks` residual blocks, width → 3 channels."""
 
-    def __init__(self, group: Group, width: int = WIDTH, blocks: int = BLOCKS) -> None:
+    def __init__(
+        self,
+        group: Group,
+        width: int = WIDTH,
+        blocks: int = BLOCKS,
+        filters: str | None = None,
+    ) -> None:
         super().__init__()
         colours, hidden = scalars(group, 3), regulars(group, width // group.order)
-        self.lift = GroupConv(colours, hidden, 3)
-        self.blocks = nn.Sequential(*(Block(group, width) for _ in range(blocks)))
-        self.project = GroupConv(hidden, colours, 3)
+        self.lift = GroupConv(colours, hidden, 3, filters=filters)
+        self.blocks = nn.Sequential(*(Block(group, width, filters) for _ in range(blocks)))
+        self.project = GroupConv(hidden, colours, 3, filters=filters)
         with torch.no_grad():
             for weights in self.project.parameters():
                 weights.mul_(0.1)
@@ -58,7 +70,8 @@ class RectangleDenoiser(nn.Module):
 
 def build(name: str, seed: int, blocks: int = BLOCKS) -> RectangleDenoiser:
     torch.manual_seed(seed)
-    return RectangleDenoiser(Group.named(NETWORKS[name]), blocks=blocks)
+    group, filters = NETWORKS[name]
+    return RectangleDenoiser(Group.named(group), blocks=blocks, filters=filters)
 
 
 def parameters(network: nn.Module) -> int:

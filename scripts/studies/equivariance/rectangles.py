@@ -1,6 +1,6 @@
-"""Denoising of coloured rectangles: an ordinary and an equivariant network, five runs each.
+"""Denoising of coloured rectangles: ordinary and equivariant networks, five runs each.
 
-After Celledoni et al. 2021, "Structure-preserving deep learning", §5.2: both networks see upright
+After Celledoni et al. 2021, "Structure-preserving deep learning", §5.2: they see upright
 rectangles only, and are then asked for turned ones.
 """
 

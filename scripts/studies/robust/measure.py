@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pnp_recon.networks.classifier import Classifier, Decisions
+from pnp_recon.networks.classifier import Classifier
+from pnp_recon.networks.decisions import Decisions
 from scripts.studies.robust.attacks import Found, Logits, attack, foolbox_attack
 
 RADII = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)

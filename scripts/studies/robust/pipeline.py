@@ -17,8 +17,9 @@ from torch import Tensor
 from operators import Convolution
 from pnp_recon.datasets.labelled import Labelled
 from pnp_recon.fidelity import LeastSquares
-from pnp_recon.networks.classifier import Classifier, Decisions, decisions
+from pnp_recon.networks.classifier import Classifier
 from pnp_recon.networks.configs import EulerConfig
+from pnp_recon.networks.decisions import Decisions
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.solvers import Plugged, PnPHQS
@@ -94,6 +95,6 @@ class Pipeline:
 
     @torch.no_grad()
     def decide(self, y: Tensor) -> Decisions:
-        """Classes, and radii in the measurement."""
-        held = decisions(self(y), self.classifier.pair_constants())
+        """Classes, and radii in the measurement; of the reconstruction in exact arithmetic."""
+        held = self.classifier.decide(self.reconstruct(y))
         return replace(held, radii=held.radii / self.constant())

@@ -12,6 +12,7 @@ from pnp_recon.networks.flows.steps import (
     FixedSteps,
     LearnedSteps,
     ShareSteps,
+    SimplexShares,
     SimplexSteps,
 )
 from pnp_recon.networks.flows.tableaux import CONTRACTIVE, TABLEAUX
@@ -42,6 +43,28 @@ def test_shares_of_the_range_are_averaged_and_free_steps_are_not(name: str) -> N
     free = Flow(fields(), name, LearnedSteps(3, 50.0))
     assert not free.check().is_nonexpansive
     assert quotient(free) > 1.5
+
+
+def test_shares_on_a_simplex_stay_in_the_proven_range_and_are_pruned_exactly() -> None:
+    steps = SimplexShares(4, total=1.5, largest=0.9)
+    flow = Flow(fields(4), "rk4", steps)
+    with torch.no_grad():
+        steps.shares.copy_(torch.tensor([5.0, 0.7, -1.0, 0.6]))
+    assert not flow.check().is_nonexpansive  # before the projection nothing holds
+    flow.settle()
+    assert float(steps.shares.detach().sum()) == pytest.approx(1.5)
+    assert float(steps.shares.detach().max()) == pytest.approx(0.9)
+    held, left = flow.check(), flow.pruned()
+    assert held.is_averaged
+    assert quotient(flow) <= 1 + 1e-9
+    assert len(left.fields) == 3
+    x = torch.randn(5, 2, dtype=torch.float64)
+    torch.testing.assert_close(left(x), flow(x), rtol=0, atol=1e-12)
+    assert left.check().averagedness == pytest.approx(held.averagedness, rel=1e-6)
+    with torch.no_grad():
+        for field in flow.fields:
+            field.weight.mul_(7)  # type: ignore[union-attr, operator]
+    assert flow.check().is_averaged  # shares follow the weights, sizes do not
 
 
 def test_steps_follow_the_weights() -> None:
@@ -123,6 +146,8 @@ def test_one_step_for_each_field() -> None:
         ShareSteps(2, 1.2)
     with pytest.raises(InputError, match="sum to -1"):
         SimplexSteps(2, -1)
+    with pytest.raises(InputError, match=r"at most 1\.8"):
+        SimplexShares(2, 1.9, largest=0.9)
 
 
 def test_a_trajectory_ends_where_the_flow_does() -> None:

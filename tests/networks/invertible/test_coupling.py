@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 
 from pnp_recon.guarantees import INVERTIBLE, VOLUME
-from pnp_recon.networks.invertible.base import Chain, Invertible, round_trip_error
+from pnp_recon.networks.invertible.base import Chain, round_trip_error
 from pnp_recon.networks.invertible.coupling import (
     AdditiveCoupling,
     AffineCoupling,
@@ -19,6 +17,7 @@ from pnp_recon.networks.invertible.coupling import (
     squeeze,
     unsqueeze,
 )
+from support.invertible import determinants, points, stretch
 
 KINDS = (AdditiveCoupling, AffineCoupling, SplineCoupling)
 
@@ -31,20 +30,6 @@ def made(
     return part.double().requires_grad_(False)
 
 
-def points(form: str, channels: int = 5, count: int = 3, spread: float = 2.0) -> Tensor:
-    shape = (count, channels) if form == "vectors" else (count, channels, 3, 4)
-    generator = torch.Generator().manual_seed(1)
-    return spread * torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def dense_logdet(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    found = []
-    for one in x:
-        jacobian = torch.autograd.functional.jacobian(lambda z: function(z[None])[0], one)
-        found.append(torch.linalg.slogdet(jacobian.reshape(one.numel(), -1))[1])
-    return torch.stack(found)
-
-
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("form", ["vectors", "features"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,7 +40,7 @@ def test_inverse_and_determinant(kind: type[Coupling], form: str, flip: bool) ->
     assert round_trip_error(part.float(), x.float()) < 1e-4
     part.double()
     torch.testing.assert_close(
-        part(x)[1], dense_logdet(lambda z: part(z)[0], x), atol=1e-10, rtol=0
+        part(x)[1], determinants(lambda z: part(z)[0], x), atol=1e-10, rtol=0
     )
     assert INVERTIBLE in part.check().keeps
 
@@ -68,7 +53,7 @@ def test_a_wrong_inverse_and_a_wrong_determinant_are_seen() -> None:
 
     part, x = made(Wrong), points("vectors")
     assert round_trip_error(part, x) > 1e-3
-    assert float((part(x)[1] - dense_logdet(lambda z: part(z)[0], x)).abs().max()) > 1e-2
+    assert float((part(x)[1] - determinants(lambda z: part(z)[0], x)).abs().max()) > 1e-2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,16 +78,6 @@ def test_splines_are_increasing_c1_and_the_identity_outside() -> None:
     middle = (logdet[1:].exp() + logdet[:-1].exp()) / 2
     torch.testing.assert_close(slopes, middle, atol=2e-2, rtol=0)
     assert round_trip_error(part, x) < 1e-10
-
-
-def stretch(part: Invertible, x: Tensor, steps: int = 60) -> tuple[float, float]:
-    """Largest and smallest ‖T'(x)v‖/‖v‖ over the points: dense singular values."""
-    values = []
-    for one in x:
-        jacobian = torch.autograd.functional.jacobian(lambda z: part(z[None])[0][0], one)
-        values.append(torch.linalg.svdvals(jacobian.reshape(one.numel(), -1)))
-    stacked = torch.stack(values)
-    return float(stacked.max()), float(stacked.min())
 
 
 @pytest.mark.parametrize("form", ["vectors", "features"])

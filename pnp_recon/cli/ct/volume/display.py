@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pnp_recon.cli.shell import print_line
+from pnp_recon.solvers import Look
 
 # Without a terminal, a line after so many slices.
 LINE_EVERY = 50
@@ -35,6 +36,11 @@ class SliceDisplay:
             disable=quiet or not self.console.is_terminal,
         )
         self.task = self.bar.add_task("slices", total=total, completed=done, last="")
+
+    def look(self, seen: Look) -> None:
+        """Called while all slices are one run."""
+        words = f"all at once: iteration {seen.iteration}, residual {seen.residual:.1e}"
+        self.bar.update(self.task, last=words)
 
     def report(self, row: dict[str, Any]) -> None:
         """Called after each slice."""

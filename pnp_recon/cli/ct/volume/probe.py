@@ -19,9 +19,11 @@ from pnp_recon.cli.ct.case import case_of
 from pnp_recon.cli.ct.data import Measurement, measurement_of, on_device, read
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.view import View, choose_view
-from pnp_recon.cli.ct.volume.worker import part_of
+from pnp_recon.cli.ct.volume import across
+from pnp_recon.cli.ct.volume.worker import joined, part_of
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.large import LOOSE, needed_bytes
+from pnp_recon.cli.run.effort import needed_bytes
+from pnp_recon.cli.run.large import LOOSE
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import choose_prior, model_warnings, solve
@@ -29,6 +31,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.scans import Scan, Window
 from pnp_recon.scans.truncation import object_radius
 from pnp_recon.solvers import Status
+from pnp_recon.volumes.plan import probes
 
 Say = Callable[[str], None]
 
@@ -75,20 +78,23 @@ class Probed:
 
 
 def probe(
-    source: Path, options: CtOptions, numbers: Sequence[int], sha256: str, say: Say, warn: Say
+    source: Path, options: CtOptions, slices: range, sha256: str, say: Say, warn: Say
 ) -> Probed:
-    """Looks at these slices; `say` and `warn` get lines of text.
+    """Looks at the first, the middle and the last of them; `say` and `warn` get lines of text.
 
     Raises:
         InputError: none of them can be used, or the scan is a cone beam's.
     """
     session = Session(options)
-    scans = _readable(source, options, numbers, sha256)
-    together = _joined(scans)
+    scans = _readable(source, options, probes(slices), sha256)
+    together = joined(scans)
     found = on_device(measurement_of(together, None, options), session)
     A = found.A
-    if A.geometry.kind == "cone":
-        raise InputError("--slices does not go with a cone beam, which is one volume")
+    shape, data = (A.image_shape[1], A.image_shape[2]), math.prod(together.data.shape[1:])
+    needs = None
+    if options.across is not None:
+        needs = across.room(shape, data, options)
+        needs.check(slices, shape, free_bytes())
     for line in found.lines:
         say(line)
     for words in found.warnings:
@@ -105,16 +111,20 @@ def probe(
     cases = _cases(source, scans, session, view)
     for words in model_warnings(cases[0], session):
         warn(words)
-    strengths = _strengths(cases, session)
+    if needs is None:
+        strengths, working = _strengths(cases, session), _working(cases[0], session)
+    else:
+        strengths = across.strength(source, session, slices, sha256, view)
+        working = max(needs.bytes(len(slices)), _peak())
     return Probed(
         axis,
         view,
         sorted(strengths)[len(strengths) // 2] if strengths else None,
         tuple(strengths),
         A.norm_bound if A.has_norm_bound else None,
-        (A.image_shape[1], A.image_shape[2]),
-        math.prod(together.data.shape[1:]),
-        _working(cases[0], session),
+        shape,
+        data,
+        working,
     )
 
 
@@ -134,17 +144,6 @@ def _readable(source: Path, options: CtOptions, numbers: Sequence[int], sha256: 
         assert last is not None
         raise last
     return found
-
-
-def _joined(scans: Sequence[Scan]) -> Scan:
-    first = scans[0]
-    flat = (
-        None if first.flat is None else torch.cat([s.flat for s in scans if s.flat is not None], 1)
-    )
-    dark = (
-        None if first.dark is None else torch.cat([s.dark for s in scans if s.dark is not None], 1)
-    )
-    return replace(first, data=torch.cat([s.data for s in scans]), flat=flat, dark=dark)
 
 
 def _axis(found: Measurement, options: CtOptions) -> float:

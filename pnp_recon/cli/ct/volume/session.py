@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import typer
 
 from pnp_recon.cli.console import print_json
 from pnp_recon.cli.ct.options import CtOptions
+from pnp_recon.cli.ct.volume.across import all_slices, neighbours
 from pnp_recon.cli.ct.volume.display import SliceDisplay
 from pnp_recon.cli.ct.volume.probe import Probed, Say, free_bytes, probe
 from pnp_recon.cli.ct.volume.worker import Recipe, each
@@ -36,7 +38,7 @@ from pnp_recon.files import atomic_write, sha256_of
 from pnp_recon.scans.files import extent
 from pnp_recon.volumes.figure import check_film, views_png, write_film
 from pnp_recon.volumes.ledger import Ledger, difference
-from pnp_recon.volumes.plan import COPIES, Plan, parse_slices, probes, slab_size
+from pnp_recon.volumes.plan import COPIES, Plan, parse_slices, slab_size
 from pnp_recon.volumes.run import Work, run
 from pnp_recon.volumes.store import Store, open_store
 from pnp_recon.volumes.summary import summarise
@@ -107,17 +109,16 @@ def _run(options: CtOptions) -> int:
         rest = "going on" if done < total else "nothing is left to do"
         say(f"{done} of {total} slices are done; {rest}")
     threads = max(1, torch.get_num_threads() // options.workers) if options.workers > 1 else None
-    recipe = Recipe(
-        plan.fingerprint, source, plan.sha256, probed.options(options), probed.view, threads
-    )
+    recipe = recipe_of(plan, probed, source, options, threads)
     display = SliceDisplay(total, done, silent)
+    compute = each if options.across is None else partial(all_slices, look=display.look)
     code = INTERRUPTED
     try:
         with display.bar:
             run(
                 ledger,
                 store,
-                Work(each, recipe),
+                Work(compute, recipe),
                 slab=slab,
                 workers=options.workers,
                 dask=options.dask,
@@ -130,6 +131,14 @@ def _run(options: CtOptions) -> int:
         typer.echo(f"{words} (without --overwrite)", err=True)
     _finish(ledger, store, probed, places, options, code, say)
     return code
+
+
+def recipe_of(
+    plan: Plan, probed: Probed, source: Path, options: CtOptions, threads: int | None = None
+) -> Recipe:
+    """What computes the slices of a plan."""
+    found = probed.options(options)
+    return Recipe(plan.fingerprint, source, plan.sha256, found, probed.view, plan.slices, threads)
 
 
 def _warn(words: str) -> None:
@@ -164,7 +173,7 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
     """A new volume, or the one that was begun with the same settings."""
     total, sha256 = extent(source, options.key, options.order)
     slices = parse_slices(options.stretch or "all", total)
-    asked = Plan(sha256, slices, (0, 0), _settings(options), {})
+    asked = Plan(sha256, slices, (0, 0), settings_of(options), {})
     if places.ledger.exists() and not options.overwrite:
         ledger = Ledger.read(places.ledger)
         other = difference(ledger.plan, asked)
@@ -173,14 +182,14 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
                 f"{places.volume} was begun with {other}; give the same, another -o, or --overwrite"
             )
         return ledger, open_store(places.volume, ledger.plan.volume_shape, fresh=False)
-    found = probe(source, options, probes(slices), sha256, say, _warn)
+    found = probe(source, options, slices, sha256, say, _warn)
     plan = Plan(asked.sha256, asked.slices, found.shape, asked.settings, found.to_dict())
     plan = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
     store = open_store(places.volume, plan.volume_shape, fresh=True)
     return Ledger.create(places.ledger, plan), store
 
 
-def _settings(options: CtOptions) -> dict[str, Any]:
+def settings_of(options: CtOptions) -> dict[str, Any]:
     """What decides the values of a slice, as plain JSON values."""
     found = {one.name: getattr(options, one.name) for one in fields(options)}
     for name in ("geometry", "denoiser", "model"):
@@ -203,6 +212,8 @@ def _sizes(plan: Plan, probed: Probed, options: CtOptions, say: Say) -> int:
     count, (height, width) = len(plan.slices), plan.shape
     say(f"volume: {count} slices of {width}×{height}, one geometry for all{bound}")
     say(f"axis: detector pixel {probed.axis:.2f}; window: {probed.view.words}")
+    if options.across is not None:
+        return _sizes_at_once(plan, probed, say)
     if probed.strength is not None:
         said = ", ".join(f"{one:.3g}" for one in probed.strengths)
         say(f"strength: {probed.strength:.3g} for all, the median of what first, middle and last "
@@ -219,6 +230,18 @@ def _sizes(plan: Plan, probed: Probed, options: CtOptions, say: Say) -> int:
             "are free; give fewer --workers or a smaller --size"
         )
     return slab
+
+
+def _sizes_at_once(plan: Plan, probed: Probed, say: Say) -> int:
+    """The same where all slices are one problem, whose memory was checked before the trials."""
+    if probed.strength is not None:
+        count = len(neighbours(plan.slices))
+        say(f"strength: {probed.strength:.3g}, as {count} neighbours in the middle speak for")
+    say(
+        f"memory: about {probed.working / GIB:.2f} GiB, all slices are one problem; on disk "
+        f"{plan.volume_bytes / GIB:.2f} GiB"
+    )
+    return len(plan.slices)
 
 
 def _finish(
@@ -247,6 +270,8 @@ def _finish(
     atomic_write(places.summary, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     for line in summary.lines():
         say(line)
+    if options.across is not None and ledger.rows:
+        say(f"one certificate for all: {ledger.in_order()[0]['certificate']['verdict']}")
     wrote = [places.volume, places.ledger, places.summary]
     if summary.missing == 0:
         limits, shape = (shown.low, shown.high), plan.volume_shape

@@ -7,7 +7,7 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,15 +23,17 @@ from pnp_recon.cli.ct.data import measurement_of, on_device, read
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.view import View
 from pnp_recon.cli.run.case import Case
+from pnp_recon.cli.run.job import NO_PRIOR
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
-from pnp_recon.cli.run.solve import choose_prior, solve
+from pnp_recon.cli.run.solve import Prior, choose_prior, solve
 from pnp_recon.cli.shell import NOT_CONVERGED, OK, describe, exit_code_of
-from pnp_recon.report import certificate_block, plain_json
+from pnp_recon.report import plain_json
 from pnp_recon.scans import Scan
 from pnp_recon.solvers import Solution, Status
 from pnp_recon.volumes.plan import runs
 from pnp_recon.volumes.run import Done, Slab, failed
+from pnp_recon.volumes.store import hash_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Recipe:
         sha256: its hash.
         options: what was asked for, with the axis and the strength that were found.
         view: the window.
+        slices: all of the volume.
         threads: for torch; None: as many as it takes.
     """
 
@@ -52,6 +55,7 @@ class Recipe:
     sha256: str = field(compare=False)
     options: CtOptions = field(compare=False)
     view: View = field(compare=False)
+    slices: range = field(compare=False)
     threads: int | None = field(default=None, compare=False)
 
 
@@ -123,6 +127,21 @@ def part_of(scan: Scan, place: int) -> Scan:
     )
 
 
+def joined(scans: Sequence[Scan]) -> Scan:
+    """The slices of several scans as those of one."""
+    first = scans[0]
+
+    def field_of(name: str) -> Tensor | None:
+        return (
+            None
+            if getattr(first, name) is None
+            else torch.cat([getattr(scan, name) for scan in scans], 1)
+        )
+
+    data = torch.cat([scan.data for scan in scans])
+    return replace(first, data=data, flat=field_of("flat"), dark=field_of("dark"))
+
+
 def _slice(recipe: Recipe, worker: Worker, number: int, scan: Scan) -> Done:
     begin = time.perf_counter()
     session = worker.session
@@ -134,14 +153,34 @@ def _slice(recipe: Recipe, worker: Worker, number: int, scan: Scan) -> Done:
     solution = solve(case, prior, session.options, lambda _: None, lambda _: None)
     if solution.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
-    values = recipe.view.values(solution.image).to("cpu", torch.float32).numpy()[0]
+    notes = [*case.warnings, *case.doubts(solution.image)]
+    seconds = time.perf_counter() - begin
+    return finished(
+        number, recipe.view.values(solution.image), case, prior, solution, seconds, notes
+    )
+
+
+def finished(
+    number: int,
+    slices: Tensor,
+    case: Case,
+    prior: Prior,
+    solution: Solution,
+    seconds: float,
+    notes: Sequence[str],
+) -> Done:
+    """A slice with its row; failed where its values are not finite.
+
+    Args:
+        slices: (1, H, W) in the unit of the result.
+        seconds: what it took.
+        notes: what is to be said of it.
+    """
+    values = slices.to("cpu", torch.float32).numpy()[0]
     if not np.isfinite(values).all():
         return failed(number, "the result holds values that are not finite", NOT_CONVERGED)
-    return Done(_row(number, case, solution, time.perf_counter() - begin), values)
-
-
-def _row(number: int, case: Case, solution: Solution, seconds: float) -> dict[str, Any]:
     history, certificate = solution.history, solution.certificate
+    record = NO_PRIOR if prior is None else prior.record()
     row: dict[str, Any] = plain_json(
         {
             "slice": number,
@@ -154,8 +193,10 @@ def _row(number: int, case: Case, solution: Solution, seconds: float) -> dict[st
             "noise_level": case.noise_level,
             "solver": solution.solver,
             "parameters": solution.parameters,
-            "notes": [*case.warnings, *case.doubts(solution.image)],
-            "certificate": certificate_block(certificate),
+            "prior": {"name": record.name, "sha256": record.sha256},
+            "sha256": hash_of(values),
+            "notes": notes,
+            "certificate": certificate.to_dict(),
         }
     )
-    return row
+    return Done(row, values)

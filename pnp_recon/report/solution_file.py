@@ -1,0 +1,116 @@
+"""A `Solution` on disk: `NAME.safetensors` with the pictures, `NAME.json` with all that is known.
+
+Nothing that the file claims of its certificate is believed: the verdict is made again from the
+theorem, its premises and the observations (`reading`). The premises are words of whoever wrote the
+file; `pnp-recon verify` computes a whole report again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write
+from pnp_recon.report.document import plain_json
+from pnp_recon.report.reading import certificate_of
+from pnp_recon.solvers import History, Solution, Status
+from pnp_recon.solvers.core.error_bar import Bar
+from pnp_recon.solvers.core.gap import Gap
+from pnp_recon.solvers.core.strength import Rule, Strength, Trial, Weighing
+
+VERSION = 1
+_PICTURE, _FOUND, _GAP = "image", "found.", "gap."
+
+
+def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Writes `path`.safetensors and `path`.json, each whole or not at all.
+
+    Args:
+        solution: what a run returned; its tensors may live on any device.
+        path: without suffix, or with either of the two. What exists is replaced.
+
+    Returns:
+        the two files.
+
+    Raises:
+        OutputError: the folder is missing or not writable, or the disk is full.
+    """
+    from safetensors.torch import save
+
+    weights, described = _names(path)
+    tensors = {_PICTURE: solution.image, **{_FOUND + k: v for k, v in solution.found.items()}}
+    if solution.gap is not None:
+        tensors |= {_GAP + k: v for k, v in vars(solution.gap).items()}
+    strength = solution.strength
+    held = {
+        "solution_version": VERSION,
+        "solver": solution.solver,
+        "status": solution.status.name,
+        "parameters": solution.parameters,
+        "certificate": plain_json(solution.certificate.to_dict()),
+        "strength": None if strength is None else {**asdict(strength), "rule": strength.rule.name},
+        "error_bars": [asdict(bar) for bar in solution.error_bars],
+        "history": asdict(solution.history),
+    }
+    atomic_write(weights, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
+    # Bounds of a history may be infinite, which this dialect of JSON can say.
+    atomic_write(described, json.dumps(held, indent=1))
+    return weights, described
+
+
+def load_solution(path: str | os.PathLike[str]) -> Solution:
+    """Reads what `save_solution` wrote; tensors come to the CPU.
+
+    Raises:
+        InputError: a file is missing or damaged, or is none of these.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    weights, described = _names(path)
+    for file in (weights, described):
+        if not file.is_file():
+            raise InputError(f"there is no file {file}; expected what save_solution wrote")
+    try:
+        tensors = load_file(weights)
+        held = json.loads(described.read_text(encoding="utf-8"))
+        if held["solution_version"] != VERSION:
+            raise ValueError(f"it is of version {held['solution_version']}, not {VERSION}")
+        gap = {k.removeprefix(_GAP): v for k, v in tensors.items() if k.startswith(_GAP)}
+        found = {k.removeprefix(_FOUND): v for k, v in tensors.items() if k.startswith(_FOUND)}
+        return Solution(
+            image=tensors[_PICTURE],
+            status=Status[held["status"]],
+            certificate=certificate_of(held["certificate"]),
+            history=History(**held["history"]),
+            solver=held["solver"],
+            parameters=held["parameters"],
+            error_bars=tuple(Bar(**bar) for bar in held["error_bars"]),
+            strength=_strength(held["strength"]),
+            found=found,
+            gap=Gap(**gap) if gap else None,
+        )
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(f"{described} and {weights.name} hold no solution: {error}") from error
+
+
+def _names(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    given = Path(path)
+    stem = given.with_suffix("") if given.suffix in (".json", ".safetensors") else given
+    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+
+
+def _strength(held: Mapping[str, Any] | None) -> Strength | None:
+    if held is None:
+        return None
+    made = {
+        "rule": Rule[held["rule"]],
+        "trials": tuple(Trial(**trial) for trial in held["trials"]),
+        "weighing": Weighing(**held["weighing"]),
+    }
+    return Strength(**{**held, **made})

@@ -1,0 +1,136 @@
+"""docs/results/reversible.md and its figure, from the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.protocol import Rows, environment, save_figure
+from scripts.studies.equivariance.ct_runs import SIDE
+from scripts.studies.reversible.memory import DEPTHS, MODES, TODAY
+from scripts.studies.reversible.runs import WIDTH
+
+COLOURS = {"stored": "#b2182b", "checkpointed": "#f4a582", "reversible": "#2166ac"}
+NAMES = {"C1": "ordinary", "C4": "equivariant (C4)"}
+Row = dict[str, Any]
+
+
+def write(results: Path, images: Path) -> None:
+    rows = Rows(results / "reversible.jsonl")
+    shallow = Rows(results / "equivariance_ct.jsonl")
+    text = "\n".join([*memory_table(rows), *exactness_table(rows), *ct_table(rows, shallow)])
+    (results / "reversible.md").write_text(text + "\n", encoding="utf-8")
+    figure(rows, images / "reversible_memory.png")
+
+
+def chosen(rows: Rows, **key: Any) -> list[Row]:
+    return [row for row in rows.rows if all(row.get(k) == v for k, v in key.items())]
+
+
+def memory_table(rows: Rows) -> list[str]:
+    lines = [
+        f"One training step of an unrolled network for {SIDE}² pictures in bfloat16: memory on top",
+        "of what the process held, in MB, and CPU seconds of one thread, by how gradients get",
+        f"their features. {environment()}.",
+        "",
+        "| network | depth | parameters | "
+        + " | ".join(f"{mode}: MB | s" for mode in MODES)
+        + " |",
+        "|---|---|---|" + "---|" * (2 * len(MODES)),
+    ]
+    cases = {(row["cell"], row["width"], row["depth"]) for row in chosen(rows, kind="memory")}
+    for cell, width, depth in sorted(cases):
+        key = {"kind": "memory", "cell": cell, "width": width, "depth": depth}
+        found = {row["mode"]: row for row in chosen(rows, **key)}
+        cells = [
+            f"{found[mode]['peak_mb']:.0f} | {found[mode]['seconds']:.2f}" if mode in found else "|"
+            for mode in MODES
+        ]
+        first = next(iter(found.values()))
+        name = f"{cell}, {width} channels"
+        lines.append(f"| {name} | {depth} | {first['parameters']} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def exactness_table(rows: Rows) -> list[str]:
+    lines = [
+        "Relative error of the gradient of all weights against that of stored features. With the",
+        "grid, changes of the state are multiples of 2⁻¹⁶, so that the way back is exact.",
+        "",
+        "| depth | grid, float32 | grid, bfloat16 | no grid, float32 | no grid, bfloat16 |",
+        "|---|---|---|---|---|",
+    ]
+    for row in chosen(rows, kind="exactness"):
+        keys = ("grid float32", "grid bf16", "free float32", "free bf16")
+        lines.append(f"| {row['depth']} | " + " | ".join(f"{row[key]:.0e}" for key in keys) + " |")
+    return [*lines, ""]
+
+
+def ct_table(rows: Rows, shallow: Rows) -> list[str]:
+    deep = sorted((row for row in rows.rows if "group" in row), key=lambda row: row["group"])
+    steps = deep[0]["steps"] if deep else 800
+    lines = [
+        f"CT on 136 scans of {SIDE}² slices, {steps} steps of one scan: PSNR in dB and SSIM on 13",
+        "`val` slices (upright, turned by quarter turns, rotated by any angle). Depth 8: networks",
+        "of [equivariance_ct.md](equivariance_ct.md), one row a seed. Memory: of a training step.",
+        "",
+        "| network | depth | channels | seed | parameters | memory | val | SSIM | val turned | "
+        "val rotated | minutes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    small = [row for row in shallow.rows if row["scans"] == 136 and row["steps"] == steps]
+    for row in sorted(small, key=lambda row: (row["group"], row["width"], row["seed"])):
+        lines.append(
+            _ct_line(row, f"plain, {NAMES[row['group']]}", TODAY.depth, _memory(rows, row))
+        )
+    for row in deep:
+        lines.append(
+            _ct_line(row, f"reversible, {NAMES[row['group']]}", row["depth"], _memory(rows, row))
+        )
+    return lines
+
+
+def _memory(rows: Rows, row: Row) -> str:
+    """Measured with ordinary filters; tied ones take as much."""
+    deep = "depth" in row
+    if not deep and row["width"] != TODAY.width:
+        return ""
+    found = chosen(
+        rows,
+        kind="memory",
+        cell="reversible" if deep else "plain",
+        depth=row["depth"] if deep else TODAY.depth,
+        width=row["width"],
+        mode="reversible" if deep else "stored",
+    )
+    return f"{found[0]['peak_mb']:.0f} MB" if found else ""
+
+
+def _ct_line(row: Row, name: str, depth: int, memory: str) -> str:
+    scores = {test: {k: np.mean(v) for k, v in s.items()} for test, s in row["scores"].items()}
+    return (
+        f"| {name} | {depth} | {row['width']} | {row['seed']} | {row['parameters']} | {memory} | "
+        f"{scores['val']['psnr']:.2f} | {scores['val']['ssim']:.3f} | "
+        f"{scores['val turned']['psnr']:.2f} | {scores['val rotated']['psnr']:.2f} | "
+        f"{row['seconds'] / 60:.0f} |"
+    )
+
+
+def figure(rows: Rows, path: Path) -> None:
+    """Memory and time of a step against depth."""
+    from matplotlib import pyplot as plt
+
+    made, both = plt.subplots(1, 2, figsize=(8, 3.2), dpi=110)
+    for axes, key, label in zip(both, ("peak_mb", "seconds"), ("MB", "CPU seconds"), strict=True):
+        for mode in MODES:
+            found = chosen(rows, kind="memory", cell="reversible", mode=mode, width=WIDTH)
+            points = [(row["depth"], row[key]) for row in found]
+            if points:
+                axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[mode], label=mode)
+        axes.set(xscale="log", yscale="log", xlabel="iterations", ylabel=f"{label} of a step")
+        axes.set_xticks(DEPTHS, [str(depth) for depth in DEPTHS])
+        axes.minorticks_off()
+    both[0].legend(frameon=False)
+    save_figure(made, path)

@@ -1,0 +1,103 @@
+"""A solution comes back from disk as it was, and its verdict is made again, not read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import pnp_recon
+from operators import Convolution, kernels
+from pnp_recon.errors import InputError
+from pnp_recon.proximal import TotalVariation
+from pnp_recon.report.document import plain_json
+from pnp_recon.solvers.core.gap import Gap
+
+
+@pytest.fixture(scope="module")
+def solution() -> pnp_recon.Solution:
+    A = Convolution(kernels.gaussian(1.0), (1, 16, 16), boundary="circular")
+    x = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    stopping = pnp_recon.Stopping(tol=1e-3, max_iter=400)
+    return pnp_recon.reconstruct(
+        A.A(x), A, TotalVariation(0.01, box=(0, 1)), noise_level=0.01, stopping=stopping
+    )
+
+
+def test_comes_back_as_it_was(solution: pnp_recon.Solution, tmp_path: Path) -> None:
+    pnp_recon.save_solution(solution, tmp_path / "run.v1")
+    back = pnp_recon.load_solution(tmp_path / "run.v1")
+    assert torch.equal(back.image, solution.image)
+    assert back.history == solution.history
+    assert (back.solver, back.parameters) == (solution.solver, solution.parameters)
+    assert (back.status, back.strength) == (solution.status, solution.strength)
+    assert plain_json(back.certificate.to_dict()) == plain_json(solution.certificate.to_dict())
+
+
+def test_what_was_found_beside_the_picture_comes_back(
+    solution: pnp_recon.Solution, tmp_path: Path
+) -> None:
+    found = {"kernel": torch.rand(1, 3, 3)[:, ::2]}
+    pnp_recon.save_solution(replace(solution, found=found), tmp_path / "joint")
+    back = pnp_recon.load_solution(tmp_path / "joint.json")
+    assert torch.equal(back.found["kernel"], found["kernel"])
+
+
+def test_a_gap_comes_back(solution: pnp_recon.Solution, tmp_path: Path) -> None:
+    gap = Gap(torch.tensor([1e-3, torch.inf]), torch.ones(2), torch.tensor([False, True]))
+    pnp_recon.save_solution(replace(solution, gap=gap), tmp_path / "gap")
+    back = pnp_recon.load_solution(tmp_path / "gap")
+    assert back.gap is not None
+    assert all(torch.equal(back.gap.__dict__[k], v) for k, v in vars(gap).items())
+    assert back.found == {}
+
+
+def test_a_verdict_that_was_written_over_is_not_believed(
+    solution: pnp_recon.Solution, tmp_path: Path
+) -> None:
+    broken = solution.certificate.observed[0]
+    false = replace(
+        solution,
+        certificate=replace(
+            solution.certificate, observed=(replace(broken, worst=2.0, limit=1.0),)
+        ),
+    )
+    assert not false.certificate.holds
+    _, described = pnp_recon.save_solution(false, tmp_path / "false")
+    held = json.loads(described.read_text())
+    held["certificate"] |= {"holds": True, "verdict": "certified", "contradicted": False}
+    described.write_text(json.dumps(held))
+    assert not pnp_recon.load_solution(tmp_path / "false").certificate.holds
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"solution_version": 99}'])
+def test_damaged_files_are_refused(
+    damage: str, solution: pnp_recon.Solution, tmp_path: Path
+) -> None:
+    weights, described = pnp_recon.save_solution(solution, tmp_path / "run")
+    described.write_text(damage)
+    with pytest.raises(InputError, match="hold no solution"):
+        pnp_recon.load_solution(tmp_path / "run")
+    weights.unlink()
+    with pytest.raises(InputError, match="there is no file"):
+        pnp_recon.load_solution(tmp_path / "run")
+
+
+def test_public_names_are_all_that_is_listed() -> None:
+    assert dir(pnp_recon) == sorted([*pnp_recon.__all__, "__version__"])
+    assert set(pnp_recon._HOMES) == set(pnp_recon.__all__)
+    assert all(getattr(pnp_recon, name).__name__ == name for name in pnp_recon.__all__)
+
+
+def test_a_notebook_shows_picture_verdict_and_curve(solution: pnp_recon.Solution) -> None:
+    shown = solution._repr_html_()
+    assert shown.count("data:image/png;base64,") == 2
+    assert solution.certificate.label in shown
+    assert "<polyline" in shown
+    assert "http" not in shown
+    assert repr(solution).startswith("<Solution 2×1×16×16, pdhg: converged after ")
+    still = replace(solution, history=replace(solution.history, residuals=[], norms=[], errors=[]))
+    assert "<polyline" not in still._repr_html_()
