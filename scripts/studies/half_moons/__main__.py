@@ -170,9 +170,7 @@ def main(
     for part in parts:
         seen.append(x)
         x = part(x)[0].detach()
-    sizes = [
-        float(part(at)[1].detach().abs().mean()) for part, at in zip(parts, seen, strict=True)
-    ]
+    sizes = [float(part(at)[1].detach().abs().mean()) for part, at in zip(parts, seen, strict=True)]
     widest = max(range(len(parts)), key=sizes.__getitem__)
     estimated = estimates(parts[widest], seen[widest], 3 if quick else DRAWS)
     text = page(rows, estimated, parts[widest].inner.lipschitz())

@@ -1,9 +1,9 @@
 """Samples about a reconstruction by unadjusted Langevin steps: a demonstration, without a theorem.
 
 x ← x − (δ/2) ∇U(x) + √δ n with U = ‖Ax − y‖²/2σ² + Σ −log p; Laumont et al. (2022) do it with
-denoisers. The sum over overlapping patches, divided by the patch's size, is no density of pictures that anything
-is proven of, the step is not small against ∇U's changes everywhere, and the chain is short: what
-comes out shows where the energy leaves pictures open, and is no posterior.
+denoisers. The sum over overlapping patches, divided by the patch's size, is no density of pictures
+that anything is proven of, the step is not small against ∇U's changes everywhere, and the chain is
+short: what comes out shows where the energy leaves pictures open, and is no posterior.
 """
 
 from __future__ import annotations
