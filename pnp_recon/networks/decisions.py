@@ -44,7 +44,7 @@ EXACT = Rounding(0.0, 0.0)
 
 
 def sizes(x: Tensor) -> Tensor:
-    """‖x‖ of pictures (B, …), (B,)."""
+    """Norms (B,) of pictures (B, …)."""
     return x.flatten(1).norm(dim=1)
 
 
