@@ -58,8 +58,8 @@ def decisions(
 
     Args:
         logits: (B, C), float64.
-        constants: of pairs of classes (C, C).
-        rounding: of a logit; without it the radii are those of exact arithmetic.
+        constants: (C, C), one for each pair of classes.
+        rounding: how far a logit may be off; without it the radii are those of exact arithmetic.
         norms: ‖x‖ of the pictures, (B,).
     """
     norms = torch.as_tensor(norms).to(logits)
