@@ -50,6 +50,9 @@ NOTES = (
     "- What is proven: convergence of every descent to a critical point of its energy, checked "
     "step by step (Attouch, Bolte & Svaiter 2013). Of the patch flow's gradient there is no "
     "Lipschitz constant on the whole space; of the critic's there is one, stated on its card.",
+    "- The critic is well below total variation: what tells bad pictures from good ones best is not "
+    "what restores them best. On a CT slice to tune on it got 18.5 dB, below back-projection, and was "
+    "not measured further. It is here as a demonstration.",
     "- Nothing is proven of how near a critical point is to the truth, nor that the flow is the "
     "density of patches.",
 )
