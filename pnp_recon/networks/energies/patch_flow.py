@@ -32,8 +32,8 @@ from pnp_recon.networks.energies.energy import Energy, as_levels
 
 NO_GUARANTEE = (
     "the denoiser is the step x − ∇R_σ(x) of an explicit energy, −log of a density of patches "
-    "(after PatchNR, Altekrüger et al. 2023), and no Lipschitz constant of it is proven; solver descent "
-    "proves convergence to critical points of the energy with the data"
+    "(after PatchNR, Altekrüger et al. 2023), and no Lipschitz constant of it is proven; solver "
+    "descent proves convergence to critical points of the energy with the data"
 )
 
 # Numbers that tell a coupling the noise level.

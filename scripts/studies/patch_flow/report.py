@@ -55,6 +55,8 @@ NOTES = (
     "and was not measured further. It is here as a demonstration.",
     "- Nothing is proven of how near a critical point is to the truth, nor that the flow is the "
     "density of patches.",
+    "- The flows of these rows were trained by an earlier form of `train`: the same losses, but no "
+    "average of the weights and σ·255 up to 60. What `train` makes now has not been measured.",
 )
 
 
