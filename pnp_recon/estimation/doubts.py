@@ -43,8 +43,8 @@ def doubts(
         degraded, restored: (1, C, H, W) in [0, 1], as shown.
         kernel: (h, w).
         residual: y − A x̂ of any shape, in the units of `noise_level`.
-        peak: of photon noise, the counts where the picture is 1; the residual is then scaled to
-            noise of one level. None: the noise has one.
+        peak: the counts where the picture is 1, if photons make the noise; the residual is then
+            scaled to noise of one level. None: the noise has one.
     """
     found = []
     counted = peak is not None
@@ -67,11 +67,11 @@ def doubts(
             "that noise has become detail, or there is less of it; raise --strength, or "
             f"{lower} if the picture is that clean"
         )
-    ratio = blocked_power(restored, kernel)
-    if ratio is not None and ratio > EXCESS:
+    excess = blocked_power(restored, kernel)
+    if excess is not None and excess > EXCESS:
         found.append(
             "the result may be worse than the input: it is strongest where the kernel lets hardly "
-            f"anything through ({ratio:.1f} times as strong as beside that), which is amplified "
+            f"anything through ({excess:.1f} times as strong as beside that), which is amplified "
             f"noise or the ringing of a wrong kernel; {raised} or --strength, or give another "
             "kernel"
         )

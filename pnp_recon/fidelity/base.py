@@ -113,6 +113,10 @@ class Fidelity(ABC):
         """What data are multiplied by for the noise to have one level, as φ assumes it; ≥ 0."""
         return 1.0
 
+    def movable(self, reach: Tensor) -> Tensor:
+        """Data next to y that stay in the domain where an entry falls by `reach`."""
+        return self.y
+
     def misfit(self, v: Tensor) -> Tensor:
         """What the data lie off, v − y, times `whitening`."""
         return self.whitening * (v - self.y)

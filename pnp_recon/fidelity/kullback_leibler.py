@@ -228,6 +228,10 @@ class KullbackLeibler(Fidelity):
         """The root of the inverse variance, which of counts is their mean (Pearson 1900)."""
         return self._gain * (self._gain * self._y).clamp_min(1).rsqrt()
 
+    def movable(self, reach: Tensor) -> Tensor:
+        """See `Fidelity`: no count falls below zero, so that few are raised a little."""
+        return self.y + (reach - self._y).clamp_min(0) * (self._gain > 0)
+
     def misfit(self, v: Tensor) -> Tensor:
         return self.whitening * (v + self._b - self._y)
 

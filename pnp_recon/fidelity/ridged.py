@@ -128,6 +128,9 @@ class Ridged(Fidelity):
     def _center(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.center, dtype=x.dtype, device=x.device)
 
+    def movable(self, reach: Tensor) -> Tensor:
+        return self.fidelity.movable(reach)
+
     @property
     def whitening(self) -> float | Tensor:
         return self.fidelity.whitening

@@ -29,7 +29,7 @@ from pnp_recon.models.family import (
 from pnp_recon.models.pinned import PINNED
 from pnp_recon.models.precision import FIELD as DEVIATION
 from pnp_recon.models.precision import bf16_deviation
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
 from pnp_recon.networks.euler import EulerNet
@@ -41,7 +41,7 @@ from pnp_recon.priors.proof import narrow
 # Relative difference between card and recomputation that rounding may cause (eigenvalue solvers
 # of other machines); a real difference is far above it.
 AGREEMENT = 1e-6
-# The margin that `EulerBlock.certify` adds to the proven bound.
+# The margin that `FlowBlock.certify` adds to the proven bound.
 CERTIFY_MARGIN = 1e-6
 # Relative excess over a certified constant that float64 rounding may feign in an attack.
 ATTACK_ROUNDING = 1e-9
@@ -85,7 +85,7 @@ class EulerFamily(DenoiserFamily[EulerNet]):
                 "lipschitz": guarantee.lipschitz,
                 "source": guarantee.source,
                 "layer_norm_bounds": bounds,
-                "block_averagedness": [block.averagedness() for block in running.euler_blocks()],
+                "block_averagedness": [block.averagedness() for block in running.flow_blocks()],
                 "how": "float64 bound of every layer over all picture sizes; norm rescaled by it",
             },
             DEVIATION: bf16_deviation(running, running.config.channels, meant_for),
@@ -113,7 +113,7 @@ class EulerFamily(DenoiserFamily[EulerNet]):
         """See `DenoiserFamily`; weights that the package vouches for are not proven anew."""
         network = denoiser.function
         assert isinstance(network, EulerNet)
-        for block in network.euler_blocks():
+        for block in network.flow_blocks():
             block.certified = True
         if denoiser.precision == "bfloat16" or narrow(denoiser) is not None:
             return  # rounded arithmetic, of which nothing is proven
@@ -139,7 +139,7 @@ class EulerFamily(DenoiserFamily[EulerNet]):
         network = self.load(card).double()
         claimed = card.certificate
         bounds, alphas = _list(claimed, "layer_norm_bounds"), _list(claimed, "block_averagedness")
-        blocks = network.euler_blocks()
+        blocks = network.flow_blocks()
         rows, problems = [], []
         for key, found in (("layer_norm_bounds", bounds), ("block_averagedness", alphas)):
             if len(found) != len(blocks):
@@ -166,17 +166,17 @@ class EulerFamily(DenoiserFamily[EulerNet]):
         return Check(card.name, problems, rows=rows)
 
     def matrices(self, network: nn.Module) -> list[Matrix]:
-        blocks = [block for block in network.modules() if isinstance(block, EulerBlock)]
+        blocks = [block for block in network.modules() if isinstance(block, FlowBlock)]
         return [found for block in blocks if (found := learned_filters(block)) is not None]
 
     def settle(self, network: nn.Module, steps: int = 20) -> None:
         for block in network.modules():
-            if isinstance(block, EulerBlock):
+            if isinstance(block, FlowBlock):
                 block.settle(steps)
 
     def calibrate(self, network: nn.Module) -> None:
         for block in network.modules():
-            if isinstance(block, EulerBlock):
+            if isinstance(block, FlowBlock):
                 block.calibrate()
 
 
@@ -230,7 +230,7 @@ def _network_rows(
 
 
 def _block_rows(
-    index: int, block: EulerBlock, bound: float | None, alpha: float | None, attack: bool
+    index: int, block: FlowBlock, bound: float | None, alpha: float | None, attack: bool
 ) -> list[Row]:
     proven = conv_norm_bound(block.weight) * (1 + CERTIFY_MARGIN)
     attained = _attained_norm(block.weight) if attack else None

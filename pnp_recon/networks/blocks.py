@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pnp_recon.networks.activations import ACTIVATIONS, Activation
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
-from pnp_recon.networks.flows.integrators import RungeKutta, averagedness
+from pnp_recon.networks.flows.integrators import DAHLQUIST_JELTSCH, RungeKutta, averagedness
 from pnp_recon.networks.flows.registry import integrator
 
 # Largest relative step h‖W‖²/2r of a block: below one, so that every block is averaged.
@@ -34,7 +34,7 @@ SETTLE = 20
 SIGMA_CENTRE = 10 / 255
 
 
-class EulerBlock(nn.Module):
+class FlowBlock(nn.Module):
     """x − 2s·Vᵀ t φ(V x / t + b) with V = W/n, where n ≥ ‖W‖ and 0 < s < 1.
 
     That is the Euler step; another integrator takes a step h = 2rs of the same field, r its radius
@@ -161,6 +161,13 @@ class EulerBlock(nn.Module):
             return torch.addcmul(x, flow(x).to(x.dtype), -2 * self.relative_step)
         h = 2 * self.integrator.tableau.radius * self.relative_step
         return self.integrator.step(lambda z: -flow(z).to(z.dtype), x, h)
+
+    @property
+    def source(self) -> str:
+        """By what theorem it is averaged."""
+        if self.integrator.name == "euler":
+            return "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024)"
+        return f"{self.integrator.name} step within its circle ({DAHLQUIST_JELTSCH})"
 
     @torch.no_grad()
     def certify(self, grid: int = 64) -> float:

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.guarantees import Guarantee, averaged, compose
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import ClassifierConfig
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.decisions import ROUNDING, Decisions, Rounding, decisions, sizes
@@ -191,7 +191,7 @@ class ConvClassifier(Classifier):
     """Zero channels are added, then stages of Euler blocks with the side halved in between.
 
     Lift and unshuffling are isometries; the mean over four disjoint pixels times two is
-    1-Lipschitz, its matrix having orthonormal rows. `EulerBlock` takes a noise level, here 1.
+    1-Lipschitz, its matrix having orthonormal rows. `FlowBlock` takes a noise level, here 1.
     """
 
     level: Tensor
@@ -205,7 +205,7 @@ class ConvClassifier(Classifier):
         size, kind, method = config.kernel_size, config.activation, config.integrator
         self.stages = nn.ModuleList(
             nn.ModuleList(
-                EulerBlock(width, width, size, kind, method=method) for _ in range(config.blocks)
+                FlowBlock(width, width, size, kind, method=method) for _ in range(config.blocks)
             )
             for width in self.widths
         )
@@ -226,8 +226,8 @@ class ConvClassifier(Classifier):
             return F.pixel_unshuffle(x, 2)
         return 2 * F.avg_pool2d(x, 2)
 
-    def blocks(self) -> list[EulerBlock]:
-        return [block for block in self.stages.modules() if isinstance(block, EulerBlock)]
+    def blocks(self) -> list[FlowBlock]:
+        return [block for block in self.stages.modules() if isinstance(block, FlowBlock)]
 
     def certify(self) -> None:
         for block in self.blocks():
@@ -245,7 +245,7 @@ class ConvClassifier(Classifier):
                 pixels //= 4
                 if self.config.halving == "pool":  # a sum of four, and factors of two
                     off += gamma(4) * (size + off)
-            for block in cast(list[EulerBlock], list(cast(nn.ModuleList, stage))):
+            for block in cast(list[FlowBlock], list(cast(nn.ModuleList, stage))):
                 block.averagedness()  # nonexpansive, or else refused
                 tableau, numbers = block.integrator.tableau, block_rounding(block, pixels, units)
                 h = 2 * tableau.radius * float(block.relative_step.detach())
@@ -254,8 +254,13 @@ class ConvClassifier(Classifier):
         return off, size
 
     def check(self) -> Guarantee:
-        source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024) between isometries or means"
-        return compose(*(averaged(block.averagedness(), source) for block in self.blocks()))
+        between = "between isometries or means"
+        return compose(
+            *(
+                averaged(block.averagedness(), f"{block.source} {between}")
+                for block in self.blocks()
+            )
+        )
 
 
 def activation_units(name: str) -> int:
@@ -271,7 +276,7 @@ def activation_units(name: str) -> int:
     return ACTIVATION_UNITS[name]
 
 
-def block_rounding(block: EulerBlock, pixels: int, units: int) -> FieldRounding:
+def block_rounding(block: FlowBlock, pixels: int, units: int) -> FieldRounding:
     """The numbers of a block at noise level 1, on feature maps of `pixels` pixels.
 
     Its filters have seen two roundings, of W/n and of the threshold t, which multiplies the bias.

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from operators.values import values_like
 from pnp_recon.guarantees import Guarantee, averaged, compose, isometric_lifting, padding_average
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.equivariant.checks import (
     QUARTERS,
@@ -33,7 +33,6 @@ from pnp_recon.networks.equivariant.checks import (
 )
 from pnp_recon.networks.equivariant.groups import Group
 from pnp_recon.networks.equivariant.plain import export
-from pnp_recon.networks.flows.integrators import DAHLQUIST_JELTSCH
 from pnp_recon.networks.lifting import even_paddings, lifting
 from pnp_recon.networks.tied_blocks import Ties, tie_block
 
@@ -61,7 +60,7 @@ class EulerNet(nn.Module):
         self.group = Group.named(config.group)
         self.lifting = lifting(config.lifting, config.channels, config.width, self.group)
         self.blocks = nn.ModuleList(
-            EulerBlock(
+            FlowBlock(
                 config.width,
                 config.hidden,
                 config.kernel_size,
@@ -74,7 +73,7 @@ class EulerNet(nn.Module):
         self.tied = True
         if self.group.order > 1:
             ties = Ties.of(self.group, config.width, config.hidden, config.kernel_size)
-            for block in self.euler_blocks():
+            for block in self.flow_blocks():
                 tie_block(block, ties)
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -111,7 +110,7 @@ class EulerNet(nn.Module):
         A stage of a block reaches 2⌊k/2⌋ feature pixels, ⌊k/2⌋ by the convolution and as far
         again by its transpose.
         """
-        stages = sum(block.integrator.tableau.stages for block in self.euler_blocks())
+        stages = sum(block.integrator.tableau.stages for block in self.flow_blocks())
         return stages * 2 * (self.config.kernel_size // 2) * self.lifting.factor
 
     def paddings(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
@@ -129,12 +128,12 @@ class EulerNet(nn.Module):
         twin.tied = False
         return twin
 
-    def euler_blocks(self) -> list[EulerBlock]:
-        return [block for block in self.blocks if isinstance(block, EulerBlock)]
+    def flow_blocks(self) -> list[FlowBlock]:
+        return [block for block in self.blocks if isinstance(block, FlowBlock)]
 
     def certify(self) -> list[float]:
         """Rescales every block once by its proven norm bound; returns the bounds."""
-        return [block.certify() for block in self.euler_blocks()]
+        return [block.certify() for block in self.flow_blocks()]
 
     def check(self) -> Guarantee:
         """The proven guarantee of the very weights held now, from float64 bounds.
@@ -143,20 +142,18 @@ class EulerNet(nn.Module):
             ValueError: a block is not averaged, has no proven norm, or is none of these blocks; or
                 the lifting is no isometry.
         """
-        if len(self.euler_blocks()) != len(self.blocks):
-            raise ValueError("not all of its blocks are Euler blocks")
+        if len(self.flow_blocks()) != len(self.blocks):
+            raise ValueError("not all of its blocks are steps of a gradient flow")
         if not (defect := self.lifting.defect()) <= ISOMETRY:
             raise ValueError(f"its lifting is no isometry: QᵀQ is off the identity by {defect:.1e}")
-        return self.combined([block.averagedness() for block in self.euler_blocks()])
+        return self.combined([block.averagedness() for block in self.flow_blocks()])
 
     prove = check
 
     def combined(self, constants: Sequence[float]) -> Guarantee:
         """The guarantee that follows from proven averagedness constants of the blocks."""
-        source = "Euler block with h‖W‖²/2 < 1 (Sherry et al. 2024)"
-        if self.config.integrator != "euler":
-            source = f"{self.config.integrator} step within its circle ({DAHLQUIST_JELTSCH})"
-        parts = [averaged(constant, source) for constant in constants]
+        blocks = zip(self.flow_blocks(), constants, strict=True)
+        parts = [averaged(constant, block.source) for block, constant in blocks]
         whole = isometric_lifting(compose(*parts))
         # On odd sides the mean over the paddings; it leaves the constant as it is.
         return whole if self.group.order == 1 else padding_average(whole)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.networks.activations import MonotoneSpline
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.equivariant.convolution import TiedFilters, TiedVector, tie
 from pnp_recon.networks.equivariant.fields import regulars_of_width
 from pnp_recon.networks.equivariant.groups import Group
@@ -55,7 +55,7 @@ class Ties:
         return cls(group.order, filters, TiedVector(target), TiedRows(target))
 
 
-def tie_block(block: EulerBlock, ties: Ties) -> None:
+def tie_block(block: FlowBlock, ties: Ties) -> None:
     """Ties a fresh block's parameters; its filters are drawn anew with the spread they had.
 
     Channels that an activation maps together must make whole fields, which the group permutes
@@ -84,7 +84,7 @@ def tie_block(block: EulerBlock, ties: Ties) -> None:
     block.settle()
 
 
-def learned_filters(block: EulerBlock) -> tuple[nn.Parameter, TiedFilters | None] | None:
+def learned_filters(block: FlowBlock) -> tuple[nn.Parameter, TiedFilters | None] | None:
     """The numbers behind a block's filters and the group's ties, None for free ones.
 
     None altogether where the filters are made of parameters in another way.

@@ -30,6 +30,9 @@ from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.base import PnP
 
+# Times as short as a step may be made by curvature that no data reach.
+SHORTEST = 100.0
+
 
 def configured(
     prior: Denoiser | LearnedEnergy | Regulariser | None,
@@ -56,6 +59,7 @@ def configured(
         )
     check_settings(knobs, entry)
     _check_norm(problem.A, entry, kind, knobs)
+    _check_bend(problem, entry, kind, knobs)
     if isinstance(prior, Regulariser):
         prior = prior.scaled(knobs.strength)
     with torch.no_grad():
@@ -85,6 +89,30 @@ def _check_norm(A: LinearOperator, entry: SolverEntry, kind: PriorKind, knobs: K
         f"solver {entry.name} takes its steps from the norm of '{A.name}', of which no bound is "
         "known; declare norm_bound=... (or nonnegative=True) where the operator is made"
         f"{instead}, or pass allow_uncertified=True for an estimate and no guarantee"
+    )
+
+
+def _check_bend(problem: Problem, entry: SolverEntry, kind: PriorKind, knobs: Knobs) -> None:
+    """Refuses a denoiser between steps that the fidelity makes far too short for it.
+
+    A step follows the largest curvature, which a Kullback–Leibler fidelity has in the dark. Where
+    data are explained it hardly moves then, and the denoiser, which has a least level, decides
+    alone: pictures came out 10 dB worse than a back-projection, and no strength changed it.
+
+    Raises:
+        StepSizeError: with what to take instead.
+    """
+    if kind != "denoiser" or "step" not in entry.takes or knobs.step is not None:
+        return
+    shorter = problem.smoothness / problem.scale**2
+    if shorter <= SHORTEST:
+        return
+    raise StepSizeError(
+        f"solver {entry.name} takes steps by the largest curvature of the fidelity "
+        f"'{problem.data_term.name}', {shorter:.2g} times what it is where the data are explained: "
+        "it would hardly move, and the denoiser decide alone. Take pnp-hqs or pnp-drs, an energy "
+        "(descent), or WeightedLeastSquares with weights 1/photon_variance(y, ...) "
+        "(pnp_recon.estimation.photons); or set the step"
     )
 
 

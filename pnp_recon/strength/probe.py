@@ -47,7 +47,7 @@ class Probe:
         ends: strength, z and picture with which each trial ended that led anywhere.
 
     Raises:
-        InputError: y + εb is outside the domain of the fidelity, as few counts are.
+        InputError: y + εb is outside the domain of the fidelity.
     """
 
     def __init__(self, problem: Problem, configure: Configure) -> None:
@@ -64,8 +64,9 @@ class Probe:
         largest = float((self.whitening * y).abs().max())
         self.epsilon = max(EPSILON * self.noise, LEAST_EPSILON * largest)
         scale = torch.where(self.seen, self.whitening, 1.0)
+        y = fidelity.movable(self.epsilon * self.signs.abs() / scale)
         moved = y + self.epsilon * self.signs / scale
-        self.problem = _doubled(problem, moved, self.noise)
+        self.problem = _doubled(problem, y, moved, self.noise)
         self.count = int(self.seen.sum())
         self.ends: list[tuple[float, Tensor, Tensor]] = []
 
@@ -139,9 +140,9 @@ class Probe:
         return sum(found) / len(found) / square if found and square > 0 else 0.0
 
 
-def _doubled(problem: Problem, moved: Tensor, noise: float) -> Problem:
+def _doubled(problem: Problem, y: Tensor, moved: Tensor, noise: float) -> Problem:
     """The problem with y and the moved y in one batch."""
-    y = torch.cat([problem.y, moved])
+    y = torch.cat([y, moved])
     fidelity = problem.fidelity
     if fidelity is not None:
         fidelity = _doubled_fidelity(fidelity, y)

@@ -126,13 +126,13 @@ def _write_mp4(path: Path, walk: Iterator[Image]) -> None:
         try:
             for picture in walk:
                 if writer is None:
-                    size = tuple(side + side % 2 for side in picture.size)
+                    size = picture.width + picture.width % 2, picture.height + picture.height % 2
                     writer = imageio_ffmpeg.write_frames(
                         str(made), size, fps=1000 / MILLISECONDS, macro_block_size=1, quality=8
                     )
                     writer.send(None)
                 # What is cropped beyond a border is black.
-                frame = picture.crop((0, 0, *size)).convert("RGB")
+                frame = picture.crop((0, 0, size[0], size[1])).convert("RGB")
                 writer.send(np.ascontiguousarray(frame).tobytes())
             if writer is not None:
                 writer.close()

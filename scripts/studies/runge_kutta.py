@@ -43,7 +43,7 @@ def facts(rows: Rows, name: str, model: Denoiser, picture: Path) -> None:
     if rows.has(task="facts", model=name):
         return
     network = cast(EulerNet, model.function)
-    tableau = network.euler_blocks()[0].integrator.tableau
+    tableau = network.flow_blocks()[0].integrator.tableau
     rows.add(
         task="facts",
         model=name,
@@ -56,7 +56,7 @@ def facts(rows: Rows, name: str, model: Denoiser, picture: Path) -> None:
         # ‖W‖ ≤ 1 in a block, so that L = 1 and h ≤ 2r is the proven range.
         proven_time=2 * tableau.radius / tableau.stages,
         flow_time=sum(
-            2 * tableau.radius * float(block.relative_step) for block in network.euler_blocks()
+            2 * tableau.radius * float(block.relative_step) for block in network.flow_blocks()
         ),
         seconds=seconds(model, picture),
     )

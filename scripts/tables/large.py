@@ -54,7 +54,17 @@ def picture(megapixels: float, path: Path) -> tuple[int, int]:
     return width, height
 
 
-def run(source: Path, options: argparse.Namespace) -> dict[str, float]:
+def seconds(stated: str) -> str:
+    """A stated range in seconds: "2 to 7 minutes" as "120–420"."""
+    ends, unit = [], 1
+    for end in reversed(stated.split(" to ")):
+        number, *word = end.split()
+        unit = UNITS[word[0]] if word else unit
+        ends.append(f"{float(number) * unit:g}")
+    return "–".join(reversed(ends))
+
+
+def run(source: Path, options: argparse.Namespace) -> dict[str, float | str]:
     """One command in a process of its own, and what it said."""
     command = [sys.executable, "-m", "pnp_recon.cli.deblur", str(source)]
     command += [
@@ -80,14 +90,14 @@ def run(source: Path, options: argparse.Namespace) -> dict[str, float]:
         raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(code)}")
     said = log.read_text(encoding="utf-8")
     memory = re.search(r"about ([\d.]+) GiB", said)
-    ahead = re.search(r"^time: about ([\d.]+) (\w+)", said, re.MULTILINE)
+    ahead = re.search(r"^time: (?:about )?(.+?) \(", said, re.MULTILINE)
     made = re.search(r"^ended: .*?(\d+) iterations?,", said, re.MULTILINE)
     nan = float("nan")
     return {
         "iterations": nan if made is None else int(made[1]),
         "processor s": used.ru_utime + used.ru_stime,
         "clock s": time.perf_counter() - begin,
-        "stated s": nan if ahead is None else float(ahead[1]) * UNITS[ahead[2]],
+        "stated s": nan if ahead is None else seconds(ahead[1]),
         "peak GiB": used.ru_maxrss / 2**20,
         "stated GiB": nan if memory is None else float(memory[1]),
     }

@@ -69,7 +69,7 @@ def test_another_condition_is_none() -> None:
 
 def test_a_loop_that_compares_nothing_is_caught() -> None:
     def spoil(rig: Rig) -> None:
-        later(rig, lambda: rig.prior.function.euler_blocks()[0].step_logit.data.sub_(1e-4), LATE)
+        later(rig, lambda: rig.prior.function.flow_blocks()[0].step_logit.data.sub_(1e-4), LATE)
 
     route = Route("weaker", spoil)
     assert falsely_certified(HQS.rig, route) == ""
@@ -82,7 +82,7 @@ def test_a_proof_that_is_kept_for_other_weights_is_caught() -> None:
 
     def weaker(rig: Rig) -> None:
         assert rig.prior.guarantee.holds
-        for block in rig.prior.function.euler_blocks():
+        for block in rig.prior.function.flow_blocks():
             block.step_logit.data.sub_(0.1)
 
     kept = HQS.rig()

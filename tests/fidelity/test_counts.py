@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from operators import Convolution
 from operators.kernels import linear_motion
-from pnp_recon import reconstruct
-from pnp_recon.fidelity import KullbackLeibler
+from pnp_recon import load_denoiser, reconstruct
+from pnp_recon.errors import InputError, StepSizeError
+from pnp_recon.fidelity import Fidelity, KullbackLeibler, WeightedLeastSquares
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.solvers import Stopping
 
@@ -73,3 +77,83 @@ def test_automatic_settings_restore_counts(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_usual_curvature_is_no_bound_and_lies_below_it() -> None:
     fidelity, _ = _counts()
     assert fidelity.usual_lipschitz < 0.01 * fidelity.lipschitz
+
+
+# ---- a picture of which counts are a multiple ----------------------------------------------------
+
+
+def _scaled(readout: float = 0.0) -> tuple[KullbackLeibler, KullbackLeibler]:
+    """The same counts as a picture, and as they are, where the readout counts as more of them."""
+    counts, x = _counts()
+    A = Convolution(linear_motion(7, 30).to(x), (1, SIDE, SIDE), boundary="circular")
+    scaled = KullbackLeibler(A, counts.y / PEAK, BACKGROUND / PEAK, PEAK, readout)
+    return scaled, KullbackLeibler(PEAK * A, counts.y + readout, BACKGROUND + readout)
+
+
+def _apart(one: KullbackLeibler, other: KullbackLeibler, x: Tensor) -> float:
+    """How far values, gradients, constants and proximal maps are apart, relatively."""
+    pairs = (
+        (one.value(x), other.value(x)),
+        (one.gradient(x), other.gradient(x)),
+        (one.prox(x, 1e-3, tol=1e-9)[0], other.prox(x, 1e-3, tol=1e-9)[0]),
+        (torch.tensor(one.lipschitz), torch.tensor(other.lipschitz)),
+        (torch.tensor(one.usual_lipschitz), torch.tensor(other.usual_lipschitz)),
+        (one.misfit(one.A.A(x)), other.misfit(other.A.A(x))),
+    )
+    return max(float((a - b).norm() / b.norm()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("readout", [0.0, 4.0])
+def test_photons_for_a_unit_are_a_scale_of_the_counts(readout: float) -> None:
+    one, other = _scaled(readout)
+    assert _apart(one, other, _picture()) < 1e-6
+    # Other photons are another noise.
+    assert _apart(replace(one, photons=1.1 * PEAK), other, _picture()) > 1e-2
+
+
+def test_where_no_photons_are_known_the_data_have_no_say() -> None:
+    fidelity, _ = _scaled(1.0)
+    x, known = _picture(), torch.full_like(fidelity.y, PEAK)
+    known[..., 5:9, 5:9] = 0
+    there = replace(fidelity, photons=known)
+    moved = replace(there, y=torch.where(known > 0, there.y, there.y + 3))
+    assert torch.equal(there.value(x), moved.value(x))
+    assert torch.equal(there.gradient(x), moved.gradient(x))
+    assert float(there.least) > -math.inf
+    # Where they are, they have.
+    assert not torch.equal(fidelity.gradient(x), replace(fidelity, y=moved.y).gradient(x))
+
+
+def test_what_cannot_be_photons_is_refused() -> None:
+    fidelity, _ = _scaled()
+    for wrong in ({"photons": -1.0}, {"photons": math.nan}, {"readout": -1.0}):
+        with pytest.raises(InputError, match="must be finite and >= 0"):
+            replace(fidelity, **wrong)
+    with pytest.raises(InputError, match="photons has the shape"):
+        replace(fidelity, photons=torch.ones(3, 3))
+
+
+# ---- steps that the dark makes short -------------------------------------------------------------
+
+
+def test_a_denoiser_between_steps_that_hardly_move_is_refused() -> None:
+    fidelity, _ = _counts()
+    start = ((fidelity.y - BACKGROUND) / PEAK).clamp(0, 1)
+    denoiser = load_denoiser("median")
+    few = Stopping(max_iter=2)
+
+    def run(held: Fidelity, solver: str, **more: float) -> None:
+        reconstruct(
+            held.y, held.A, denoiser, fidelity=held, solver=solver, start=start,
+            stopping=few, strength=1, allow_uncertified=True, **more,
+        )  # fmt: skip
+
+    for solver in ("pnp-pgd", "red", "pnp-fista"):
+        with pytest.raises(StepSizeError, match=r"Take pnp-hqs .*photon_variance"):
+            run(fidelity, solver)
+    run(fidelity, "pnp-hqs")
+    run(fidelity, "pnp-pgd", step=0.5 / fidelity.usual_lipschitz)
+    # As much light everywhere, or weights, bend alike.
+    run(replace(fidelity, y=fidelity.y + 500, background=501.0), "pnp-pgd")
+    weights = 1 / fidelity.y.clamp_min(1)
+    run(WeightedLeastSquares(fidelity.A, fidelity.y - BACKGROUND, weights), "pnp-pgd")

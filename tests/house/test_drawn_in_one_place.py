@@ -33,6 +33,7 @@ ALLOWED = {
     "pnp_recon/training/trainer.py": "the generator that a run goes on with",
     "scripts/accelerator": "noise inside a captured step, and pictures that a device is checked on",
     "scripts/studies/planar/data.py": "points of the plane",
+    "scripts/studies/repeated": "the noise that orbits start with",
     "scripts/studies/robust": "where attacks start",
     "scripts/studies/research/activations.py": "what an activation begins with",
     "scripts/studies/research/kernels.py": "the weights that a network begins with",

@@ -50,6 +50,13 @@ def counts() -> Tensor:
     return y
 
 
+def photons() -> Tensor:
+    """Some of them are not known."""
+    g = 0.5 + data(1)
+    g[:, :, 1, 1:3] = 0
+    return g
+
+
 @dataclass(frozen=True)
 class Case:
     """A registered fidelity.
@@ -77,6 +84,8 @@ CASES = (
     Case("kl", lambda: KullbackLeibler(blur(), counts()), False, 0.0),
     Case("kl-background", lambda: KullbackLeibler(blur(), counts(), 3.0)),
     Case("kl-background-map", lambda: KullbackLeibler(blur(), counts(), 1 + data(1))),
+    Case("kl-photons", lambda: KullbackLeibler(blur(), counts() / 20, 0.0, 20.0, 2.0)),
+    Case("kl-photons-map", lambda: KullbackLeibler(blur(), counts(), 0.5, photons(), 1.0)),
 )
 
 
@@ -123,15 +132,18 @@ def entries(f: Fidelity, v: Tensor) -> Tensor:
     if isinstance(f, CellDistance):
         return 0.5 * f.weight * ((v - f.y).abs() - f.half).clamp_min(0).square()
     assert isinstance(f, KullbackLeibler)
-    b = torch.as_tensor(f.background, dtype=F64) + 0 * f.y
+    g = torch.as_tensor(f.photons, dtype=F64) + 0 * f.y
+    added = torch.where(g > 0, f.readout / g.clamp_min(1e-9), 1.0)
+    b = torch.as_tensor(f.background, dtype=F64) + added
+    y = f.y + added
 
     def divergence(t: Tensor) -> Tensor:
-        return t - f.y + torch.xlogy(f.y, f.y) - torch.xlogy(f.y, t)
+        return t - y + torch.xlogy(y, y) - torch.xlogy(y, t)
 
     if bool((b == 0).any()):
-        return torch.where(v >= 0, divergence(v.clamp_min(0)), math.inf)
-    taylor = divergence(b) + (1 - f.y / b) * v + 0.5 * f.y / b**2 * v**2
-    return torch.where(v >= 0, divergence(v.clamp_min(0) + b), taylor)
+        return g * torch.where(v >= 0, divergence(v.clamp_min(0)), math.inf)
+    taylor = divergence(b) + (1 - y / b) * v + 0.5 * y / b**2 * v**2
+    return g * torch.where(v >= 0, divergence(v.clamp_min(0) + b), taylor)
 
 
 def attained_smoothness(f: Fidelity) -> float:

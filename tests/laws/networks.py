@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.networks.activations import ACTIVATIONS, Activation, Ball
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
@@ -62,7 +62,7 @@ def small_net(
         torch.manual_seed(seed)
         net = EulerNet(config)
         with torch.no_grad():
-            for block in net.euler_blocks():
+            for block in net.flow_blocks():
                 block.bias.normal_(std=0.1)
                 block.threshold.copy_(0.3 * torch.randn(block.threshold.shape))
                 block.threshold[0] -= 1.0
@@ -127,9 +127,9 @@ def slope_matrices(activation: nn.Module, channels: int = 12, points: int = 40) 
     return torch.stack([row.reshape(channels, channels) for row in rows]).detach()
 
 
-def sharp_block(activation: str, seed: int = 8) -> EulerBlock:
+def sharp_block(activation: str, seed: int = 8) -> FlowBlock:
     """A block in float64 on four feature channels, certified, its step near the limit."""
-    (block,) = small_net(activation, "unshuffle", blocks=1, seed=seed).euler_blocks()
+    (block,) = small_net(activation, "unshuffle", blocks=1, seed=seed).flow_blocks()
     return block
 
 

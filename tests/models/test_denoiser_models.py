@@ -223,7 +223,7 @@ def test_a_pickle_is_never_loaded(card: Path, tmp_path: Path) -> None:
 def test_a_network_without_a_certificate_is_not_exported(tmp_path: Path) -> None:
     network = EulerNet(EulerConfig(width=4, hidden=4, blocks=1))
     with torch.no_grad():
-        network.euler_blocks()[0].weight[0, 0, 0, 0] = float("nan")
+        network.flow_blocks()[0].weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(ValueError, match="finite"):
         export(network, tmp_path / "out", "broken", LEVELS, {})
     assert not (tmp_path / "out").exists()

@@ -65,8 +65,8 @@ def test_training_learns_resumes_exactly_and_stays_equivariant(tmp_path: Path, b
 
 
 def test_fresh_filters_have_the_spread_of_free_ones() -> None:
-    tied = build_network(replace(TINY, width=32, hidden=32), 0).euler_blocks()
-    free = build_network(EulerConfig(width=32, hidden=32, blocks=2), 0).euler_blocks()
+    tied = build_network(replace(TINY, width=32, hidden=32), 0).flow_blocks()
+    free = build_network(EulerConfig(width=32, hidden=32, blocks=2), 0).flow_blocks()
     for ours, theirs in zip(tied, free, strict=True):
         assert float(ours.weight.detach().std() / theirs.weight.detach().std()) == pytest.approx(
             1, abs=0.1

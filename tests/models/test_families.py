@@ -137,7 +137,7 @@ def test_muon_takes_the_filters_of_every_block(group: str) -> None:
     found = family.matrices(network)
     assert len(found) == 2
     held = {id(parameter) for parameter in network.parameters()}
-    for (numbers, ties), block in zip(found, network.euler_blocks(), strict=True):
+    for (numbers, ties), block in zip(found, network.flow_blocks(), strict=True):
         assert id(numbers) in held
         assert (ties is None) == (group == "C1")
         assert torch.equal(block.weight, numbers if ties is None else ties(numbers))
@@ -152,7 +152,7 @@ def test_other_networks_have_nothing_for_muon(name: str) -> None:
 def test_settled_estimates_follow_the_weights() -> None:
     family: Family = FAMILIES["EulerNet"].load()
     network = EulerNet(EulerConfig(width=4, hidden=4, blocks=1))
-    (block,) = network.euler_blocks()
+    (block,) = network.flow_blocks()
     with torch.no_grad():
         block.weight *= 3
     before = float(block.norm)

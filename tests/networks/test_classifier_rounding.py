@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.classifier import (
     Classifier,
     ConvClassifier,
@@ -111,7 +111,7 @@ def dense_features(network: DenseClassifier, x: Vector) -> Vector:
     return x
 
 
-def as_matrix(block: EulerBlock, side: int) -> Matrix:
+def as_matrix(block: FlowBlock, side: int) -> Matrix:
     """V = W/n on pictures of that side, its entries exact."""
     channels = block.weight.shape[1]
     basis = torch.eye(channels * side**2).double().view(-1, channels, side, side)
@@ -133,7 +133,7 @@ def conv_features(network: ConvClassifier, x: Vector) -> Vector:
             else:
                 x = [x[i] for i in picked.flatten().tolist()]
         x = x + [Fraction(0)] * (width * side**2 - len(x))
-        for block in cast(list[EulerBlock], list(cast(nn.ModuleList, stage))):
+        for block in cast(list[FlowBlock], list(cast(nn.ModuleList, stage))):
             tableau = block.integrator.tableau
             h = 2 * tableau.radius * float(block.relative_step)
             bias = exact(block.bias.repeat_interleave(side**2))

@@ -115,7 +115,7 @@ def test_balls_that_cut_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     # ... and where they do so in secret, the network no longer commutes (a turn carries the pair
     # of neighbours {1, r} to {r, r²}, which is none).
     net = tiny_net("D4", "ball4", hidden=32)
-    for block in net.euler_blocks():
+    for block in net.flow_blocks():
         block.activation.shape = (-1, 2, 1)
     assert turning_error(net, net.group, (7, 10)) > 1e-3
 
@@ -136,7 +136,7 @@ def test_the_law_fails_for_the_ordinary_network_and_for_a_smaller_group() -> Non
         assert turning_error(quarter, everything, size) > 1e-3
     # Ties taken off and one filter moved: no longer equivariant.
     free = tiny_net().plain()
-    free.euler_blocks()[0].weight[0, 0, 0, 0] += 1.0
+    free.flow_blocks()[0].weight[0, 0, 0, 0] += 1.0
     assert turning_error(free, everything, (8, 8)) > 1e-4
 
 
@@ -181,7 +181,7 @@ def test_too_large_a_step_is_refused_and_attained(size: tuple[int, int]) -> None
     net = tiny_net("D4", "clip")
     alpha = net.check().averagedness
     assert alpha is not None
-    for block in net.euler_blocks():
+    for block in net.flow_blocks():
         block.norm.mul_(0.4)
     with pytest.raises(ValueError, match="not averaged"):
         net.check()
@@ -194,7 +194,7 @@ def test_the_plain_twin_is_the_same_map_with_the_same_certificate() -> None:
     bounds, before = net.certify(), copy.deepcopy(net.state_dict())
     free = net.plain()
     assert free.check() == net.check()
-    for block, tied, bound in zip(free.euler_blocks(), net.euler_blocks(), bounds, strict=True):
+    for block, tied, bound in zip(free.flow_blocks(), net.flow_blocks(), bounds, strict=True):
         assert torch.equal(block.weight, tied.weight)
         assert conv_norm_bound(block.weight) <= bound <= float(block.norm) * (1 + 1e-6)
     assert not any("parametrizations" in key for key in free.state_dict())

@@ -35,7 +35,7 @@ from pnp_recon.models.families import FAMILIES
 from pnp_recon.models.load import load_network
 from pnp_recon.models.store import find_card, read_card, shipped_models
 from pnp_recon.networks.activations import ACTIVATIONS
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.lifting import LIFTINGS
@@ -97,7 +97,7 @@ def test_too_large_a_step_is_refused_and_attained(activation: str) -> None:
 
 def test_a_network_with_too_large_a_step_is_refused_and_attained() -> None:
     net = small_net()
-    net.euler_blocks()[0].norm.mul_(0.5)
+    net.flow_blocks()[0].norm.mul_(0.5)
     with pytest.raises(ValueError, match="not averaged"):
         net.check()
     assert attacked(at_level(net, 0.1), 1, (8, 8)) > 1.2
@@ -117,9 +117,9 @@ def test_an_unlawful_activation_is_attained(broken: nn.Module) -> None:
 
 def test_uncertified_training_norm_is_held_against_the_bound() -> None:
     net = small_net(certify=False)
-    estimated = [float(block.norm) for block in net.euler_blocks()]
+    estimated = [float(block.norm) for block in net.flow_blocks()]
     bounds = net.certify()
-    for block, estimate, bound in zip(net.euler_blocks(), estimated, bounds, strict=True):
+    for block, estimate, bound in zip(net.flow_blocks(), estimated, bounds, strict=True):
         assert estimate < bound <= float(block.norm) * (1 + 1e-12)
         assert spectral_norm(dense(convolve(block.weight, "zero"), (4, 4, 4))) <= bound
         block.norm.fill_(math.nan)
@@ -177,9 +177,9 @@ assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in net.par
 
 def test_block_arguments() -> None:
     with pytest.raises(ValueError, match="odd"):
-        EulerBlock(2, 2, 4, "clip")
+        FlowBlock(2, 2, 4, "clip")
     with pytest.raises(ValueError, match="known: relu"):
-        EulerBlock(2, 2, 3, "sine")
+        FlowBlock(2, 2, 3, "sine")
     assert EulerNet(EulerConfig(width=4, hidden=4, blocks=1)).recipe()["class"] == "EulerNet"
 
 
@@ -210,7 +210,7 @@ def test_shipped_network(name: str) -> None:
     assert alpha <= proven["averagedness"] * (1 + 1e-9)
     assert proven["averagedness"] < 1
     assert proven["lipschitz"] <= 1
-    assert len(proven["layer_norm_bounds"]) == len(net.euler_blocks()) == net.config.blocks
+    assert len(proven["layer_norm_bounds"]) == len(net.flow_blocks()) == net.config.blocks
     assert max(proven["block_averagedness"]) < 1
     assert card["name"] == name
     counts = parameter_counts(EulerNet(net.config))

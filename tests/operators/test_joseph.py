@@ -11,6 +11,7 @@ import torch
 from operators import RayTransform, ScanGeometry, parallel_beam
 from operators._joseph import parallel_coefficients
 from operators._memory import coefficient_count
+from operators._projectors import SQUARE, MatrixProjector, by_squares
 
 pytest.importorskip("astra")
 
@@ -63,3 +64,33 @@ def test_a_lean_matrix_gives_the_same_products_in_float64() -> None:
 def test_rows_in_several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("operators._projectors.ROWS_AT_ONCE", 7)
     test_a_lean_matrix_gives_the_same_products_in_float64()
+
+
+@pytest.mark.parametrize("side", [(8, 12), (9, 14), (3, 5)])
+@pytest.mark.parametrize("pictures", [1, 2, 3, 5, 9])
+def test_squares_of_pixels_change_no_projection(side: tuple[int, int], pictures: int) -> None:
+    scan = parallel_beam(7, side)
+    known = parallel_coefficients(scan, side).astype(np.float64)
+    order = by_squares(side)
+    assert sorted(order) == list(range(side[0] * side[1]))
+    projector = MatrixProjector(scan, side)
+    x = torch.rand(pictures, *side, generator=torch.Generator().manual_seed(0)).double()
+    found = projector.run(x, False).reshape(pictures, -1).T
+    np.testing.assert_allclose(found, known @ x.reshape(pictures, -1).numpy().T, rtol=1e-12)
+    y = projector.run(x, False)
+    back = projector.run(y, True).reshape(pictures, -1).T
+    np.testing.assert_allclose(back, known.T @ y.reshape(pictures, -1).numpy().T, rtol=1e-12)
+    # What goes to an accelerator: the columns as they were, which are sorted.
+    stored = projector._matrix(x.float(), False).col_indices()
+    assert np.array_equal(order[stored], parallel_coefficients(scan, side).indices)
+    # Twin: the pixels as they lie in the picture.
+    projector._order = torch.arange(len(order))
+    twin = projector.run(x, False).reshape(pictures, -1).T
+    assert np.abs(twin.numpy() - known @ x.reshape(pictures, -1).numpy().T).max() > 0.1
+
+
+def test_pixels_of_a_square_lie_side_by_side() -> None:
+    order = by_squares((8, 12))
+    rows, columns = np.divmod(order.reshape(-1, SQUARE**2), 12)
+    assert (np.ptp(rows, axis=1) < SQUARE).all()
+    assert (np.ptp(columns, axis=1) < SQUARE).all()

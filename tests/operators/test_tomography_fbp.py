@@ -234,7 +234,7 @@ def test_mean_of_rays(scan: ScanGeometry) -> None:
     y = A.A(x)
     transposed = A.A_adjoint(y) / A.A_adjoint(ones)
     found = mean_of_rays(scan, y, (20, 24))
-    assert float((found - transposed).abs().mean()) < 0.015 * float(y.mean())
+    assert float((found - transposed).abs().mean()) < 0.05 * float(y.mean())
     # Twin: the views in another order.
     other = mean_of_rays(scan, y.flip(-2), (20, 24))
     assert float((other - transposed).abs().mean()) > 0.1 * float(y.mean())

@@ -35,16 +35,16 @@ def net(denoiser: Denoiser) -> EulerNet:
 
 
 def enlarge(denoiser: Denoiser) -> None:
-    for block in net(denoiser).euler_blocks():
+    for block in net(denoiser).flow_blocks():
         block.weight.data.mul_(1.5)
 
 
 def shrink_norm(denoiser: Denoiser) -> None:
-    net(denoiser).euler_blocks()[0].norm.div_(1.5)
+    net(denoiser).flow_blocks()[0].norm.div_(1.5)
 
 
 def swap_activation(denoiser: Denoiser) -> None:
-    net(denoiser).euler_blocks()[0].activation = nn.SELU()  # type: ignore[assignment]
+    net(denoiser).flow_blocks()[0].activation = nn.SELU()  # type: ignore[assignment]
 
 
 def append(denoiser: Denoiser) -> None:
@@ -100,7 +100,7 @@ def test_a_change_that_breaks_the_proof_leaves_no_guarantee(
 def test_a_change_that_the_proof_survives_gives_another_constant() -> None:
     denoiser = loaded()
     before = denoiser.guarantee.averagedness
-    for block in net(denoiser).euler_blocks():
+    for block in net(denoiser).flow_blocks():
         block.weight.data.mul_(0.9)
     after = denoiser.guarantee.averagedness
     assert before is not None

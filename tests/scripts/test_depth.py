@@ -29,7 +29,7 @@ def network(method: str = "euler") -> EulerNet:
 
 def proven(net: EulerNet) -> EulerNet:
     net = copy.deepcopy(net).double().eval().requires_grad_(False)
-    for block in net.euler_blocks():
+    for block in net.flow_blocks():
         block.settle(20)
     net.certify()
     return net
@@ -51,8 +51,8 @@ def test_blocks_without_a_step_are_left_out_exactly(method: str) -> None:
     torch.testing.assert_close(left(x, 0.1), whole(x, 0.1), rtol=0, atol=1e-6)
     assert len(left.blocks) == 2
     # Each block proves what it did, and the rest of the product is gone.
-    held = [block.averagedness() for block in whole.euler_blocks()]
-    assert [block.averagedness() for block in left.euler_blocks()] == pytest.approx(held[::2])
+    held = [block.averagedness() for block in whole.flow_blocks()]
+    assert [block.averagedness() for block in left.flow_blocks()] == pytest.approx(held[::2])
     assert left.check().is_averaged
     # The twin leaves out a block that has a step.
     wrong = keep(whole, [0]).requires_grad_(False)
@@ -64,8 +64,8 @@ def test_copies_have_shares_of_their_own() -> None:
     copied = copy.deepcopy(made)
     with torch.no_grad():
         made.shares.fill_(0.1)
-    assert float(copied.euler_blocks()[1].relative_step.detach()) > 0.5
-    assert float(made.euler_blocks()[1].relative_step.detach()) == pytest.approx(0.1)
+    assert float(copied.flow_blocks()[1].relative_step.detach()) > 0.5
+    assert float(made.flow_blocks()[1].relative_step.detach()) == pytest.approx(0.1)
     assert len(matrices(made)) == 4  # Muon finds the filters
 
 

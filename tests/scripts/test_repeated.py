@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from pnp_recon.datasets.folders import TrainingData
 from scripts.protocol import Rows
+from scripts.studies.repeated.networks import Trial, train
 from scripts.studies.repeated.orbits import LOST, SHOWN, orbit
 from scripts.studies.repeated.report import draw, orbit_file, table
 
@@ -57,3 +59,21 @@ def test_table_and_figure_take_lost_orbits(tmp_path: Path) -> None:
     assert "| never |" in text
     draw(rows, tmp_path, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_weights_are_kept_along_a_training(tmp_path: Path, batch_norm: bool) -> None:
+    trial = Trial(25.0, batch_norm, depth=4, width=4, kept=(1, 3))
+    pictures = [torch.randint(256, (1, 40, 40), dtype=torch.uint8)]
+    data = TrainingData(pictures, pictures, {})
+    said: list[str] = []
+    found = train(trial, data, tmp_path, said.append)
+    assert len(said) == 2
+    x = torch.rand(1, 1, 8, 8)
+    early, late = (found[step](x) for step in (1, 3))
+    assert not torch.equal(early, late)
+    norms = [part for part in found[3].modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert len(norms) == (2 if batch_norm else 0)
+    again = train(trial, data, tmp_path, said.append)  # from the folder
+    assert len(said) == 2
+    assert torch.equal(again[3](x), late)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from laws.networks import at_level, attacked, picture, random_tensor, reflected, slope_matrices
 from pnp_recon.datasets.folders import TrainingData
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerConfig, EulerNet
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
@@ -67,7 +67,7 @@ def made(build: Build, config: EulerConfig = TINY) -> nn.Module:
         parameter.data.mul_(1 + 0.3 * torch.randn_like(parameter))
     net = refreshed(net)
     for module in net.modules():
-        if isinstance(module, EulerBlock):
+        if isinstance(module, FlowBlock):
             module.certify()
             module.step_logit.data.fill_(1e3)
     return net.requires_grad_(False)
@@ -99,7 +99,7 @@ def test_what_is_said_to_be_averaged_does_not_expand(name: str) -> None:
     assert expanding(net) <= 1 + 1e-6
     # The law can fail: divisors of the filters that are too small.
     for block in net.modules():
-        if isinstance(block, EulerBlock):
+        if isinstance(block, FlowBlock):
             block.norm.mul_(0.3)
     assert expanding(net) > 1.05
 
@@ -157,7 +157,7 @@ def test_diagonal_divisors_bound_the_norm_of_any_filters(kind: type[Columns]) ->
 
 def test_orthogonal_convolutions_have_singular_values_of_one() -> None:
     torch.manual_seed(2)
-    (block,) = with_filters(Orthogonal)(EulerConfig(width=8, hidden=8, blocks=1)).euler_blocks()
+    (block,) = with_filters(Orthogonal)(EulerConfig(width=8, hidden=8, blocks=1)).flow_blocks()
     block = block.double()
     block.norm.fill_(1.0)
     assert block.weight.shape == (8, 8, 3, 3)
@@ -165,7 +165,7 @@ def test_orthogonal_convolutions_have_singular_values_of_one() -> None:
     assert float(block.weight.detach().abs().amax((0, 1)).min()) > 1e-2  # all nine taps are used
     # The law can fail: a matrix that is not skew underneath, in place of its Cayley transform.
     weight = block.weight.detach()
-    block = EulerBlock(8, 8, 3, "clip").double()
+    block = FlowBlock(8, 8, 3, "clip").double()
     block.weight.data = weight + 0.1 * random_tensor(*weight.shape)
     block.norm.fill_(1.0)
     assert float((singular_values(block) - 1).abs().max()) > 0.1
@@ -183,12 +183,12 @@ def test_dilation_is_that_of_the_filters() -> None:
     block = Dilated(4, 4, 3, "clip").double().eval()
     apart = torch.zeros(4, 4, 5, 5, dtype=torch.float64)
     apart[..., ::2, ::2] = block.weight.detach()
-    twin = EulerBlock(4, 4, 5, "clip").double().eval()
+    twin = FlowBlock(4, 4, 5, "clip").double().eval()
     twin.load_state_dict(block.state_dict() | {"weight": apart})
     x = random_tensor(2, 4, 6, 10)
     for level in (torch.tensor([0.1]).double(), torch.tensor([0.1, 0.02]).double()):
         assert torch.allclose(block(x, level), twin(x, level), atol=1e-12)
-        assert not torch.allclose(EulerBlock.forward(block, x, level), twin(x, level), atol=1e-3)
+        assert not torch.allclose(FlowBlock.forward(block, x, level), twin(x, level), atol=1e-3)
 
 
 def test_a_tightened_block_ends_where_the_others_are() -> None:
@@ -266,12 +266,12 @@ def test_the_norm_bound_holds_for_tried_blocks() -> None:
         net = made(build)
         assert isinstance(net, EulerNet)
         assert float(net.check().averagedness) < 1
-        for block in net.euler_blocks():
+        for block in net.flow_blocks():
             assert conv_norm_bound(block.weight / block.norm) <= 1.01
 
 
 @pytest.mark.parametrize("block", [Columns, Rows])
-def test_divisors_of_averaged_weights_are_brought_up_to_them(block: type[EulerBlock]) -> None:
+def test_divisors_of_averaged_weights_are_brought_up_to_them(block: type[FlowBlock]) -> None:
     net = with_blocks(block)(TINY)
     with torch.no_grad():
         for tried in net.blocks:

@@ -19,7 +19,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Box, ElasticNet, Ridge, TotalVariation
 from pnp_recon.solvers import SOLVERS, Look, Solution, Solver, Stopping
 from pnp_recon.solvers.choice import configured
-from pnp_recon.solvers.core.strength import Rule, Trial
+from pnp_recon.solvers.core.strength import Rule, Strength, Trial
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.strength import probe as probing
 from pnp_recon.strength.probe import Probe
@@ -202,15 +202,21 @@ def test_weights_of_a_functional_are_scaled() -> None:
     assert plain.scaled(1) is plain
 
 
-def test_counts_that_cannot_be_moved_leave_the_fixed_rule() -> None:
+def test_counts_of_zero_are_moved_upwards(monkeypatch: pytest.MonkeyPatch) -> None:
     A = Convolution(random_kernel(0), SHAPE, "circular")
-    y = torch.zeros(1, *SHAPE)
-    found = run(
-        Problem(A, y, fidelity=KullbackLeibler(A, y, 1.0)), TotalVariation(0.1), strength="auto"
-    )
-    assert found.strength is not None
-    assert found.strength.rule is Rule.FIXED
-    assert "cannot be moved" in found.strength.reason
+    y = torch.poisson(torch.full((1, *SHAPE), 1.5), generator=torch.Generator().manual_seed(0))
+
+    def found() -> Strength:
+        counts = Problem(A, y, fidelity=KullbackLeibler(A, y, 1.0))
+        strength = run(counts, TotalVariation(0.1), strength="auto").strength
+        assert strength is not None
+        return strength
+
+    assert found().trials
+    # Data that leave the domain leave the fixed rule.
+    monkeypatch.setattr(KullbackLeibler, "movable", lambda self, reach: self.y)
+    assert found().rule is Rule.FIXED
+    assert "cannot be moved" in found().reason
 
 
 def test_a_time_limit_holds_for_the_search_as_well() -> None:

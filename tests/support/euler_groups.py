@@ -31,7 +31,7 @@ def tiny_net(group: str = "D4", activation: str = "spline", **changes: Any) -> E
     net = build_network(config, 0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for block in net.euler_blocks():
+        for block in net.flow_blocks():
             for name in ("bias", "threshold"):
                 numbers = stored(block, name)
                 numbers.add_(0.3 * torch.randn(numbers.shape, generator=generator))

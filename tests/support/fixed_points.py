@@ -56,7 +56,7 @@ def fresh(seed: int) -> EulerNet:
     """With thresholds near the noise: few clips are active, and fixed points are near."""
     network = build_network(TINY, seed)
     with torch.no_grad():
-        for block in network.euler_blocks():
+        for block in network.flow_blocks():
             block.threshold.zero_()
             block.threshold[0] = -1.0
     return network

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerNet
@@ -36,7 +36,7 @@ class Derived(EulerNet):
 @pytest.mark.parametrize("build", [lambda: EulerNet(CONFIG), lambda: Derived(CONFIG), Wrapped])
 def test_a_family_serves_its_networks_variants_of_them_and_those_inside_others(build) -> None:
     network = build()
-    blocks = [module for module in network.modules() if isinstance(module, EulerBlock)]
+    blocks = [module for module in network.modules() if isinstance(module, FlowBlock)]
     found = matrices(network)
     assert len(found) == len(blocks) == 2
     for (numbers, _), block in zip(found, blocks, strict=True):
@@ -44,7 +44,7 @@ def test_a_family_serves_its_networks_variants_of_them_and_those_inside_others(b
     with torch.no_grad():
         for block in blocks:
             block.weight.mul_(3)
-    fresh = [module for module in refreshed(network).modules() if isinstance(module, EulerBlock)]
+    fresh = [module for module in refreshed(network).modules() if isinstance(module, FlowBlock)]
     for new, old in zip(fresh, blocks, strict=True):
         bound = conv_norm_bound(new.weight)
         assert 0.8 * bound < float(new.norm) < 1.03 * bound

@@ -35,12 +35,12 @@ def test_muon_moves_tied_filters_as_it_would_move_free_ones() -> None:
     for net in (tied, free):
         net.train(False)
         optimiser = Optimiser(net, recipe)
-        before = net.euler_blocks()[0].weight.detach().clone()
+        before = net.flow_blocks()[0].weight.detach().clone()
         (net(turned, 0.1) - 0.5).square().mean().backward()
         optimiser.step(1.0)
-        moved = (net.euler_blocks()[0].weight.detach() - before).norm()
+        moved = (net.flow_blocks()[0].weight.detach() - before).norm()
         assert float(moved / before.norm()) > 1e-3
-    ours, theirs = (net.euler_blocks()[0].weight.detach() for net in (tied, free))
+    ours, theirs = (net.flow_blocks()[0].weight.detach() for net in (tied, free))
     # Muon orthogonalises in bfloat16: equal to its rounding of a step.
     assert float((ours - theirs).norm()) < 0.02 * float(moved)
     # Without its tie the step goes elsewhere: the gradients of the numbers are no matrix of theirs.
@@ -58,7 +58,7 @@ def test_muon_resumes_exactly_and_keeps_the_size_of_the_filters(tmp_path: Path) 
     rest = trainer(tmp_path / "parts", recipe)
     assert rest.run(ignore)
     assert not differing(whole, rest)
-    for block in rest.network.euler_blocks():
+    for block in rest.network.flow_blocks():
         size = float(block.weight.detach().norm()) / block.weight.shape[0] ** 0.5
         assert size == pytest.approx(1.0, abs=1e-5)
     # The comparison can fail: momentum forgotten at the break.

@@ -25,7 +25,7 @@ def test_refreshed_norms_belong_to_the_averaged_weights(tmp_path):
     fresh = refreshed(run.average)
     assert isinstance(fresh, EulerNet)
     assert isinstance(run.average, EulerNet)
-    for block, stale in zip(fresh.euler_blocks(), run.average.euler_blocks(), strict=True):
+    for block, stale in zip(fresh.flow_blocks(), run.average.flow_blocks(), strict=True):
         bound = conv_norm_bound(block.weight)
         assert 0.8 * bound < float(block.norm) < 1.03 * bound
         assert float(stale.norm) < 0.5 * bound  # the original is left alone

@@ -94,7 +94,7 @@ def test_what_does_not_go_with_it(
         (["--across", "auto"], "add --slices all"),
         ([*volume, "--method", "fbp"], "--method fbp, which has no prior"),
         ([*volume, "--workers", 2], "all slices are one problem"),
-        ([*volume, "--solver", "pnp-hqs"], "pdhg and descent fit"),
+        ([*volume, "--solver", "pnp-hqs"], "it goes with descent"),
         ([*volume, "--denoiser", "euler_grey"], "or with an energy"),
         (["--slices", "all", "--across", "much"], "--across is 'much'"),
     ):
@@ -187,9 +187,9 @@ def test_what_is_said_is_held(tmp_path: Path, broken: bool) -> None:
     scan = big(tmp_path / "s.h5", 160)
     args = ["--slices", "all", "--across", "auto", "--method", "tv", "--strength", "1", "--axis"]
     args += ["center", "--window", "0,0.1", "--kind", "line-integrals", "--max-iter", "30"]
+    args += ["-o", "v.npy"]
     ran = subprocess.run(
-        [sys.executable, "-c", (HOARDING if broken else "") + MEASURED, str(scan), *args]
-        + ["-o", "v.npy"],
+        [sys.executable, "-c", (HOARDING if broken else "") + MEASURED, str(scan), *args],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         cwd=tmp_path,
         capture_output=True,

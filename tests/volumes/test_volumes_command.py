@@ -91,6 +91,18 @@ def test_the_strength_is_found_on_three_slices(
         assert (tmp_path / name).stat().st_size > 1000
 
 
+def test_several_slices_of_one_run_are_told_from_a_volume(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for number in ("1:3", "1"):
+        args = ["--slice", number, "--method", "fbp", "-o", tmp_path / f"{number[-1]}.npy"]
+        assert run(scan, *args) == 0
+        said.append(capsys.readouterr().out)
+    assert "2 are one run in memory with one certificate; --slices, with an s, makes" in said[0]
+    assert "--slices" not in said[1]
+
+
 # ---- stops, kills, failures ----------------------------------------------------------------------
 
 
@@ -227,7 +239,9 @@ def test_what_does_not_go_together(
         (["--slices", "all", "--slice", "1"], "--slice does not go with --slices"),
         (["--slices", "all", "-o", tmp_path / "a.png"], "expected .zarr"),
         (["--slices", "all", "-o", scan, "--overwrite"], "it is the scan itself"),
-        (["--slices", "all", "--film", tmp_path / "a.mp4"], "writes MP4"),
+        (["--slices", "all", "--film", tmp_path / "a.avi"], "is a GIF or an MP4"),
+        (["--slices", "3"], "give --slice 3 for the slice with its report, or --slices 3:4"),
+        (["--slice", "0:5", "-o", tmp_path / "a.zarr"], "which --slices writes; add --slices all"),
         (["--slices", "all", "-o", tmp_path / "no" / "a.h5"], "the folder does not exist"),
     ):
         assert run(scan, *FBP, *args) == 2, args

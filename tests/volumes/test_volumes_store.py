@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,8 @@ def test_slices_are_parsed() -> None:
     assert parse_slices("all", 9) == range(9)
     assert parse_slices("2:7:2", 9) == range(2, 7, 2)
     assert parse_slices(":", 9) == range(9)
-    assert parse_slices("4", 9) == range(4, 5)
-    for wrong in ("x", "0:10", "3:3", "-1:2", "0:4:0", "0:1:1:1"):
+    assert parse_slices("4:5", 9) == range(4, 5)
+    for wrong in ("x", "4", "0:10", "3:3", "-1:2", "0:4:0", "0:1:1:1"):
         with pytest.raises(InputError, match="--slices is"):
             parse_slices(wrong, 9)
     assert probes(range(2, 9, 3)) == [2, 5, 8]
@@ -203,5 +204,28 @@ def test_the_middle_planes_and_a_film(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.gif") as film:
         assert film.n_frames == 4
         assert film.size == (6, 5)
-    with pytest.raises(OutputError, match="writes MP4"):
+    with pytest.raises(OutputError, match="is a GIF or an MP4"):
+        figure.check_film(tmp_path / "a.avi")
+
+
+# The library leaves pipes to be closed by the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_film_as_mp4(tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="needs pnp-recon[film]")
+    store = open_store(tmp_path / "a.npy", SHAPE, fresh=True)
+    for place in range(SHAPE[0]):
+        store.write(place, slice_of(place))
+    figure.check_film(tmp_path / "a.mp4")
+    figure.write_film(tmp_path / "a.mp4", store, SHAPE, (0, 40))
+    frames = ffmpeg.read_frames(str(tmp_path / "a.mp4"))
+    assert next(frames)["source_size"] == (6, 6)  # 6 × 5: odd sides get a row more
+    assert len(list(frames)) == SHAPE[0]
+    frames.close()
+
+
+def test_without_ffmpeg_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(OutputError, match=r"pnp-recon\[film\]"):
         figure.check_film(tmp_path / "a.mp4")

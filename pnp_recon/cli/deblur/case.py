@@ -127,7 +127,7 @@ class _Facts:
     Attributes:
         y, A: y = A x + noise, whatever the size of x.
         truth: the true picture where y is, if it is known; `clipped` has that size, too.
-        photons: of pixels that counted some; y is then without the background.
+        photons: the counts behind the pixels, if they are known; y is then without the background.
     """
 
     y: Tensor
@@ -332,7 +332,8 @@ def _simulated(
     x: Tensor, kernel: Tensor, picture: Picture, options: DeblurOptions, photons: Photons | None
 ) -> Problem:
     """The picture seen through the blur, with noise."""
-    sigma, border = options.simulated_level, options.boundary.value
+    sigma = options.simulated_level
+    border: Boundary = options.boundary.value
     if photons is None:
         problem = deblurring(x, kernel, sigma, command_noise(options.seed), border)
     else:

@@ -71,8 +71,8 @@ class Photons:
         self, A: LinearOperator, y: Tensor, known: Tensor | None, options: DeblurOptions
     ) -> Fidelity:
         """How misfit is measured: by the likelihood where total variation is split off by pdhg,
-        by weighted least squares elsewhere, which was as good or better in every cell of
-        docs/results/poisson.md and has all solvers.
+        by weighted least squares elsewhere. With an energy that was as good on pictures of val
+        without BSD68 (within 0.1 dB from 200 photons on, 0.2 dB better at 20), and has all solvers.
         """
         if takes_likelihood(options):
             counted = (y + self.offset).clamp_min(0)

@@ -22,7 +22,7 @@ from operators._memory import available_bytes, resident_bytes
 from operators.errors import OperatorError
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.live import span_words
-from pnp_recon.cli.run.options import Options, RunOptions
+from pnp_recon.cli.run.options import Options, RunOptions, SolverName
 from pnp_recon.cli.run.solve import Prior, solver_name
 from pnp_recon.errors import PnPReconError
 from pnp_recon.priors.denoiser import Denoiser
@@ -30,7 +30,7 @@ from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
-from pnp_recon.solvers.catalogue import SOLVERS
+from pnp_recon.solvers.catalogue import DEFAULT_SOLVERS, SOLVERS
 from pnp_recon.solvers.choice import configured
 from pnp_recon.solvers.descent.solver import Descent
 from pnp_recon.solvers.knobs import Knobs
@@ -179,7 +179,7 @@ def _of_one(case: Case, prior: Prior, options: Options) -> float | None:
     known = {name: case.arguments.get(name) for name in ("fidelity", "start")}
     problem = Problem(case.A, case.y, case.noise_level, **known)
     if isinstance(prior, LearnedEnergy):
-        if options.solver.value not in ("auto", "descent"):
+        if options.solver.value not in (SolverName.auto.value, DEFAULT_SOLVERS[prior.kind]):
             return None
         return _of_descent(problem, prior)
     if not isinstance(prior, Denoiser | Regulariser) or pixels(case) < PIXELS:

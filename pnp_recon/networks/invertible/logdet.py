@@ -47,7 +47,7 @@ def truncation_bound(dim: int, constant: float, terms: int) -> float:
 
 
 def dense_logdet(f: Map, x: Tensor) -> Tensor:
-    """log|det(I + J)| from the whole Jacobian, d products with Jᵀ: for few dimensions. (B,)."""
+    """log|det(I + J)| from the whole Jacobian, (B,): for points of few numbers, O(d³)."""
     found = torch.linalg.slogdet(_identity(x) + jacobian(f, x))
     return found.logabsdet
 
@@ -138,15 +138,11 @@ def random_signs(x: Tensor, generator: torch.Generator) -> Tensor:
 
 def jacobian(f: Map, x: Tensor) -> Tensor:
     """J of every point, (B, d, d), differentiable; f acts on each point by itself."""
-    with torch.enable_grad():
-        leaf = x if x.requires_grad else x.detach().requires_grad_()
-        image = f(leaf)
-        flat = image.flatten(1)
-        rows = [
-            torch.autograd.grad(flat[:, i].sum(), leaf, create_graph=True)[0].flatten(1)
-            for i in range(flat.shape[1])
-        ]
-    return torch.stack(rows, 1)
+
+    def single(point: Tensor) -> Tensor:
+        return f(point[None])[0]
+
+    return torch.func.vmap(torch.func.jacrev(single))(x).reshape(len(x), x[0].numel(), -1)
 
 
 def _weighted(f: Map, x: Tensor, signs: Tensor, weights: list[float]) -> Tensor:

@@ -22,6 +22,7 @@ from pnp_recon.guarantees import Guarantee
 from pnp_recon.networks.invertible.base import Invertible
 from pnp_recon.networks.invertible.conditioners import Conditioner, Convolutional, Dense
 from pnp_recon.networks.invertible.coupling import Kind
+from pnp_recon.networks.invertible.logdet import dense_logdet
 
 LogDet = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 
@@ -53,7 +54,7 @@ class ResidualBlock(Invertible):
         hidden, depth: width of the network f, and its hidden layers.
         activation: a name of `flows.fields.SLOPES`.
         logdet: (x ↦ f(x), x) to log|det(I + f'(x))|, (B,); the default is exact and makes the
-            whole matrix, which is for vectors of a few numbers.
+            whole matrix, which is for vectors of a few numbers. `logdet` has others.
         tolerance: to which `inverse` goes, as a proven error in the norm of a sample.
     """
 
@@ -129,17 +130,6 @@ class ResidualBlock(Invertible):
         source = f"x + f(x), Lip f ≤ {c:.6g} for every size (Behrmann et al. 2019)"
         held = guarantees.lipschitz((1 + c) * (1 + 1e-15), source)
         return guarantees.structured(held, lower=max((1 - c) * (1 - 1e-15), 0.0))
-
-
-def dense_logdet(residual: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """log|det(I + f'(x))| of each sample from the whole matrix; differentiable, O(n³)."""
-
-    def single(point: Tensor) -> Tensor:
-        return residual(point[None])[0]
-
-    jacobian = torch.func.vmap(torch.func.jacrev(single))(x).reshape(len(x), x[0].numel(), -1)
-    eye = torch.eye(jacobian.shape[-1], dtype=x.dtype, device=x.device)
-    return torch.linalg.slogdet(eye + jacobian)[1]
 
 
 def _norms(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ gradients are then those of stored features (the rounding counts as the identity
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,6 +108,10 @@ def reversible(
         state: the parts, floating-point tensors.
         context: tensors that every shear reads and none changes.
         grid: see `rounded`; without one the way back is exact up to rounding.
+
+    Warns:
+        RuntimeWarning: with a grid, gradients were computed from other states than there were: a
+            value beyond `exact_range`, or a change that is not the same twice.
     """
     parameters = {id(p): p for shear in shears for p in shear.parameters}
     places = {key: len(context) + i for i, key in enumerate(parameters)}
@@ -138,7 +143,7 @@ class _Reversed(torch.autograd.Function):
         ctx.run, ctx.device = run, device
         ctx.autocast = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
         # Parameters are not copied; saved, a change of them before the way back is an error.
-        ctx.save_for_backward(*now, *tensors[run.parts :])
+        ctx.save_for_backward(*now, *tensors[run.parts :], *state)
         return tuple(now)
 
     @staticmethod
@@ -181,7 +186,24 @@ class _Reversed(torch.autograd.Function):
                 if slope is not None:
                     before = found[place]
                     found[place] = slope if before is None else before + slope
+        _compare(now, ctx.saved_tensors[-run.parts :], run.grid)
         return (None, *towards, *found)
+
+
+def _compare(found: Sequence[Tensor], first: Sequence[Tensor], grid: float | None) -> None:
+    """The way back ends where the way there began."""
+    if grid is None:
+        return
+    pairs = zip(found, first, strict=True)
+    gap = max(float((back - rounded(part.detach(), grid)).abs().max()) for back, part in pairs)
+    if gap != 0:
+        warnings.warn(
+            f"a reversible network was not run backwards exactly (error {gap:.1e}): its state left "
+            f"the range of ±{exact_range(first[0].dtype, grid):g}, or its layers do not give the "
+            "same result twice; gradients are inexact",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _change(

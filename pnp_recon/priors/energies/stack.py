@@ -80,12 +80,12 @@ class StackEnergy(nn.Module):
         return _per_volume(parts, x) + bond, gradient
 
     def lipschitz(self, sigma: float) -> float | None:
-        """That of the pictures, and w/EDGE·‖D‖² ≤ 4w/EDGE of the bond, D the differences."""
+        """The constant of the pictures plus w/EDGE·‖D‖² ≤ 4w/EDGE of the bond, D differences."""
         held = getattr(self.network, "lipschitz", lambda _: None)(sigma)
         return None if held is None else round_up(held + 4 * self.bond * BOND / EDGE)
 
     def weak_convexity(self, sigma: float) -> float | None:
-        """That of the pictures: the bond is convex."""
+        """The constant of the pictures, as the bond is convex."""
         found: float | None = getattr(self.network, "weak_convexity", lambda _: None)(sigma)
         return found
 

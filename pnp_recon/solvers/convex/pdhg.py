@@ -116,7 +116,6 @@ class PDHG(Solver[State]):
             Constant("τ Σ σᵢ‖Kᵢ‖²", product, f"{self._product_words()}; covered below 1"),
             Constant("relaxation ρ", self.relaxation, "covered range (0, 2)"),
         ]
-        reason = None
         if not product < 1:
             reason = f"τ Σ σᵢ‖Kᵢ‖² = {product:.6g} lies outside the proven range (0, 1) of PDHG"
         elif not 0 < self.relaxation < 2:

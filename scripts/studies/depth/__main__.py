@@ -16,6 +16,7 @@ import argparse
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -23,6 +24,7 @@ from pnp_recon.datasets.folders import TrainingData, load_training_data
 from pnp_recon.datasets.splits import bsd68
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.training.denoiser.network import build_network
+from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from scripts.protocol import RESULTS, Rows
 from scripts.studies.depth.measure import measure, table, trained
 from scripts.studies.depth.networks import ShareNet, keep
@@ -36,9 +38,14 @@ LENGTHS = (500, 1000, 6000)
 def beginning() -> EulerNet:
     """`euler_grey`, its weights free again."""
     network = copy.deepcopy(trained("euler_grey")).float().train().requires_grad_(True)
-    for block in network.euler_blocks():
+    for block in network.flow_blocks():
         block.calibrate()
     return network
+
+
+def averaged(trainer: DenoiserTrainer) -> EulerNet:
+    """The mean of the weights, which is what is measured."""
+    return cast(EulerNet, trainer.average)
 
 
 def study(
@@ -57,11 +64,11 @@ def study(
         trainer = on_simplex(ShareNet(beginning()), total, first, data, runs / tag)
         kept = trainer.network.kept()
         facts = {"total": total, "kept": kept}
-        measure(rows, tag, keep(trainer.average, kept), test, stage="simplex", **facts)
+        measure(rows, tag, keep(averaged(trainer), kept), test, stage="simplex", **facts)
         if len(kept) == len(trainer.network.blocks):
             continue  # nothing is left out
-        left = freed(trainer.network.pruned(), second, data, runs / f"{tag}_freed").average
-        measure(rows, f"{tag}_freed", left, test, stage="freed", **facts)
+        left = freed(trainer.network.pruned(), second, data, runs / f"{tag}_freed")
+        measure(rows, f"{tag}_freed", averaged(left), test, stage="freed", **facts)
 
 
 def controls(
@@ -77,11 +84,11 @@ def controls(
     for depth in depths:
         chosen = list(range(depth))
         control = freed(keep(beginning(), chosen), first + second, data, runs / f"first_{depth}")
-        measure(rows, f"first_{depth}", control.average, test, stage="first blocks", kept=chosen)
+        measure(rows, f"first_{depth}", averaged(control), test, stage="first blocks", kept=chosen)
     for depth in depths:
         config = replace(beginning().config, blocks=depth)
         fresh = from_nothing(build_network(config, 0), whole, data, runs / f"fresh_{depth}")
-        measure(rows, f"fresh_{depth}", fresh.average, test, stage="from nothing")
+        measure(rows, f"fresh_{depth}", averaged(fresh), test, stage="from nothing")
 
 
 def main(arguments: list[str] | None = None) -> None:

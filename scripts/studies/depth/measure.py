@@ -32,7 +32,7 @@ def measure(
     if rows.has(name=name):
         return
     network = copy.deepcopy(network).float().eval()
-    for block in network.euler_blocks():
+    for block in network.flow_blocks():
         block.settle(20)
     network.certify()
     scores: dict[float, list[float]] = {level: [] for level in DENOISING}
@@ -46,7 +46,7 @@ def measure(
         stage=stage,
         blocks=len(network.blocks),
         parameters=sum(p.numel() for p in network.parameters()),
-        steps=[float(block.relative_step) for block in network.euler_blocks()],
+        steps=[float(block.relative_step) for block in network.flow_blocks()],
         alpha=network.check().averagedness,
         psnr={f"{level:g}": statistics.mean(found) for level, found in scores.items()},
         pictures=len(test),

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pnp_recon.networks.blocks import STEP_LIMIT, EulerBlock
+from pnp_recon.networks.blocks import STEP_LIMIT, FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.proximal.simplex import project_capped_simplex
@@ -23,7 +23,7 @@ from pnp_recon.proximal.simplex import project_capped_simplex
 LARGEST = 0.98
 
 
-class ShareBlock(EulerBlock):
+class ShareBlock(FlowBlock):
     """An Euler block whose relative step is an entry of its network's `shares`."""
 
     def __init__(self, config: EulerConfig, shares: nn.Parameter, index: int) -> None:
@@ -52,7 +52,7 @@ class ShareNet(EulerNet):
 
     def __init__(self, beginning: EulerNet) -> None:
         super().__init__(beginning.config)
-        steps = [block.relative_step.detach() for block in beginning.euler_blocks()]
+        steps = [block.relative_step.detach() for block in beginning.flow_blocks()]
         self.shares = nn.Parameter(torch.stack(steps))
         self.shares.register_hook(lambda slope: slope - slope.mean())
         self.blocks = nn.ModuleList(
@@ -87,7 +87,7 @@ def keep(network: EulerNet, kept: list[int]) -> EulerNet:
         if not key.startswith("blocks."):
             state[key] = held[key]
     for new, old in enumerate(kept):
-        block = network.euler_blocks()[old]
+        block = network.flow_blocks()[old]
         for key in list(state):
             name = key.removeprefix(f"blocks.{new}.")
             if name != key and f"blocks.{old}.{name}" in held:
@@ -95,6 +95,6 @@ def keep(network: EulerNet, kept: list[int]) -> EulerNet:
         share = float(block.relative_step.detach()) / STEP_LIMIT
         state[f"blocks.{new}.step_logit"] = torch.tensor(math.log(share / (1 - share)))
     found.load_state_dict(state)
-    for block, old in zip(found.euler_blocks(), kept, strict=True):
-        block.certified = network.euler_blocks()[old].certified
+    for block, old in zip(found.flow_blocks(), kept, strict=True):
+        block.certified = network.flow_blocks()[old].certified
     return found.train(network.training)

@@ -49,16 +49,15 @@ class SimplexTrainer(GentleTrainer):
         super()._update_average()
 
 
-def recipe(steps: int, **changes: float) -> DenoiserRecipe:
+def recipe(steps: int) -> DenoiserRecipe:
     """That of `euler_grey`, shorter."""
-    return DenoiserRecipe(
-        steps=steps, optimiser="muon", learning_rate=0.01, warmup=min(200, steps // 4), **changes
-    )
+    warmup = min(200, steps // 4)
+    return DenoiserRecipe(steps=steps, optimiser="muon", learning_rate=0.01, warmup=warmup)
 
 
 def told(name: str, network: EulerNet, progress: Progress) -> None:
     scores = " ".join(f"{key} {value:.2f}" for key, value in progress.psnr.items())
-    steps = " ".join(f"{float(b.relative_step.detach()):.3f}" for b in network.euler_blocks())
+    steps = " ".join(f"{float(b.relative_step.detach()):.3f}" for b in network.flow_blocks())
     print(
         f"{name}: step {progress.step}, loss {progress.loss:.4f}, {scores} dB, steps {steps}, "
         f"{progress.seconds:.0f} s",

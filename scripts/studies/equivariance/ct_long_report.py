@@ -68,7 +68,7 @@ def table(rows: Rows) -> str:
         )
     lines += [
         "",
-        f"The learning rate falls to the end of a run, so step {EARLY[0]} of {STEPS} is not the end "
+        f"The learning rate falls to the end of a run: step {EARLY[0]} of {STEPS} is not the end "
         f"of a run of {EARLY[0]} steps.",
     ]
     return "\n".join(lines) + "\n"

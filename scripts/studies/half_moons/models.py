@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.networks.invertible.base import Chain
-from pnp_recon.networks.invertible.contraction import Contraction, ResidualMap
 from pnp_recon.networks.invertible.coupling import AffineCoupling, SplineCoupling
 from pnp_recon.networks.invertible.density import NormalisingFlow, gaussian_log_prob
+from pnp_recon.networks.invertible.residual import ResidualBlock
 
 # Relative and absolute tolerance of the ODE solver: in training, and where a law is measured.
 TOLERANCES = (1e-3, 1e-6)
@@ -33,11 +33,10 @@ def spline(layers: int = 4, hidden: int = 32) -> NormalisingFlow:
     return NormalisingFlow(Chain(parts))
 
 
-def residual(layers: int = 14, hidden: int = 64, constant: float = 0.97) -> NormalisingFlow:
+def residual(layers: int = 14, hidden: int = 64, bound: float = 0.97) -> NormalisingFlow:
     """x + f(x) with Lip f ≤ c proven (Behrmann et al. 2019); exact determinants."""
-    return NormalisingFlow(
-        Chain([ResidualMap(Contraction(2, hidden, 1, constant)) for _ in range(layers)])
-    )
+    parts = [ResidualBlock(2, bound=bound, hidden=hidden, depth=1) for _ in range(layers)]
+    return NormalisingFlow(Chain(parts))
 
 
 class Continuous(nn.Module):
@@ -120,7 +119,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 STEPS = {
     "affine coupling": 1000,
     "spline coupling": 600,
-    "residual": 600,
+    "residual": 900,
     "continuous (torchdiffeq)": 300,
     "spline (zuko)": 600,
 }

@@ -1,8 +1,9 @@
 """Patch flow and critic beside other priors, on few crops and slices; rows go on where they ended.
 
-python -m scripts.studies.patch_flow tune --photographs BSDS500 --slices ct_slices_256.npz --models FOLDER
-python -m scripts.studies.patch_flow table  (the same)
-python -m scripts.studies.patch_flow samples  (the same)
+python -m scripts.studies.patch_flow train --photographs BSDS500 --slices SLICES --models FOLDER
+python -m scripts.studies.patch_flow tune      with the same options
+python -m scripts.studies.patch_flow table     with the same options
+python -m scripts.studies.patch_flow samples   with the same options
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scripts.protocol import IMAGES, RESULTS, Rows
 from scripts.studies.patch_flow.problems import Case, ct_cases, deblurring_cases
 from scripts.studies.patch_flow.report import page
 from scripts.studies.patch_flow.samples import draw_samples
+from scripts.studies.patch_flow.train import train_all
 
 # Multiples of what a solver chooses by itself, or of TV's automatic weight.
 STRENGTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
@@ -104,7 +106,7 @@ def climb(rows: Rows, cases: list[Case], method: str, models: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("task", choices=("tune", "table", "samples", "report"))
+    parser.add_argument("task", choices=("train", "tune", "table", "samples", "report"))
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--slices", type=Path)
     parser.add_argument("--models", type=Path, required=True)
@@ -116,6 +118,9 @@ def main() -> None:
     tuning = Rows(options.results / "patch_flow_tuning.jsonl")
     rows = Rows(options.results / "patch_flow.jsonl")
     methods, tuned = options.methods.split(","), options.task == "tune"
+    if options.task == "train":
+        train_all(options.photographs, options.slices, options.models, options.models / "runs")
+        return
     if options.task == "samples":
         draw_samples(options.photographs, options.models, options.images / "patch_flow_samples.png")
     groups: list[list[Case]] = []

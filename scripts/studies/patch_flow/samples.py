@@ -1,9 +1,9 @@
 """Samples about a reconstruction by unadjusted Langevin steps: a demonstration, without a theorem.
 
-x ← x − (δ/2) ∇U(x) + √δ n with U = ‖Ax − y‖²/2σ² + Σ −log p (Laumont et al. 2022 for denoisers). The
-sum over overlapping patches, divided by the patch's size, is no density of pictures that anything
-is proven of, the step is not small against ∇U's changes everywhere, and the chain is short: what
-comes out shows where the energy leaves pictures open, and is no posterior.
+x ← x − (δ/2) ∇U(x) + √δ n with U = ‖Ax − y‖²/2σ² + Σ −log p; Laumont et al. (2022) do it with
+denoisers. The sum over overlapping patches, divided by the patch's size, is no density of pictures
+that anything is proven of, the step is not small against ∇U's changes everywhere, and the chain is
+short: what comes out shows where the energy leaves pictures open, and is no posterior.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from operators import Inpainting
+from pnp_recon import reconstruct
 from pnp_recon.datasets.splits import bsd68
 from pnp_recon.models.load import load_energy
+from pnp_recon.solvers import Stopping
 from scripts.protocol import crop, save_figure
 
 SIDE, NOISE, LEVEL, MISSING = 64, 7.65 / 255, 7.65 / 255, 0.5
-BURN, KEPT = 150, 350
+BURN, KEPT = 100, 300
 
 
 def langevin(
@@ -42,7 +45,7 @@ def langevin(
 def draw_samples(
     folder: Path, models: Path, path: Path, burn: int = BURN, kept: int = KEPT
 ) -> dict[str, float]:
-    """Half of the pixels of a crop are missing: data, mean, one sample, spread, error."""
+    """A crop of which half is missing: data, critical point, mean, a sample, spread, error."""
     from matplotlib.figure import Figure
 
     energy = load_energy(str(models / "patch_flow_grey.json"))
@@ -52,22 +55,27 @@ def draw_samples(
     mask = (torch.rand(truth.shape, generator=generator) > MISSING).float()
     y = mask * (truth + NOISE * torch.randn(truth.shape, generator=generator))
     with torch.no_grad():
-        start = torch.where(mask > 0, y, y.sum() / mask.sum())
+        A = Inpainting(mask[0, 0], truth.shape[1:])
+        stopping = Stopping(tol=1e-3, max_iter=20)
+        solution = reconstruct(y, A, energy, noise_level=NOISE, strength=1.0, stopping=stopping)
+        start = solution.image
         mean, spread, sample = langevin(energy, mask, y, start, burn, kept)
     error = (mean - truth).abs()
     hidden = mask == 0
     together = torch.stack((error[hidden], spread[hidden]))
     found = {
+        "descent": float(-10 * torch.log10((start - truth).square().mean())),
         "mean": float(-10 * torch.log10((mean - truth).square().mean())),
         "sample": float(-10 * torch.log10((sample - truth).square().mean())),
         "correlation": float(torch.corrcoef(together)[0, 1]),
         "within two": float((error <= 2 * spread).float().mean()),
     }
-    figure = Figure(figsize=(13, 2.6))
-    axes = figure.subplots(1, 6)
+    figure = Figure(figsize=(14, 2.4))
+    axes = figure.subplots(1, 7)
     top = float(max(error.max(), 3 * spread.max()))
     shown = {
         "truth": (truth, 1.0), "half of it, with noise": (y, 1.0),
+        f"critical point, {found['descent']:.1f} dB": (start, 1.0),
         f"mean, {found['mean']:.1f} dB": (mean, 1.0),
         f"a sample, {found['sample']:.1f} dB": (sample, 1.0),
         "standard deviation × 3": (3 * spread, top), "error of the mean": (error, top),

@@ -72,7 +72,7 @@ def draw(rows: Rows, runs: Path, path: Path, level: float | None = None) -> None
     heads = ["clean", "noisy", *(f"k = {k}" for k in COLUMNS)]
     size = (1.25 * len(heads) + 1.2, 1.35 * len(shown) + 0.3)
     figure, axes = plt.subplots(len(shown), len(heads), figsize=size, dpi=110, squeeze=False)
-    for line, (row, pictures) in zip(axes, shown, strict=True):
+    for index, (line, (row, pictures)) in enumerate(zip(axes, shown, strict=True)):
         # A lost orbit ends early: what is missing stays empty.
         places = [0, 1, *(2 + SHOWN.index(k) for k in COLUMNS)]
         for panel, place, head in zip(line, places, heads, strict=True):
@@ -80,10 +80,10 @@ def draw(rows: Rows, runs: Path, path: Path, level: float | None = None) -> None
             panel.set_yticks([])
             if place < len(pictures):
                 picture = pictures[place, 0].clamp(0, 1)
-                panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                panel.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             else:
                 panel.text(0.5, 0.5, "lost", ha="center", va="center", transform=panel.transAxes)
-            if line is axes[0]:
+            if index == 0:
                 panel.set_title(head, fontsize=8)
         line[0].set_ylabel(row["model"], fontsize=7)
     save_figure(figure, path)

@@ -68,7 +68,7 @@ def gain(name: str, run: Path) -> dict[str, object]:
     if not isinstance(net, EulerNet):
         raise TypeError(f"{name} has no Euler blocks to look at")
     net.certify()
-    values = torch.cat([singular_values(block) for block in net.euler_blocks()])
+    values = torch.cat([singular_values(block) for block in net.flow_blocks()])
     points = torch.quantile(values, torch.tensor(QUANTILES, dtype=values.dtype) / 100)
     return {
         "name": name,

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 
 
-class Dilated(EulerBlock):
+class Dilated(FlowBlock):
     """The block with its filters dilated by two.
 
     That is the block on each of the four pictures of every second pixel (of a picture whose sides
@@ -38,7 +38,7 @@ def every_second_dilated(config: EulerConfig) -> EulerNet:
     return net
 
 
-class Factored(EulerBlock):
+class Factored(FlowBlock):
     """Filters W behind a 3×3 kernel G for each channel: 5×5 for the cost of 3×3.
 
     ‖G‖ ≤ Σ|g| = 1 (Young), so ‖VG‖ ≤ ‖V‖, and the block of VG is x + Gᵀ(Φ − 1)(Gx) with the

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.constraints import conv_norm_bound
 from pnp_recon.networks.euler import EulerNet
 
 
-class Columns(EulerBlock):
+class Columns(FlowBlock):
     """V = W P^{-1/2} with one number for each feature channel (AOL, Prach & Lampert 2022).
 
     P = diag(Σⱼ |WᵀW|ᵢⱼ) ⪰ WᵀW by diagonal dominance, so ‖V‖ ≤ 1, for every picture size: the
@@ -129,7 +129,7 @@ class Orthogonal(nn.Module):
             return kernel
 
 
-class Tightened(EulerBlock):
+class Tightened(FlowBlock):
     """A block whose step may be `slack` times as long: no guarantee until the slack is one."""
 
     slack: Tensor
@@ -147,7 +147,7 @@ class Tightened(EulerBlock):
         self.slack.fill_(4.0 ** max(0.0, 1 - 2 * progress))
 
 
-def with_blocks(block: type[EulerBlock]) -> Callable[[EulerConfig], EulerNet]:
+def with_blocks(block: type[FlowBlock]) -> Callable[[EulerConfig], EulerNet]:
     """The builder of a network of other blocks."""
 
     def build(config: EulerConfig) -> EulerNet:
@@ -164,7 +164,7 @@ def with_filters(form: Callable[[], nn.Module]) -> Callable[[EulerConfig], Euler
 
     def build(config: EulerConfig) -> EulerNet:
         net = EulerNet(config)
-        for block in net.euler_blocks():
+        for block in net.flow_blocks():
             parametrize.register_parametrization(block, "weight", form())
             block.settle()
         return net
@@ -172,7 +172,7 @@ def with_filters(form: Callable[[], nn.Module]) -> Callable[[EulerConfig], Euler
     return build
 
 
-def singular_values(block: EulerBlock, grid: int = 32) -> Tensor:
+def singular_values(block: FlowBlock, grid: int = 32) -> Tensor:
     """All singular values of V at all frequencies of a grid, in ascending order (float64)."""
     filters = cast(Tensor, block.weight).detach().double() / block.norm.double()
     symbol = torch.fft.fft2(filters, s=(grid, grid)).permute(2, 3, 0, 1)

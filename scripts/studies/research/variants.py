@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.blocks import SIGMA_CENTRE, EulerBlock
+from pnp_recon.networks.blocks import SIGMA_CENTRE, FlowBlock
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import SHIFT, EulerNet
 from pnp_recon.networks.lifting import Haar
@@ -111,7 +111,7 @@ class Pyramid(nn.Module):
         return whole[..., :height, :width] + SHIFT
 
 
-class FreeBlock(EulerBlock):
+class FreeBlock(FlowBlock):
     """The same block with two free sets of filters and nothing normalised: no guarantee."""
 
     def __init__(self, channels: int, hidden: int, kernel_size: int, activation: str) -> None:
@@ -140,7 +140,7 @@ class Prox(EulerNet):
         self.strength = nn.Parameter(torch.tensor([2.5, 0.3]))
 
     def _centred(self, x: Tensor, level: Tensor) -> Tensor:
-        (block,) = self.euler_blocks()
+        (block,) = self.flow_blocks()
         t, pad = thresholds(block, level), block.weight.shape[-1] // 2
         weight = block.weight / (block._estimate() if self.training else block.norm)
         strength = torch.exp(self.strength[0] + self.strength[1] * torch.log(level / SIGMA_CENTRE))
@@ -156,7 +156,7 @@ class Prox(EulerNet):
         return self.lifting.lower(z.to(x.dtype), (x.shape[-2], x.shape[-1]))
 
 
-def thresholds(block: EulerBlock, sigma: Tensor) -> Tensor:
+def thresholds(block: FlowBlock, sigma: Tensor) -> Tensor:
     """t(σ) of one level, (hidden, 1, 1, 1)."""
     level = torch.log(sigma / SIGMA_CENTRE)
     powers = torch.stack([torch.ones_like(level), level, level**2], 1)

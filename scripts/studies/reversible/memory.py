@@ -5,7 +5,7 @@ network of depth 2 has run before, so that what torch loads once does not count.
 allocator gives back at once what is freed, which takes time; so times come from another process.
 They are CPU seconds of one thread, which a busy machine disturbs less than the clock.
 
-    python -m scripts.studies.reversible.memory reversible 32 stored 16    # one row; all: see __main__
+    python -m scripts.studies.reversible.memory reversible 32 stored 16    # one row
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _measured(case: list[str], environment: dict[str, str]) -> dict[str, Any]:
     """`measure` in a process of its own."""
     command = [sys.executable, "-m", "scripts.studies.reversible.memory", *case]
     done = subprocess.run(
-        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8", env=environment
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from laws.adversary.judge import Rig, Route
 from laws.networks import Steep
-from pnp_recon.networks.blocks import EulerBlock
+from pnp_recon.networks.blocks import FlowBlock
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser
 
 FACTOR = 1.5
 
 
-def block(rig: Rig, index: int = 0) -> EulerBlock:
-    return rig.prior.function.euler_blocks()[index]
+def block(rig: Rig, index: int = 0) -> FlowBlock:
+    return rig.prior.function.flow_blocks()[index]
 
 
 # ---- parts --------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def foreign_block(rig: Rig) -> None:
 
 
 def block_of_a_subclass(rig: Rig) -> None:
-    class Faster(EulerBlock):
+    class Faster(FlowBlock):
         def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
             return FACTOR * super().forward(x, sigma)
 

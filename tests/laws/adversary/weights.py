@@ -83,7 +83,7 @@ def bias_not_finite(rig: Rig) -> None:
 
 def trained(rig: Rig) -> None:
     rig.prior.function.train()
-    for part in rig.prior.function.euler_blocks():
+    for part in rig.prior.function.flow_blocks():
         part.settle()
 
 

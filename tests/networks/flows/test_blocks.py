@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pnp_recon.errors import InputError
-from pnp_recon.networks.blocks import EulerBlock, explicit
+from pnp_recon.networks.blocks import FlowBlock, explicit
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.networks.flows.tableaux import CONTRACTIVE, TABLEAUX
 from pnp_recon.priors.attack import attained_ratio
@@ -50,7 +50,7 @@ def test_the_constant_is_the_methods_own(method: str) -> None:
     mine, euler = net(method), net("euler")
     x = picture(1, 1, 6, 6)
     assert not torch.equal(mine(x, 10 / 255), euler(x, 10 / 255))
-    block, plain = mine.euler_blocks()[0], euler.euler_blocks()[0]
+    block, plain = mine.flow_blocks()[0], euler.flow_blocks()[0]
     r, s = TABLEAUX[method].radius, plain.averagedness()
     assert block.averagedness() == pytest.approx(r * s / (1 + (r - 1) * s), rel=1e-9)
 
@@ -58,7 +58,7 @@ def test_the_constant_is_the_methods_own(method: str) -> None:
 @pytest.mark.parametrize("method", OTHERS)
 def test_a_norm_that_is_too_small_is_refused(method: str) -> None:
     made = net(method)
-    made.euler_blocks()[0].norm.mul_(0.5)
+    made.flow_blocks()[0].norm.mul_(0.5)
     with pytest.raises(ValueError, match="not averaged"):
         made.check()
 
@@ -66,7 +66,7 @@ def test_a_norm_that_is_too_small_is_refused(method: str) -> None:
 def test_one_step_longer_than_proven_expands() -> None:
     """The twin: improved Euler at 1.6 times its limit is found to expand by the same attack."""
     made = net("improved_euler")
-    for block in made.euler_blocks():
+    for block in made.flow_blocks():
         block.norm.mul_(1.6**-0.5)
     assert attacked(lambda z: made(z, 50 / 255), 1, (8, 8)) > 1.05
 
@@ -85,5 +85,5 @@ def test_the_reach_grows_with_the_stages() -> None:
 @pytest.mark.parametrize("method", ["midpoint", "implicit_euler"])
 def test_other_methods_are_refused_with_the_reason(method: str) -> None:
     with pytest.raises((InputError, ValueError), match=r"weight is 0|no explicit"):
-        EulerBlock(2, 2, 3, "clip", method=method)
+        FlowBlock(2, 2, 3, "clip", method=method)
     assert explicit("ssp104").tableau.radius == 6

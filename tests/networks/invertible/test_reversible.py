@@ -85,7 +85,16 @@ def test_on_a_grid_gradients_are_those_of_stored_features(
         return shears[5].change(part, context) * (1 + 1e-3 * len(calls))
 
     wrong[5] = Shear(1, forgetful, shears[5].parameters)
-    assert error(wrong, dtype, grid_of(dtype)) > 1e-6
+    with pytest.warns(RuntimeWarning, match="not run backwards exactly"):
+        assert error(wrong, dtype, grid_of(dtype)) > 1e-6
+
+
+def test_a_state_beyond_the_exact_range_is_noticed() -> None:
+    def far(moves: int, layer: nn.Linear) -> Shear:
+        return shear(moves, layer, expansion=9000.3)
+
+    with pytest.warns(RuntimeWarning, match="left the range of ±256"):
+        gradients(reversible, network(4, far, torch.float32), torch.float32, 2.0**-16)
 
 
 # Without a grid: relative errors of gradients after 12 shears, measured 3e-16, 2e-7 and 1e-2.

@@ -1,7 +1,7 @@
 """`pnp-ct --slices --across`: all slices are one problem, with a prior across slices.
 
-A is that of a slice, slice by slice, so that its norm is that of a slice; the prior sees all slices,
-and the theorem, the laws and the certificate are about the whole volume, which is held in memory.
+A is that of a slice, slice by slice, so that its norm is that of a slice; the prior sees all
+slices, and theorem, laws and certificate are about the whole volume, which is held in memory.
 Imported after parsing: it loads torch.
 """
 
@@ -39,9 +39,12 @@ from pnp_recon.volumes.run import Done, Slab
 GIB = 2**30
 # Neighbouring slices that are asked for the strength.
 NEIGHBOURS = 4
-# Bytes of a run for each voxel and for each datum, above measured peaks; float64 takes twice that.
+# Bytes of a run for each voxel and for each datum, above measured peaks (total variation: 64 slices
+# of 128²; an energy: 16 of them); for each pixel of the few slices whose energy is computed at a
+# time, and what loading it takes. Float64 counts twice, which is not measured.
 VOXEL = {"functional": 300, "energy": 480}
 DATUM = {"functional": 120, "energy": 120}
+PIXEL, LOADED = 2000, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -81,15 +84,19 @@ class Room:
 
 
 def room(shape: tuple[int, int], data: int, options: CtOptions) -> Room:
-    """Args:
-    shape: (rows, columns) of a slice.
-    data: rays of a slice.
-    options: what was asked for.
+    """What a volume takes, as counted beforehand.
+
+    Args:
+        shape: (rows, columns) of a slice.
+        data: rays of a slice.
+        options: what was asked for.
     """
     kind, wide = options.prior_kind, 2 if options.dtype.value == "float64" else 1
     kind = kind if kind in VOXEL else "energy"
-    each = wide * (VOXEL[kind] * math.prod(shape) + DATUM[kind] * data)
-    return Room(resident_bytes(), each)
+    pixels = math.prod(shape)
+    each = wide * (VOXEL[kind] * pixels + DATUM[kind] * data)
+    few = LOADED + wide * PIXEL * pixels if kind == "energy" else 0
+    return Room(resident_bytes() + few, each)
 
 
 def neighbours(slices: range) -> range:

@@ -11,8 +11,9 @@ import typer
 from pnp_recon.cli.ct.file_options import ScanFileOptions
 from pnp_recon.cli.run.checks import given, refuse
 from pnp_recon.cli.shell import parse_positive
+from pnp_recon.contracts import PriorKind
 from pnp_recon.errors import InputError
-
+from pnp_recon.solvers.catalogue import solvers_for
 
 # Files that only volumes have.
 VOLUMES = (".h5", ".hdf5", ".zarr")
@@ -79,7 +80,9 @@ class VolumeOptions(ScanFileOptions):
         tied, _ = given(self, "across"), self.tie
         refuse(tied, f"--method {self.method.value}, which has no prior", self.prior_kind == "none")
         refuse(tied, "--model, which is a network of slices", self.model is not None)
-        fits = self.named_solver in (None, "pdhg", "descent")
-        refuse(tied, f"--solver {self.solver.value}; pdhg and descent fit", not fits)
+        kind: PriorKind = "functional" if self.prior_kind == "functional" else "energy"
+        fits = self.named_solver in (None, *solvers_for(kind))
+        named = ", ".join(solvers_for(kind))
+        refuse(tied, f"--solver {self.solver.value}; it goes with {named}", not fits)
         apart = given(self, "workers", "dask") if tied else []
         refuse(apart, "--across, where all slices are one problem")
