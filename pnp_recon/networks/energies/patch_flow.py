@@ -31,8 +31,8 @@ from pnp_recon.networks.energies.borders import extend, extend_transposed
 from pnp_recon.networks.energies.energy import Energy, as_levels
 
 NO_GUARANTEE = (
-    "the denoiser is the step x − ∇R_σ(x) of an explicit energy, −log of a density of patches (after "
-    "PatchNR, Altekrüger et al. 2023), and no Lipschitz constant of it is proven; solver descent "
+    "the denoiser is the step x − ∇R_σ(x) of an explicit energy, −log of a density of patches "
+    "(after PatchNR, Altekrüger et al. 2023), and no Lipschitz constant of it is proven; solver descent "
     "proves convergence to critical points of the energy with the data"
 )
 
@@ -123,7 +123,7 @@ class PatchFlowNet(Energy):
 
     @property
     def sound(self) -> bool:
-        """Are the variances of the whitening at least zero, and the bound of the scales positive?"""
+        """Are variances of the whitening at least zero, and bounds of the scales positive?"""
         bounds = [layer.stretch for layer in self._layers()]
         return bool((self.variance >= 0).all()) and all(0 < c < math.inf for c in bounds)
 
@@ -194,7 +194,7 @@ class PatchFlowNet(Energy):
     def patch_cost(
         self, patches: Tensor, sigma: Tensor, keep: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """−log p_σ + const ≥ 0 of patches (N, d) at levels (N,) or (1,), and its gradient (N, d)."""
+        """−log p_σ + const ≥ 0 of patches (N, d) at levels (N,) or (1,), and the gradient (N, d)."""
         u, spread = self._whitened(patches, sigma)
         told, cost, tapes = self._told(sigma), patches.new_zeros(len(patches)), []
         for layer in self._layers():
