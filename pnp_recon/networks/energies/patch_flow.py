@@ -32,8 +32,8 @@ from pnp_recon.networks.energies.energy import Energy, as_levels
 
 NO_GUARANTEE = (
     "the denoiser is the step x − ∇R_σ(x) of an explicit energy, −log of a density of patches "
-    "(after PatchNR, Altekrüger et al. 2023), and no Lipschitz constant of it is proven; solver descent "
-    "proves convergence to critical points of the energy with the data"
+    "(after PatchNR, Altekrüger et al. 2023), and no Lipschitz constant of it is proven; solver "
+    "descent proves convergence to critical points of the energy with the data"
 )
 
 # Numbers that tell a coupling the noise level.
@@ -194,7 +194,7 @@ class PatchFlowNet(Energy):
     def patch_cost(
         self, patches: Tensor, sigma: Tensor, keep: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """−log p_σ + const ≥ 0 of patches (N, d) at levels (N,) or (1,), and the gradient (N, d)."""
+        """−log p_σ + const ≥ 0 of patches (N, d) at levels (N,) or (1,), and its slope (N, d)."""
         u, spread = self._whitened(patches, sigma)
         told, cost, tapes = self._told(sigma), patches.new_zeros(len(patches)), []
         for layer in self._layers():
