@@ -80,13 +80,8 @@ class Guarantee:
 
     def to_dict(self) -> dict[str, Any]:
         """What is proven, as plain values."""
-        return {
-            "holds": self.holds,
-            "lipschitz": self.lipschitz,
-            "averagedness": self.averagedness,
-            "source": self.source,
-            "words": str(self),
-        }
+        names = ("holds", "lipschitz", "averagedness", "source")
+        return {**{name: getattr(self, name) for name in names}, "words": str(self)}
 
     def __str__(self) -> str:
         more = [f", lower constant {self.lower:.6g}"] if self.lower > 0 else []
@@ -314,19 +309,12 @@ def isometric_lifting(part: Guarantee) -> Guarantee:
 
 
 def group_average(part: Guarantee) -> Guarantee:
-    """Σ g⁻¹T(g ·)/|G| over a finite group of isometries keeps α.
-
-    Source: Bauschke & Combettes 2017, Prop. 4.42 (convex combinations), each conjugate being
-    a lifting by an isometry.
-    """
+    """Σ g⁻¹T(g ·)/|G| over a finite group of isometries keeps α: see `convex_combination`."""
     return _same(part, "average over a group of isometries")
 
 
 def padding_average(part: Guarantee) -> Guarantee:
-    """Mean of PᵢᵀTPᵢ over zero paddings Pᵢ of a picture keeps α, each Pᵢ being isometric.
-
-    Source: Bauschke & Combettes 2017, Prop. 4.42 (convex combinations).
-    """
+    """Mean of PᵢᵀTPᵢ over zero paddings, isometries, keeps α: see `convex_combination`."""
     return _same(part, "mean over the zero paddings of odd sides")
 
 

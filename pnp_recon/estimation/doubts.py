@@ -67,11 +67,11 @@ def doubts(
             "that noise has become detail, or there is less of it; raise --strength, or "
             f"{lower} if the picture is that clean"
         )
-    ratio = blocked_power(restored, kernel)
-    if ratio is not None and ratio > EXCESS:
+    excess = blocked_power(restored, kernel)
+    if excess is not None and excess > EXCESS:
         found.append(
             "the result may be worse than the input: it is strongest where the kernel lets hardly "
-            f"anything through ({ratio:.1f} times as strong as beside that), which is amplified "
+            f"anything through ({excess:.1f} times as strong as beside that), which is amplified "
             f"noise or the ringing of a wrong kernel; {raised} or --strength, or give another "
             "kernel"
         )

@@ -44,7 +44,7 @@ EXACT = Rounding(0.0, 0.0)
 
 
 def sizes(x: Tensor) -> Tensor:
-    """‖x‖ of pictures (B, …), (B,)."""
+    """Norms (B,) of pictures (B, …)."""
     return x.flatten(1).norm(dim=1)
 
 
@@ -58,8 +58,8 @@ def decisions(
 
     Args:
         logits: (B, C), float64.
-        constants: of pairs of classes (C, C).
-        rounding: of a logit; without it the radii are those of exact arithmetic.
+        constants: (C, C), one for each pair of classes.
+        rounding: how far a logit may be off; without it the radii are those of exact arithmetic.
         norms: ‖x‖ of the pictures, (B,).
     """
     norms = torch.as_tensor(norms).to(logits)

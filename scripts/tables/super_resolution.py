@@ -1,9 +1,9 @@
 """Super-resolution on CBSD68: bicubic interpolation, total variation, certified plug-and-play.
 
 Central 96² crops in colour, circularly blurred with a Gaussian on the large grid, every f-th pixel
-kept from the first one on, white noise added, in the manner of DPIR (Zhang et al. 2021). Of the four
-kernels picture i meets the one of number i mod 4. Every strength is found from the
-data, nothing is tuned on these pictures. A run that was stopped goes on; `report` writes the page.
+kept from the first one on, white noise added, in the manner of DPIR (Zhang et al. 2021). Of the
+four kernels picture i meets the one of number i mod 4. Every strength is found from the data,
+nothing is tuned on these pictures. A run that was stopped goes on; `report` writes the page.
 
     python -m scripts.tables.super_resolution run --data BSDS500 --pictures 12
     python -m scripts.tables.super_resolution report

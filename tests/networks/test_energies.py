@@ -24,12 +24,11 @@ from pnp_recon.networks.energies.borders import (
     pad_to,
     pad_to_transposed,
 )
-from pnp_recon.networks.energies.critic import CriticNet
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.gradient_step import Block, GradientStepNet
-from pnp_recon.networks.energies.patch_flow import PatchFlowNet
 from pnp_recon.networks.energies.potentials import potential, secant, slope
 from pnp_recon.networks.energies.ridge import RidgeNet
+from support.energies import critic, patch_flow
 from support.samples import noise
 
 SIZES = [(16, 24), (13, 18), (1, 5)]
@@ -54,25 +53,6 @@ def ridge_net(channels: int = 1, group: int = 1) -> RidgeNet:
         for numbers in (net.log_scale, net.logit_mu, net.rise, net.fall, net.drop):
             numbers.add_(0.3 * torch.randn_like(numbers))
     return net.double().requires_grad_(False)
-
-
-def patch_flow(channels: int = 1) -> PatchFlowNet:
-    net = PatchFlowNet(PatchFlowConfig(channels=channels, size=4, layers=3, hidden=12))
-    net.whiten(torch.randn(200, net.dim).cumsum(1) / 20 + 0.5)
-    with torch.no_grad():
-        for layer in net.couplings:
-            layer.last.weight.normal_(0, 0.3)  # type: ignore[operator, union-attr]
-            layer.mix.add_(0.1 * torch.randn_like(layer.mix))  # type: ignore[operator, arg-type]
-    return net.double().requires_grad_(False)
-
-
-def critic(channels: int = 1) -> CriticNet:
-    net = CriticNet(CriticConfig(channels=channels, features=6, size=3, blocks=2)).double().eval()
-    with torch.no_grad():
-        for block in net.blocks:
-            block.bias.normal_(0, 0.5)  # type: ignore[operator, union-attr]
-    net.certify()
-    return net.requires_grad_(False)
 
 
 MAKERS: dict[str, tuple[Callable[[], Energy], int]] = {
@@ -338,9 +318,8 @@ def test_transposes_are_transposes(size: tuple[int, int]) -> None:
 
 
 def test_the_extension_is_symmetric_and_periodic() -> None:
-    line = torch.arange(3.0)[None, None, None]
     expected = torch.tensor([1.0, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1])
-    assert torch.equal(extend(line, 5)[0, 0, 0], expected)
+    assert torch.equal(extend(torch.arange(3.0)[None, None, None], 5)[0, 0, 0], expected)
     assert torch.equal(highpass(torch.ones(1, 1, 4, 7)), torch.zeros(1, 1, 4, 7))
 
 
@@ -357,12 +336,8 @@ def test_the_extension_is_symmetric_and_periodic() -> None:
         (RidgeConfig, {"size": 4}),
         (RidgeConfig, {"group": 5}),
         (RidgeConfig, {"levels": 1}),
-        (PatchFlowConfig, {"layers": 0}),
-        (PatchFlowConfig, {"size": 1}),
-        (PatchFlowConfig, {"stretch": 0.0}),
-        (CriticConfig, {"size": 4}),
-        (CriticConfig, {"group": 5}),
-        (CriticConfig, {"softness": 0.0}),
+        *[(PatchFlowConfig, {k: v}) for k, v in {"layers": 0, "size": 1, "stretch": 0.0}.items()],
+        *[(CriticConfig, {k: v}) for k, v in {"size": 4, "group": 5, "softness": 0.0}.items()],
     ],
 )
 def test_impossible_networks_are_refused(kind: type, fields: dict[str, object]) -> None:

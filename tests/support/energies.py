@@ -65,3 +65,24 @@ def clean(channels: int = 1, side: int = SIDE) -> Tensor:
 def pictures(count: int = 2) -> list[Tensor]:
     found = clean(side=40)[:, 0]
     return [(255 * found[i % 2]).round().to(torch.uint8)[None] for i in range(count)]
+
+
+def patch_flow(channels: int = 1) -> PatchFlowNet:
+    """A patch flow with drawn weights, in float64."""
+    net = PatchFlowNet(PatchFlowConfig(channels=channels, size=4, layers=3, hidden=12))
+    net.whiten(torch.randn(200, net.dim).cumsum(1) / 20 + 0.5)
+    with torch.no_grad():
+        for layer in net.couplings:
+            layer.last.weight.normal_(0, 0.3)  # type: ignore[operator, union-attr]
+            layer.mix.add_(0.1 * torch.randn_like(layer.mix))  # type: ignore[operator, arg-type]
+    return net.double().requires_grad_(False)
+
+
+def critic(channels: int = 1) -> CriticNet:
+    """A certified critic with drawn weights, in float64."""
+    net = CriticNet(CriticConfig(channels=channels, features=6, size=3, blocks=2)).double().eval()
+    with torch.no_grad():
+        for block in net.blocks:
+            block.bias.normal_(0, 0.5)  # type: ignore[operator, union-attr]
+    net.certify()
+    return net.requires_grad_(False)

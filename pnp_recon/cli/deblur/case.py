@@ -332,7 +332,8 @@ def _simulated(
     x: Tensor, kernel: Tensor, picture: Picture, options: DeblurOptions, photons: Photons | None
 ) -> Problem:
     """The picture seen through the blur, with noise."""
-    sigma, border = options.simulated_level, options.boundary.value
+    sigma = options.simulated_level
+    border: Boundary = options.boundary.value
     if photons is None:
         problem = deblurring(x, kernel, sigma, command_noise(options.seed), border)
     else:

@@ -1,9 +1,9 @@
-"""Critics as energies: with a proven Lipschitz constant they tell bad pictures from good ones.
+"""Critics as energies: functions of proven Lipschitz constant that tell bad pictures from good.
 
 A 1-Lipschitz function C bounds the Wasserstein-1 distance of two sets of pictures from below,
-E C(bad) − E C(good) ≤ W₁ (Kantorovich & Rubinstein 1958); trained for the largest difference it is
-a regulariser (Lunz, Öktem & Schönlieb 2018, Adversarial regularizers in inverse problems). There a
-penalty asks for the constant, here it is proven, for pictures of every size:
+E C(bad) − E C(good) ≤ W₁ (Kantorovich & Rubinstein 1958); trained for the largest difference it
+is a regulariser (Lunz, Öktem & Schönlieb 2018, Adversarial regularizers in inverse problems).
+There a penalty asks for the constant, here it is proven, for pictures of every size:
 
     R_σ(x) = σ² Σ_p Σ_g w_g ρ(|Φ(x/σ)|_{p,g}),   ρ(t) = √(ε² + t²) − ε,   ‖w‖ ≤ 1,
 

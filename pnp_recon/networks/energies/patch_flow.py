@@ -123,7 +123,7 @@ class PatchFlowNet(Energy):
 
     @property
     def sound(self) -> bool:
-        """Are variances of the whitening at least zero, and bounds of the scales positive?"""
+        """Are the variances of the whitening ≥ 0, and the bound of the scales positive?"""
         bounds = [layer.stretch for layer in self._layers()]
         return bool((self.variance >= 0).all()) and all(0 < c < math.inf for c in bounds)
 
@@ -194,7 +194,7 @@ class PatchFlowNet(Energy):
     def patch_cost(
         self, patches: Tensor, sigma: Tensor, keep: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """−log p_σ + const ≥ 0 of patches (N, d) at levels (N,) or (1,), and its slope (N, d)."""
+        """−log p_σ + const ≥ 0 of patches (N, d), levels (N,) or (1,); and its gradient (N, d)."""
         u, spread = self._whitened(patches, sigma)
         told, cost, tapes = self._told(sigma), patches.new_zeros(len(patches)), []
         for layer in self._layers():

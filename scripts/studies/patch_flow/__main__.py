@@ -25,7 +25,7 @@ from scripts.studies.patch_flow.train import train_all
 
 # Multiples of what a solver chooses by itself, or of TV's automatic weight.
 STRENGTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
-GRIDS = {"TV": STRENGTHS, "critic": (0.25, 0.5, 1.0, 2.0, 4.0)}
+GRIDS = {"TV": STRENGTHS, "critic": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)}
 PRIORS = {
     "deblurring": {
         "TV": "tv",

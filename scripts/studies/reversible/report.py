@@ -64,7 +64,11 @@ def exactness_table(rows: Rows) -> list[str]:
     ]
     for row in chosen(rows, kind="exactness"):
         keys = ("grid float32", "grid bf16", "free float32", "free bf16")
-        lines.append(f"| {row['depth']} | " + " | ".join(f"{row[key]:.0e}" for key in keys) + " |")
+        lines.append(
+            f"| {row['depth']} | "
+            + " | ".join(f"{row[key]:.0e}" if row[key] else "0" for key in keys)
+            + " |"
+        )
     return [*lines, ""]
 
 
@@ -74,47 +78,30 @@ def ct_table(rows: Rows, shallow: Rows) -> list[str]:
     lines = [
         f"CT on 136 scans of {SIDE}² slices, {steps} steps of one scan: PSNR in dB and SSIM on 13",
         "`val` slices (upright, turned by quarter turns, rotated by any angle). Depth 8: networks",
-        "of [equivariance_ct.md](equivariance_ct.md), one row a seed. Memory: of a training step.",
+        "of [equivariance_ct.md](equivariance_ct.md), one row a seed. Memory and time of a step",
+        "are those above, of ordinary filters; CPU minutes are steps times the time of a step.",
         "",
-        "| network | depth | channels | seed | parameters | memory | val | SSIM | val turned | "
-        "val rotated | minutes |",
+        "| network | depth | channels | seed | parameters | val | SSIM | val turned | "
+        "val rotated | MB | CPU minutes |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     small = [row for row in shallow.rows if row["scans"] == 136 and row["steps"] == steps]
     for row in sorted(small, key=lambda row: (row["group"], row["width"], row["seed"])):
-        lines.append(
-            _ct_line(row, f"plain, {NAMES[row['group']]}", TODAY.depth, _memory(rows, row))
-        )
-    for row in deep:
-        lines.append(
-            _ct_line(row, f"reversible, {NAMES[row['group']]}", row["depth"], _memory(rows, row))
-        )
-    return lines
+        lines.append(_ct_line(rows, row, "plain", TODAY.depth))
+    return lines + [_ct_line(rows, row, "reversible", row["depth"]) for row in deep]
 
 
-def _memory(rows: Rows, row: Row) -> str:
-    """Measured with ordinary filters; tied ones take as much."""
-    deep = "depth" in row
-    if not deep and row["width"] != TODAY.width:
-        return ""
-    found = chosen(
-        rows,
-        kind="memory",
-        cell="reversible" if deep else "plain",
-        depth=row["depth"] if deep else TODAY.depth,
-        width=row["width"],
-        mode="reversible" if deep else "stored",
-    )
-    return f"{found[0]['peak_mb']:.0f} MB" if found else ""
-
-
-def _ct_line(row: Row, name: str, depth: int, memory: str) -> str:
+def _ct_line(rows: Rows, row: Row, cell: str, depth: int) -> str:
     scores = {test: {k: np.mean(v) for k, v in s.items()} for test, s in row["scores"].items()}
+    mode = "reversible" if cell == "reversible" else "stored"
+    step = chosen(rows, kind="memory", cell=cell, depth=depth, width=row["width"], mode=mode)
+    cost = "|"
+    if step:
+        cost = f"{step[0]['peak_mb']:.0f} | {row['steps'] * step[0]['seconds'] / 60:.1f}"
     return (
-        f"| {name} | {depth} | {row['width']} | {row['seed']} | {row['parameters']} | {memory} | "
-        f"{scores['val']['psnr']:.2f} | {scores['val']['ssim']:.3f} | "
-        f"{scores['val turned']['psnr']:.2f} | {scores['val rotated']['psnr']:.2f} | "
-        f"{row['seconds'] / 60:.0f} |"
+        f"| {cell}, {NAMES[row['group']]} | {depth} | {row['width']} | {row['seed']} | "
+        f"{row['parameters']} | {scores['val']['psnr']:.2f} | {scores['val']['ssim']:.3f} | "
+        f"{scores['val turned']['psnr']:.2f} | {scores['val rotated']['psnr']:.2f} | {cost} |"
     )
 
 
@@ -123,7 +110,8 @@ def figure(rows: Rows, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     made, both = plt.subplots(1, 2, figsize=(8, 3.2), dpi=110)
-    for axes, key, label in zip(both, ("peak_mb", "seconds"), ("MB", "CPU seconds"), strict=True):
+    sides = [("peak_mb", "MB", (10, 20, 50, 100, 200)), ("seconds", "CPU seconds", (0.2, 0.5, 1))]
+    for axes, (key, label, ticks) in zip(both, sides, strict=True):
         for mode in MODES:
             found = chosen(rows, kind="memory", cell="reversible", mode=mode, width=WIDTH)
             points = [(row["depth"], row[key]) for row in found]
@@ -131,6 +119,7 @@ def figure(rows: Rows, path: Path) -> None:
                 axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[mode], label=mode)
         axes.set(xscale="log", yscale="log", xlabel="iterations", ylabel=f"{label} of a step")
         axes.set_xticks(DEPTHS, [str(depth) for depth in DEPTHS])
+        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
     both[0].legend(frameon=False)
     save_figure(made, path)
