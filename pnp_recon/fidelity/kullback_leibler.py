@@ -18,6 +18,8 @@ from pnp_recon.fidelity.base import Fidelity
 
 # Of the proximal map: Newton steps, inner steps of each, and halvings of one, at most.
 NEWTON_STEPS, INNER_STEPS, HALVINGS = 40, 100, 20
+# Units of rounding that a count is raised further than it will be moved.
+ROOM = 16
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,11 @@ class KullbackLeibler(Fidelity):
         return self._gain * (self._gain * self._y).clamp_min(1).rsqrt()
 
     def movable(self, reach: Tensor) -> Tensor:
-        """See `Fidelity`: no count falls below zero, so that few are raised a little."""
+        """See `Fidelity`: no count falls below zero, so that few are raised a little.
+
+        By a few units more than `reach`: the sum and the difference are rounded.
+        """
+        reach = reach * (1 + ROOM * torch.finfo(self.y.dtype).eps)
         return self.y + (reach - self._y).clamp_min(0) * (self._gain > 0)
 
     def misfit(self, v: Tensor) -> Tensor:

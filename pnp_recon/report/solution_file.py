@@ -1,12 +1,14 @@
 """A `Solution` on disk: `NAME.safetensors` with the pictures, `NAME.json` with all that is known.
 
 Nothing that the file claims of its certificate is believed: the verdict is made again from the
-theorem, its premises and the observations (`reading`). The premises are words of whoever wrote the
-file; `pnp-recon verify` computes a whole report again.
+theorem, its premises and the observations (`reading`), for the pictures with the SHA-256 that the
+file names. The premises are words of whoever wrote the file; `pnp-recon verify` computes a whole
+report again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pnp_recon.errors import InputError
-from pnp_recon.files import atomic_write
+from pnp_recon.files import atomic_write, sha256_of
 from pnp_recon.report.document import plain_json
 from pnp_recon.report.reading import certificate_of
 from pnp_recon.solvers import History, Solution, Status
@@ -57,7 +59,9 @@ def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Pat
         "error_bars": [asdict(bar) for bar in solution.error_bars],
         "history": asdict(solution.history),
     }
-    atomic_write(weights, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
+    content = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    held["tensors_sha256"] = hashlib.sha256(content).hexdigest()
+    atomic_write(weights, content)
     # Bounds of a history may be infinite, which this dialect of JSON can say.
     atomic_write(described, json.dumps(held, indent=1))
     return weights, described
@@ -67,7 +71,8 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
     """Reads what `save_solution` wrote; tensors come to the CPU.
 
     Raises:
-        InputError: a file is missing or damaged, or is none of these.
+        InputError: a file is missing or damaged, or is none of these; or the two files are not of
+            one solution.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -81,6 +86,8 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
         held = json.loads(described.read_text(encoding="utf-8"))
         if held["solution_version"] != VERSION:
             raise ValueError(f"it is of version {held['solution_version']}, not {VERSION}")
+        if held["tensors_sha256"] != sha256_of(weights):
+            raise ValueError("the two files are not of one solution; save it again")
         gap = {k.removeprefix(_GAP): v for k, v in tensors.items() if k.startswith(_GAP)}
         found = {k.removeprefix(_FOUND): v for k, v in tensors.items() if k.startswith(_FOUND)}
         return Solution(

@@ -1,8 +1,9 @@
 """Values that a detector did not measure: NaN, infinity, and the marks of photon counters.
 
 A dead pixel or a gap between modules is written as NaN, or as a number that no count can be: −1
-and −2, or the largest of 32 bits. Few of them are filled from their neighbours for whoever cannot
-leave a ray out, and have no weight; where there are many, the array is not what it is taken for.
+and −2, where nothing is lower, or the largest of 32 bits. Few of them are filled from their
+neighbours for whoever cannot leave a ray out, and have no weight; where there are many, the array
+is not what it is taken for.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _LARGEST = np.iinfo(np.uint32).max
 def marked(values: Array, stored: np.dtype[Any]) -> Array:
     """NaN where `values`, whole numbers as they were `stored`, say that nothing was counted."""
     if stored.kind == "i":
-        absent = np.isin(values, _MARKS)
+        # Beside lower numbers they are what a subtracted dark field left, and no marks.
+        marks = values.size > 0 and values.min() >= min(_MARKS)
+        absent = np.isin(values, _MARKS) if marks else np.zeros(values.shape, bool)
     elif stored == np.uint32:
         absent = values >= np.float32(_LARGEST)
     else:

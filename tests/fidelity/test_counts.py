@@ -157,3 +157,21 @@ def test_a_denoiser_between_steps_that_hardly_move_is_refused() -> None:
     run(replace(fidelity, y=fidelity.y + 500, background=501.0), "pnp-pgd")
     weights = 1 / fidelity.y.clamp_min(1)
     run(WeightedLeastSquares(fidelity.A, fidelity.y - BACKGROUND, weights), "pnp-pgd")
+
+
+def test_counts_are_raised_so_far_that_no_move_takes_them_below_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In float32, where sum and difference are rounded; 3000 counts, each moved by another."""
+    y = torch.rand(1, 1, 50, 60, generator=torch.Generator().manual_seed(0))
+    y[..., :10, :] = 0.0
+    reach = 0.01 + torch.rand(y.shape, generator=torch.Generator().manual_seed(1))
+    A = Convolution(linear_motion(3, 0), (1, 50, 60), boundary="circular")
+    for readout in (0.0, 1e-3, 0.3):
+        fidelity = KullbackLeibler(A, y, 0.0, 7.0, readout)
+        replace(fidelity, y=fidelity.movable(reach) - reach).check()
+        assert torch.equal(fidelity.movable(0 * reach), y)
+    monkeypatch.setattr("pnp_recon.fidelity.kullback_leibler.ROOM", 0)  # the twin
+    fidelity = KullbackLeibler(A, y, 0.0, 7.0, 0.3)
+    with pytest.raises(InputError, match="finite and >= 0"):
+        replace(fidelity, y=fidelity.movable(reach) - reach).check()

@@ -86,6 +86,18 @@ def test_damaged_files_are_refused(
         pnp_recon.load_solution(tmp_path / "run")
 
 
+def test_files_of_two_solutions_are_told_apart(
+    solution: pnp_recon.Solution, tmp_path: Path
+) -> None:
+    """A kill between the two writes, or a picture that another run wrote there."""
+    pnp_recon.save_solution(solution, tmp_path / "a")
+    pnp_recon.save_solution(replace(solution, image=solution.image + 1), tmp_path / "b")
+    pnp_recon.load_solution(tmp_path / "a")  # the twin: both of one
+    (tmp_path / "b.safetensors").replace(tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="not of one solution"):
+        pnp_recon.load_solution(tmp_path / "a")
+
+
 def test_public_names_are_all_that_is_listed() -> None:
     assert dir(pnp_recon) == sorted([*pnp_recon.__all__, "__version__"])
     assert set(pnp_recon._HOMES) == set(pnp_recon.__all__)

@@ -12,7 +12,7 @@ from pnp_recon.cli.ct.defects import mended
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.errors import InputError
 from pnp_recon.scans import Scan, read_scan, to_line_integrals
-from pnp_recon.scans.missing import MOST_MISSING, gaps_in_words, without_gaps
+from pnp_recon.scans.missing import MOST_MISSING, gaps_in_words, marked, without_gaps
 from support.ct_files import SIZE, VIEWS, lines
 from support.scans import half_turn, write_exchange
 
@@ -75,6 +75,17 @@ def test_a_negative_count_is_no_mark(tmp_path: Path) -> None:
     data[5, 0, 20] = -3
     with pytest.raises(InputError, match=r"1 values of .* negative"):
         scan_of(tmp_path / "a.h5", data)
+
+
+def test_what_a_subtracted_dark_field_left_is_no_mark() -> None:
+    """Numbers about zero of a detector without light: the marks would be a quarter of them."""
+    draws = np.random.default_rng(0)
+    values = draws.normal(0, 3, (20, 30)).round().astype(np.float32)
+    assert values.min() < -2
+    assert np.isin(values, [-1, -2]).mean() > MOST_MISSING
+    assert np.isfinite(marked(values, np.dtype("i2"))).all()
+    twin = values.clip(-2)  # nothing is lower: marks
+    assert np.isnan(marked(twin, np.dtype("i2"))).any()
 
 
 def test_many_gaps_are_refused(tmp_path: Path) -> None:

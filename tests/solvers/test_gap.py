@@ -90,6 +90,29 @@ def test_a_run_stops_by_its_gap(name: str) -> None:
     assert iterate(solver, Stopping(1e-3, 50)).gap is None
 
 
+@pytest.mark.parametrize("tol", [3e-2, 1e-30])
+def test_the_gap_of_a_solution_is_that_of_its_picture(tol: float) -> None:
+    """However the run ends: by its residual, or at the limit."""
+    fidelity, start = problem("blur")
+    solver = total_variation_solver(fidelity, 0.02, start)
+    solution = iterate(solver, Stopping(tol, 60, gap=1e-30, check_every=10))
+    assert solution.status in (Status.CONVERGED, Status.ITERATION_LIMIT)
+    assert solution.gap is not None
+    value = float(fidelity.value(solution.image) + TotalVariation(0.02).value(solution.image))
+    assert float(solution.gap.objective) == pytest.approx(value, rel=1e-12)
+    earlier = iterate(solver, Stopping(1e-30, solution.iterations - 10, gap=1e-30)).gap  # twin
+    assert earlier is not None
+    assert float(earlier.objective) != pytest.approx(value, rel=1e-12)
+
+
+def test_an_operator_in_float32_has_no_gap() -> None:
+    """Its rounding is above what the bound allows for."""
+    solver, _ = denoising()
+    assert solver.gap(solver.init()) is not None
+    data = replace(solver.blocks[0], operator=Single((1, 6, 7)))
+    assert replace(solver, blocks=(data, solver.blocks[1])).gap(solver.init()) is None
+
+
 def test_a_solver_without_a_gap_goes_by_its_residual() -> None:
     fidelity, start = problem("missing")
     solver = total_variation_solver(fidelity, 0.02, start, box=None)
@@ -126,6 +149,12 @@ class Flipped(Identity):
 
     def A_adjoint(self, y: Tensor) -> Tensor:
         return -y
+
+
+class Single(Identity):
+    """One that computes in float32."""
+
+    certificate_dtype = torch.float32
 
 
 def with_a_lie(solver: PDHG, factor: float) -> PDHG:

@@ -19,6 +19,8 @@ from pnp_recon.networks.flows.tableaux import Tableau
 VectorField = Callable[[Tensor], Tensor]
 Step = float | Tensor
 
+# α of a map that is a translation, for which any α > 0 holds.
+LEAST_ALPHA = 1e-12
 # What a step of size zero is.
 IDENTITY = "the identity"
 DAHLQUIST_JELTSCH = "Dahlquist & Jeltsch 1979"
@@ -76,6 +78,8 @@ class RungeKutta(Integrator):
     def check(self, facts: Facts, h: float) -> Guarantee:
         if h == 0:
             return lipschitz(1.0, IDENTITY)
+        if not math.isfinite(h):
+            return none(f"a step of {h}; expected a finite number")
         if h < 0:
             return none(f"a step of {h:.6g} goes backwards; expected a step of at least 0")
         held = [*self._averaged(facts, h), *self._lipschitz(facts, h)]
@@ -97,7 +101,8 @@ class RungeKutta(Integrator):
                 f"{self.name} step, h = {h:.6g}, L ≤ {facts.smoothness:.6g}, 1/r ≤ {inverse:.6g} "
                 f"({DAHLQUIST_JELTSCH})"
             )
-            yield Guarantee(1.0, alpha, source)
+            # A field without slope moves no two points apart: α is as small as one likes.
+            yield Guarantee(1.0, max(alpha, LEAST_ALPHA), source)
 
     def _lipschitz(self, facts: Facts, h: float) -> Iterator[Guarantee]:
         """Plain Lipschitz bounds, nonexpansive or not, from ℓ and for Euler from ν and m too."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pnp_recon import guarantees
 from pnp_recon.guarantees import INVERTIBLE, VOLUME, Guarantee
-from pnp_recon.networks.invertible.base import Invertible, summed
+from pnp_recon.networks.invertible.base import NOT_FINITE, Invertible, all_finite, summed
 from pnp_recon.networks.invertible.conditioners import (
     Conditioner,
     Convolutional,
@@ -87,6 +87,8 @@ class Coupling(Invertible):
         reason = (
             f"{type(self).__name__}: slopes in the part that stays grow with the part that moves"
         )
+        if not all_finite(self):
+            return guarantees.none(NOT_FINITE)
         return guarantees.structured(guarantees.none(reason), INVERTIBLE)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,6 +110,8 @@ class AdditiveCoupling(Coupling):
         return b - t
 
     def check(self) -> Guarantee:
+        if not all_finite(self):
+            return guarantees.none(NOT_FINITE)
         return shear(self.inner.lipschitz())
 
 

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 from pnp_recon import guarantees
 from pnp_recon.guarantees import INVARIANT, INVERTIBLE, VOLUME, Guarantee
 from pnp_recon.networks.flows.matrices import ROUNDING, matrix_norm_bound
-from pnp_recon.networks.invertible.base import Invertible
+from pnp_recon.networks.invertible.base import NOT_FINITE, Invertible
 
 NORM = INVARIANT + "Euclidean norm"
 # ‖QᵀQ − I‖ above it is not the rounding of a parametrisation.
@@ -59,9 +59,13 @@ class ChannelMixing(Invertible):
 
     @torch.no_grad()
     def check(self) -> Guarantee:
+        """Of the factors as they are computed: a scale may have underflowed to zero."""
         lower, upper = (factor.double() for factor in self.factors())
-        held = _linear(lower @ upper, "1×1 convolution, P L U")
-        return guarantees.structured(held, INVERTIBLE)
+        matrix, scales = lower @ upper, upper.diagonal()
+        if not bool(torch.isfinite(matrix).all()):
+            return guarantees.none(NOT_FINITE)
+        held = _linear(matrix, "1×1 convolution, P L U")
+        return guarantees.structured(held, INVERTIBLE) if bool((scales != 0).all()) else held
 
 
 class OrthogonalDownsampling(Invertible):
@@ -95,6 +99,8 @@ class OrthogonalDownsampling(Invertible):
     def check(self) -> Guarantee:
         """Constants of Q as it is stored; orthogonal up to the rounding of its precision."""
         weight = self.mixing.weight
+        if not bool(torch.isfinite(weight).all()):
+            return guarantees.none(NOT_FINITE)
         q = weight.double()
         held = _linear(q, "orthogonal filters at their stride")
         defect = float(torch.linalg.matrix_norm(q.T @ q - torch.eye(len(q)).to(q), 2))

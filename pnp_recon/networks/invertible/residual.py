@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.networks.invertible.base import Invertible
+from pnp_recon.networks.invertible.base import NOT_FINITE, Invertible, all_finite
 from pnp_recon.networks.invertible.conditioners import Conditioner, Convolutional, Dense
 from pnp_recon.networks.invertible.coupling import Kind
 from pnp_recon.networks.invertible.logdet import dense_logdet
@@ -98,7 +98,10 @@ class ResidualBlock(Invertible):
                 cast(nn.Parameter, layer.weight).mul_(share)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """To `tolerance`, without gradients; see `fixed_point`."""
+        """To `tolerance`, without gradients; see `fixed_point`.
+
+        Rounding comes on top: where ε‖y‖/(1 − c) is above the tolerance, so is the error.
+        """
         return self.fixed_point(y).x
 
     @torch.no_grad()
@@ -106,7 +109,8 @@ class ResidualBlock(Invertible):
         """Iterates until the error is proven to be within `tolerance`, or a number of times.
 
         Raises:
-            InputError: Lip f < 1 is not proven for these weights (`settle` makes it so).
+            InputError: Lip f < 1 is not proven for these weights (`settle` makes it so), or y or
+                f(y) is not finite.
         """
         c = self.inner.lipschitz()
         if c >= 1:
@@ -116,6 +120,11 @@ class ResidualBlock(Invertible):
             )
         before, x, count = y, cast(Tensor, y - self.inner(y)), 1
         first = _norms(x - before)
+        if not bool(torch.isfinite(first).all()):
+            raise InputError(
+                "y or the residual f(y) is not finite, or too large for its precision; expected "
+                "finite numbers"
+            )
         while True:
             error = c / (1 - c) * _norms(x - before)
             a_priori = c**count / (1 - c) * first
@@ -126,6 +135,8 @@ class ResidualBlock(Invertible):
             before, x, count = x, cast(Tensor, y - self.inner(x)), count + 1
 
     def check(self) -> Guarantee:
+        if not all_finite(self):
+            return guarantees.none(NOT_FINITE)
         c = self.inner.lipschitz()
         source = f"x + f(x), Lip f ≤ {c:.6g} for every size (Behrmann et al. 2019)"
         held = guarantees.lipschitz((1 + c) * (1 + 1e-15), source)

@@ -302,8 +302,14 @@ class PDHG(Solver[State]):
         return bound if bool(torch.isfinite(bound).all()) else None
 
     def gap(self, state: State) -> Gap | None:
-        """The duality gap at `image(state)`; None where `primal` is no bounded box."""
+        """The duality gap at `image(state)`.
+
+        None where `primal` is no bounded box, or an operator computes in less than float64: its
+        rounding is then not covered.
+        """
         if not (isinstance(self.primal, Box) and self.primal.bounded):
+            return None
+        if any(block.operator.certificate_dtype != torch.float64 for block in self.blocks):
             return None
         duals = self.split(state.z)[2:]
         return duality_gap(self.primal, self.blocks, self.sigmas, self.image(state), duals)

@@ -154,6 +154,7 @@ class _Run:
                 status = Status.INTERRUPTED
         if status is not Status.NON_FINITE and self.history.iterations:
             self.history.picture_errors.extend(solver.picture_error(self.shown).double().tolist())
+        self.measure_last_gap(status)
         return solver.image(self.shown).clone(), status
 
     def step(self, k: int) -> None:
@@ -190,7 +191,7 @@ class _Run:
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
-            if stopping.gap is not None and self.measured_gap() <= stopping.gap:
+            if stopping.gap is not None and self.measured_gap(self.state) <= stopping.gap:
                 return Status.GAP
             if self.stands():  # inner solves that the clock cut short lead nowhere, either
                 return Status.TIME_LIMIT if expired() else Status.STAGNATED
@@ -200,9 +201,17 @@ class _Run:
             return Status.TIME_LIMIT
         return None
 
-    def measured_gap(self) -> float:
+    def measure_last_gap(self, status: Status) -> None:
+        """That of the picture that is returned: other ends of a run come before a look at it."""
+        if self.stopping.gap is None or status is Status.GAP:
+            return
+        self.gap = None
+        if status is not Status.INTERRUPTED:
+            self.measured_gap(self.shown)
+
+    def measured_gap(self, state: Any) -> float:
         """The worst relative gap, inf where there is none or it contradicts duality."""
-        self.gap = self.solver.gap(self.state)
+        self.gap = self.solver.gap(state)
         if self.gap is None:
             return math.inf
         self.faulty |= bool(self.gap.faulty.any())

@@ -105,7 +105,7 @@ class Solution:
         strength: how strongly the prior weighs, and how that was chosen; None for methods that
             know no prior.
         gap: what duality says of the objective, where `Stopping.gap` asked for it and the solver
-            has one, at the last look.
+            has one; of `image`, however the run ended. None after an interruption.
         found: what was reconstructed besides the picture, by name; see `Solver.found`.
     """
 

@@ -97,6 +97,24 @@ def test_a_simplex_is_kept_and_zero_steps_are_pruned_exactly() -> None:
     assert less.averagedness == whole.averagedness
 
 
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_a_field_without_weights_is_a_translation(name: str) -> None:
+    """Any averagedness holds for it, and that of the others is not lost."""
+    made = fields()
+    plain = Flow(made, name, [0.01] * 3).check()
+    torch.nn.init.zeros_(made[1].weight)
+    held = Flow(made, name, [0.01] * 3).check()
+    assert plain.averagedness is not None  # the twin: that layer counts for something
+    assert held.averagedness is not None
+    assert 0 < held.averagedness < plain.averagedness
+
+
+@pytest.mark.parametrize("step", [float("nan"), float("inf")])
+def test_of_a_step_that_is_no_number_nothing_is_proven(step: float) -> None:
+    assert "finite" in Flow(fields(1), "rk4", [step]).check().source
+    assert not Flow(fields(1), "rk4", [step]).check().holds
+
+
 def test_pruning_nothing_but_zeros_is_refused() -> None:
     with pytest.raises(InputError, match="identity"):
         Flow(fields(2), "euler", FixedSteps([0.0, 0.0])).pruned()

@@ -195,3 +195,45 @@ def test_mixing_starts_at_a_rotation_and_has_a_lower_constant() -> None:
         singular.log_scales[0] = -60.0
     assert singular.check().lower == 0
     assert INVERTIBLE in singular.check().keeps
+
+
+def test_a_scale_that_underflowed_is_no_bijection() -> None:
+    mixing = ChannelMixing(4)
+    with torch.no_grad():
+        mixing.log_scales[0] = -100.0
+    assert mixing.factors()[1].diagonal()[0] != 0  # twin: tiny in float32, and not zero
+    assert INVERTIBLE in mixing.check().keeps
+    with torch.no_grad():
+        mixing.log_scales[0] = -200.0
+    assert mixing.factors()[1].diagonal()[0] == 0
+    assert INVERTIBLE not in mixing.check().keeps
+    assert INVERTIBLE in mixing.double().check().keeps
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_of_weights_that_are_no_numbers_nothing_is_proven(
+    name: str, kind: str, broken: float
+) -> None:
+    """Biases among them, which no constant looks at."""
+    count = len(list(made(name, kind).parameters()))
+    for number in range(count):
+        block = made(name, kind)
+        assert block.check().keeps
+        [*block.parameters()][number].data.view(-1)[-1] = broken
+        if name == "mixing" and number > 0:  # the triangles hold what they do not use
+            continue
+        held = block.check()
+        assert not held.holds
+        assert not held.keeps
+
+
+def test_an_inverse_of_what_is_no_number_ends() -> None:
+    block = made("residual", "vectors")
+    assert isinstance(block, ResidualBlock)
+    y = inputs("vectors")
+    assert torch.isfinite(block.inverse(y)).all()
+    for broken in (torch.nan, torch.inf):
+        y[0, 0] = broken
+        with pytest.raises(InputError, match="not finite"):
+            block.inverse(y)
