@@ -2,8 +2,8 @@
 
 u̇ = ∂T/∂p, ṗ = −∇J(u) − γp lets H = T(p) + J(u) fall by dH/dt = −γ⟨p, ∇T(p)⟩, and shrinks the
 symplectic form: JᵀΩJ = e^{−γt}Ω. Steps that shrink it by the same factor everywhere are conformal
-symplectic (França, Sulam, Robinson & Vidal 2020); heavy ball and relativistic descent are, Nesterov's
-method is not. Itoh–Abe descent is of another kind: it takes no gradient, and J falls for every step
+symplectic (França, Sulam, Robinson & Vidal 2020); heavy ball and relativistic descent are,
+Nesterov's method is not. Itoh–Abe descent is of another kind: it takes no gradient, and J falls for every step
 size.
 
 They are for functions whose structure is of interest, not what this package trains with.

@@ -1,4 +1,4 @@
-"""python -m scripts.studies.optimisers: optimisers on a function of the plane, for docs/hamiltonian.md.
+"""python -m scripts.studies.optimisers: optimisers on a function of the plane.
 
 The camel-back function V = 2x² − 1.05x⁴ + x⁶/6 + xy + y² has its least value 0 at the origin. All
 start at (−0.5, 0.8), in the well of the origin; counted are steps until V < 10⁻⁶. It is a
@@ -96,9 +96,9 @@ def page(runs: dict[str, Run], most: int) -> str:
         "# Optimisers on the camel-back function",
         "",
         "Steps from (−0.5, 0.8) until V = 2x² − 1.05x⁴ + x⁶/6 + xy + y² < 10⁻⁶, and the number of "
-        "steps at which V rose. Step sizes are as given, none was tuned; a sweep of Itoh–Abe moves "
-        "each entry once, and evaluates V about a hundred times for it. A demonstration: it says "
-        "nothing of how fast networks train. From `python -m scripts.studies.optimisers`.",
+        "steps at which V rose. Parameters are as given; none was tuned for speed. A sweep "
+        "of Itoh–Abe moves each entry once, and evaluates V about a hundred times for it. A "
+        "demonstration: it says nothing of how fast networks train. From `python -m scripts.studies.optimisers`.",
         "",
         "| method | parameters | steps | steps at which V rose |",
         "|---|---|---|---|",

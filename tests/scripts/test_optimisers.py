@@ -11,7 +11,8 @@ import torch
 from pnp_recon.training.structured import HeavyBall
 from scripts.studies.optimisers import METHODS, main, run
 
-COUNTS = {"gradient descent": 425, "heavy ball": 119, "Nesterov": 73, "Adam": 96}
+COUNTS = {"gradient descent": 425, "heavy ball": 119, "Nesterov": 73, "Adam": 96,
+          "relativistic": 1559}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -119,7 +120,7 @@ def test_relativistic_steps_are_shorter_than_h_and_heavy_ones_are_not() -> None:
 def test_itoh_abe_falls_for_every_step(h: float) -> None:
     values = [float(camel(u)) for u in run(lambda u: ItohAbe(u, h), 12)]
     # To the rounding at which the enclosed ends of a step are equal.
-    assert all(after <= before for before, after in zip(values, values[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(values))
     assert values[1] < values[0]
     if h == 5.0:
         assert float(camel(run(lambda u: ItohAbe(u, h), 60)[-1])) < 1e-15
