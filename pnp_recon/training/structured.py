@@ -3,8 +3,8 @@
 u̇ = ∂T/∂p, ṗ = −∇J(u) − γp lets H = T(p) + J(u) fall by dH/dt = −γ⟨p, ∇T(p)⟩, and shrinks the
 symplectic form: JᵀΩJ = e^{−γt}Ω. Steps that shrink it by the same factor everywhere are conformal
 symplectic (França, Sulam, Robinson & Vidal 2020); heavy ball and relativistic descent are,
-Nesterov's method is not. Itoh–Abe descent is of another kind: it takes no gradient, and J falls for every step
-size.
+Nesterov's method is not. Itoh–Abe descent is of another kind: it takes no gradient, and J falls
+for every step size.
 
 They are for functions whose structure is of interest, not what this package trains with.
 """
@@ -202,7 +202,7 @@ class ItohAbe(torch.optim.Optimizer):
     """Discrete gradient descent, entry by entry: the loss falls for every step size.
 
     Each entry moves by s with J(u + seᵢ) + s²/h ≤ J(u), and by no gradient; a step evaluates the
-    closure about a hundred times for each entry. For few parameters, and losses without noise.
+    closure, which must not go backwards, about a hundred times for each entry. For few parameters, and losses without noise.
 
     Args:
         params: as every optimiser of torch takes them.

@@ -18,7 +18,7 @@ from scripts.protocol import IMAGES, RESULTS, save_figure
 from scripts.studies.hamiltonian import gradients, oscillator
 from scripts.studies.hamiltonian.conserved import Problem, Row, learned, problems
 
-STEPS, COUNT, SEEDS = 600, 100, 3
+COUNT = 100
 # Runs of each model, one for each seed.
 Learned = list[tuple[Problem, dict[str, list[Row]]]]
 
@@ -52,7 +52,8 @@ def page(norms: dict[str, Tensor], ranges: dict[str, tuple[float, float]], rows:
         "",
         f"Steps learned from pairs with noise of 0.01, then {COUNT} of them in a row: largest "
         "change of what the system keeps, relative error of the last state (median, largest), and "
-        "what `check()` says that the step keeps. First weights from three seeds:",
+        "what `check()` says that the step keeps. SIR from three seeds of the first "
+        "weights:",
         "",
         "| system | model | change | error | check() |",
         "|---|---|---|---|---|",
@@ -94,7 +95,7 @@ def main(
     oscillator.figure(images / "hamiltonian_oscillator.png")
     rows: Learned = []
     for problem in problems(3 if quick else COUNT):
-        steps, seeds = (3, 1) if quick else (STEPS, SEEDS)
+        steps, seeds = (3, 1) if quick else (problem.steps, problem.seeds)
         found = {
             name: [learned(problem, name, steps, seed) for seed in range(seeds)]
             for name in problem.models

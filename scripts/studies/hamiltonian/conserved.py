@@ -20,7 +20,7 @@ from pnp_recon.networks.flows.fields import Field
 from pnp_recon.networks.flows.flow import Flow
 from pnp_recon.problems.noise import standard_normal
 
-NOISE, PENALTY, RATE = 0.01, 1.0, 1e-2
+NOISE, PENALTY, RATE = 0.01, 1.0, 3e-2
 SIDE = 32
 Quantity = Callable[[Tensor], Tensor]
 
@@ -65,6 +65,8 @@ class Problem:
         start, truth: a state (d,) and the states (K, d) that follow it.
         quantity: what is kept, of states (…, d).
         models: fresh ones, by name, with the weight of the penalty.
+        steps: how many of Adam, enough that all models fit the pairs to the noise.
+        seeds: how many draws of the first weights; one where they are zeros.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Problem:
     truth: Tensor
     quantity: Quantity
     models: dict[str, tuple[Callable[[], Flow], float]]
+    steps: int
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def sir_problem(count: int, pairs: int = 400, h: float = 0.2) -> Problem:
         "free, penalty": (lambda: Flow([FreeField(3)], "rk4", [h]), PENALTY),
     }
     targets = _noisy(later(inputs))
-    return Problem("SIR", "sum", inputs, targets, start, torch.stack(truth), _sum, models)
+    return Problem("SIR", "sum", inputs, targets, start, torch.stack(truth), _sum, models, 1500, 3)
 
 
 def advection_problem(count: int, pairs: int = 24, h: float = 1.0) -> Problem:
@@ -141,16 +145,17 @@ def advection_problem(count: int, pairs: int = 24, h: float = 1.0) -> Problem:
         "free filter, penalty": (lambda: Flow([FreeFilter(3)], "euler", [h]), PENALTY),
     }
     targets = _noisy(moved(inputs, 0.5))
-    return Problem("advection", "length", inputs, targets, start, truth, _length, models)
+    return Problem("advection", "length", inputs, targets, start, truth, _length, models, 300, 1)
 
 
 def learned(problem: Problem, name: str, steps: int, seed: int = 0) -> Row:
-    """Trains one model with Adam on all pairs, and runs it along the truth."""
+    """Trains one model with Adam on all pairs, the rate falling to 0; then it runs alone."""
     make, weight = problem.models[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         flow = make().double()
     optimiser = torch.optim.Adam(flow.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
         found = flow(problem.inputs)
         loss = (found - problem.targets).square().mean()
@@ -160,6 +165,7 @@ def learned(problem: Problem, name: str, steps: int, seed: int = 0) -> Row:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        schedule.step()
     states, x = [], problem.start
     with torch.no_grad():
         for _ in range(len(problem.truth)):
