@@ -8,6 +8,7 @@ is all that the energy moves. An equation that is not solved is refused.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import numpy as np
@@ -68,6 +69,8 @@ class DiscreteGradient(Integrator):
     def check(self, facts: Facts, h: float) -> Guarantee:
         if h == 0:
             return resting(facts)
+        if not math.isfinite(h):
+            return none(f"a step of {h}; expected a finite number")
         if reason := self.proves(facts):
             return none(reason)
         held = none(f"{self.name} step: nothing is proven of distances")

@@ -91,7 +91,7 @@ class RungeKutta(Integrator):
 
     def check(self, facts: Facts, h: float) -> Guarantee:
         if h == 0:
-            return resting(facts)
+            return lipschitz(1.0, IDENTITY)
         if h < 0:
             return none(f"a step of {h:.6g} goes backwards; expected a step of at least 0")
         held = [*self._averaged(facts, h), *self._lipschitz(facts, h)]

@@ -7,6 +7,7 @@ keep (Hairer, Lubich & Wanner 2006, VI.3).
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import replace
 
@@ -65,6 +66,8 @@ class Splitting(Integrator):
     def check(self, facts: Facts, h: float) -> Guarantee:
         if h == 0:
             return resting(facts)
+        if not math.isfinite(h):
+            return none(f"a step of {h}; expected a finite number")
         if facts.halves is None:
             return none(f"{self.name} needs a field of separate halves: {facts.source}")
         constants = dict(zip("qp", facts.halves, strict=True))

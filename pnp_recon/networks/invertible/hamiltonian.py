@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pnp_recon.guarantees import Guarantee
+from pnp_recon.guarantees import Guarantee, none
 from pnp_recon.networks.flows.separable import SeparableField, ShearField, SymplecticField
 from pnp_recon.networks.flows.splitting import Splitting, SymplecticEuler
 from pnp_recon.networks.invertible.base import Invertible
@@ -38,6 +38,8 @@ class SplittingBlock(Invertible):
 
     @torch.no_grad()
     def check(self) -> Guarantee:
+        if not self.field.are_numbers():
+            return none("weights are not finite, and nothing is proven of them")
         return self.method.check(self.field.facts(), self.h)
 
 

@@ -157,6 +157,16 @@ def test_a_block_is_the_same_step_at_every_pixel() -> None:
     torch.testing.assert_close(moved[1, :, 2, 4], alone, atol=1e-14, rtol=0)
 
 
+def test_of_weights_or_steps_that_are_no_numbers_nothing_is_proven() -> None:
+    field = fields()["shears"]
+    assert not SymplecticEuler().check(field.facts(), math.inf).keeps
+    assert not integrator("gonzalez").check(HamiltonianField(henon_heiles).facts(), math.nan).keeps
+    block = SplittingBlock(field, 0.3)
+    assert block.check().keeps
+    field.first_bias[0] = math.nan  # type: ignore[index, operator]
+    assert not block.check().keeps
+
+
 # ---- implicit steps ---------------------------------------------------------------------------
 
 
