@@ -202,7 +202,8 @@ class ItohAbe(torch.optim.Optimizer):
     """Discrete gradient descent, entry by entry: the loss falls for every step size.
 
     Each entry moves by s with J(u + seᵢ) + s²/h ≤ J(u), and by no gradient; a step evaluates the
-    closure, which must not go backwards, about a hundred times for each entry. For few parameters, and losses without noise.
+    closure, which must not call `backward`, about a hundred times for each entry. For few
+    parameters, and losses without noise.
 
     Args:
         params: as every optimiser of torch takes them.
