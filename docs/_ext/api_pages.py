@@ -60,6 +60,17 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "pnp_recon.networks.flows.critics",
         ),
     ),
+    "hamiltonian": (
+        "Hamiltonian and conserving flows",
+        (
+            "pnp_recon.networks.flows.separable",
+            "pnp_recon.networks.flows.splitting",
+            "pnp_recon.networks.flows.conserving",
+            "pnp_recon.networks.flows.discrete_gradients",
+            "pnp_recon.networks.invertible.hamiltonian",
+            "pnp_recon.training.structured",
+        ),
+    ),
     "models": ("Models, cards, training", ("pnp_recon.models.load", "pnp_recon.models.export")),
     "report": ("Reports", ("pnp_recon.report",)),
     "errors": ("Errors", ("pnp_recon.errors", "operators.errors")),

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pnp_recon.guarantees import INVARIANT
+
+# Functions of the state that fields of this package keep.
+NORM, SUM, ENERGY = (INVARIANT + name for name in ("Euclidean norm", "sum", "energy"))
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -20,6 +25,12 @@ class Facts:
             (Baillon & Haddad 1977).
         convexity: m ≥ 0 such that f + m·id has that property too, with L − m: V is m-strongly
             convex. 0 where nothing more is known.
+        halves: x = (q, p) in two parts with q̇ = v(p), ṗ = g(q), and Lipschitz constants of v and
+            g; None where the parts are not separated like this.
+        hamiltonian: f = (∂H/∂p, −∂H/∂q): the flow is symplectic.
+        linear, quadratic: linear and quadratic functions of x that the flow keeps, as `NORM`.
+        energy: the flow keeps the function that the field offers as `energy`.
+        degree: that function is a polynomial of at most this degree; None: it is none, or unknown.
         source: the theorem and the citation, or the reason why nothing is proven.
     """
 
@@ -28,6 +39,12 @@ class Facts:
     smoothness: float | None = None
     convexity: float = 0.0
     source: str = ""
+    halves: tuple[float, float] | None = None
+    hamiltonian: bool = False
+    linear: frozenset[str] = frozenset()
+    quadratic: frozenset[str] = frozenset()
+    energy: bool = False
+    degree: int | None = None
 
     def __post_init__(self) -> None:
         if self.smoothness is not None and not 0 <= self.convexity <= self.smoothness:

@@ -12,8 +12,17 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
-from pnp_recon.guarantees import Guarantee, contracting, lipschitz, none
-from pnp_recon.networks.flows.facts import Facts
+from pnp_recon.guarantees import (
+    INVERTIBLE,
+    SYMPLECTIC,
+    VOLUME,
+    Guarantee,
+    contracting,
+    lipschitz,
+    none,
+    structured,
+)
+from pnp_recon.networks.flows.facts import ENERGY, Facts
 from pnp_recon.networks.flows.tableaux import Tableau
 
 VectorField = Callable[[Tensor], Tensor]
@@ -42,6 +51,13 @@ class Integrator(ABC):
     @abstractmethod
     def check(self, facts: Facts, h: float) -> Guarantee:
         """What is proven of the exact map of one step."""
+
+
+def resting(facts: Facts) -> Guarantee:
+    """A step of size zero."""
+    kept = facts.linear | facts.quadratic | ({ENERGY} if facts.energy else set())
+    kept = kept | ({SYMPLECTIC} if facts.hamiltonian else set())
+    return structured(lipschitz(1.0, IDENTITY), VOLUME, *kept, lower=1.0)
 
 
 class RungeKutta(Integrator):
@@ -84,12 +100,31 @@ class RungeKutta(Integrator):
             return none(f"a step of {h:.6g} goes backwards; expected a step of at least 0")
         held = [*self._averaged(facts, h), *self._lipschitz(facts, h)]
         if not held:
-            return none(f"nothing is known of the field: {facts.source}")
+            held = [none(f"no constant of the step follows from the field: {facts.source}")]
         first, *rest = held
         for other in rest:
             assert other.lipschitz is not None
             first = contracting(first, other.lipschitz) if first.is_nonexpansive else other
-        return first
+        return structured(first, *self._kept(facts, h))
+
+    def _kept(self, facts: Facts, h: float) -> Iterator[str]:
+        """What a step keeps: linear functions always, more where M = BA + AᵀB − bbᵀ = 0.
+
+        Such methods keep quadratic functions and the symplectic form (Cooper 1987; Sanz-Serna
+        1988). They are implicit; below hℓ‖A‖_∞ = 1 their stages are unique, and so is the way
+        back, which is the method with A replaced by 1bᵀ − A.
+        """
+        yield from facts.linear
+        if not self.tableau.is_conservative:
+            return
+        yield from facts.quadratic
+        a, b = self.tableau.a, self.tableau.b
+        rows = [sum(map(abs, row)) for row in a]
+        rows += [sum(abs(w - v) for w, v in zip(b, row, strict=True)) for row in a]
+        if facts.lipschitz is not None and h * facts.lipschitz * max(rows) < 1 - 1e-12:
+            yield INVERTIBLE
+            if facts.hamiltonian:
+                yield SYMPLECTIC
 
     def _averaged(self, facts: Facts, h: float) -> Iterator[Guarantee]:
         if facts.smoothness is None or min(self.tableau.b) <= 0:

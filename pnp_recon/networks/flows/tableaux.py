@@ -109,6 +109,11 @@ class Tableau:
         value = float(1 / found)
         return value if Fraction(value) <= 1 / found else float(np.nextafter(value, 0.0))
 
+    @cached_property
+    def is_conservative(self) -> bool:
+        """M = BA + AᵀB − bbᵀ = 0, up to 1e-15 where the tableau was rounded to float64 (gauss4)."""
+        return all(abs(entry) <= Fraction(1, 10**15) for row in self._form() for entry in row)
+
     def _form(self) -> list[list[Fraction]]:
         """BA + AᵀB − bbᵀ, exactly."""
         a, b, size = self.matrix, self.weights, range(self.stages)

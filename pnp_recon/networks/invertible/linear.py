@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from pnp_recon import guarantees
-from pnp_recon.guarantees import INVARIANT, INVERTIBLE, VOLUME, Guarantee
+from pnp_recon.guarantees import INVERTIBLE, VOLUME, Guarantee
+from pnp_recon.networks.flows.facts import NORM
 from pnp_recon.networks.flows.matrices import ROUNDING, matrix_norm_bound
 from pnp_recon.networks.invertible.base import NOT_FINITE, Invertible
 
-NORM = INVARIANT + "Euclidean norm"
 # ‖QᵀQ − I‖ above it is not the rounding of a parametrisation.
 DEFECT = {torch.float32: 1e-5, torch.float64: 1e-12}
 

@@ -10,6 +10,7 @@ from pnp_recon.networks.invertible.coupling import (
     AffineCoupling,
     SplineCoupling,
 )
+from pnp_recon.networks.invertible.hamiltonian import shears, symplectic
 from pnp_recon.networks.invertible.linear import ChannelMixing, OrthogonalDownsampling
 from pnp_recon.networks.invertible.residual import ResidualBlock
 
@@ -20,6 +21,8 @@ BLOCKS: dict[str, Callable[..., Invertible]] = {
     "spline": SplineCoupling,
     "mixing": lambda channels, kind="vectors", hidden=0: ChannelMixing(channels),
     "residual": ResidualBlock,
+    "symplectic": symplectic,
+    "shears": shears,
     "orthogonal": lambda channels, kind="features", hidden=0: OrthogonalDownsampling(channels),
 }
 FEATURES_ONLY = frozenset({"orthogonal"})

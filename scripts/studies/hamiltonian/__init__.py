@@ -1,0 +1,1 @@
+"""What Hamiltonian and conserving steps keep, and what other steps lose, measured in seconds."""

@@ -1,0 +1,45 @@
+"""Steps on the camel-back function, counted; the study runs from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pnp_recon.training.structured import HeavyBall
+from scripts.studies.optimisers import METHODS, main, run
+
+COUNTS = {"gradient descent": 425, "heavy ball": 119, "Nesterov": 73, "Adam": 96,
+          "relativistic": 1559}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_are_those_known(name: str) -> None:
+    method = next(method for method in METHODS if method.name == name)
+    found = run(method)
+    assert found.reached
+    assert found.steps == COUNTS[name]
+
+
+def test_another_method_has_another_count() -> None:
+    """The mass taken twice, as where the rate is h instead of h²/m."""
+    wrong = replace(METHODS[1], make=lambda u: HeavyBall(u, 0.1, 1.0, 2.0))
+    assert run(wrong, 400).steps != COUNTS["heavy ball"]
+
+
+def test_a_large_gradient_step_diverges() -> None:
+    found = run(METHODS[-1], 50)
+    assert not found.reached
+    assert not float(found.points[-1].norm()) < 1e6
+
+
+def test_the_study_runs(tmp_path: Path) -> None:
+    main(True, tmp_path, tmp_path)
+    text = (tmp_path / "optimisers.md").read_text(encoding="utf-8")
+    assert "| heavy ball | h = 0.1, γ = 1, m = 1 | 119 |" in text
+    assert "| gradient descent | h = 0.01 | not in 130 |" in text
+    assert "| h = 5 | diverges, after" in text
+    assert (tmp_path / "optimisers.png").exists()
+    assert torch.is_grad_enabled()

@@ -1,0 +1,166 @@
+"""Structured optimisers: what each keeps, and twins that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from pnp_recon.errors import InputError
+from pnp_recon.networks.flows.conserving import canonical
+from pnp_recon.training.structured import (
+    HeavyBall,
+    ItohAbe,
+    Nesterov,
+    Relativistic,
+    heavy_ball,
+    relativistic,
+)
+from scripts.studies.optimisers import START, camel
+
+H, GAMMA = 0.1, 0.7
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+SLOPE = torch.func.grad(camel)
+
+
+def nesterov(u: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    p = 0.9 * p - H * SLOPE(u + 0.9 * p)
+    return u + p, p
+
+
+def ball(u: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    return heavy_ball(u, p, SLOPE(u), H, GAMMA, 2.0)
+
+
+def slow(u: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    return relativistic(u, p, SLOPE(u), H, GAMMA, 0.5)
+
+
+def late(u: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """Explicit Euler: the position moves by the momentum before."""
+    return u + H * p, (1 - H * GAMMA) * p - H * SLOPE(u)
+
+
+def defect(step: Step, factor: float) -> float:
+    """Largest entry of JᵀΩJ − factor·Ω over a few points."""
+    omega, worst = canonical(4), 0.0
+    draws = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        x = torch.randn(4, dtype=torch.float64, generator=draws)
+        j = torch.func.jacrev(lambda z: torch.cat(step(z[:2], z[2:])))(x)
+        worst = max(worst, float((j.T @ omega @ j - factor * omega).abs().max()))
+    return worst
+
+
+def test_two_shrink_the_form_by_one_factor_and_two_do_not() -> None:
+    assert defect(ball, 1 - H * GAMMA) < 1e-13
+    assert defect(slow, 1 / (1 + H * GAMMA)) < 1e-13
+    assert defect(nesterov, 0.9) > 1e-2
+    assert defect(late, 1 - H * GAMMA) > 1e-2
+
+
+@pytest.mark.parametrize("name", ["ball", "slow"])
+def test_the_energy_falls_by_the_friction_and_not_by_half_of_it(name: str) -> None:
+    """dH/dt = −γ⟨p, ∇T(p)⟩ as h → 0; some sources print half of it."""
+
+    def kinetic(p: Tensor) -> Tensor:
+        return p @ p / 4 if name == "ball" else (p @ p + 0.5).sqrt()
+
+    u, p, h = torch.tensor([0.4, -0.3]).double(), torch.tensor([0.8, 0.5]).double(), 1e-6
+    if name == "ball":
+        after = heavy_ball(u, p, SLOPE(u), h, GAMMA, 2.0)
+    else:
+        after = relativistic(u, p, SLOPE(u), h, GAMMA, 0.5)
+    rate = float(kinetic(after[1]) + camel(after[0]) - kinetic(p) - camel(u)) / h
+    expected = -GAMMA * float(p @ torch.func.grad(kinetic)(p))
+    assert rate == pytest.approx(expected, rel=1e-4)
+    assert rate != pytest.approx(expected / 2, rel=0.2)
+
+
+def run(made: Callable[[list[Tensor]], torch.optim.Optimizer], steps: int) -> list[Tensor]:
+    u = START.clone().requires_grad_()
+    optimiser, points = made([u]), [START.clone()]
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = camel(u)
+        if torch.is_grad_enabled():
+            loss.backward()
+        return loss
+
+    for _ in range(steps):
+        optimiser.step(closure)
+        points.append(u.detach().clone())
+    return points
+
+
+def test_heavy_ball_and_nesterov_are_those_of_torch() -> None:
+    ours = run(lambda u: HeavyBall(u, 0.1, 1.0), 30)[-1]
+    theirs = run(lambda u: torch.optim.SGD(u, 0.01, momentum=0.9), 30)[-1]
+    torch.testing.assert_close(ours, theirs, atol=1e-14, rtol=0)
+    ours = run(lambda u: Nesterov(u, 0.01, 0.9), 30)
+    # torch keeps u + μp in the parameters.
+    theirs = run(lambda u: torch.optim.SGD(u, 0.01, momentum=0.9, nesterov=True), 30)[-1]
+    ahead = ours[-1] + 0.9 * (ours[-1] - ours[-2])
+    torch.testing.assert_close(ahead, theirs, atol=1e-14, rtol=0)
+
+
+def test_relativistic_steps_are_shorter_than_h_and_heavy_ones_are_not() -> None:
+    def longest(points: list[Tensor]) -> float:
+        return float(torch.stack(points).diff(dim=0).norm(dim=1).max())
+
+    assert longest(run(lambda u: Relativistic(u, 0.02, 0.1, 1e-6), 40)) < 0.02
+    assert longest(run(lambda u: HeavyBall(u, 0.02, 0.1, 0.01), 40)) > 0.02
+
+
+@pytest.mark.parametrize("h", [0.01, 5.0, 1e4])
+def test_itoh_abe_falls_for_every_step(h: float) -> None:
+    values = [float(camel(u)) for u in run(lambda u: ItohAbe(u, h), 12)]
+    # To the rounding at which the enclosed ends of a step are equal.
+    assert all(after <= before for before, after in pairwise(values))
+    assert values[1] < values[0]
+    if h == 5.0:
+        assert float(camel(run(lambda u: ItohAbe(u, h), 60)[-1])) < 1e-15
+
+
+def test_a_gradient_step_of_the_same_size_does_not_fall() -> None:
+    values = [float(camel(u)) for u in run(lambda u: torch.optim.SGD(u, 5.0), 1)]
+    assert values[1] > values[0]
+
+
+def test_itoh_abe_dissipates_what_it_moves() -> None:
+    """J(u⁺) + ‖u⁺ − u‖²/h ≤ J(u); the twin with twice as much is refuted."""
+    before, after = run(lambda u: ItohAbe(u, 0.5), 1)
+    moved = float((after - before).square().sum()) / 0.5
+    fall = float(camel(before) - camel(after))
+    assert moved <= fall + 1e-15
+    assert 2 * moved > fall
+
+
+def test_what_cannot_be_is_refused() -> None:
+    u = [torch.zeros(2, requires_grad=True)]
+    for made in (Nesterov(u, 0.1), ItohAbe(u, 0.1)):
+        with pytest.raises(InputError, match="closure"):
+            made.step()
+    for made in (
+        lambda: HeavyBall(u, 0.1, 11.0),
+        lambda: HeavyBall(u, 0.0, 1.0),
+        lambda: Nesterov(u, 0.1, 1.0),
+        lambda: Relativistic(u, 0.1, -1.0),
+        lambda: Relativistic(u, 0.1, 1.0, 0.0),
+        lambda: ItohAbe(u, -1.0),
+    ):
+        with pytest.raises(InputError, match="expected"):
+            made()
+
+
+def test_parameters_without_gradients_rest() -> None:
+    used, unused = (torch.ones(2, requires_grad=True) for _ in range(2))
+    for made in (HeavyBall([used, unused], 0.1, 1.0), Relativistic([used, unused], 0.1, 1.0)):
+        made.zero_grad()
+        used.square().sum().backward()
+        made.step()
+        assert torch.equal(unused, torch.ones(2))
