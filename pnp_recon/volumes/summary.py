@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pnp_recon.solvers import Status
 from pnp_recon.volumes.ledger import FAILED, Row
 
 
@@ -44,7 +45,7 @@ class Summary:
         """The same in words."""
         parts = [f"{self.certified} certified", f"{self.uncertified} not certified"]
         parts += [f"{self.failed} failed"] + ([f"{self.missing} not done"] if self.missing else [])
-        ends = ", ".join(f"{count} {name}" for name, count in self.endings.items())
+        ends = "; ".join(f"{count} {_words(name)}" for name, count in self.endings.items())
         out = [f"slices: {self.slices}: {', '.join(parts)}"]
         if ends:
             out.append(f"ended: {ends}")
@@ -57,6 +58,12 @@ class Summary:
             out.append(f"worst residual: slice {self.worst[0]}, {self.worst[1]:.2e}")
         out += [f"failed: slice {number}: {message}" for number, message in self.failures]
         return out
+
+
+def _words(name: str) -> str:
+    """The sentence of a status, without its advice, or the name of one that there no longer is."""
+    status = Status.__members__.get(name.upper())
+    return name if status is None else status.value.partition(";")[0]
 
 
 def summarise(rows: Sequence[Row], asked: int, most_failures: int = 5) -> Summary:

@@ -194,3 +194,15 @@ def test_values_outside_the_window_are_said(
     args = ["--simulate", "--index", "0", *FBP, "--window", "-1024,300", "-q"]
     assert main([str(source), *args]) == 0
     assert "lies outside the window" in capsys.readouterr().err
+
+
+def test_angles_under_another_name_can_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, sinogram=lines(1)[0], turns=np.arange(lines(1).shape[1]))
+    assert main([str(path)]) == 2
+    assert "--angles-key NAME" in only_line("pnp-ct", capsys.readouterr().err)
+    np.save(tmp_path / "a.npy", lines(1)[0])
+    assert main([str(tmp_path / "a.npy")]) == 2
+    assert "--angles-key" not in capsys.readouterr().err

@@ -295,3 +295,10 @@ def test_the_listing_names_the_operator(capsys: pytest.CaptureFixture[str]) -> N
     assert listing.main(["list"]) == 0
     (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("  MRI\t")]
     assert "norm 1, exact, for a single coil" in line
+
+
+def test_a_picture_is_no_k_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((16, 16), 128, np.uint8)).save(path)
+    assert main([str(path)]) == 2
+    assert "add --simulate" in only_line("pnp-mri", capsys.readouterr().err)

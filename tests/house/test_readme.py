@@ -1,4 +1,4 @@
-"""The README's Python examples run as they are printed."""
+"""The Python examples of the README and of docs/python.md, which goes on, run as printed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "python.md")
 
 
 def blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return re.findall(r"```python\n(.*?)```", text, flags=re.S)
 
 
 @pytest.mark.slow

@@ -194,6 +194,11 @@ def test_a_summary_counts_each_slice_once() -> None:
     assert found.slowest == (1, 3.0)
     assert found.worst == (1, 1e-3)
     assert "failed: slice 3: NaN" in found.lines()
+    assert "ended: 3 converged: the relative residual reached the tolerance" in found.lines()
+    rows = [row(0, False, 1.0, None) | {"status": name} for name in ("direct", "of_old")]
+    assert (
+        "ended: 1 computed by a formula, without iteration; 1 of_old" in summarise(rows, 2).lines()
+    )
     assert summarise([], 2).lines() == ["slices: 2: 0 certified, 0 not certified, 0 failed, "
                                         "2 not done"]  # fmt: skip
 

@@ -29,7 +29,8 @@ class ScanFileOptions(RunOptions):
     # fmt: off
     slices: Annotated[str, typer.Option(
         "--slice", metavar="all|I|I:J",
-        help="Reconstruct these slices of the scan, counted from 0, J excluded.",
+        help="Reconstruct these slices of the scan, counted from 0, J excluded, as one result, in "
+        "memory; for a stack see --slices.",
     )] = "all"
     key: Annotated[str | None, typer.Option(
         "--key", help="The array has this name, in a file that holds several.",

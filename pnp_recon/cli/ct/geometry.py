@@ -140,9 +140,11 @@ def _angles(options: CtOptions, scan: Scan, beam: Beam) -> tuple[float, ...]:
     if options.views is not None or options.span is not None:
         return even_angles(views, math.radians(_span(options, beam)))
     if scan.angles is None:
+        # Arrays without a name stand alone in their file.
+        named = ", --angles-key NAME if another array has them" if scan.key else ""
         raise InputError(
-            f"the geometry of {scan.source} is not known: the file holds no angles; give "
-            "--geometry FILE, or --views and --span"
+            f"the geometry of {scan.source} is not known: no angles were found in the file; give "
+            f"--geometry FILE, or --views and --span{named}"
         )
     return tuple(scan.angles.tolist())
 

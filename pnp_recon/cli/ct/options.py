@@ -62,7 +62,7 @@ class Unit(StrEnum):
 
 MethodOption = Annotated[CtMethod, typer.Option(
     "--method",
-    help="The prior is a denoiser (pnp) or total variation (tv). fbp is filtered back-projection. "
+    help="The prior is learned (pnp) or total variation (tv). fbp is filtered back-projection. "
     "sirt and cgls solve least squares without a prior and stop early.",
 )]  # fmt: skip
 

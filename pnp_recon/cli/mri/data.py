@@ -16,7 +16,7 @@ from operators.mri import centred_ifft, to_channels
 from pnp_recon.cli.mri.options import MriOptions, PictureOrigin, ZeroFrequency
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
-from pnp_recon.files import sha256_of
+from pnp_recon.files import PICTURE_SUFFIXES, sha256_of
 from pnp_recon.kspace import (
     centre_side,
     corners_over_middle,
@@ -120,6 +120,8 @@ def simulated(source: Path, options: MriOptions) -> Measurement:
 
 def measured(source: Path, reference: Path | None, options: MriOptions) -> Measurement:
     """One slice of a scan, all of it or what a mask keeps."""
+    if source.suffix.lower() in PICTURE_SUFFIXES:
+        raise InputError(f"{source} is a picture, not k-space; add --simulate to measure it")
     corner = options.zero_frequency == ZeroFrequency.corner
     scan = read_kspace(source, options.index, options.key, options.order, corner)
     height, width = scan.mask.shape

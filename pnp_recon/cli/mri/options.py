@@ -59,7 +59,7 @@ class PictureOrigin(StrEnum):
 
 MethodOption = Annotated[MriMethod, typer.Option(
     "--method",
-    help="The prior is a denoiser or energy (pnp) or total variation (tv). zero-filled is the "
+    help="The prior is learned (pnp) or total variation (tv). zero-filled is the "
     "adjoint of the data, rss the root of the sum of squares of the coils. cgls solves least "
     "squares without a prior and stops early. --denoiser wavelet takes wavelets.",
 )]  # fmt: skip

@@ -97,7 +97,7 @@ Reference = Annotated[Path | None, typer.Option(
     "same names.",
 )]  # fmt: skip
 MethodOption = Annotated[Method, typer.Option(
-    "--method", help="The prior is a denoiser (pnp) or total variation (tv).",
+    "--method", help="The prior is learned (pnp) or total variation (tv).",
 )]  # fmt: skip
 DenoiserOption = Annotated[str, typer.Option(
     "--denoiser", metavar="NAME|PATH",

@@ -17,8 +17,8 @@ from pnp_recon.training.catalogue import TASKS
 PROGRAM = "pnp-train"
 
 app = typer.Typer(
-    help="Train denoisers with a proven Lipschitz constant, energies and unrolled networks, and "
-    "export them.",
+    help="Train denoisers with a proven Lipschitz constant, energies, unrolled networks, and "
+    "classifiers with proven radii, and export them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich, and it fits eighty columns

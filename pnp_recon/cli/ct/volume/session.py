@@ -226,7 +226,7 @@ def _sizes(plan: Plan, probed: Probed, options: CtOptions, say: Say) -> int:
     say(
         f"memory: about {need / GIB:.2f} GiB"
         + (f" in each of {workers} processes" if workers > 1 else "")
-        + f", {slab} slices read at a time; on disk {plan.volume_bytes / GIB:.2f} GiB"
+        + f", {slab} slices read at a time; on disk {_size(plan.volume_bytes)}"
     )
     if options.dask is None and workers * need > free_bytes() + probed.working:
         _warn(
@@ -236,6 +236,10 @@ def _sizes(plan: Plan, probed: Probed, options: CtOptions, say: Say) -> int:
     return slab
 
 
+def _size(count: int) -> str:
+    return f"{count / GIB:.2f} GiB" if count > GIB / 10 else f"{count / 2**20:.3g} MiB"
+
+
 def _sizes_at_once(plan: Plan, probed: Probed, say: Say) -> int:
     """The same where all slices are one problem, whose memory was checked before the trials."""
     if probed.strength is not None:
@@ -243,7 +247,7 @@ def _sizes_at_once(plan: Plan, probed: Probed, say: Say) -> int:
         say(f"strength: {probed.strength:.3g}, as {count} neighbours in the middle speak for")
     say(
         f"memory: about {probed.working / GIB:.2f} GiB, all slices are one problem; on disk "
-        f"{plan.volume_bytes / GIB:.2f} GiB"
+        f"{_size(plan.volume_bytes)}"
     )
     return len(plan.slices)
 
