@@ -63,9 +63,7 @@ class ShareSteps(Steps):
         return self.largest * torch.sigmoid(self.logits)
 
     def values(self, limits: Tensor) -> Tensor:
-        if not bool(torch.isfinite(limits).all()):
-            raise InputError("a share of an unlimited step is none; give the steps, or learn them")
-        return self.shares().to(limits.dtype) * limits
+        return _shared(self.shares(), limits)
 
 
 class LearnedSteps(Steps):
@@ -120,10 +118,20 @@ class SimplexShares(Steps):
         self.count, self.total, self.largest = count, float(total), largest
 
     def values(self, limits: Tensor) -> Tensor:
-        if not bool(torch.isfinite(limits).all()):
-            raise InputError("a share of an unlimited step is none; give the steps, or learn them")
-        return self.shares.to(limits.dtype) * limits
+        return _shared(self.shares, limits)
 
     @torch.no_grad()
     def settle(self) -> None:
         self.shares.copy_(project_capped_simplex(self.shares, self.total, self.largest))
+
+
+def _shared(shares: Tensor, limits: Tensor) -> Tensor:
+    """Shares of limits that are there: a share of 0 would be the identity, whatever is learned."""
+    if not bool(torch.isfinite(limits).all()):
+        raise InputError("a share of an unlimited step is none; give the steps, or learn them")
+    if not bool((limits > 0).all()):
+        raise InputError(
+            "a share of no step is the identity: this method keeps nothing nonexpansive, however "
+            "small its steps (its radius of contractivity is 0); take another, or give the steps"
+        )
+    return shares.to(limits.dtype) * limits

@@ -160,6 +160,8 @@ def test_one_step_for_each_field() -> None:
         Flow(fields(3), "euler", [0.1, 0.1])
     with pytest.raises(InputError, match=r"unlimited"):
         Flow([LayerField(2).double()], "euler", ShareSteps(1))(torch.zeros(1, 2).double())
+    with pytest.raises(InputError, match=r"radius of contractivity is 0"):
+        Flow([GradientField(2).double()], "heun3", ShareSteps(1)).check()
     with pytest.raises(InputError, match=r"share is 1\.2"):
         ShareSteps(2, 1.2)
     with pytest.raises(InputError, match="sum to -1"):
