@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pnp_recon.benchmark.engine import spread
 from pnp_recon.volumes.ledger import FAILED, Ledger, Row
 from pnp_recon.volumes.plan import slabs
-from pnp_recon.volumes.store import Store
+from pnp_recon.volumes.store import Store, hash_of
 
 Recipe = TypeVar("Recipe")
 Slab = tuple[int, ...]
@@ -87,6 +87,26 @@ def run(
         store.write(place, values)
         ledger.add(done.row)
         report(done.row)
+
+
+def forget_changed(ledger: Ledger, store: Store) -> list[int]:
+    """Slices whose values on disk are not those of their rows, which are to be computed again.
+
+    Whoever wrote into the volume, or cut it off, left rows with certificates of other pictures.
+    """
+    changed = []
+    for place, number in enumerate(ledger.plan.slices):
+        row = ledger.rows.get(number)
+        if row is None or "sha256" not in row:
+            continue
+        try:
+            same = hash_of(store.read(place)) == row["sha256"]
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            del ledger.rows[number]
+            changed.append(number)
+    return changed
 
 
 def _finished(

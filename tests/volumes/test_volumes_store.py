@@ -13,7 +13,8 @@ from pnp_recon.errors import InputError, OutputError
 from pnp_recon.volumes import figure
 from pnp_recon.volumes.ledger import Ledger, difference
 from pnp_recon.volumes.plan import LARGEST_SLAB, Plan, parse_slices, probes, runs, slab_size, slabs
-from pnp_recon.volumes.store import open_store
+from pnp_recon.volumes.run import forget_changed
+from pnp_recon.volumes.store import hash_of, open_store
 from pnp_recon.volumes.summary import summarise
 
 SHAPE = (4, 5, 6)
@@ -143,6 +144,19 @@ def test_a_ledger_survives_a_kill_at_any_byte(tmp_path: Path) -> None:
     path.write_bytes(whole[: head - 5])
     with pytest.raises(InputError, match="damaged"):
         Ledger.read(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slices_that_were_written_over_are_computed_again(tmp_path: Path, name: str) -> None:
+    store = open_store(tmp_path / name, SHAPE, fresh=True)
+    ledger = Ledger.create(tmp_path / "rows", plan())
+    for place in range(3):
+        store.write(place, slice_of(place))
+        ledger.add({"slice": place, "status": "converged", "sha256": hash_of(slice_of(place))})
+    assert forget_changed(ledger, store) == []  # the twin: as they were written
+    store.write(1, slice_of(1.5))
+    assert forget_changed(ledger, store) == [1]
+    assert ledger.todo() == [1, 3]
 
 
 def test_without_mending_a_cut_line_spoils_the_next(tmp_path: Path) -> None:

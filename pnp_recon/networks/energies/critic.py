@@ -51,7 +51,7 @@ class Facts:
     """Proven of a block. |g| stands for the largest length over the pixels of what g has there.
 
     Attributes:
-        lipschitz: of the block.
+        lipschitz: a Lipschitz constant of the block.
         bend: 2s‖V‖² max|tanh″| maxᵢ Σ_taps|vᵢ|: its second derivative, contracted with g, is
             −2sVᵀ diag(tanh″·(Vg)) V, of norm at most bend·|g|.
         growth: |I − 2sVᵀDV g| ≤ growth·|g| for 0 ≤ D ≤ 1, by the norms of the taps.

@@ -261,7 +261,7 @@ class PatchFlowNet(Energy):
 
 
 def _weights(x: Tensor, size: int) -> Tensor:
-    """Of the patches of the extension, in the order of `unfold`: half across each border."""
+    """Weights of patches of the extension, in the order of `unfold`: half across each border."""
 
     def along(n: int) -> Tensor:
         start = torch.arange(1 - size, n, device=x.device)

@@ -60,7 +60,7 @@ def mass_on_grid(
     """∫ p over [−limit, limit]², by midpoints: 1 up to what lies outside and the grid's error.
 
     Args:
-        log_density: of points (B, 2), (B,).
+        log_density: the logarithm of a density at points (B, 2), (B,).
         limit: half the side of the square.
         side: points along it.
 

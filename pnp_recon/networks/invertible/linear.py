@@ -59,7 +59,7 @@ class ChannelMixing(Invertible):
 
     @torch.no_grad()
     def check(self) -> Guarantee:
-        """Of the factors as they are computed: a scale may have underflowed to zero."""
+        """What is proven of the factors as they are computed: a scale may have become zero."""
         lower, upper = (factor.double() for factor in self.factors())
         matrix, scales = lower @ upper, upper.diagonal()
         if not bool(torch.isfinite(matrix).all()):

@@ -202,7 +202,7 @@ class _Run:
         return None
 
     def measure_last_gap(self, status: Status) -> None:
-        """That of the picture that is returned: other ends of a run come before a look at it."""
+        """Takes the gap of the picture that is returned: other ends come before a look at it."""
         if self.stopping.gap is None or status is Status.GAP:
             return
         self.gap = None

@@ -69,7 +69,7 @@ def flow_loss(
     """Mean −log p_σ a number and, weighted, the squared error of σ∇(−log p_σ) as the noise.
 
     Args:
-        flow: of patches of d numbers.
+        flow: the density of patches of d numbers.
         clean, noise: (N, d); noise of variance 1.
         sigma: (N,).
         score: weight of the second term.

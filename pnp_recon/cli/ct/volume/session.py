@@ -39,7 +39,7 @@ from pnp_recon.scans.files import extent
 from pnp_recon.volumes.figure import check_film, views_png, write_film
 from pnp_recon.volumes.ledger import Ledger, difference
 from pnp_recon.volumes.plan import COPIES, Plan, parse_slices, slab_size
-from pnp_recon.volumes.run import Work, run
+from pnp_recon.volumes.run import Work, forget_changed, run
 from pnp_recon.volumes.store import Store, open_store
 from pnp_recon.volumes.summary import summarise
 
@@ -181,7 +181,11 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
             raise InputError(
                 f"{places.volume} was begun with {other}; give the same, another -o, or --overwrite"
             )
-        return ledger, open_store(places.volume, ledger.plan.volume_shape, fresh=False)
+        store = open_store(places.volume, ledger.plan.volume_shape, fresh=False)
+        if changed := forget_changed(ledger, store):
+            numbers = ", ".join(map(str, changed))
+            say(f"no longer what was written, and computed again: slices {numbers}")
+        return ledger, store
     found = probe(source, options, slices, sha256, say, _warn)
     plan = Plan(asked.sha256, asked.slices, found.shape, asked.settings, found.to_dict())
     plan = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
