@@ -242,6 +242,8 @@ ACCELERATIONS: Registry[AccelerationEntry] = Registry(
 # What "auto" means where nothing about the problem decides.
 DEFAULT_SOLVERS: dict[PriorKind, str] = {"denoiser": "pnp-hqs", "energy": "descent"}
 AUTOMATIC_ACCELERATION = "anderson"
+# What takes a likelihood whose gradient has no bound, by its proximal map.
+LIKELIHOOD_SOLVER = "pdhg"
 
 
 def solvers_for(kind: PriorKind) -> tuple[str, ...]:

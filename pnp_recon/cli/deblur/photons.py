@@ -17,6 +17,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.estimation.photons import photon_variance
 from pnp_recon.fidelity import Fidelity, KullbackLeibler, WeightedLeastSquares
 from pnp_recon.pictures.files import Picture
+from pnp_recon.solvers.catalogue import LIKELIHOOD_SOLVER
 
 WEIGHED = (
     "fidelity: least squares, each pixel weighed by the photon noise that the mean around it "
@@ -87,7 +88,11 @@ class Photons:
 def takes_likelihood(options: DeblurOptions) -> bool:
     """Whether the likelihood itself is solved for."""
     solver = options.named_solver
-    return options.prior_kind == "functional" and solver in (None, "pdhg") and options.ridge is None
+    return (
+        options.prior_kind == "functional"
+        and solver in (None, LIKELIHOOD_SOLVER)
+        and options.ridge is None
+    )
 
 
 def photons_of(picture: Picture, options: DeblurOptions) -> Photons | None:

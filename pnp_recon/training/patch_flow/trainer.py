@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.networks.energies.patch_flow import PatchFlowNet
+from pnp_recon.problems.noise import seeded
 from pnp_recon.problems.running import running_noise
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.patch_flow.recipe import PatchFlowRecipe
@@ -41,7 +42,7 @@ class PatchFlowTrainer(DenoiserTrainer):
         device: str = "cpu",
     ) -> None:
         chosen = spaced(pictures, recipe.few)
-        generator = torch.Generator().manual_seed(recipe.seed)
+        generator = seeded(recipe.seed)
         if chosen:
             network.whiten(patches(chosen, WHITENED, network.config.size, generator))
         super().__init__(network, recipe, chosen, validation, folder, device)
