@@ -150,7 +150,7 @@ class Problem:
 
     @cached_property
     def evenness(self) -> float:
-        """Noise where the data are best, over that of their noisiest tenth, in (0, 1]; 1: all alike.
+        """Noise where data are best, over that of their noisiest tenth, in (0, 1]; 1: all alike.
 
         For weights that differ, 1/`scale` is the noise of the best data alone, as of rays through
         air: the others may be far from exact where it is next to nothing. Data of no weight do not

@@ -1,4 +1,4 @@
-"""Writes rows for docs/results/ct_weights.md: least squares with and without the weights of photons.
+"""Writes rows for docs/results/ct_weights.md: least squares with and without weights of photons.
 
     python -m scripts.tables.ct_weights --data ct_slices_256.npz [-o ROWS.md]
 

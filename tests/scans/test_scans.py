@@ -304,7 +304,7 @@ def test_weights_of_any_gain_become_inverse_variances() -> None:
 
 
 def test_rays_of_no_weight_have_no_part_in_the_gain() -> None:
-    weights, scaled, level = _rays(1.0)
+    _, scaled, level = _rays(1.0)
     with_gaps = inverse_variances(torch.cat([scaled, torch.zeros(5000).double()]), level)
     torch.testing.assert_close(with_gaps[:10000], inverse_variances(scaled, level))
     assert not with_gaps[10000:].any()

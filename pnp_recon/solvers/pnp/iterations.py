@@ -40,9 +40,7 @@ def _gamma(problem: Problem, choice: Choice, knobs: Knobs, level: float) -> floa
         return knobs.gamma
     found = choice.coupling
     if knobs.coupling is not None:
-        found = coupling(
-            knobs.coupling, level, problem.noise(), problem.scale, problem.evenness
-        )
+        found = coupling(knobs.coupling, level, problem.noise(), problem.scale, problem.evenness)
     return found / knobs.strength
 
 
