@@ -321,7 +321,7 @@ def total_variation(problem: Problem) -> TotalVariation:
 
     The two parts of a complex picture are better by themselves once its phase is taken away.
     """
-    weight = total_variation_weight(problem.noise(), problem.scale)
+    weight = total_variation_weight(problem.noise(), problem.scale, problem.evenness)
     colour = problem.A.image_shape[0] == 3
     return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
 

@@ -148,6 +148,24 @@ class Problem:
             return norm_or_attained(self.A) if self.fidelity is None else 1.0
         return math.sqrt(self._positive(lambda fidelity: fidelity.usual_lipschitz))
 
+    @cached_property
+    def evenness(self) -> float:
+        """Noise where data are best, over that of their noisiest tenth, in (0, 1]; 1: all alike.
+
+        For weights that differ, 1/`scale` is the noise of the best data alone, as of rays through
+        air: the others may be far from exact where it is next to nothing. Data of no weight do not
+        count. Settings rest on it, and no proof.
+        """
+        if self.fidelity is None or not self.A.has_norm_bound:
+            return 1.0
+        whitening = torch.as_tensor(self.data_term.whitening)
+        seen = whitening[whitening > 0]
+        if seen.numel() < 2:
+            return 1.0
+        tenth = seen.numel() // 10 + 1
+        noisiest = float(seen.flatten().kthvalue(tenth).values)
+        return min(1.0, noisiest * self.A.norm_bound / self.scale)
+
     @property
     def smoothness(self) -> float:
         """L of the data term, which steps keep to; 1 where no bound is proven, or is infinite."""

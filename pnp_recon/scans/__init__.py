@@ -17,7 +17,7 @@ from pnp_recon.scans.counts import (
     photon_counts,
     statistical_weights,
 )
-from pnp_recon.scans.estimate import sinogram_noise_level
+from pnp_recon.scans.estimate import inverse_variances, sinogram_noise_level
 from pnp_recon.scans.files import Scan, read_scan
 from pnp_recon.scans.geometry import read_geometry, write_geometry
 from pnp_recon.scans.slices import Slice, read_dicom, read_slice
@@ -37,6 +37,7 @@ __all__ = [
     "find_axis",
     "find_scan_axis",
     "hounsfield_window",
+    "inverse_variances",
     "log_transform",
     "photon_counts",
     "read_dicom",

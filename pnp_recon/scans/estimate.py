@@ -1,6 +1,8 @@
-"""Noise level of a sinogram, from the sinogram alone."""
+"""Noise level of a sinogram, from the sinogram alone, and what it says about weights."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,10 @@ from pnp_recon.estimation.noise import estimate_noise_level
 
 # What fourth differences along angles and detectors need.
 _SMALLEST = 5
+# Median of |r| for normal r of deviation 1.
+_MEDIAN = 0.6745
+# Weights that are looked at for their scale, at most, and halvings of its logarithm.
+_LOOKED_AT, _HALVINGS = 100_000, 60
 
 
 def sinogram_noise_level(sinogram: Float[Tensor, "*slices angles detectors"]) -> float:
@@ -53,3 +59,28 @@ def sinogram_noise_level(sinogram: Float[Tensor, "*slices angles detectors"]) ->
             "them first"
         )
     return estimate_noise_level(sinogram.reshape(1, -1, *sinogram.shape[-2:]))
+
+
+def inverse_variances(weights: Tensor, noise: float) -> Tensor:
+    """Weights known up to a factor, such as counts of an unknown gain, as inverse variances.
+
+    `noise` is a median over all rays, as `sinogram_noise_level` has it: half of the noise lies
+    within 0.6745 of it. The factor k is that of normal noise of variances 1/(k w) of which half
+    does. With the mean weight as that of the typical ray, k is too small wherever rays through air
+    count a multiple of those through the object.
+
+    Args:
+        weights: >= 0, any shape; 0 has no part in it.
+        noise: standard deviation of a typical ray, > 0.
+    """
+    seen = weights[weights > 0].double()
+    if not seen.numel():
+        return weights
+    some = seen[:: math.ceil(seen.numel() / _LOOKED_AT)]
+    reach = _MEDIAN * noise * (some / 2).sqrt()
+    low, high = (-2 * math.log(noise) - math.log(float(end)) for end in (some.max(), some.min()))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        within = float(torch.erf(reach * math.exp(middle / 2)).mean())
+        low, high = (low, middle) if within > 0.5 else (middle, high)
+    return weights * math.exp((low + high) / 2)

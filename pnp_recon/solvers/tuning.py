@@ -46,7 +46,9 @@ TV_FACTOR, TV_EXPONENT = 0.72, 1.47
 LEAST_NOISE = 0.5 / 255
 
 
-def automatic(noise_level: float, solver: str = "auto", scale: float = 1.0) -> Choice:
+def automatic(
+    noise_level: float, solver: str = "auto", scale: float = 1.0, evenness: float = 1.0
+) -> Choice:
     """The tuned choice for a noise level.
 
     Args:
@@ -54,29 +56,34 @@ def automatic(noise_level: float, solver: str = "auto", scale: float = 1.0) -> C
         solver: a name, or "auto".
         scale: ‖A‖ (or √L of another fidelity): noise_level/scale is what the noise amounts to on
             the [0, 1] scale of the picture where A sees it best. 1 for blurs and masks.
+        evenness: that of the problem, which lowers `LEAST_NOISE`: for rays that count very
+            differently it would be reached by the best of them while the others are noisy.
     """
     name = DEFAULT_SOLVER if solver == "auto" else solver
-    noise = max(noise_level / scale, LEAST_NOISE)
+    noise = max(noise_level / scale, LEAST_NOISE * evenness)
     if name not in SPLITTINGS:
         return Choice(name, PGD_LEVEL * noise, PGD_STEP, 1.0)
     tuned = SPLITTINGS[name]
     level = tuned.level / 255 * (255 * noise / 2.55) ** LEVEL_EXPONENT
-    return Choice(name, level, coupling(tuned.factor, level, noise_level, scale), tuned.relaxation)
+    found = coupling(tuned.factor, level, noise_level, scale, evenness)
+    return Choice(name, level, found, tuned.relaxation)
 
 
-def coupling(factor: float, level: float, noise_level: float, scale: float = 1.0) -> float:
+def coupling(
+    factor: float, level: float, noise_level: float, scale: float = 1.0, evenness: float = 1.0
+) -> float:
     """γ = factor·(level/noise)² of a splitting; `level` on the [0, 1] scale, the rest as above."""
-    noise = max(noise_level / scale, LEAST_NOISE)
+    noise = max(noise_level / scale, LEAST_NOISE * evenness)
     return factor * (level / (noise * scale)) ** 2
 
 
-def total_variation_weight(noise_level: float, scale: float = 1.0) -> float:
+def total_variation_weight(noise_level: float, scale: float = 1.0, evenness: float = 1.0) -> float:
     """Weight of TV against ½‖A x − y‖² for pictures in [0, 1]; the arguments of `automatic`.
 
     λ = ‖A‖²·0.72·(σ/‖A‖)^1.47: a line through the best weights of deblurring at σ·255 = 2.55 and
     7.65 (`docs/results/tuning.jsonl`).
     """
-    noise = max(noise_level / scale, LEAST_NOISE)
+    noise = max(noise_level / scale, LEAST_NOISE * evenness)
     return TV_FACTOR * noise**TV_EXPONENT * scale**2
 
 
@@ -107,7 +114,11 @@ ENERGY_LEVEL, ENERGY_EXPONENT, ENERGY_FACTOR, ENERGY_CURVATURE = 7.65, 0.35, 0.4
 
 
 def energy_choice(
-    noise_level: float, scale: float, levels: tuple[float, float], card: Mapping[str, Any]
+    noise_level: float,
+    scale: float,
+    levels: tuple[float, float],
+    card: Mapping[str, Any],
+    evenness: float = 1.0,
 ) -> EnergyChoice:
     """The tuned choice of an energy for a noise level.
 
@@ -115,9 +126,10 @@ def energy_choice(
         noise_level, scale: as for `automatic`.
         levels: at which the energy may be used, [0, 1] scale.
         card: that of the energy; its "coupling" overrides the numbers above.
+        evenness: as for `automatic`.
     """
     tuned = card.get("coupling", {})
-    noise = max(noise_level / scale, LEAST_NOISE)
+    noise = max(noise_level / scale, LEAST_NOISE * evenness)
     level = tuned.get("level", ENERGY_LEVEL) / 255 * (255 * noise / 2.55) ** ENERGY_EXPONENT
     level = min(max(level, noise, levels[0]), levels[1])
     return EnergyChoice(

@@ -15,6 +15,7 @@ from pnp_recon.scans import (
     Window,
     average_fields,
     hounsfield_window,
+    inverse_variances,
     log_transform,
     photon_counts,
     sinogram_noise_level,
@@ -283,3 +284,28 @@ def test_fewer_incident_photons_than_were_counted_are_refused() -> None:
     with pytest.raises(InputError, match="only 10 photons entered"):
         to_line_integrals(counted, incident=10.0)
     assert to_line_integrals(counted, incident=1e4).weights is not None
+
+
+def _rays(gain: float) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Noise of rays through air and object, their true weights times `gain`, and their level."""
+    seeded = torch.Generator().manual_seed(0)
+    weights = torch.cat([torch.full((4000,), 1e5), torch.linspace(300, 4000, 6000)]).double()
+    noise = torch.randn(10000, generator=seeded, dtype=torch.float64) / weights.sqrt()
+    return weights, gain * weights, float(noise.abs().median()) / 0.6745
+
+
+def test_weights_of_any_gain_become_inverse_variances() -> None:
+    weights, scaled, level = _rays(7.0)
+    found = inverse_variances(scaled, level)
+    torch.testing.assert_close(found, weights, rtol=0.1, atol=0.0)
+    # The mean weight, taken for that of the typical ray, is far off.
+    mean = scaled / (scaled.mean() * level**2)
+    assert float((mean / weights).mean()) < 0.4
+
+
+def test_rays_of_no_weight_have_no_part_in_the_gain() -> None:
+    _, scaled, level = _rays(1.0)
+    with_gaps = inverse_variances(torch.cat([scaled, torch.zeros(5000).double()]), level)
+    torch.testing.assert_close(with_gaps[:10000], inverse_variances(scaled, level))
+    assert not with_gaps[10000:].any()
+    assert not inverse_variances(torch.zeros(3), 1.0).any()

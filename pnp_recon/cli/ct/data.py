@@ -32,6 +32,7 @@ from pnp_recon.scans import (
     Scan,
     Slice,
     hounsfield_window,
+    inverse_variances,
     read_scan,
     read_slice,
     statistical_weights,
@@ -242,9 +243,11 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     A = RayTransform(geometry, image, storage=_storage(options, geometry))
     truth = None if reference is None else _reference(reference, (count, side, side), options)
     if weights is not None:
-        # Known up to the detector's gain: the noise of a typical ray says which.
-        usual = weights.mean() if mask is None else weights.sum() / mask.sum()
-        weights = arranged(weights) / (usual * max(noise, 1e-12) ** 2)
+        if options.incident is None or options.noise_level is not None:
+            # Known up to the detector's gain: the noise of a typical ray says which. Photons that
+            # were counted are inverse variances as they are.
+            weights = inverse_variances(weights, max(noise, 1e-12))
+        weights = arranged(weights)
     shape = (scan.total, *scan.data.shape[1:])
     file = SourceFile("input", source, scan.sha256, shape)
     stated = options.detector_mm or scan.detector_mm

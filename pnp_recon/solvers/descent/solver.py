@@ -92,7 +92,7 @@ class Descent(Solver[Descending]):
     @classmethod
     def configure(cls, problem: Problem, prior: LearnedEnergy, knobs: Knobs) -> Self:
         noise, scale = problem.noise(), problem.scale
-        choice = energy_choice(noise, scale, prior.sigma_range, prior.card)
+        choice = energy_choice(noise, scale, prior.sigma_range, prior.card, problem.evenness)
         level = choice.level
         if knobs.denoiser_level is not None:
             level, (low, high) = knobs.denoiser_level, prior.sigma_range

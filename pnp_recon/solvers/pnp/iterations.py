@@ -40,7 +40,7 @@ def _gamma(problem: Problem, choice: Choice, knobs: Knobs, level: float) -> floa
         return knobs.gamma
     found = choice.coupling
     if knobs.coupling is not None:
-        found = coupling(knobs.coupling, level, problem.noise(), problem.scale)
+        found = coupling(knobs.coupling, level, problem.noise(), problem.scale, problem.evenness)
     return found / knobs.strength
 
 
@@ -55,7 +55,7 @@ class PnPPGD(PnP):
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
         """The theorem ties coupling to step: `strength` multiplies the denoiser's level, which is
         lower where L lets steps be shorter than the data bend by."""
-        choice = automatic(problem.noise(), PnPPGD.name, problem.scale)
+        choice = automatic(problem.noise(), PnPPGD.name, problem.scale, problem.evenness)
         step = choice.coupling / problem.smoothness if knobs.step is None else knobs.step
         shorter = min(1.0, problem.scale / math.sqrt(problem.smoothness))
         shared = cls._shared(problem, prior, knobs, choice, knobs.strength * shorter)
@@ -103,7 +103,7 @@ class PnPHQS(Coupled):
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
-        choice = automatic(problem.noise(), cls.name, problem.scale)
+        choice = automatic(problem.noise(), cls.name, problem.scale, problem.evenness)
         shared = cls._shared(problem, prior, knobs, choice)
         return cls(**shared, gamma=_gamma(problem, choice, knobs, shared["denoiser"].sigma))
 
@@ -141,7 +141,7 @@ class PnPDRS(Coupled):
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
-        choice = automatic(problem.noise(), cls.name, problem.scale)
+        choice = automatic(problem.noise(), cls.name, problem.scale, problem.evenness)
         shared = cls._shared(problem, prior, knobs, choice)
         return cls(**shared, gamma=_gamma(problem, choice, knobs, shared["denoiser"].sigma))
 

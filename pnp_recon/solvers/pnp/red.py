@@ -49,7 +49,7 @@ class RED(PnP):
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
         """w(I − D_s) is about w s² times the gradient of the log-density: w = 1/γ as in HQS."""
-        choice = automatic(problem.noise(), PnPHQS.name, problem.scale)
+        choice = automatic(problem.noise(), PnPHQS.name, problem.scale, problem.evenness)
         coupling = choice.coupling / knobs.strength
         step = STEP / (problem.scale**2 + 2 / coupling) if knobs.step is None else knobs.step
         shared = cls._shared(problem, prior, knobs, choice)
