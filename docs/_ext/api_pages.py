@@ -60,6 +60,22 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "pnp_recon.networks.flows.critics",
         ),
     ),
+    "invertible": (
+        "Invertible networks and densities",
+        tuple(
+            f"pnp_recon.networks.invertible.{name}"
+            for name in (
+                "base",
+                "coupling",
+                "splines",
+                "linear",
+                "residual",
+                "reversible",
+                "density",
+                "logdet",
+            )
+        ),
+    ),
     "hamiltonian": (
         "Hamiltonian and conserving flows",
         (
@@ -103,7 +119,7 @@ def _page(title: str, modules: tuple[str, ...], seen: set[int]) -> str:
         fresh = {n: getattr(module, n) for n in _names(module)}
         fresh = {n: v for n, v in fresh.items() if id(v) not in seen and not inspect.ismodule(v)}
         seen.update(map(id, fresh.values()))
-        lines += [name, "-" * len(name), "", (module.__doc__ or "").partition("\n")[0], ""]
+        lines += [name, "-" * len(name), "", _plain((module.__doc__ or "").partition("\n")[0]), ""]
         lines += [_directive(f"{name}.{n}", value) for n, value in sorted(fresh.items())]
     return "\n".join(lines)
 
@@ -114,6 +130,14 @@ def _write(app: Sphinx) -> None:
     seen: set[int] = set()
     for name, (title, modules) in GROUPS.items():
         (folder / f"{name}.rst").write_text(_page(title, modules, seen), encoding="utf-8")
+
+
+def _plain(line: str) -> str:
+    """A line of plain text for reStructuredText: no markup but names in backticks."""
+    parts = line.split("`")
+    parts[::2] = [re.sub(r"([*|])", r"\\\1", part) for part in parts[::2]]
+    # A name in backticks may be followed by anything.
+    return re.sub(r"(`[^`]+`)(?=[^\s.,;:!?)\]}'\"/-])", r"\1\\ ", "`".join(parts))
 
 
 def _escape(
@@ -127,10 +151,7 @@ def _escape(
             literal = None
         if literal is not None:
             continue
-        parts = line.split("`")
-        parts[::2] = [re.sub(r"([*|])", r"\\\1", part) for part in parts[::2]]
-        # A name in backticks may be followed by anything.
-        lines[number] = re.sub(r"(`[^`]+`)(?=[^\s.,;:!?)\]}'\"/-])", r"\1\\ ", "`".join(parts))
+        lines[number] = _plain(line)
         below = [rest for rest in lines[number + 1 :] if rest.strip()][:1]
         gap = number + 1 < len(lines) and not lines[number + 1].strip()
         deeper = bool(below) and len(below[0]) - len(below[0].lstrip()) > depth
