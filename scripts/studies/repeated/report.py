@@ -23,6 +23,16 @@ def label(row: dict[str, Any]) -> str:
     return f"{row['model']}{trained}"
 
 
+def caption(row: dict[str, Any]) -> str:
+    """The network of a row, for a picture."""
+    kind, _, rest = row["model"].partition("_")
+    if kind not in ("bn", "plain"):
+        return str(row["model"])
+    size = rest.partition("_")[0].replace("x", "×")
+    form = "with batch norm." if kind == "bn" else "without batch norm."
+    return f"DnCNN {size}\n{form}"
+
+
 def entry(row: dict[str, Any], field: str, k: int, form: str) -> str:
     """A number of the row after k applications, or a dash where the orbit was lost before."""
     if k not in row["applied"]:
@@ -85,5 +95,5 @@ def draw(rows: Rows, runs: Path, path: Path, level: float | None = None) -> None
                 panel.text(0.5, 0.5, "lost", ha="center", va="center", transform=panel.transAxes)
             if index == 0:
                 panel.set_title(head, fontsize=8)
-        line[0].set_ylabel(row["model"], fontsize=7)
+        line[0].set_ylabel(caption(row), fontsize=7)
     save_figure(figure, path)
