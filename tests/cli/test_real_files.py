@@ -123,7 +123,7 @@ def test_clipped_lights_carry_no_weight(
     assert any("carries no weight" in note for note in found["notes"])
     assert found["certificate"]["proven"]
     # The twin: with weight, the lamp rings through the picture.
-    monkeypatch.setattr("pnp_recon.cli.deblur.case.clipped_pixels", lambda *_: None)
+    monkeypatch.setattr("pnp_recon.cli.deblur.case.clipped_pixels", lambda *_, **__: None)
     _, rung, warned = run(folder, "lamp.png", ["--sigma", "1/255"], capsys)
     assert "clipped" not in warned
     assert gained > rung + 3

@@ -128,7 +128,7 @@ def test_gap_is_the_difference_of_the_two_problems(
     """The sum of terms ≥ 0 against P(v) − d(p) written out, at points far from optimal."""
     x, radius = picture(2, 3, 4, 5), 0.07
     D = Gradient((3, 4, 5))
-    problem = _Denoising(x, radius, coupling, box)
+    problem = _Denoising(x, radius, coupling, box, D, 4.0)
     p = project(random_tensor(2, 2, 3, 4, 5), radius, coupling)
     v = picture(2, 3, 4, 5, seed=1)
     v = v if box is None else v.clamp(*box)

@@ -110,7 +110,7 @@ def test_a_slice_that_cannot_be_read_is_named(
     scan = save_counts(tmp_path / "s.h5", 5)
     with h5py.File(scan, "r+") as file:
         values = file["exchange/data"][()].astype(np.float32)
-        values[7, 1, 9] = np.nan
+        values[::3, 1] = np.nan  # too many to do without
         del file["exchange/data"]
         file["exchange/data"] = values
     args = ["--slices", "all", *TV, "--across", "auto", "-q", "-o", tmp_path / "v.npy"]
