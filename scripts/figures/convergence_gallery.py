@@ -29,8 +29,8 @@ value from iteration k on), and the bound that its theorem gives with the consta
 The rate claimed is the rate tested (`tests/solvers/test_rates.py`): no measured point lies above
 its bound. Where a bound is tight, the problem is the worst case, and the two curves touch.
 
-Studies have figures of their own: [flows](flows.md) (phase portraits, steps that stretch, points of the
-plane, attacks, denoisers applied a thousand times), [invertible networks](invertible.md),
+Studies have figures of their own: [flows](flows.md) (phase portraits, steps that stretch, points
+of the plane, attacks, denoisers applied a thousand times), [invertible networks](invertible.md),
 [Hamiltonian flows](hamiltonian.md), [equivariance](equivariance.md) and [research](research.md).
 
 This page is written by `scripts/figures/convergence_gallery.py`.
