@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +59,9 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     if not _is_formula(run) and strength is not None and strength.trials:
         draw_strength(bottom[2], strength)
     colour = INK if run.solution.certificate.holds or _is_formula(run) else RED
-    rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
+    figure.suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
+    if run.doubts:  # below what is proven of the iteration, as that says nothing of the picture
+        rows[0].suptitle(_doubt(run), color=RED, fontsize=10, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
@@ -151,6 +154,13 @@ def _headline(run: Run) -> str:
     if certificate.conditions:
         return f"certified, if what was declared is true: the iteration converges{_so_far(run)}"
     return f"certified: the iteration is proven to converge{_so_far(run)}"
+
+
+def _doubt(run: Run) -> str:
+    """The first doubt of the picture, in lines of the figure's width."""
+    more = len(run.doubts) - 1
+    others = f" (and {more} more in the report)" if more else ""
+    return "\n".join(wrap(f"doubt: {run.doubts[0]}{others}", 150))
 
 
 def _is_formula(run: Run) -> bool:
