@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -263,7 +263,9 @@ def test_every_command_that_reconstructs_can_be_repeated() -> None:
     for name, entry in RECONSTRUCTIONS.items():
         assert entry.load().program == name
         assert COMMANDS[name].home.partition(":")[0] == entry.home.partition(":")[0]
-    modules = {name: sys.modules[entry.load().__module__] for name, entry in COMMANDS.items()}
+    modules = {
+        name: import_module(entry.home.partition(":")[0]) for name, entry in COMMANDS.items()
+    }
     reconstruct = {name for name, module in modules.items() if hasattr(module, "COMMAND")}
     assert reconstruct == set(RECONSTRUCTIONS)
 

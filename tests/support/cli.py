@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 import torch
 import typer
@@ -32,7 +33,7 @@ def only_line(program: str, text: str) -> str:
 
 def app_of(name: str) -> typer.Typer:
     """The typer application behind a command of the catalogue."""
-    found: typer.Typer = sys.modules[COMMANDS[name].load().__module__].app
+    found: typer.Typer = import_module(COMMANDS[name].home.partition(":")[0]).app
     return found
 
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pnp_recon.cli.app import make_app
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.entry import entry
 from pnp_recon.cli.run.plan import Job, Names
-from pnp_recon.cli.shell import run_app
 
 if TYPE_CHECKING:
     from pnp_recon.cli.run.case import Case
@@ -60,9 +59,4 @@ def _run(options: CtOptions) -> int:
     return run_volume(options)
 
 
-app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    return run_app(app, COMMAND.program, argv)
+app, main = entry(COMMAND, HELP, _run)

@@ -1,23 +1,19 @@
 """`pnp-deblur`: deblurs photographs and says what is proven about the result.
 
-Exit codes: 0 all went well; 2 bad input; 3 stopped before it converged (iteration or time \
-limit,
-Ctrl-C, divergence), the picture is written all the same; 4 a required certificate could \
-not be
-given, nothing is written; 130 Ctrl-C before there was anything to write. For several \
-files it is
-the worst of them, in the order 0, 3, 4, 2."""
+Exit codes: 0 all went well; 2 bad input; 3 stopped before it converged (iteration or time limit,
+Ctrl-C, divergence), the picture is written all the same; 4 a required certificate could not be
+given, nothing is written; 130 Ctrl-C before there was anything to write. For several files it is
+the worst of them, in the order 0, 3, 4, 2.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pnp_recon.cli.app import make_app
 from pnp_recon.cli.deblur.options import DeblurOptions
-from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.entry import EXIT_CODES, entry
 from pnp_recon.cli.run.plan import Job, Names
-from pnp_recon.cli.shell import run_app
 
 if TYPE_CHECKING:
     from pnp_recon.cli.run.case import Case
@@ -31,10 +27,8 @@ motion assumes a uniform, straight camera motion: the whole picture is blurred a
 one line, at constant speed. Moving objects, camera rotation and defocus are something else. \
 Without --length and --angle both are estimated from the picture and printed with a confidence.
 
-Exit codes: 0 the iteration converged; 2 the input is bad; 3 the iteration stopped before it \
-converged (limit or Ctrl-C), the picture is written; 4 a required certificate could not be given, \
-nothing is written; 130 Ctrl-C came before there was a picture. For several files it is the worst \
-of them, in the order 0, 3, 4, 2."""
+"""
+HELP += EXIT_CODES
 
 
 def _prepare(job: Job, session: Session[DeblurOptions]) -> Case:
@@ -44,15 +38,4 @@ def _prepare(job: Job, session: Session[DeblurOptions]) -> Case:
 
 
 COMMAND = Command("pnp-deblur", DeblurOptions, Names("_deblurred"), _prepare)
-
-
-def _run(options: DeblurOptions) -> int:
-    return run_batch(COMMAND, options)
-
-
-app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    return run_app(app, COMMAND.program, argv)
+app, main = entry(COMMAND, HELP)

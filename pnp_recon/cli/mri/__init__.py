@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pnp_recon.cli.app import make_app
 from pnp_recon.cli.mri.options import MriOptions
-from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.entry import entry
 from pnp_recon.cli.run.plan import Job, Names
-from pnp_recon.cli.shell import run_app
 
 if TYPE_CHECKING:
     from pnp_recon.cli.run.case import Case
@@ -47,15 +45,4 @@ def _prepare(job: Job, session: Session[MriOptions]) -> Case:
 
 
 COMMAND = Command("pnp-mri", MriOptions, Names("_reconstructed", SCANS, RESULTS, ".npy"), _prepare)
-
-
-def _run(options: MriOptions) -> int:
-    return run_batch(COMMAND, options)
-
-
-app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    return run_app(app, COMMAND.program, argv)
+app, main = entry(COMMAND, HELP)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pnp_recon.cli.app import make_app
-from pnp_recon.cli.run.batch import run_batch
 from pnp_recon.cli.run.command import Command
+from pnp_recon.cli.run.entry import EXIT_CODES, entry
 from pnp_recon.cli.run.plan import Job, Names
-from pnp_recon.cli.shell import run_app
 from pnp_recon.cli.sr.options import EnlargeOptions
 
 if TYPE_CHECKING:
@@ -27,10 +25,8 @@ third pixel was kept. By what it was shrunk in truth, no picture says; the defau
 filter that most programs have. A wrong kernel shows: one that is too wide rings, one that is too \
 narrow stays soft.
 
-Exit codes: 0 the iteration converged; 2 the input is bad; 3 the iteration stopped before it \
-converged (limit or Ctrl-C), the picture is written; 4 a required certificate could not be given, \
-nothing is written; 130 Ctrl-C came before there was a picture. For several files it is the worst \
-of them, in the order 0, 3, 4, 2."""
+"""
+HELP += EXIT_CODES
 
 
 def _prepare(job: Job, session: Session[EnlargeOptions]) -> Case:
@@ -40,15 +36,4 @@ def _prepare(job: Job, session: Session[EnlargeOptions]) -> Case:
 
 
 COMMAND = Command("pnp-sr", EnlargeOptions, Names("_enlarged"), _prepare)
-
-
-def _run(options: EnlargeOptions) -> int:
-    return run_batch(COMMAND, options)
-
-
-app = make_app(COMMAND.program, HELP, COMMAND.options, _run)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    return run_app(app, COMMAND.program, argv)
+app, main = entry(COMMAND, HELP)
