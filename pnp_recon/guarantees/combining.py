@@ -112,16 +112,21 @@ def convex_combination(parts: list[Guarantee], weights: list[float]) -> Guarante
         raise ValueError("one positive weight for each map")
     if abs(sum(weights) - 1) > 1e-9:
         raise ValueError(f"the weights of a convex combination sum to 1, found {sum(weights)}")
-    constant, alpha = 0.0, 0.0
-    for part, weight in zip(parts, weights, strict=True):
+    for part in parts:
         if part.lipschitz is None:
             return none(part.source)
-        constant += weight * part.lipschitz
-        alpha += weight * (part.averagedness if part.averagedness is not None else float("inf"))
     source = f"convex combination of {len(parts)} maps ({BAUSCHKE_COMBETTES}, Prop. 4.42)"
-    if alpha > 1:
+    constant = _mean([part.lipschitz or 0.0 for part in parts], weights)
+    alphas = [part.averagedness for part in parts if part.averagedness is not None]
+    if len(alphas) < len(parts):
         return lipschitz(constant, source)
-    return Guarantee(min(constant, 1.0), alpha, source)
+    return Guarantee(constant, _mean(alphas, weights), source)
+
+
+def _mean(values: list[float], weights: list[float]) -> float:
+    """The weighted mean, rounded up: ten weights of 0.1 sum to less than 1 in floating point."""
+    total = math.fsum(map(math.prod, zip(values, weights, strict=True)))
+    return min(rounded_up(total / math.fsum(weights)), max(values))
 
 
 def _same(part: Guarantee, words: str) -> Guarantee:
