@@ -27,7 +27,7 @@ class Rest:
         """Whether nothing more can be shown in this precision after step k, and why.
 
         Args:
-            history: of all steps up to k.
+            history: the rows of all steps up to k.
             tolerance: least error that a step may have; None where steps are exact.
         """
         least = tolerance(k)
