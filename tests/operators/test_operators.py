@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -34,6 +35,37 @@ every_device = pytest.mark.parametrize("device", laws.DEVICES)
 
 def rand(*shape: int, seed: int = 1, dtype: torch.dtype = F64) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+# ---- a caller's autocast ----
+
+
+def rounded_by_autocast(A: LinearOperator) -> bool:
+    """Whether A, its transpose or the derivative of either comes out otherwise under autocast."""
+    x, y = rand(1, *A.image_shape).float(), rand(1, *A.measurement_shape, seed=2).float()
+
+    def found(cast: bool) -> list[Tensor]:
+        out = []
+        for apply, t in ((A.A, x.clone()), (A.A_adjoint, y.clone())):
+            with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+                mapped = apply(t.requires_grad_())
+            # Outside, as torch advises: products that it derives by products are cast inside.
+            out += [mapped.detach(), *torch.autograd.grad(mapped.float().square().sum(), t)]
+        return out
+
+    pairs = zip(found(False), found(True), strict=True)
+    return any(a.dtype != b.dtype or not torch.equal(a, b) for a, b in pairs)
+
+
+@every_operator
+def test_autocast_rounds_no_operator(case: laws.OperatorCase) -> None:
+    assert not rounded_by_autocast(case.build(torch.float32))
+
+
+def test_an_operator_that_autocast_rounds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operators.base.kept_precision", lambda like: nullcontext())
+    A = Convolution(torch.tensor([[0.2, 0.7, 0.1]]), (1, 8, 8), method="direct")
+    assert rounded_by_autocast(A)
 
 
 # ---- brightness ----
