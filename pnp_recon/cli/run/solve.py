@@ -171,6 +171,12 @@ def _chooses_itself(prior: Prior, options: RunOptions) -> bool:
     return options.solver == SolverName.auto and isinstance(prior, LearnedEnergy)
 
 
+def searched(case: Case, options: RunOptions) -> bool:
+    """Does the strength come from trials? A case may have its own."""
+    own = "strength" in case.arguments or options.model is not None
+    return options.asked_strength == "auto" and not own
+
+
 def solver_name(case: Case, options: RunOptions) -> str:
     """The solver by name; where the user names none, the case's is for denoisers."""
     is_open = options.solver == SolverName.auto and options.prior_kind != "functional"
