@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import scipy.sparse
 
 Backend = Literal["astra_cpu", "astra_cuda", "skimage"]
+BackendChoice = Literal["auto", "astra_cpu", "astra_cuda", "skimage"]
 INSTALL = "install pnp-recon[ct]"
 
 
@@ -42,6 +43,32 @@ def import_tomo(backend: Backend) -> Any:
             "none was found"
         )
     return tomo
+
+
+def chosen_backend(
+    geometry: ScanGeometry, image_shape: tuple[int, ...], wanted: BackendChoice
+) -> Backend:
+    """The back end for a scan, there and able to.
+
+    Raises:
+        OperatorError: it is not installed or has no such projector, or the picture does not suit.
+    """
+    if wanted == "auto":
+        wanted = "astra_cuda" if geometry.kind == "cone" else "astra_cpu"
+    lacking = {
+        "astra_cpu": ("cone",),
+        "astra_cuda": ("fan_curved",),
+        "skimage": ("fan_flat", "fan_curved", "cone"),
+    }
+    if geometry.kind in lacking[wanted]:
+        others = [name for name, kinds in lacking.items() if geometry.kind not in kinds]
+        raise OperatorError(
+            f"back end {wanted} has no {geometry.kind} projector; take {' or '.join(others)}"
+        )
+    if wanted == "skimage" and image_shape[-1] != image_shape[-2]:
+        raise OperatorError(f"back end skimage needs square images, not {tuple(image_shape)}")
+    import_tomo(wanted)
+    return wanted
 
 
 def unique_angles(geometry: ScanGeometry) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

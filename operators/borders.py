@@ -145,6 +145,17 @@ def pad(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     return functional.pad(x, amounts, mode=rows.boundary)
 
 
+def continued(y: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """A blurred picture in the size of the sharp one: for 'valid', its outermost pixels go on.
+
+    What lies out there is hardly seen, and an iteration that starts far off in it creeps.
+    """
+    if rows.boundary != "valid":
+        return y
+    (above, below), (left, right) = ((a.taps - 1 - a.center, a.center) for a in (rows, columns))
+    return functional.pad(y, (left, right, above, below), mode="replicate")
+
+
 def pad_transpose(z: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """The transpose of `pad`: every padded pixel is added to the one that it was copied from."""
     return _fold(_fold(z, columns, z.ndim - 1), rows, z.ndim - 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -10,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from operators import convolution_bounds as bounds
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, pad, pad_transpose, require_weight
+from operators.borders import Boundary, axes, continued, pad, pad_transpose, require_weight
 from operators.errors import OperatorError
 from operators.fourier import (
     crop,
-    fft_convolution_error,
     is_smooth,
     multiply,
     next_smooth,
@@ -220,16 +219,9 @@ class Convolution(LinearOperator):
         return solve
 
     def initial_guess(self, y: Tensor) -> Tensor:
-        """y itself; for `valid`, continued beyond the border by its outermost pixels.
-
-        What lies out there is hardly seen, and an iteration that starts far off in it creeps.
-        """
+        """y itself; for `valid`, continued beyond the border; see `borders.continued`."""
         self._check(y, self.measurement_shape, "measurement")
-        if self.boundary != "valid":
-            return y
-        (kh, kw), (row, column) = self.kernel.shape, self.center
-        margins = (kw - 1 - column, column, kh - 1 - row, row)
-        return functional.pad(y, margins, mode="replicate")
+        return continued(y, self._rows, self._columns)
 
     def A_dagger(self, y: Tensor, tol: float = 1e-6, max_iter: int = 200) -> Tensor:
         """The pseudo-inverse: for circular borders in closed form, else conjugate gradients.
@@ -261,18 +253,20 @@ class Convolution(LinearOperator):
         multiplicity = rows.largest_multiplicity * columns.largest_multiplicity
         piece = norms.compression_norm(self.kernel, grid, multiplicity)
         if multiplicity == 1:
-            bounds = [piece]
+            found = [piece]
         elif self.nonnegative:
-            bounds = [piece, norms.collatz_wielandt(self)]
+            found = [piece, norms.collatz_wielandt(self)]
         else:  # ‖A‖ <= ‖|A|‖ entry by entry, and |A| convolves with |kernel|
             absolute = Convolution(
                 self.kernel.abs(), self.image_shape, self.boundary, center=self.center
             )
             above = norms.collatz_wielandt(absolute)
             method = above.method + ", of the matrix of absolute values"
-            bounds = [piece, NormBound(above.value, 0.0, method, above.source)]
-        best = norms.tightest(*bounds)
-        attained = min(best.value, norms.attained_gain(self, self._wave(grid)))
+            found = [piece, NormBound(above.value, 0.0, method, above.source)]
+        best = norms.tightest(*found)
+        wave = bounds.leading_wave(self.kernel, grid, rows, columns)
+        gain = norms.attained_gain(self, wave.expand(1, *self.image_shape))
+        attained = min(best.value, gain)
         return NormBound(best.value, max(best.lower, attained), best.method, best.source)
 
     def _prove_gram(self) -> float:
@@ -282,15 +276,6 @@ class Convolution(LinearOperator):
         lowest = norms.lowest_response(self.kernel, (self._rows.length, self._columns.length))
         return norms.round_down(lowest**2)
 
-    def _wave(self, grid: tuple[int, int]) -> Tensor:
-        """The cosine that a kernel without borders would amplify most."""
-        _, _, (row, column) = norms.peak_response(self.kernel, grid)
-        device = self.kernel.device
-        i = torch.arange(self._rows.length, dtype=torch.float64, device=device)[:, None]
-        j = torch.arange(self._columns.length, dtype=torch.float64, device=device)
-        wave = torch.cos(2 * math.pi * (row * i / grid[0] + column * j / grid[1]))
-        return wave.expand(1, *self.image_shape)
-
     def certificate_start(self) -> Tensor:
         """One channel is enough: the others are copies."""
         shape = (1, 1, self._rows.length, self._columns.length)
@@ -298,46 +283,11 @@ class Convolution(LinearOperator):
 
     def enclosure(self, v: Tensor, *, transpose: bool = False) -> tuple[Tensor, Tensor]:
         """Entrywise bounds of A v or Aᵀ v for v >= 0."""
-        product, error = self._by_long_fft(v, transpose)
-        return (product - error).clamp_min(0), product + error
+        return bounds.enclosure(self.kernel, self._rows, self._columns, v, transpose=transpose)
 
     def normal_enclosure(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Entrywise bounds of AᵀA v for v > 0.
-
-        The error e1 of the first convolution is handed on multiplied by a column sum of A, at most
-        ‖k‖₁ times the multiplicity of the padding; e2 is that of the transpose.
-        """
-        y, e1 = self._by_long_fft(v, False)
-        product, e2 = self._by_long_fft(y, True)
-        total = float(self.kernel.to(torch.float64).abs().sum())
-        error = (self._copies() * e1 * total + e2) * 1.01  # and the roundings of this line
-        return product - error, product + error
-
-    def _copies(self) -> int:
-        return self._rows.largest_multiplicity * self._columns.largest_multiplicity
-
-    def _by_long_fft(self, v: Tensor, transpose: bool) -> tuple[Tensor, float]:
-        """A v or Aᵀ v by FFT on a power-of-two grid, and a bound of the error of each entry.
-
-        In the transpose, folding adds the error up as often as a pixel was copied, and rounds as
-        many times.
-        """
-        rows, columns = self._rows, self._columns
-        kernel, v = self.kernel.to(torch.float64), v.to(torch.float64)
-        grid = tuple(1 << (axis.padded - 1).bit_length() for axis in (rows, columns))
-        transform = torch.fft.rfft2(kernel, s=grid)
-        unit = fft_convolution_error(float(torch.linalg.vector_norm(kernel)), grid)
-        corner = (rows.taps - 1, columns.taps - 1)
-        if not transpose:
-            x = pad(v, rows, columns)
-            y = crop(multiply(x, transform, grid), corner, (rows.outputs, columns.outputs))
-            return y, 1.01 * unit * float(torch.linalg.vector_norm(x))
-        z = multiply(place(v, corner, grid), transform.conj(), grid)
-        z = crop(z, (0, 0), (rows.padded, columns.padded))
-        x = pad_transpose(z, rows, columns)
-        error = self._copies() * unit * float(torch.linalg.vector_norm(v))
-        error += (rows.taps + columns.taps) * norms.EPS * float(x.abs().max() + error)
-        return x, 1.01 * error
+        """Entrywise bounds of AᵀA v for v > 0."""
+        return bounds.normal_enclosure(self.kernel, self._rows, self._columns, v)
 
     def _forget(self) -> None:
         super()._forget()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from operators import _memory, norms
-from operators._odl import Backend, import_tomo
+from operators._leading import leading_vector
+from operators._odl import Backend, BackendChoice, chosen_backend
 from operators._projectors import MatrixProjector, OdlProjector, Projector, apply_projector
 from operators._storage import Storage, chosen_storage
 from operators.base import LinearOperator
@@ -25,8 +26,6 @@ from operators.filtered_back_projection import FilterName, filtered_back_project
 from operators.knowledge import Fact, KnownBy
 from operators.norms import NormBound
 from operators.scan_geometry import ScanGeometry, half_diagonal
-
-BackendChoice = Literal["auto", "astra_cpu", "astra_cuda", "skimage"]
 
 # The bracket of the norm is closed to this ratio, in at most so many applications of AᵀA.
 NORM_RTOL = 4e-4
@@ -101,7 +100,7 @@ class RayTransform(LinearOperator):
         )
         half_diagonal(self.image_shape[1:], geometry.pixel_mm, geometry.source_radius or math.inf)
         self._geometry = geometry
-        self._backend: Backend = _chosen_backend(geometry, self.image_shape, backend)
+        self._backend: Backend = chosen_backend(geometry, self.image_shape, backend)
         shapes = self.image_shape, self.measurement_shape
         self._storage, self._lean, self.memory_bytes = chosen_storage(
             self._backend, geometry, shapes, storage, memory_budget
@@ -248,28 +247,15 @@ class RayTransform(LinearOperator):
         if key not in _BOUNDS:
             bound = norms.collatz_wielandt(self, NORM_RTOL, NORM_MAX_ITER)
             if 0 < bound.lower < bound.value / (1 + NORM_RTOL):  # few views: it creeps
-                start = self._leading_vector()
+
+                def normal(v: Tensor) -> Tensor:  # of one slice, whatever a picture has
+                    return self._transpose_map(self._forward_map(v))
+
+                start = leading_vector(normal, self.certificate_start())
                 again = norms.collatz_wielandt(self, NORM_RTOL, NORM_MAX_ITER, start)
                 bound = norms.tightest(bound, again)
             _BOUNDS[key] = bound
         return _BOUNDS[key]
-
-    def _leading_vector(self) -> Tensor:
-        """About the leading eigenvector of AᵀA, by Lanczos iterations, lifted above zero."""
-        import numpy as np
-        from scipy.sparse.linalg import LinearOperator as NumpyOperator
-        from scipy.sparse.linalg import eigsh
-
-        ones = self.certificate_start()
-
-        def normal(v: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            image = torch.from_numpy(np.ascontiguousarray(v)).to(ones).reshape(ones.shape)
-            return self._transpose_map(self._forward_map(image)).numpy().ravel()
-
-        matrix = NumpyOperator((ones.numel(),) * 2, matvec=normal, dtype=ones.numpy().dtype)
-        _, vectors = eigsh(matrix, k=1, v0=ones.numpy().ravel(), tol=1e-6)
-        leading = torch.from_numpy(np.abs(vectors[:, 0])).to(ones).reshape(ones.shape)
-        return leading / leading.max() + 1e-4
 
     def certificate_start(self) -> Tensor:
         """All ones, and one slice where slices do not see each other: the others are copies."""
@@ -301,24 +287,3 @@ def fbp(
     A._check(y, A.measurement_shape, "sinogram")
     size = A.image_shape if A.geometry.kind == "cone" else A.image_shape[1:]
     return filtered_back_projection(A.geometry, y, size, filter, cutoff, object_radius)
-
-
-def _chosen_backend(
-    geometry: ScanGeometry, image_shape: tuple[int, ...], wanted: BackendChoice
-) -> Backend:
-    if wanted == "auto":
-        wanted = "astra_cuda" if geometry.kind == "cone" else "astra_cpu"
-    lacking = {
-        "astra_cpu": ("cone",),
-        "astra_cuda": ("fan_curved",),
-        "skimage": ("fan_flat", "fan_curved", "cone"),
-    }
-    if geometry.kind in lacking[wanted]:
-        others = [name for name, kinds in lacking.items() if geometry.kind not in kinds]
-        raise OperatorError(
-            f"back end {wanted} has no {geometry.kind} projector; take {' or '.join(others)}"
-        )
-    if wanted == "skimage" and image_shape[-1] != image_shape[-2]:
-        raise OperatorError(f"back end skimage needs square images, not {tuple(image_shape)}")
-    import_tomo(wanted)
-    return wanted

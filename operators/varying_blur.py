@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, pad, pad_transpose, require_weight
+from operators.borders import Boundary, axes, continued, pad, pad_transpose, require_weight
 from operators.convolution import DIRECT_MAX_TAPS
 from operators.errors import OperatorError
 from operators.fourier import crop, fft_convolution_error, multiply, next_smooth, place, rfft2
@@ -243,12 +243,9 @@ class VaryingBlur(LinearOperator):
         return solve
 
     def initial_guess(self, y: Tensor) -> Tensor:
-        """y itself; for `valid`, continued beyond the border by its outermost pixels."""
+        """y itself; for `valid`, continued beyond the border; see `borders.continued`."""
         self._check(y, self.measurement_shape, "measurement")
-        if self.boundary != "valid":
-            return y
-        (row, column), kh, kw = self.center, self._rows.taps, self._columns.taps
-        return functional.pad(y, (kw - 1 - column, column, kh - 1 - row, row), mode="replicate")
+        return continued(y, self._rows, self._columns)
 
     # ---- the norm -----------------------------------------------------------------------------
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import math
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pnp_recon.pictures.preview import shown_array
 from pnp_recon.report.run import Quality, Run
 from pnp_recon.report.strength import draw_strength
 from pnp_recon.report.style import BLUE, INK, ORANGE, PALE, RED, quiet
@@ -57,20 +59,11 @@ def figure_png(run: Run, dpi: int = 130) -> bytes:
     if not _is_formula(run) and strength is not None and strength.trials:
         draw_strength(bottom[2], strength)
     colour = INK if run.solution.certificate.holds or _is_formula(run) else RED
-    rows[0].suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
+    figure.suptitle(_headline(run), color=colour, fontsize=14, fontweight="bold")
+    if run.doubts:  # below what is proven of the iteration, as that says nothing of the picture
+        rows[0].suptitle(_doubt(run), color=RED, fontsize=10, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
-
-
-def picture_png(picture: Tensor, longest: int = 1200) -> bytes:
-    """(1, C, H, W) as an 8 bit PNG no side of which is longer than `longest`."""
-    from PIL import Image
-
-    image = Image.fromarray(np.rint(_array(picture) * 255).astype(np.uint8))
-    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
     return buffer.getvalue()
 
 
@@ -125,15 +118,8 @@ def close_up(picture: Tensor, share: float = 0.3) -> tuple[int, int, int, int]:
     return top, top + rows, left, left + columns
 
 
-def _array(picture: Tensor) -> NDArray[np.float64]:
-    """(1, C, H, W) as (H, W) or (H, W, 3) in [0, 1]."""
-    values = picture.detach().double().cpu()[0].clamp(0, 1).nan_to_num(0.0)
-    array: NDArray[np.float64] = values.permute(1, 2, 0).numpy()
-    return array[..., 0] if array.shape[-1] == 1 else array
-
-
 def _show(axes: Axes, picture: Tensor) -> None:
-    axes.imshow(_array(picture), cmap="gray", vmin=0, vmax=1, interpolation="none")
+    axes.imshow(shown_array(picture), cmap="gray", vmin=0, vmax=1, interpolation="none")
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -170,6 +156,13 @@ def _headline(run: Run) -> str:
     return f"certified: the iteration is proven to converge{_so_far(run)}"
 
 
+def _doubt(run: Run) -> str:
+    """The first doubt of the picture, in lines of the figure's width."""
+    more = len(run.doubts) - 1
+    others = f" (and {more} more in the report)" if more else ""
+    return "\n".join(wrap(f"doubt: {run.doubts[0]}{others}", 150))
+
+
 def _is_formula(run: Run) -> bool:
     """Whether nothing was iterated, so that there is neither convergence nor a residual."""
     return run.solution.status.name == "DIRECT"
@@ -189,7 +182,7 @@ def _physics(axes: Axes, run: Run) -> None:
         words = f"kernel: {run.kernel.name}, {kernel_size(run.kernel.weights)}"
         axes.set_title(words.replace("pixels", "px"), color=INK, fontsize=11)
     elif physics is not None and physics.picture is not None:
-        axes.imshow(_array(physics.picture[None, None]), cmap="gray", vmin=0, vmax=1)
+        axes.imshow(shown_array(physics.picture[None, None]), cmap="gray", vmin=0, vmax=1)
         axes.set_title(physics.caption, color=INK, fontsize=11)
     else:
         axes.set_axis_off()

@@ -11,7 +11,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.report.figure import kernel_png, kernel_size, picture_png
+from pnp_recon.pictures.preview import picture_png
+from pnp_recon.report.figure import kernel_png, kernel_size
 from pnp_recon.report.run import Run
 from pnp_recon.report.strength import strength_sentence
 from pnp_recon.report.trade import MEANING

@@ -112,6 +112,8 @@ class Run:
         options: what the user asked for, by name.
         simulated: the blur and the noise were made by us from a clean picture.
         linear_light: the sRGB curve was undone before and applied again after.
+        notes: what must not be overlooked, in sentences; `doubts` are those among them that say
+            why the picture should not be trusted, whatever was proven of the iteration.
     """
 
     solution: Solution
@@ -140,6 +142,7 @@ class Run:
     simulated: bool = False
     linear_light: bool = False
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def prior_kind(self) -> str:

@@ -46,6 +46,11 @@ TV_FACTOR, TV_EXPONENT = 0.72, 1.47
 LEAST_NOISE = 0.5 / 255
 
 
+def on_pictures(noise_level: float, scale: float, evenness: float) -> float:
+    """The noise on the [0, 1] scale that choices go by; the arguments of `automatic`."""
+    return max(noise_level / scale, LEAST_NOISE * evenness)
+
+
 def automatic(
     noise_level: float, solver: str = "auto", scale: float = 1.0, evenness: float = 1.0
 ) -> Choice:
@@ -60,7 +65,7 @@ def automatic(
             differently it would be reached by the best of them while the others are noisy.
     """
     name = DEFAULT_SOLVER if solver == "auto" else solver
-    noise = max(noise_level / scale, LEAST_NOISE * evenness)
+    noise = on_pictures(noise_level, scale, evenness)
     if name not in SPLITTINGS:
         return Choice(name, PGD_LEVEL * noise, PGD_STEP, 1.0)
     tuned = SPLITTINGS[name]
@@ -73,7 +78,7 @@ def coupling(
     factor: float, level: float, noise_level: float, scale: float = 1.0, evenness: float = 1.0
 ) -> float:
     """γ = factor·(level/noise)² of a splitting; `level` on the [0, 1] scale, the rest as above."""
-    noise = max(noise_level / scale, LEAST_NOISE * evenness)
+    noise = on_pictures(noise_level, scale, evenness)
     return factor * (level / (noise * scale)) ** 2
 
 
@@ -83,7 +88,7 @@ def total_variation_weight(noise_level: float, scale: float = 1.0, evenness: flo
     λ = ‖A‖²·0.72·(σ/‖A‖)^1.47: a line through the best weights of deblurring at σ·255 = 2.55 and
     7.65 (`docs/results/tuning.jsonl`).
     """
-    noise = max(noise_level / scale, LEAST_NOISE * evenness)
+    noise = on_pictures(noise_level, scale, evenness)
     return TV_FACTOR * noise**TV_EXPONENT * scale**2
 
 
@@ -129,7 +134,7 @@ def energy_choice(
         evenness: as for `automatic`.
     """
     tuned = card.get("coupling", {})
-    noise = max(noise_level / scale, LEAST_NOISE * evenness)
+    noise = on_pictures(noise_level, scale, evenness)
     level = tuned.get("level", ENERGY_LEVEL) / 255 * (255 * noise / 2.55) ** ENERGY_EXPONENT
     level = min(max(level, noise, levels[0]), levels[1])
     return EnergyChoice(

@@ -13,6 +13,8 @@ from PIL import Image
 from operators import kernels
 from pnp_recon.cli.deblur import main
 from pnp_recon.cli.inpaint import main as inpaint
+from pnp_recon.cli.run import job
+from pnp_recon.report import Run
 from support.photographs import blurred, eight_bit, noise_like, photograph
 
 KERNEL = kernels.linear_motion(9, 30)
@@ -83,6 +85,21 @@ def test_a_wrong_level_is_named_and_strength_rescues_it(
     _, rescued, warned = run(folder, "q30.jpg", [*low, "--strength", "200"], capsys)
     assert rescued > 0
     assert "may be worse than the input" not in warned
+
+
+def test_the_run_of_a_report_knows_its_doubts(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """So that the figure can say them; they stand among the notes as well. Twin: a good run."""
+    runs: list[Run] = []
+    monkeypatch.setattr(job, "write_report", lambda _, given, **__: runs.append(given))
+    report = ["--report", str(tmp_path / "r"), "--overwrite", "--strength", "1"]
+    run(folder, "q30.jpg", [*report, "--sigma", "0.4/255"], capsys)
+    run(folder, "plain.png", report, capsys)
+    doubtful, good = runs
+    assert any("may be worse than the input" in doubt for doubt in doubtful.doubts)
+    assert all(any(doubt in note for note in doubtful.notes) for doubt in doubtful.doubts)
+    assert good.doubts == ()
 
 
 def test_inpainting_knows_the_tables_of_its_file(

@@ -125,6 +125,29 @@ def test_an_energy_of_a_bounded_density_is_not_negative(monkeypatch: pytest.Monk
     assert not net.sound
 
 
+def test_a_patch_flow_of_a_singular_map_or_of_no_numbers_is_not_sound() -> None:
+    net = flow()
+    assert net.sound  # the twin: what follows is noticed for its own sake
+    first, last = net.couplings[0], net.couplings[-1]
+    kept, bias = first.mix.clone(), last.first.bias.clone()  # type: ignore[operator, union-attr]
+    first.mix[0] = first.mix[1]  # type: ignore[index, operator]
+    assert not net.sound
+    first.mix.copy_(kept)  # type: ignore[operator, arg-type]
+    assert net.sound
+    last.first.bias[0] = math.nan  # type: ignore[index, union-attr, operator]
+    assert not net.sound
+    last.first.bias.copy_(bias)  # type: ignore[operator, union-attr, arg-type]
+    net.basis[:, 0] = 0
+    assert not net.sound
+
+
+def test_an_energy_whose_weights_are_no_numbers_is_not_sound() -> None:
+    net = critic()
+    assert net.sound
+    net.blocks[0].bias[0] = math.nan  # type: ignore[index, union-attr, operator]
+    assert not net.sound
+
+
 def test_gradients_of_patch_flows_have_no_lipschitz_constant() -> None:
     """With the moved half t times as far out the curvature in the kept half grows as t²."""
     net, sigma = flow(spread=1.0, layers=1), torch.full((2,), 0.1, dtype=F64)

@@ -6,7 +6,6 @@ import copy
 import csv
 import io
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,18 +16,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from operators.base import LinearOperator
 from pnp_recon import guarantees
 from pnp_recon.contracts import PriorRecord
 from pnp_recon.errors import OutputError
 from pnp_recon.report import (
     FILES,
-    KernelRecord,
     PhysicsRecord,
-    Quality,
     ReportError,
-    Run,
-    SourceFile,
     build_report,
     residuals_csv,
     schema,
@@ -37,78 +31,12 @@ from pnp_recon.report import (
 )
 from pnp_recon.report.figure import _residuals, close_up
 from pnp_recon.report.trade import MEANING
-from pnp_recon.solvers import Certificate, Constant, History, Observation, Solution, Status
+from pnp_recon.solvers import History, Status
 from pnp_recon.solvers.core.theorem import (
-    AveragedMap,
-    Basis,
     CriticalPoint,
-    Premise,
     Theorem,
-    unproven,
 )
-
-ITERATIONS = 40
-
-
-class Identity(LinearOperator):
-    def __init__(self) -> None:
-        super().__init__("identity", (1, 24, 32), (1, 24, 32), nonnegative=True)
-
-    def _forward_map(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-    def _transpose_map(self, y: torch.Tensor) -> torch.Tensor:
-        return y
-
-
-def certificate(kind: str) -> Certificate:
-    if kind == "none":
-        return Certificate(unproven("denoiser <b>x</b> declares no constant"))
-    passed = Observation("the residual never increases", 0.99, 1.0)
-    broken = Observation("the residual stays below its bound", 7.0, 1.0)
-    theorem = AveragedMap(
-        "PnP-DRS: the iterates converge (Krasnosel'skii–Mann)",
-        guarantees.averaged(0.5, "composition"),
-        (Constant("‖A‖", 1.0, "exact"), Constant("odd", math.nan, "not known")),
-        (Premise("the adjoint is the transpose"), Premise("residuals fall", Basis.CHECKED)),
-    )
-    return Certificate(theorem, (passed, broken) if kind == "failed" else (passed,))
-
-
-def make_run(kind: str = "good", **changes: Any) -> Run:
-    generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(1, 1, 24, 32, generator=generator)
-    steps = range(1, ITERATIONS + 1)
-    history = History(
-        residuals=[[2.0 / k**1.5] for k in steps],
-        norms=[[10.0] for _ in steps],
-        errors=[[0.0] for _ in steps],
-        bounds=[] if kind == "none" else [[5.0 / math.sqrt(k)] for k in steps],
-        checked=[20, 40],
-        seconds=[0.1, 0.2],
-    )
-    solution = Solution(
-        picture, Status.CONVERGED, certificate(kind), history, "pnp-drs", {"gamma": 50.0}
-    )
-    base = Run(
-        solution=solution,
-        operator=Identity(),
-        denoiser=PriorRecord("denoiser", "plain", guarantees.firm("identity")),
-        degraded=0.5 * picture + 0.2,
-        restored=picture,
-        reference=picture.clone(),
-        kernel=KernelRecord(
-            torch.full((3, 5), 1 / 15), "motion", "estimated", {"length": 5.0}, 0.4, "spectrum"
-        ),
-        noise_level=0.01,
-        boundary="valid",
-        files=(SourceFile("input", Path("a <script>.png"), "0" * 64, (1, 24, 32), 8),),
-        before=Quality(20.0, 0.5),
-        after=Quality(math.inf, 1.0),
-        psnr_track=((20, 25.0), (40, 26.0)),
-        timings={"reconstruct": 0.2},
-    )
-    return replace(base, **changes)
+from support.reports import ITERATIONS, make_run
 
 
 def test_report_follows_its_schema_and_holds_what_ran(tmp_path: Path) -> None:

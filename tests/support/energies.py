@@ -22,6 +22,8 @@ from pnp_recon.training.seeding import seeded
 SIDE = 16
 RIDGE = RidgeConfig(widths=(2, 3, 6), size=3)
 STEP = GradientStepConfig(widths=(4, 6, 8), embedding=6)
+# One level for each of two pictures.
+LEVELS = torch.tensor([0.02, 0.15], dtype=torch.float64)
 
 
 class Steep(GradientStepNet):
@@ -86,3 +88,25 @@ def critic(channels: int = 1) -> CriticNet:
             block.bias.normal_(0, 0.5)  # type: ignore[operator, union-attr]
     net.certify()
     return net.requires_grad_(False)
+
+
+def gradient_step(channels: int = 1) -> GradientStepNet:
+    """A gradient-step energy with drawn weights, in float64."""
+    net = GradientStepNet(GradientStepConfig(channels=channels, widths=(4, 6, 8)))
+    with torch.no_grad():
+        net.exit.mul_(10)  # what is learned weighs as much as the high-pass
+    return net.double().requires_grad_(False)
+
+
+def ridge_net(channels: int = 1, group: int = 1) -> RidgeNet:
+    """A ridge energy with drawn weights, in float64."""
+    net = RidgeNet(RidgeConfig(channels=channels, widths=(4, 6, 12), size=3, group=group))
+    with torch.no_grad():
+        for numbers in (net.log_scale, net.logit_mu, net.rise, net.fall, net.drop):
+            numbers.add_(0.3 * torch.randn_like(numbers))
+    return net.double().requires_grad_(False)
+
+
+def random_pictures(channels: int, size: tuple[int, int]) -> Tensor:
+    """(2, channels, *size) of white noise in [0, 1], float64."""
+    return torch.rand(2, channels, *size, dtype=torch.float64)

@@ -24,6 +24,14 @@ class Disc:
     z: float = 0.0
 
 
+def rand(*shape: int, seed: int = 1, dtype: torch.dtype = F64) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    return float((a - b).norm() / b.norm())
+
+
 def picture(disc: Disc, size: int, pixel_mm: float, fine: int = 8) -> Tensor:
     """(size, size) in float64, each pixel averaged over fine² points."""
     t = (torch.arange(size * fine, dtype=F64) + 0.5) / fine - size / 2

@@ -16,8 +16,8 @@ from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.pictures import read
 from pnp_recon.benchmark.rows import CERTIFIED, CONDITIONAL, NO_GUARANTEE, Row
 from pnp_recon.pictures.crops import centre_crop
+from pnp_recon.pictures.preview import picture_png
 from pnp_recon.priors.denoiser import Denoiser
-from pnp_recon.report.figure import picture_png
 
 # Side of the crops that are kept for the comparison strips.
 KEPT_SIDE = 128

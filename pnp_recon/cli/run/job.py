@@ -103,14 +103,16 @@ def run_job(
         line, physics = case.after(solution.image)
         run = replace(run, physics=physics)
         say(line)
-    doubts = [f"{job.target}: {doubt}" for doubt in case.doubts(solution.image)]
-    notes = (*warnings, *doubts, *case.write(job.target, solution.image))
+    doubts = tuple(case.doubts(solution.image))
+    named = [f"{job.target}: {doubt}" for doubt in doubts]
+    notes = (*warnings, *named, *case.write(job.target, solution.image))
     timings = {
         "prepare": prepared - begin,
         "reconstruct": solved - prepared,
         "total": time.perf_counter() - begin,
     }
-    run = replace(run, program=command.program, timings=timings, notes=(*notes, *crops))
+    run = replace(run, program=command.program, timings=timings, doubts=doubts)
+    run = replace(run, notes=(*notes, *crops))
     if job.residuals is not None:
         atomic_write(job.residuals, residuals_csv(solution.history, track))
     if job.report is not None:

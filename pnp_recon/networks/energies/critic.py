@@ -132,7 +132,7 @@ class CriticNet(Energy):
     @property
     def sound(self) -> bool:
         """Is the critic proven to be 1-Lipschitz, and are norms rounded?"""
-        return 0 < self.config.softness < math.inf and self.constant() <= 1
+        return super().sound and 0 < self.config.softness < math.inf and self.constant() <= 1
 
     # ---- the energy ------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from pnp_recon.networks.configs import (
     PatchFlowConfig,
     RidgeConfig,
 )
+from pnp_recon.networks.finite import all_finite
 
 
 class Energy(nn.Module, ABC):
@@ -36,8 +37,8 @@ class Energy(nn.Module, ABC):
 
     @property
     def sound(self) -> bool:
-        """Are its fixed numbers such that the energy is smooth and not negative?"""
-        return True
+        """Are its numbers finite, and the fixed ones such that it is smooth and not negative?"""
+        return all_finite(self)
 
     @abstractmethod
     def value(self, x: Tensor, sigma: Tensor | float) -> Tensor:

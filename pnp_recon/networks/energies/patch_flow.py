@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnp_recon.networks.configs import PatchFlowConfig
+from pnp_recon.networks.constraints import ROUNDING
 from pnp_recon.networks.energies.borders import extend, extend_transposed
 from pnp_recon.networks.energies.energy import Energy, as_levels
 
@@ -123,9 +124,18 @@ class PatchFlowNet(Energy):
 
     @property
     def sound(self) -> bool:
-        """Are the variances of the whitening ≥ 0, and the bound of the scales positive?"""
+        """Are variances of the whitening ≥ 0, scales bounded, all linear maps regular?
+
+        A singular map has no density behind it.
+        """
         bounds = [layer.stretch for layer in self._layers()]
-        return bool((self.variance >= 0).all()) and all(0 < c < math.inf for c in bounds)
+        linear = (self.basis, *(layer.mix for layer in self._layers()))
+        return (
+            super().sound
+            and bool((self.variance >= 0).all())
+            and all(0 < c < math.inf for c in bounds)
+            and all(map(_regular, linear))
+        )
 
     # ---- patches ---------------------------------------------------------------------------------
 
@@ -270,6 +280,13 @@ def _weights(x: Tensor, size: int) -> Tensor:
 
     rows, columns = (along(n) for n in x.shape[-2:])
     return (rows[:, None] * columns[None, :]).flatten()
+
+
+@torch.no_grad()
+def _regular(matrix: Tensor) -> bool:
+    """Is its smallest singular value more than rounding may feign?"""
+    values = torch.linalg.svdvals(matrix.double())
+    return bool(values[-1] > ROUNDING * values[0])
 
 
 def _silu(h: Tensor) -> tuple[Tensor, Tensor]:

@@ -111,7 +111,7 @@ class RidgeNet(Energy):
     @property
     def sound(self) -> bool:
         """Knots are positive and rise: what is said of the potentials rests on it."""
-        return bool((self.knots > 0).all() and (self.knots.diff() > 0).all())
+        return super().sound and bool((self.knots > 0).all() and (self.knots.diff() > 0).all())
 
     # ---- the energy ------------------------------------------------------------------------------
 

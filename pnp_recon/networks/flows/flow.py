@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pnp_recon.errors import InputError
-from pnp_recon.guarantees import Guarantee, compose, lipschitz
+from pnp_recon.guarantees import Guarantee, compose, lipschitz, none
+from pnp_recon.networks.finite import NOT_FINITE, all_finite
 from pnp_recon.networks.flows.facts import gradient
 from pnp_recon.networks.flows.fields import Field
 from pnp_recon.networks.flows.integrators import IDENTITY, Integrator
@@ -81,6 +82,8 @@ class Flow(nn.Module):
 
     def check(self) -> Guarantee:
         """The guarantee of the whole, or the reason why there is none; layers that rest count 1."""
+        if not all_finite(self):
+            return none(NOT_FINITE)
         held = [layer for layer in self.layers() if layer.source != IDENTITY]
         return compose(*held) if held else lipschitz(1.0, IDENTITY)
 

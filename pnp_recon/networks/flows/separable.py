@@ -23,10 +23,6 @@ from pnp_recon.networks.flows.matrices import ROUNDING, matrix_norm_bound
 class SeparableField(Field):
     """f(q, p) = (v(p), g(q)) on vectors (…, d), q their first d − d//2 entries."""
 
-    def are_numbers(self) -> bool:
-        """Are all weights finite? Of others nothing is proven, and `facts` refuses matrices."""
-        return all(bool(torch.isfinite(weight).all()) for weight in self.parameters())
-
     @abstractmethod
     def velocity(self, p: Tensor) -> Tensor:
         """v: vectors (…, d//2) to (…, d − d//2)."""

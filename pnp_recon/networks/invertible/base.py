@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from pnp_recon.guarantees import Guarantee, compose
 
-NOT_FINITE = "weights are not finite, and nothing is proven of them"
-
 
 class Invertible(nn.Module, ABC):
     """A bijection T of vectors (B, d) or features (B, C, H, W), differentiable almost everywhere.
@@ -67,12 +65,6 @@ class Chain(Invertible):
 
     def _maps(self) -> list[Invertible]:
         return [cast(Invertible, part) for part in self.maps]
-
-
-def all_finite(part: nn.Module) -> bool:
-    """Are all weights, biases among them, numbers? Of others nothing is proven."""
-    tensors = (*part.parameters(), *part.buffers())
-    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
 def summed(values: Tensor) -> Tensor:

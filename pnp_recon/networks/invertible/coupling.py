@@ -17,7 +17,8 @@ from torch import Tensor
 
 from pnp_recon import guarantees
 from pnp_recon.guarantees import INVERTIBLE, VOLUME, Guarantee
-from pnp_recon.networks.invertible.base import NOT_FINITE, Invertible, all_finite, summed
+from pnp_recon.networks.finite import NOT_FINITE, all_finite
+from pnp_recon.networks.invertible.base import Invertible, summed
 from pnp_recon.networks.invertible.conditioners import (
     Conditioner,
     Convolutional,

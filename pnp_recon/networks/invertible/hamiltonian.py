@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.guarantees import Guarantee, none
+from pnp_recon.networks.finite import NOT_FINITE, all_finite
 from pnp_recon.networks.flows.separable import SeparableField, ShearField, SymplecticField
 from pnp_recon.networks.flows.splitting import Splitting, SymplecticEuler
 from pnp_recon.networks.invertible.base import Invertible
@@ -38,8 +39,8 @@ class SplittingBlock(Invertible):
 
     @torch.no_grad()
     def check(self) -> Guarantee:
-        if not self.field.are_numbers():
-            return none("weights are not finite, and nothing is proven of them")
+        if not all_finite(self):
+            return none(NOT_FINITE)
         return self.method.check(self.field.facts(), self.h)
 
 

@@ -9,9 +9,10 @@ from torch.nn.utils import parametrizations
 
 from pnp_recon import guarantees
 from pnp_recon.guarantees import INVERTIBLE, VOLUME, Guarantee
+from pnp_recon.networks.finite import NOT_FINITE
 from pnp_recon.networks.flows.facts import NORM
 from pnp_recon.networks.flows.matrices import ROUNDING, matrix_norm_bound
-from pnp_recon.networks.invertible.base import NOT_FINITE, Invertible
+from pnp_recon.networks.invertible.base import Invertible
 
 # ‖QᵀQ − I‖ above it is not the rounding of a parametrisation.
 DEFECT = {torch.float32: 1e-5, torch.float64: 1e-12}

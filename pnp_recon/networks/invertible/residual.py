@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.networks.invertible.base import NOT_FINITE, Invertible, all_finite
+from pnp_recon.networks.finite import NOT_FINITE, all_finite
+from pnp_recon.networks.invertible.base import Invertible
 from pnp_recon.networks.invertible.conditioners import Conditioner, Convolutional, Dense
 from pnp_recon.networks.invertible.coupling import Kind
 from pnp_recon.networks.invertible.logdet import dense_logdet

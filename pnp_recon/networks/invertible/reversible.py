@@ -195,7 +195,8 @@ def _compare(found: Sequence[Tensor], first: Sequence[Tensor], grid: float | Non
     if grid is None:
         return
     pairs = zip(found, first, strict=True)
-    gap = max(float((back - rounded(part.detach(), grid)).abs().max()) for back, part in pairs)
+    gaps = [(back - rounded(part.detach(), grid)).abs().max().double() for back, part in pairs]
+    gap = float(torch.stack(gaps).max())  # NaN where one is, as Python's `max` is not
     if gap != 0:
         warnings.warn(
             f"a reversible network was not run backwards exactly (error {gap:.1e}): its state left "

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Sequence
 from html import escape
 
 from torch import Tensor
 
+from pnp_recon.pictures.preview import picture_png
 from pnp_recon.solvers.core.certificate import Certificate
 
 # A cell of a notebook is no album: so many pictures, of so many pixels a side.
@@ -44,16 +44,8 @@ def html(images: Tensor, certificate: Certificate, residuals: Sequence[float], e
 
 
 def _png(image: Tensor) -> str:
-    from PIL import Image
-
-    shown = image.detach() if image.shape[0] == 3 else image.detach()[:1]
-    values = (shown.float().nan_to_num().clamp(0, 1) * 255).round().byte().cpu()
-    array = values.permute(1, 2, 0).numpy() if len(values) == 3 else values[0].numpy()
-    made = Image.fromarray(array)
-    made.thumbnail((2 * _SIDE, 2 * _SIDE))
-    held = io.BytesIO()
-    made.save(held, "PNG")
-    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()
+    shown = image if image.shape[0] == 3 else image[:1]
+    return "data:image/png;base64," + base64.b64encode(picture_png(shown[None], 2 * _SIDE)).decode()
 
 
 def _curve(residuals: Sequence[float]) -> str:

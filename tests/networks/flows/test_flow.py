@@ -155,6 +155,18 @@ def test_expansive_steps_multiply_to_what_is_declared() -> None:
     assert quotient(flow) <= held.lipschitz  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nothing_is_proven_of_a_bias_that_is_no_number(value: float) -> None:
+    """A bias enters no constant: the layers by themselves do not see it."""
+    flow = Flow(fields(), "euler", FixedSteps([0.1, 0.1, 0.1]))
+    assert flow.check().holds  # the twin
+    with torch.no_grad():
+        flow.fields[1].bias[0] = value  # type: ignore[index, operator, union-attr]
+    assert all(layer.holds for layer in flow.layers())
+    assert not flow.check().holds
+    assert "not finite" in flow.check().source
+
+
 def test_one_step_for_each_field() -> None:
     with pytest.raises(InputError, match="2 steps for 3 fields"):
         Flow(fields(3), "euler", [0.1, 0.1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from pnp_recon.networks.invertible.reversible import (
     Shear,
     State,
+    _compare,
     exact_range,
     grid_of,
     reversible,
@@ -87,6 +89,17 @@ def test_on_a_grid_gradients_are_those_of_stored_features(
     wrong[5] = Shear(1, forgetful, shears[5].parameters)
     with pytest.warns(RuntimeWarning, match="not run backwards exactly"):
         assert error(wrong, dtype, grid_of(dtype)) > 1e-6
+
+
+def test_a_part_that_is_no_number_is_noticed_wherever_it_stands() -> None:
+    whole = (torch.zeros(3), torch.zeros(3))
+    spoiled = (torch.zeros(3), torch.tensor([0.0, torch.nan, 0.0]))
+    for found in (spoiled, spoiled[::-1]):
+        with pytest.warns(RuntimeWarning, match="error nan"):
+            _compare(found, whole, 2.0**-16)
+    with warnings.catch_warnings():  # the twin
+        warnings.simplefilter("error")
+        _compare(whole, whole, 2.0**-16)
 
 
 def test_a_state_beyond_the_exact_range_is_noticed() -> None:
