@@ -18,8 +18,9 @@ import torch
 
 from operators.errors import OperatorError
 from pnp_recon.cli.run.case import Case
+from pnp_recon.cli.run.flags import SolverName
 from pnp_recon.cli.run.live import span_words
-from pnp_recon.cli.run.options import Options, SolverName
+from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.solve import Prior, searched, solver_name
 from pnp_recon.errors import PnPReconError
 from pnp_recon.priors.denoiser import Denoiser

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.options import Acceleration, Options, RunOptions, SolverName
+from pnp_recon.cli.run.flags import Acceleration, SolverName
+from pnp_recon.cli.run.options import Options, RunOptions
 from pnp_recon.cli.run.parts import in_parts
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
