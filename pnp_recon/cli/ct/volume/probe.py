@@ -16,7 +16,8 @@ import torch
 
 from operators._memory import available_bytes
 from pnp_recon.cli.ct.case import case_of
-from pnp_recon.cli.ct.data import Measurement, measurement_of, on_device, read
+from pnp_recon.cli.ct.data import measurement_of, read
+from pnp_recon.cli.ct.measurement import Measurement, on_device
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.view import View, choose_view
 from pnp_recon.cli.ct.volume import across
