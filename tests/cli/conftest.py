@@ -62,4 +62,4 @@ def no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Modules about what is said define a fixture of this name that does nothing.
     """
-    monkeypatch.setattr("pnp_recon.cli.deblur.case.doubts", lambda *_: ())
+    monkeypatch.setattr("pnp_recon.cli.deblur.facts.doubts", lambda *_: ())

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from operators import Convolution
-from pnp_recon.cli.run import effort
+from pnp_recon.cli.run import effort, memory
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.live import Course, LiveLine, span_words
 from pnp_recon.proximal import TotalVariation
@@ -141,20 +141,20 @@ def test_trials_of_a_strength_are_no_iterations(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_memory_by_one_rule() -> None:
-    small, large = (effort.working_bytes(case(side), PRIOR, options()) for side in (24, 48))
-    assert large == 4 * small == 48**2 * effort.TERM_BYTES
-    assert effort.working_bytes(case(24, 3), PRIOR, options()) == 3 * small
+    small, large = (memory.working_bytes(case(side), PRIOR, options()) for side in (24, 48))
+    assert large == 4 * small == 48**2 * memory.TERM_BYTES
+    assert memory.working_bytes(case(24, 3), PRIOR, options()) == 3 * small
     # Trials run on two pictures, a batch on as many as it has at a time.
-    assert effort.working_bytes(case(), PRIOR, options(asked_strength="auto")) == 2 * small
+    assert memory.working_bytes(case(), PRIOR, options(asked_strength="auto")) == 2 * small
     parts = replace(case(), parts=(case(),) * 3)
-    assert effort.working_bytes(parts, PRIOR, options()) == small
-    assert effort.working_bytes(replace(case(), operator_bytes=1e9), PRIOR, options()) == (
+    assert memory.working_bytes(parts, PRIOR, options()) == small
+    assert memory.working_bytes(replace(case(), operator_bytes=1e9), PRIOR, options()) == (
         small + 1e9
     )
 
 
 def test_the_rule_has_no_other() -> None:
-    """The memory of a run is counted there alone, and for one problem of many slices beside it."""
-    counting = "resident_bytes("
-    found = {p.name for p in COMMANDS.rglob("*.py") if counting in p.read_text(encoding="utf-8")}
-    assert found == {"effort.py", "across.py"}
+    """The memory of a run is counted there alone."""
+    counting = "resident_bytes"
+    found = {p for p in COMMANDS.rglob("*.py") if counting in p.read_text(encoding="utf-8")}
+    assert found == {Path(memory.__file__)}

@@ -13,7 +13,7 @@ from PIL import Image
 from pnp_recon import guarantees
 from pnp_recon.cli import inpaint
 from pnp_recon.cli.deblur import main
-from pnp_recon.cli.run import effort, large, preview
+from pnp_recon.cli.run import large, memory, preview
 from pnp_recon.cli.run.region import Region, centre, parse_region
 from pnp_recon.errors import InputError
 from pnp_recon.priors.denoiser import Denoiser
@@ -207,14 +207,14 @@ def test_a_small_picture_is_searched_as_a_whole(
 def test_too_little_memory_is_said_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(effort, "resident_bytes", lambda: 0)
-    monkeypatch.setattr(effort, "available_bytes", lambda device: 1000)
+    monkeypatch.setattr(memory, "resident_bytes", lambda: 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 1000)
     source = save(tmp_path / "a.png")
     assert main([str(source), *BLUR, *DONE]) == 0
     err = capsys.readouterr().err
     assert "GiB are free" in err
     assert "--crop" in err
-    monkeypatch.setattr(effort, "available_bytes", lambda device: 1 << 40)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 1 << 40)
     assert main([str(source), *BLUR, *DONE, "--overwrite"]) == 0
     assert "GiB are free" not in capsys.readouterr().err
 

@@ -12,13 +12,8 @@ import typer
 
 from pnp_recon.cli.app import make_app
 from pnp_recon.cli.run.checks import given, refuse
-from pnp_recon.cli.run.options import (
-    PRIOR_KINDS,
-    Acceleration,
-    Method,
-    RunOptions,
-    SolverName,
-)
+from pnp_recon.cli.run.flags import Acceleration, Method, SolverName
+from pnp_recon.cli.run.options import PRIOR_KINDS, RunOptions
 from pnp_recon.cli.shell import Device, run_app
 from pnp_recon.errors import InputError
 from pnp_recon.solvers import ACCELERATIONS, SOLVERS

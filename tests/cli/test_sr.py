@@ -116,6 +116,22 @@ def test_a_kernel_from_a_file_is_taken_and_said_to_shift(
     assert "one for the whole picture" in only_line("pnp-sr", capsys.readouterr().err)
 
 
+def test_a_kernel_may_be_one_picture_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, kernels = save(tmp_path / "a.png"), tmp_path / "k.tif"
+    flat, sharp = np.full((3, 3), 200, np.uint8), np.zeros((5, 5), np.uint8)
+    sharp[2, 2] = 255
+    first, second = Image.fromarray(flat), Image.fromarray(sharp)
+    first.save(kernels, save_all=True, append_images=[second])
+    args = [str(source), "--overwrite", "--scale", "3", *DONE, "--strength", "1"]
+    assert main([*args, "--kernel", f"{kernels}[1]"]) == 0
+    assert "(5×5, from file)" in capsys.readouterr().out
+    # Twin: the file has no such picture.
+    assert main([*args, "--kernel", f"{kernels}[2]"]) == 2
+    assert "k.tif" in only_line("pnp-sr", capsys.readouterr().err)
+
+
 def test_alpha_and_resolution_grow_with_the_picture(tmp_path: Path) -> None:
     alpha = np.full(SIZE, 255, np.uint8)
     alpha[:10] = 0

@@ -17,6 +17,7 @@ import torch
 from operators import Gradient
 from pnp_recon.cli.ct import main
 from pnp_recon.cli.ct.volume import across, probe
+from pnp_recon.cli.run import memory
 from support.cli import only_line
 from support.ct_files import save_counts
 
@@ -127,27 +128,27 @@ def test_a_volume_that_does_not_fit_says_how_many_slices_would(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rooms = []
-    real = across.room
+    real = memory.room
 
-    def seen(*args: Any) -> across.Room:
+    def seen(*args: Any) -> memory.Room:
         rooms.append(real(*args))
         # Two and a half slices are free.
-        free = int(2.5 * rooms[-1].each) + rooms[-1].fixed - across.resident_bytes()
+        free = int(2.5 * rooms[-1].each) + rooms[-1].fixed - memory.room_at_most(0)
         monkeypatch.setattr(probe, "free_bytes", lambda: free)
         return rooms[-1]
 
-    monkeypatch.setattr(across, "room", seen)
+    monkeypatch.setattr(probe, "room", seen)
     args = ["--slices", "1:4", *TV, "--across", "auto", "-o", tmp_path / "v.npy"]
     assert run(scan, *args) == 2
     said = only_line("pnp-ct", capsys.readouterr().err)
     assert "--across holds all 3 slices" in said
     assert "2 slices would fit: give --slices 1:3" in said
     assert not (tmp_path / "v.npy").exists()
-    room = across.Room(fixed=1000, each=10**12)
+    room = memory.Room(fixed=1000, each=10**12)
     free = 5 * 10**12
-    room.check(range(5), (48, 48), free)
+    across.refuse_too_large(room, range(5), (48, 48), free)
     with pytest.raises(Exception, match=r"--slices 0:10:2"):
-        room.check(range(0, 20, 2), (48, 48), free)
+        across.refuse_too_large(room, range(0, 20, 2), (48, 48), free)
 
 
 def big(path: Path, slices: int) -> Path:

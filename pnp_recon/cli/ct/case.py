@@ -18,9 +18,11 @@ from torch import Tensor
 
 from operators import StripeFilter, hounsfield
 from operators.filtered_back_projection import mean_of_rays
-from pnp_recon.cli.ct.data import Measurement, measured, on_device, simulated
+from pnp_recon.cli.ct.data import measured
 from pnp_recon.cli.ct.geometry import describe
+from pnp_recon.cli.ct.measurement import Measurement, on_device
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
+from pnp_recon.cli.ct.simulated import simulated
 from pnp_recon.cli.ct.view import (
     View,
     at_the_ends,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pnp_recon.cli.run.flags import Key
 from pnp_recon.cli.run.options import RunOptions
 
 
@@ -32,9 +33,7 @@ class ScanFileOptions(RunOptions):
         help="Reconstruct these slices of the scan, counted from 0, J excluded, as one result, in "
         "memory; for a stack see --slices.",
     )] = "all"
-    key: Annotated[str | None, typer.Option(
-        "--key", help="The array has this name, in a file that holds several.",
-    )] = None
+    key: Key = None
     order: Annotated[str | None, typer.Option(
         "--order",
         help="The array's axes have this order (s slices, a angles, d detectors), such as asd.",

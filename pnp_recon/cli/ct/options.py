@@ -12,9 +12,15 @@ import typer
 
 from pnp_recon.cli.ct.volume.options import VolumeOptions
 from pnp_recon.cli.run.checks import flag_of, given, refuse
-from pnp_recon.cli.run.options import output_option
+from pnp_recon.cli.run.flags import (
+    no_picture_option,
+    output_option,
+    reference_option,
+    sigma_option,
+    simulate_option,
+)
 from pnp_recon.errors import InputError
-from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
+from pnp_recon.solvers.catalogue import solvers_for
 
 DEFAULT_VIEWS, DEFAULT_NOISE = 60, 0.01
 
@@ -145,9 +151,8 @@ class CtOptions(VolumeOptions):
         help="Trust rays by the photons that were counted. This is the default where counts are "
         "known.",
     )] = None
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="SCAN is a clean slice. Project it, add noise, then reconstruct it and compare.",
+    simulate: Annotated[bool, simulate_option(
+        "SCAN is a clean slice. Project it, add noise, then reconstruct it and compare.",
     )] = False
     index: Annotated[int | None, typer.Option(
         "--index", min=0,
@@ -163,14 +168,13 @@ class CtOptions(VolumeOptions):
         "--photons", metavar="N",
         help="With --simulate: add photon noise, where N photons enter each ray.",
     )] = None
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S",
-        help="The noise in the line integrals has this standard deviation, such as 0.02. By "
+    sigma: Annotated[str | None, sigma_option(
+        "The noise in the line integrals has this standard deviation, such as 0.02. By "
         "default it is estimated (auto).",
+        metavar="auto|S",
     )] = None
-    reference: Annotated[Path | None, typer.Option(
-        "--reference", metavar="GT",
-        help="Compare the result with these true slices (.npy, .npz, .tif and so on), in the unit "
+    reference: Annotated[Path | None, reference_option(
+        "Compare the result with these true slices (.npy, .npz, .tif and so on), in the unit "
         "of the result.",
     )] = None
     window: Annotated[str | None, typer.Option(
@@ -184,15 +188,8 @@ class CtOptions(VolumeOptions):
         "--simulate, otherwise in mu. A .npy to simulate from is in the same unit, but in hu "
         "where it reaches below -500.",
     )] = Unit.auto
-    no_picture: Annotated[bool, typer.Option(
-        "--no-picture", help="Write no .png beside a .npy or .tif.",
-    )] = False
+    no_picture: Annotated[bool, no_picture_option(".npy or .tif")] = False
     # fmt: on
-
-    @property
-    def named_solver(self) -> str | None:
-        """Some methods are solvers without a prior."""
-        return self.method.value if self.method.value in SOLVERS else super().named_solver
 
     @property
     def in_hounsfield(self) -> bool:

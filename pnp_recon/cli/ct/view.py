@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from operators import hounsfield
-from pnp_recon.cli.ct.data import Measurement
+from pnp_recon.cli.ct.measurement import Measurement
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.errors import InputError, OutputError

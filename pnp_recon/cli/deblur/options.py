@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from pnp_recon.cli.run.borders import Boundary
 from pnp_recon.cli.run.checks import given, refuse
-from pnp_recon.cli.run.options import output_option
-from pnp_recon.cli.run.places import place_in_file
+from pnp_recon.cli.run.flags import output_option, sigma_option, simulate_option
+from pnp_recon.cli.run.kernel import KernelOptions
 from pnp_recon.cli.run.plan import is_batch
 from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
-from pnp_recon.files import check_target, split_frame
+from pnp_recon.files import check_target
 from pnp_recon.problems.numbers import checked_number
 
 KERNELS = ("motion", "rotation", "blind", "trajectory", "gaussian", "disk", "uniform")
@@ -50,7 +50,7 @@ class Noise(StrEnum):
 
 
 @dataclass(frozen=True)
-class DeblurOptions(PictureOptions):
+class DeblurOptions(KernelOptions, PictureOptions):
     """The options of `pnp-deblur`."""
 
     # fmt: off
@@ -94,16 +94,14 @@ class DeblurOptions(PictureOptions):
         "--linear-light",
         help="Undo the sRGB curve first, because a camera blurs light and not stored values.",
     )] = False
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="IN is clean. Blur it and add noise first, then restore it and compare. With "
+    simulate: Annotated[bool, simulate_option(
+        "IN is clean. Blur it and add noise first, then restore it and compare. With "
         "--boundary valid the result lacks the border that the simulated camera did not see. "
         "Without its size a motion is 15 pixels long, at 30 degrees, a disk has radius 4, a "
         "Gaussian standard deviation 2, a trajectory 25 pixels and a uniform kernel 9.",
     )] = False
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S|S/255",
-        help="The noise has this standard deviation, such as 0.03 or 7.65/255. By default it is "
+    sigma: Annotated[str | None, sigma_option(
+        "The noise has this standard deviation, such as 0.03 or 7.65/255. By default it is "
         "estimated (auto); with --simulate it is 2.55/255. With --noise poisson it is the noise of "
         "the readout beside that of the photons, by default none.",
     )] = None
@@ -125,14 +123,7 @@ class DeblurOptions(PictureOptions):
     )] = None
     # fmt: on
 
-    @property
-    def kernel_file(self) -> Path | None:
-        return None if self.kernel in KERNELS else place_in_file(self.kernel)[0]
-
-    @property
-    def kernel_key(self) -> str | None:
-        """Which array of the kernel file."""
-        return None if self.kernel in KERNELS else place_in_file(self.kernel)[1]
+    kernels: ClassVar[tuple[str, ...]] = KERNELS
 
     @property
     def rotation_centre(self) -> tuple[float, float] | None:
@@ -170,16 +161,8 @@ class DeblurOptions(PictureOptions):
         """See `RunOptions`; of photons it is found pixel by pixel."""
         return None if self.counted else super().noise_level
 
-    def companions(self, source: Path) -> tuple[Path, ...]:
-        return () if self.kernel_file is None else (self.kernel_file,)
-
     def check(self) -> None:
         super().check()
-        if self.kernel_file is not None and not split_frame(self.kernel_file)[0].exists():
-            raise InputError(
-                f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
-                "kernel file"
-            )
         if self.kernel == "blind" and self.simulate:
             others = ", ".join(name for name in KERNELS if name != "blind")
             raise InputError(

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from pnp_recon.cli.run.options import output_option
+from pnp_recon.cli.run.flags import output_option, sigma_option, simulate_option
 from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.errors import InputError
 
@@ -46,14 +46,12 @@ class InpaintOptions(PictureOptions):
         help="Put the known pixels back into the result, exactly as they were. What is then "
         "written is no longer the picture that the certificate is about.",
     )] = False
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="IN is clean. Remove pixels (--mask, or --missing and --mask-kind), add the noise of "
+    simulate: Annotated[bool, simulate_option(
+        "IN is clean. Remove pixels (--mask, or --missing and --mask-kind), add the noise of "
         "--sigma, then restore it and compare.",
     )] = False
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S|S/255",
-        help="The noise of the known pixels has this standard deviation, such as 0.03 or "
+    sigma: Annotated[str | None, sigma_option(
+        "The noise of the known pixels has this standard deviation, such as 0.03 or "
         "7.65/255; auto estimates it. The default is 0.",
     )] = None
     # fmt: on

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.cli.run.options import output_option
+from pnp_recon.cli.run.flags import output_option, sigma_option, simulate_option
 from pnp_recon.cli.run.region import PictureOptions
 from pnp_recon.cli.shell import parse_level
 from pnp_recon.errors import InputError
@@ -21,17 +21,15 @@ class JpegOptions(PictureOptions):
 
     # fmt: off
     output: Annotated[str | None, output_option("NAME_restored.png")] = None
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="IN is clean. Encode it as JPEG in memory, then restore that and compare.",
+    simulate: Annotated[bool, simulate_option(
+        "IN is clean. Encode it as JPEG in memory, then restore that and compare.",
     )] = False
     quality: Annotated[int | None, typer.Option(
         "--quality", min=1, max=100,
         help=f"With --simulate: encode with this quality (default {DEFAULT_QUALITY}).",
     )] = None
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S|S/255",
-        help="The error of the decoded picture has this standard deviation. By default it comes "
+    sigma: Annotated[str | None, sigma_option(
+        "The error of the decoded picture has this standard deviation. By default it comes "
         "from the file's quantisation tables (auto).",
     )] = None
     strength: Annotated[str, typer.Option(

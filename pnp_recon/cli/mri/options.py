@@ -11,10 +11,17 @@ from typing import Annotated
 import typer
 
 from pnp_recon.cli.run.checks import flag_of, given, refuse
-from pnp_recon.cli.run.options import RunOptions, output_option
+from pnp_recon.cli.run.flags import (
+    Key,
+    no_picture_option,
+    output_option,
+    reference_option,
+    sigma_option,
+    simulate_option,
+)
+from pnp_recon.cli.run.options import RunOptions
 from pnp_recon.cli.shell import parse_positive
 from pnp_recon.errors import InputError
-from pnp_recon.solvers.catalogue import SOLVERS
 
 DEFAULT_UNDERSAMPLING = 4.0
 
@@ -103,9 +110,7 @@ class MriOptions(RunOptions):
         help="The modulus of the picture is at most S, in the unit of the data. By default S is "
         "half as large again as that of the zero-filled picture.",
     )] = None
-    key: Annotated[str | None, typer.Option(
-        "--key", help="The array has this name, in a file that holds several.",
-    )] = None
+    key: Key = None
     order: Annotated[str | None, typer.Option(
         "--order",
         help="The array's axes have this order (s slices, c coils, y rows, x columns), such as "
@@ -124,35 +129,26 @@ class MriOptions(RunOptions):
         help="The transform took the picture's centre for its origin, as scanners and fastMRI do, "
         "or its first corner, as a plain FFT of the picture does.",
     )] = PictureOrigin.centre
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="KSPACE is a clean picture. Give it a phase, measure k-space with noise, then "
+    simulate: Annotated[bool, simulate_option(
+        "KSPACE is a clean picture. Give it a phase, measure k-space with noise, then "
         "reconstruct it and compare.",
     )] = False
     coils: Annotated[int | None, typer.Option(
         "--coils", min=1, metavar="N",
         help="With --simulate: measure with N coils, whose maps are known (default 1).",
     )] = None
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S",
-        help="The noise in the real and in the imaginary part of k-space has this standard "
+    sigma: Annotated[str | None, sigma_option(
+        "The noise in the real and in the imaginary part of k-space has this standard "
         "deviation, in the unit of the data. By default it is estimated from the outermost "
         "frequencies (auto).",
+        metavar="auto|S",
     )] = None
-    reference: Annotated[Path | None, typer.Option(
-        "--reference", metavar="GT",
-        help="Compare the result with this true picture (.npy, real or complex), in the unit of "
+    reference: Annotated[Path | None, reference_option(
+        "Compare the result with this true picture (.npy, real or complex), in the unit of "
         "the data.",
     )] = None
-    no_picture: Annotated[bool, typer.Option(
-        "--no-picture", help="Write no .png beside a .npy.",
-    )] = False
+    no_picture: Annotated[bool, no_picture_option(".npy")] = False
     # fmt: on
-
-    @property
-    def named_solver(self) -> str | None:
-        """Some methods are solvers without a prior."""
-        return self.method.value if self.method.value in SOLVERS else super().named_solver
 
     @property
     def sampling(self) -> Sampling | None:

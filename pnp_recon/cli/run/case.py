@@ -5,6 +5,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +97,11 @@ class Case:
     wrote: tuple[Path, ...] = ()
     strength: Strength | None = None
     operator_bytes: float = 0.0
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of what is solved, in one channel."""
+        return math.prod(self.A.image_shape[-2:])
 
     @property
     def noise_in_words(self) -> str:

@@ -1,29 +1,27 @@
-"""What a run will take, said before it is begun: the one rule of all commands.
+"""What time a run will take, said before it is begun: the one rule of all commands.
 
-Memory is counted: what the process holds now, what its operator is still to take, and a number of
-bytes for each pixel that is worked on. Time is a range: one piece of the work, timed on the very
-data, times how many of them runs took. Where crops speak for a large picture, what they took is the
-piece. What is left is then told by the iterations themselves (`live.Course`). All of it are
-estimates, and called so.
+It is a range: one piece of the work, timed on the very data, times how many of them runs took.
+Where crops speak for a large picture, what they took is the piece. What is left is then told by the
+iterations themselves (`live.Course`). All of it are estimates, and called so. For memory see
+`memory`.
 
 Imported after parsing: it loads torch.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from operators._memory import available_bytes, resident_bytes
 from operators.errors import OperatorError
 from pnp_recon.cli.run.case import Case
+from pnp_recon.cli.run.flags import SolverName
 from pnp_recon.cli.run.live import span_words
-from pnp_recon.cli.run.options import Options, RunOptions, SolverName
-from pnp_recon.cli.run.solve import Prior, solver_name
+from pnp_recon.cli.run.options import Options
+from pnp_recon.cli.run.solve import Prior, searched, solver_name
 from pnp_recon.errors import PnPReconError
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
@@ -35,17 +33,8 @@ from pnp_recon.solvers.choice import configured
 from pnp_recon.solvers.descent.solver import Descent
 from pnp_recon.solvers.knobs import Knobs
 
-# Bytes that a run works with for each value of the picture (pixels times channels), above measured
-# peaks: 158 for a mask, 316 for a blur with unknown border, 166 for total variation. An energy
-# takes them for each pixel, as its features are, and the channels add to it: 830 for each value of
-# three, 1500 of one, its gradient in float64. Float64 is counted as half as much again, which is
-# not measured.
-DIRECT_BYTES, INNER_BYTES, TERM_BYTES = 190, 390, 220
-ENERGY_PIXEL, ENERGY_VALUE = 900, 700
-GIB = 2**30
-# Less than this beside what the process holds anyway is not worth a line; nor is less time, in
-# seconds.
-LITTLE, SHORT = GIB / 2, 20.0
+# Less is not worth a line, in seconds.
+SHORT = 20.0
 # From so many pixels on a step of a map or a functional is timed.
 PIXELS = 200 * 200
 
@@ -76,66 +65,6 @@ class Span:
     @property
     def words(self) -> str:
         return span_words(self.low, self.high)
-
-
-def pixels(case: Case) -> int:
-    return math.prod(case.A.image_shape[-2:])
-
-
-def searched(case: Case, options: RunOptions) -> bool:
-    """Does the strength come from trials? A case may have its own."""
-    own = "strength" in case.arguments or options.model is not None
-    return options.asked_strength == "auto" and not own
-
-
-# ---- memory --------------------------------------------------------------------------------------
-
-
-def working_bytes(case: Case, prior: Prior, options: RunOptions) -> float:
-    """What a run takes beside what the process holds before it, about."""
-    if case.solve is not None:
-        return 0.0
-    channels = math.prod(case.A.image_shape[:-2])
-    if isinstance(prior, LearnedEnergy):
-        each: float = ENERGY_PIXEL + ENERGY_VALUE * channels
-    elif isinstance(prior, Denoiser):
-        exact = case.A.prox_closed_form and "fidelity" not in case.arguments
-        each = channels * (DIRECT_BYTES if exact else INNER_BYTES)
-    else:
-        each = channels * TERM_BYTES
-    wide = 1.5 if options.dtype.value == "float64" else 1.0
-    pictures = max((len(part.y) for part in case.parts), default=len(case.y))
-    if case.excerpt is None and prior is not None and searched(case, options):
-        pictures *= 2
-    return wide * each * pixels(case) * pictures + case.operator_bytes
-
-
-def needed_bytes(case: Case, prior: Prior, options: RunOptions) -> float:
-    """What the process will hold at most, about."""
-    return resident_bytes() + working_bytes(case, prior, options)
-
-
-def memory_lines(
-    case: Case, prior: Prior, options: RunOptions, always: bool = False
-) -> tuple[str, str]:
-    """How much memory the run will take, about, and a warning where there is less; each may be
-    empty: little is said only where it is asked for (`always`)."""
-    channels, height, width = case.degraded.shape[1:]
-    more = working_bytes(case, prior, options)
-    need = resident_bytes() + more
-    words = f"{width}×{height}, {channels} channel{'s' if channels > 1 else ''}"
-    line = f"size: {words}: about {need / GIB:.1f} GiB of memory"
-    free = available_bytes(case.y.device.type)
-    free += resident_bytes() if case.y.device.type == "cpu" else 0
-    if need <= free:
-        return line if always or more >= LITTLE else "", ""
-    out = "take a smaller copy of the picture"
-    if case.excerpt is not None:
-        out = "restore a part with --crop X,Y,W,H, or a smaller copy of the picture"
-    if isinstance(prior, LearnedEnergy):
-        out += ", or take a denoiser that works in tiles (--denoiser euler_colour or euler_grey)"
-    return line, f"{words}: about {need / GIB:.1f} GiB of memory are needed and {free / GIB:.1f} " \
-        f"GiB are free, so that the run may be ended by the system; {out}"  # fmt: skip
 
 
 # ---- time ----------------------------------------------------------------------------------------
@@ -182,7 +111,7 @@ def _of_one(case: Case, prior: Prior, options: Options) -> float | None:
         if options.solver.value not in (SolverName.auto.value, DEFAULT_SOLVERS[prior.kind]):
             return None
         return _of_descent(problem, prior)
-    if not isinstance(prior, Denoiser | Regulariser) or pixels(case) < PIXELS:
+    if not isinstance(prior, Denoiser | Regulariser) or case.pixels < PIXELS:
         return None
     name = solver_name(case, options)
     solver = configured(prior, None if name == "auto" else SOLVERS[name], problem, Knobs())

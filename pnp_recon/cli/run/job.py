@@ -16,9 +16,10 @@ from operators.progress import listening
 from pnp_recon import guarantees
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.command import Command
-from pnp_recon.cli.run.effort import by_a_piece, iterations_of, memory_lines, time_lines
+from pnp_recon.cli.run.effort import by_a_piece, iterations_of, time_lines
 from pnp_recon.cli.run.large import Outlook, is_large, outlook
 from pnp_recon.cli.run.live import LiveLine
+from pnp_recon.cli.run.memory import memory_lines
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.plan import Job, check_places
 from pnp_recon.cli.run.preview import check_preview, cropped, preview

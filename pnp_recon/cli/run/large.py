@@ -13,11 +13,11 @@ import time
 from dataclasses import dataclass, replace
 
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.effort import Span, by_a_crop, pixels, searched
+from pnp_recon.cli.run.effort import Span, by_a_crop
 from pnp_recon.cli.run.live import LiveLine
 from pnp_recon.cli.run.options import Options, RunOptions
 from pnp_recon.cli.run.region import centre
-from pnp_recon.cli.run.solve import ENERGY_PIXELS, Prior, solve
+from pnp_recon.cli.run.solve import ENERGY_PIXELS, Prior, searched, solve
 from pnp_recon.errors import InputError
 from pnp_recon.solvers import Solution, Status
 from pnp_recon.solvers.core.strength import Strength
@@ -55,7 +55,7 @@ class Outlook:
 
 
 def is_large(case: Case) -> bool:
-    return pixels(case) > LARGE and case.solve is None and not case.parts
+    return case.pixels > LARGE and case.solve is None and not case.parts
 
 
 def outlook(

@@ -11,7 +11,8 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from pnp_recon.cli.run.options import Options, Precision
+from pnp_recon.cli.run.flags import Precision
+from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.shell import choose_device
 from pnp_recon.models import load
 from pnp_recon.priors.denoiser import Denoiser

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.options import Acceleration, Options, RunOptions, SolverName
+from pnp_recon.cli.run.flags import Acceleration, SolverName
+from pnp_recon.cli.run.options import Options, RunOptions
 from pnp_recon.cli.run.parts import in_parts
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.shell import parse_positive
@@ -170,6 +171,12 @@ def _by_formula(formula: Callable[[], Solution], required: bool) -> Solution:
 def _chooses_itself(prior: Prior, options: RunOptions) -> bool:
     """An energy, which no case has a solver for."""
     return options.solver == SolverName.auto and isinstance(prior, LearnedEnergy)
+
+
+def searched(case: Case, options: RunOptions) -> bool:
+    """Does the strength come from trials? A case may have its own."""
+    own = "strength" in case.arguments or options.model is not None
+    return options.asked_strength == "auto" and not own
 
 
 def solver_name(case: Case, options: RunOptions) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 import typer
 
 from pnp_recon.cli.run.borders import Boundary
-from pnp_recon.cli.run.options import RunOptions, output_option
-from pnp_recon.cli.run.places import place_in_file
+from pnp_recon.cli.run.flags import output_option, sigma_option, simulate_option
+from pnp_recon.cli.run.kernel import KernelOptions
 from pnp_recon.errors import InputError
 from pnp_recon.problems.numbers import checked_number
 
@@ -19,7 +18,7 @@ LARGEST_SCALE = 4
 
 
 @dataclass(frozen=True)
-class EnlargeOptions(RunOptions):
+class EnlargeOptions(KernelOptions):
     """The options of `pnp-sr`."""
 
     # fmt: off
@@ -44,41 +43,23 @@ class EnlargeOptions(RunOptions):
         help="Choose what is taken to lie beyond the border. With valid it is unknown and is "
         "restored with the picture, in a margin that is cut off in the end.",
     )] = Boundary.valid
-    simulate: Annotated[bool, typer.Option(
-        "--simulate",
-        help="IN is large. Blur it, keep every so many-th pixel and add noise first, then enlarge "
+    simulate: Annotated[bool, simulate_option(
+        "IN is large. Blur it, keep every so many-th pixel and add noise first, then enlarge "
         "it and compare. The result lacks what is no multiple of the scale, and with --boundary "
         "valid the border that the small picture did not see.",
     )] = False
-    sigma: Annotated[str | None, typer.Option(
-        "--sigma", metavar="auto|S|S/255",
-        help="The noise of the small picture has this standard deviation, such as 0.03 or "
+    sigma: Annotated[str | None, sigma_option(
+        "The noise of the small picture has this standard deviation, such as 0.03 or "
         "7.65/255. By default it is estimated (auto) from rounding, JPEG tables and the smoothest "
         "parts; with --simulate it is 0.",
     )] = None
     # fmt: on
 
+    kernels: ClassVar[tuple[str, ...]] = KERNELS
     default_simulated_level: ClassVar[float] = 0.0
-
-    @property
-    def kernel_file(self) -> Path | None:
-        return None if self.kernel in KERNELS else place_in_file(self.kernel)[0]
-
-    @property
-    def kernel_key(self) -> str | None:
-        """Which array of the kernel file."""
-        return None if self.kernel in KERNELS else place_in_file(self.kernel)[1]
-
-    def companions(self, source: Path) -> tuple[Path, ...]:
-        return () if self.kernel_file is None else (self.kernel_file,)
 
     def check(self) -> None:
         super().check()
-        if self.kernel_file is not None and not self.kernel_file.exists():
-            raise InputError(
-                f"--kernel is {self.kernel!r}; expected {', '.join(KERNELS)} or an existing "
-                "kernel file"
-            )
         if self.width is not None and self.kernel != "gaussian":
             raise InputError("--width is that of a Gaussian; add --kernel gaussian, or leave it")
         if self.width is not None:

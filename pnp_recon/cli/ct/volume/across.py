@@ -7,23 +7,23 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from operators import RayTransform
-from operators._memory import resident_bytes
 from pnp_recon.cli.ct.case import case_of
-from pnp_recon.cli.ct.data import Measurement, measurement_of, on_device, read
+from pnp_recon.cli.ct.data import measurement_of, read
+from pnp_recon.cli.ct.measurement import Measurement, on_device
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.view import View
 from pnp_recon.cli.ct.volume.worker import Recipe, finished, joined
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.large import LOOSE
+from pnp_recon.cli.run.memory import GIB, Room, room_at_most
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import Prior, choose_prior, solve
@@ -36,67 +36,35 @@ from pnp_recon.solvers import Look, Status
 from pnp_recon.volumes.plan import runs
 from pnp_recon.volumes.run import Done, Slab
 
-GIB = 2**30
 # Neighbouring slices that are asked for the strength.
 NEIGHBOURS = 4
-# Bytes of a run for each voxel and for each datum, above measured peaks (total variation: 64 slices
-# of 128²; an energy: 16 of them); for each pixel of the few slices whose energy is computed at a
-# time, and what loading it takes. Float64 counts twice, which is not measured.
-VOXEL = {"functional": 300, "energy": 480}
-DATUM = {"functional": 120, "energy": 120}
-PIXEL, LOADED = 2000, 100_000_000
 
 
-@dataclass(frozen=True)
-class Room:
-    """What a volume takes at once.
-
-    Attributes:
-        fixed: bytes that the process holds whatever the number of slices.
-        each: bytes of a slice.
-    """
-
-    fixed: int
-    each: int
-
-    def bytes(self, slices: int) -> int:
-        return self.fixed + slices * self.each
-
-    def check(self, numbers: range, shape: tuple[int, int], free: int) -> None:
-        """Refuses a volume that does not fit into `free` bytes, and what this process holds.
-
-        Raises:
-            InputError: saying how many slices would.
-        """
-        count, most = len(numbers), free + resident_bytes()
-        if self.bytes(count) <= most:
-            return
-        fit = max(0, (most - self.fixed) // self.each)
-        last = numbers.start + fit * numbers.step
-        step = "" if numbers.step == 1 else f":{numbers.step}"
-        remedy = f"{fit} slices would fit: give --slices {numbers.start}:{last}{step}, "
-        raise InputError(
-            f"--across holds all {count} slices of {shape[1]}×{shape[0]} at once, which takes "
-            f"about {self.bytes(count) / GIB:.2f} GiB of memory, and {most / GIB:.2f} GiB are "
-            f"free; {remedy if fit else 'not one would fit: give '}a smaller --size, or leave "
-            "out --across"
-        )
-
-
-def room(shape: tuple[int, int], data: int, options: CtOptions) -> Room:
-    """What a volume takes, as counted beforehand.
+def refuse_too_large(room: Room, numbers: range, shape: tuple[int, int], free: int) -> None:
+    """Refuses a volume that does not fit into `free` bytes, and what this process holds.
 
     Args:
-        shape: (rows, columns) of a slice.
-        data: rays of a slice.
-        options: what was asked for.
+        room: what it takes.
+        numbers: its slices.
+        shape: (rows, columns) of one.
+        free: bytes.
+
+    Raises:
+        InputError: saying how many slices would.
     """
-    kind, wide = options.prior_kind, 2 if options.dtype.value == "float64" else 1
-    kind = kind if kind in VOXEL else "energy"
-    pixels = math.prod(shape)
-    each = wide * (VOXEL[kind] * pixels + DATUM[kind] * data)
-    few = LOADED + wide * PIXEL * pixels if kind == "energy" else 0
-    return Room(resident_bytes() + few, each)
+    count, most = len(numbers), room_at_most(free)
+    if room.bytes(count) <= most:
+        return
+    fit = room.fitting(most)
+    last = numbers.start + fit * numbers.step
+    step = "" if numbers.step == 1 else f":{numbers.step}"
+    remedy = f"{fit} slices would fit: give --slices {numbers.start}:{last}{step}, "
+    raise InputError(
+        f"--across holds all {count} slices of {shape[1]}×{shape[0]} at once, which takes "
+        f"about {room.bytes(count) / GIB:.2f} GiB of memory, and {most / GIB:.2f} GiB are "
+        f"free; {remedy if fit else 'not one would fit: give '}a smaller --size, or leave "
+        "out --across"
+    )
 
 
 def neighbours(slices: range) -> range:

@@ -16,14 +16,15 @@ import torch
 
 from operators._memory import available_bytes
 from pnp_recon.cli.ct.case import case_of
-from pnp_recon.cli.ct.data import Measurement, measurement_of, on_device, read
+from pnp_recon.cli.ct.data import measurement_of, read
+from pnp_recon.cli.ct.measurement import Measurement, on_device
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.view import View, choose_view
 from pnp_recon.cli.ct.volume import across
 from pnp_recon.cli.ct.volume.worker import joined, part_of
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.effort import needed_bytes
 from pnp_recon.cli.run.large import LOOSE
+from pnp_recon.cli.run.memory import needed_bytes, room
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import choose_prior, model_warnings, solve
@@ -93,8 +94,8 @@ def probe(
     shape, data = (A.image_shape[1], A.image_shape[2]), math.prod(together.data.shape[1:])
     needs = None
     if options.across is not None:
-        needs = across.room(shape, data, options)
-        needs.check(slices, shape, free_bytes())
+        needs = room(shape, data, options)
+        across.refuse_too_large(needs, slices, shape, free_bytes())
     for line in found.lines:
         say(line)
     for words in found.warnings:

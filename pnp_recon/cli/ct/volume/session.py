@@ -20,6 +20,7 @@ from pnp_recon.cli.ct.volume.across import all_slices, neighbours
 from pnp_recon.cli.ct.volume.display import SliceDisplay
 from pnp_recon.cli.ct.volume.probe import Probed, Say, free_bytes, probe
 from pnp_recon.cli.ct.volume.worker import Recipe, each
+from pnp_recon.cli.run.memory import GIB
 from pnp_recon.cli.run.text import error_json
 from pnp_recon.cli.shell import (
     BAD_INPUT,
@@ -43,7 +44,6 @@ from pnp_recon.volumes.run import Work, forget_changed, run
 from pnp_recon.volumes.store import Store, open_store
 from pnp_recon.volumes.summary import summarise
 
-GIB = 2**30
 # What changes nothing about the values of a slice, or is found in the scan's hash.
 APART = ("inputs", "output", "workers", "dask", "film", "overwrite", "as_json", "quiet", "verbose",
          "device", "stretch", "no_picture")  # fmt: skip

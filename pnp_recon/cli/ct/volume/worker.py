@@ -19,7 +19,8 @@ from torch import Tensor
 
 from operators import RayTransform
 from pnp_recon.cli.ct.case import case_of
-from pnp_recon.cli.ct.data import measurement_of, on_device, read
+from pnp_recon.cli.ct.data import measurement_of, read
+from pnp_recon.cli.ct.measurement import on_device
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.view import View
 from pnp_recon.cli.run.case import Case
