@@ -132,7 +132,7 @@ class HamiltonianField(EnergyField):
 
     Args:
         energy: H, vectors (…, d) to numbers (…), d even; a module's parameters are learned.
-        degree: H is a polynomial of at most this degree; None: unknown.
+        degree: H is a polynomial of at most this degree, which is declared; None: unknown.
     """
 
     def __init__(self, energy: Callable[[Tensor], Tensor], degree: int | None = None) -> None:

@@ -24,13 +24,20 @@ from pnp_recon.networks.flows.integrators import Integrator, Step, VectorField, 
 
 NEWTON, HALVINGS = 50, 20
 # Residual, against 1 + ‖x‖, at which a step is taken, and the least difference of two entries that
-# a quotient is taken of; below it a derivative stands in.
+# a quotient is taken of; below it a derivative stands in, which the energy feels by the third power
+# of the difference: less than rounding.
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13}
 LEAST = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
 class DiscreteGradient(Integrator):
-    """x⁺ = x + hS∇̄H(x, x⁺), on vectors (…, d)."""
+    """x⁺ = x + hS∇̄H(x, x⁺), on vectors (…, d).
+
+    Attributes:
+        premise: what the energy is kept on the word of, for the guarantee; may be empty.
+    """
+
+    premise = ""
 
     @abstractmethod
     def gradient(self, field: EnergyField, x: Tensor, y: Tensor) -> Tensor:
@@ -73,7 +80,7 @@ class DiscreteGradient(Integrator):
             return none(f"a step of {h}; expected a finite number")
         if reason := self.proves(facts):
             return none(reason)
-        held = none(f"{self.name} step: nothing is proven of distances")
+        held = none(f"{self.name} step: nothing is proven of distances{self.premise}")
         return structured(held, ENERGY)
 
     def _residual(self, field: EnergyField, x: Tensor, y: Tensor, h: Step) -> Tensor:
@@ -135,6 +142,7 @@ class MeanValue(DiscreteGradient):
     """
 
     name, order = "mean_value", 2
+    premise = "; the energy is kept if it has the degree that was declared"
     nodes = 5
 
     def gradient(self, field: EnergyField, x: Tensor, y: Tensor) -> Tensor:

@@ -275,6 +275,10 @@ def test_the_mean_value_is_proven_for_polynomials_alone() -> None:
     assert method.check(field.facts(), 0.1).keeps == set()
     assert "take gonzalez" in method.check(field.facts(), 0.1).source
     assert integrator("gonzalez").check(field.facts(), 0.1).keeps == {ENERGY}
+    # A degree is the caller's word, and the guarantee says on whose word it stands.
+    said = HamiltonianField(henon_heiles, degree=3).facts()
+    assert "declared" in method.check(said, 0.1).source
+    assert "declared" not in integrator("gonzalez").check(said, 0.1).source
 
 
 def test_at_rest_a_step_stays_and_gradients_are_exact() -> None:
