@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.problems.numbers import checked_number
 
 Closure = Callable[[], Any]
 # Least step of Itoh–Abe descent along an entry, relative to 1 + |entry|, and its inner bisections.
@@ -183,7 +182,8 @@ class Relativistic(_Momentum):
 
     def __init__(self, params: Any, lr: float, damping: float, softening: float = 1.0) -> None:
         _positive(lr=lr, softening=softening)
-        checked_number("damping", damping, least=0.0)
+        if damping < 0:
+            raise InputError(f"damping is {damping:g}; expected at least 0")
         super().__init__(params, {"lr": lr, "damping": damping, "softening": softening})
 
     @torch.no_grad()
@@ -257,4 +257,5 @@ def _needed(closure: Closure | None) -> Closure:
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        checked_number(name, value, above=0.0)
+        if not value > 0:
+            raise InputError(f"{name} is {value:g}; expected more than 0")

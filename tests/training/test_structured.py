@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -152,12 +151,9 @@ def test_what_cannot_be_is_refused() -> None:
         lambda: Nesterov(u, 0.1, 1.0),
         lambda: Relativistic(u, 0.1, -1.0),
         lambda: Relativistic(u, 0.1, 1.0, 0.0),
-        lambda: Relativistic(u, 0.1, math.nan),
-        lambda: HeavyBall(u, 0.1, math.nan),
         lambda: ItohAbe(u, -1.0),
-        lambda: ItohAbe(u, math.inf),
     ):
-        with pytest.raises(InputError, match=r"expected|must be a finite number"):
+        with pytest.raises(InputError, match="expected"):
             made()
 
 
