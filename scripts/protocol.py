@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import platform
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,17 @@ class Rows:
     def mean(self, field: str, **key: Any) -> float:
         values = [r[field] for r in self.rows if all(r.get(k) == v for k, v in key.items())]
         return sum(values) / len(values) if values else float("nan")
+
+
+@torch.inference_mode()
+def processor_seconds(run: Callable[[], object], times: int = 7) -> float:
+    """Median processor time of a run, after one that warms up: other processes change it little."""
+    taken = []
+    for _ in range(times + 1):
+        begin = time.process_time()
+        run()
+        taken.append(time.process_time() - begin)
+    return statistics.median(taken[1:])
 
 
 def environment() -> str:

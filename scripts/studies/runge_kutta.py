@@ -15,18 +15,14 @@ not made again.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from pathlib import Path
 from typing import cast
-
-import torch
 
 from pnp_recon import load_denoiser
 from pnp_recon.datasets.splits import bsd68
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser
-from scripts.protocol import LEVELS, RESULTS, Rows, crop, environment
+from scripts.protocol import LEVELS, RESULTS, Rows, crop, environment, processor_seconds
 from scripts.studies.equivariance.denoisers import (
     DENOISING,
     deblur,
@@ -35,14 +31,13 @@ from scripts.studies.equivariance.denoisers import (
 )
 
 REFERENCE = "euler_grey"
-TIMED = 7  # runs, after one that warms up
 
 
 def facts(rows: Rows, name: str, model: Denoiser, picture: Path) -> None:
     """What the card proves, flow times, and processor seconds for one whole picture."""
     if rows.has(task="facts", model=name):
         return
-    network = cast(EulerNet, model.function)
+    network, x = cast(EulerNet, model.function), crop(picture, None, True)
     tableau = network.flow_blocks()[0].integrator.tableau
     rows.add(
         task="facts",
@@ -58,19 +53,8 @@ def facts(rows: Rows, name: str, model: Denoiser, picture: Path) -> None:
         flow_time=sum(
             2 * tableau.radius * float(block.relative_step) for block in network.flow_blocks()
         ),
-        seconds=seconds(model, picture),
+        seconds=processor_seconds(lambda: model(x, 15 / 255)),
     )
-
-
-@torch.inference_mode()
-def seconds(model: Denoiser, picture: Path) -> float:
-    """Median processor time, which other processes change little."""
-    x, times = crop(picture, None, True), []
-    for _ in range(TIMED + 1):
-        begin = time.process_time()
-        model(x, 15 / 255)
-        times.append(time.process_time() - begin)
-    return statistics.median(times[1:])
 
 
 def table(rows: Rows) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import statistics
-import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,10 +13,9 @@ from pnp_recon import load_denoiser
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.problems.noise import noisy
-from scripts.protocol import Rows, crop, environment
+from scripts.protocol import Rows, crop, environment, processor_seconds
 
 DENOISING = (5.0, 15.0, 25.0)
-TIMED = 7  # runs, after one that warms up
 
 
 def trained(name: str) -> EulerNet:
@@ -31,6 +29,7 @@ def measure(
     """Adds the row of a network, whose norms are set to what is proven first."""
     if rows.has(name=name):
         return
+    picture = crop(test[0], None, True)
     network = copy.deepcopy(network).float().eval()
     for block in network.flow_blocks():
         block.settle(20)
@@ -50,19 +49,9 @@ def measure(
         alpha=network.check().averagedness,
         psnr={f"{level:g}": statistics.mean(found) for level, found in scores.items()},
         pictures=len(test),
-        seconds=seconds(network, crop(test[0], None, True)),
+        seconds=processor_seconds(lambda: network(picture, 15 / 255)),
         **facts,
     )
-
-
-def seconds(network: EulerNet, x: torch.Tensor) -> float:
-    """Median processor seconds for a whole picture, so that other processes count little."""
-    times = []
-    for _ in range(TIMED + 1):
-        begin = time.process_time()
-        network(x, 15 / 255)
-        times.append(time.process_time() - begin)
-    return statistics.median(times[1:])
 
 
 def table(rows: Rows) -> str:
