@@ -175,7 +175,7 @@ class LinearOperator(Known, ABC):
         one, so any x̂ satisfies ‖x̂ − prox‖ <= ‖z − x̂ + γAᵀ(y − A x̂)‖. This holds for a closed form
         too, and is what is returned. The solve runs in float64 wherever the operator can, since in
         float32 that residual cannot fall below about γ‖x‖ roundings; it is computed afresh from
-        the final x̂, and rounding x̂, and that of the residual itself, is added.
+        the final x̂, rounding x̂ is added, and that of the residual itself as it was measured.
 
         Args:
             z: image (B, C, H, W).

@@ -187,7 +187,8 @@ def _imaging(library: Any, dataset: Any, apart: bool) -> tuple[list[Any], int]:
             continue
         if line.is_flag_set(library.ACQ_IS_REVERSE):
             line.data[:] = line.data[:, ::-1]
-            line.center_sample = line.data.shape[1] - line.center_sample
+            # Turned about the sample that a DFT has in the middle, which keeps a whole echo's.
+            line.center_sample = 2 * (line.data.shape[1] // 2) - line.center_sample
             line.discard_pre, line.discard_post = line.discard_post, line.discard_pre
         calibration = apart and line.is_flag_set(library.ACQ_IS_PARALLEL_CALIBRATION)
         if line.is_flag_set(library.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING):

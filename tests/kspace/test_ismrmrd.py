@@ -112,7 +112,7 @@ def test_a_reversed_line_is_turned_with_its_centre_and_its_ends(tmp_path: Path) 
         if step % 2:
             line.set_flag(library.ACQ_IS_REVERSE)
             line.data[:] = line.data[:, ::-1]
-            line.center_sample = line.data.shape[1] - SAMPLES // 2 + 3
+            line.center_sample = line.data.shape[1] - 1 - (SAMPLES // 2 - 3)
             line.discard_pre, line.discard_post = 0, 2
         else:
             line.center_sample = SAMPLES // 2 - 3
@@ -120,6 +120,18 @@ def test_a_reversed_line_is_turned_with_its_centre_and_its_ends(tmp_path: Path) 
     scan = read_kspace(write(tmp_path / "a.h5", backwards, KSPACE[:, 3:]))
     assert torch.equal(scan.data[:, 5:], torch.from_numpy(KSPACE)[:, 5:])
     assert scan.mask[:, 0].tolist() == [False] * 5 + [True] * 11
+
+
+@pytest.mark.parametrize("samples", [15, 16])
+def test_whole_reversed_lines_fit(tmp_path: Path, samples: int) -> None:
+    def backwards(line: Any, step: int) -> None:
+        line.set_flag(library.ACQ_IS_REVERSE)
+        line.data[:] = line.data[:, ::-1]
+        line.center_sample = samples // 2
+
+    header = HEADER.format(ENCODING.format(samples)).replace("<x>16</x>", f"<x>{samples}</x>")
+    scan = read_kspace(write(tmp_path / "a.h5", backwards, KSPACE[:, :samples], header))
+    assert torch.equal(scan.data, torch.from_numpy(KSPACE[:, :samples]))
 
 
 def test_what_an_echo_lacks_is_missing(tmp_path: Path) -> None:
