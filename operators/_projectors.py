@@ -18,6 +18,7 @@ from torch import Tensor
 from operators._joseph import parallel_coefficients
 from operators._odl import Backend, coefficients, odl_ray_transform, unique_angles
 from operators.scan_geometry import ScanGeometry
+from operators.values import kept_precision
 
 # Rows of a lean matrix that are converted to float64 in one go.
 ROWS_AT_ONCE = 1 << 13
@@ -117,10 +118,9 @@ class MatrixProjector:
         if self.lean and t.dtype == torch.float64 and t.device.type == "cpu":
             return self._in_parts(columns, transposed).reshape(-1, *shape)
         matrix = self._matrix(t, transposed)
-        if len(columns) == 1:
-            return matrix.mv(columns[0]).reshape(1, *shape)
-        # Autocast takes a product of matrices, and not one with a vector, to a lower precision.
-        with torch.autocast(t.device.type, enabled=False):
+        with kept_precision(t):  # the derivative of the other map runs without `LinearOperator.A`
+            if len(columns) == 1:
+                return matrix.mv(columns[0]).reshape(1, *shape)
             if transposed or t.device.type != "cpu":
                 return (matrix @ columns.T).T.reshape(-1, *shape)
             found = []

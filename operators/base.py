@@ -18,9 +18,9 @@ from torch import Tensor
 from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
 from operators.errors import OperatorError
 from operators.knowledge import Known, built_here
-from operators.norms import NormBound, collatz_wielandt, require_size
+from operators.norms import NormBound, collatz_wielandt, require_size, widened
 from operators.shifted import residual_error, shifted_solve
-from operators.values import are_positive, values_like
+from operators.values import are_positive, kept_precision, values_like
 
 if TYPE_CHECKING:
     from deepinv.physics import LinearPhysics
@@ -94,12 +94,14 @@ class LinearOperator(Known, ABC):
     def A(self, x: Tensor) -> Tensor:
         """The noiseless measurement A x of an image (B, C, H, W); differentiable."""
         self._check(x, self.image_shape, "image")
-        return self._forward_map(x)
+        with kept_precision(x):
+            return self._forward_map(x)
 
     def A_adjoint(self, y: Tensor) -> Tensor:
         """The Euclidean transpose: <A x, y> = <x, A_adjoint(y)> for all x and y."""
         self._check(y, self.measurement_shape, "measurement")
-        return self._transpose_map(y)
+        with kept_precision(y):
+            return self._transpose_map(y)
 
     def normal(self, x: Tensor) -> Tensor:
         """Aᵀ A x."""
@@ -286,13 +288,7 @@ class LinearOperator(Known, ABC):
         return self._widened(self.normal(v), terms)
 
     def _widened(self, product: Tensor, terms: int) -> tuple[Tensor, Tensor]:
-        error = (terms + 8) * torch.finfo(product.dtype).eps
-        if error >= 0.1:
-            raise OperatorError(
-                f"'{self.name}' is too large to bound its norm in {product.dtype}; use float64"
-            )
-        error /= 1 - error
-        return product / (1 + error), product * (1 + error)
+        return widened(product, terms, self.name)
 
     def certificate_start(self) -> Tensor:
         """The all-ones image (1, C, H, W) on which a certificate starts its iteration."""

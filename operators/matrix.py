@@ -17,6 +17,7 @@ from operators.base import LinearOperator
 from operators.errors import OperatorError
 from operators.matrix_norms import absolute, gram_bound, schur_bound
 from operators.norms import NormBound
+from operators.values import kept_precision
 
 
 class MatrixOperator(LinearOperator):
@@ -57,7 +58,8 @@ class MatrixOperator(LinearOperator):
     def run(self, t: Tensor, transposed: bool) -> Tensor:
         """M t or Mᵀ t for a batch; the derivative of each map is the other."""
         shape = self.image_shape if transposed else self.measurement_shape
-        return (self._form(t, transposed) @ t.reshape(len(t), -1).T).T.reshape(len(t), *shape)
+        with kept_precision(t):  # as in `MatrixProjector.run`
+            return (self._form(t, transposed) @ t.reshape(len(t), -1).T).T.reshape(len(t), *shape)
 
     def _form(self, like: Tensor, transposed: bool) -> Tensor:
         dense = self.matrix.layout == torch.strided

@@ -82,6 +82,20 @@ def round_down(value: float) -> float:
     return max(0.0, math.nextafter(value * (1 - 4 * EPS), -math.inf))
 
 
+def widened(product: Tensor, terms: int, name: str) -> tuple[Tensor, Tensor]:
+    """Bounds of sums of `terms` products without negative numbers; see `LinearOperator.enclosure`.
+
+    Raises OperatorError if the precision of `product` is too low to say anything.
+    """
+    error = (terms + 8) * torch.finfo(product.dtype).eps
+    if error >= 0.1:
+        raise OperatorError(
+            f"'{name}' is too large to bound its norm in {product.dtype}; use float64"
+        )
+    error /= 1 - error
+    return product / (1 + error), product * (1 + error)
+
+
 def tightest(*bounds: NormBound) -> NormBound:
     """The smallest of several proven upper bounds, with the largest of the proven lower ones."""
     best = min(bounds, key=lambda bound: bound.value)

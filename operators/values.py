@@ -1,9 +1,11 @@
-"""Numbers as tensors where the pictures are, without waiting for the device.
+"""Numbers as tensors where the pictures are, in their precision, without waiting for the device.
 
 Knows no operator: what a number means, and whether it may be so large, is for its user to say.
 """
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -32,3 +34,15 @@ def are_positive(values: object, like: Tensor) -> bool:
     """
     held = torch.as_tensor(values, dtype=like.dtype)
     return bool((torch.isfinite(held) & (held > 0)).all())
+
+
+def kept_precision(like: Tensor) -> AbstractContextManager[object]:
+    """A block in which a caller's autocast rounds nothing on the device of `like`.
+
+    Networks are trained under autocast with an operator between their layers. It would run direct
+    convolutions and matrices in bfloat16, and has no sparse product in it.
+    """
+    kind = like.device.type
+    if not torch.amp.autocast_mode.is_autocast_available(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)

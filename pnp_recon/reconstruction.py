@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Literal
 
 from torch import Tensor
 
 from operators.base import LinearOperator
 from pnp_recon.errors import CertificateError, InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity
-from pnp_recon.models.load import load_prior
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
-from pnp_recon.proximal import Box, Composite, Regulariser, TotalVariation
-from pnp_recon.solvers.catalogue import SOLVERS, SolverEntry
+from pnp_recon.proximal import Regulariser
+from pnp_recon.solvers.catalogue import SOLVERS
 from pnp_recon.solvers.choice import accelerated, configured
 from pnp_recon.solvers.core.loop import iterate
 from pnp_recon.solvers.core.solution import Look, Solution
@@ -29,15 +28,22 @@ from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.core.strength import Strength, Trial
 from pnp_recon.solvers.knobs import Knobs
-from pnp_recon.solvers.tuning import total_variation_weight
+from pnp_recon.solvers.priors import (
+    WORDS,
+    Prior,
+    box_of,
+    check_prior,
+    loaded,
+    resolve,
+    total_variation,
+)
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
 from pnp_recon.strength.rule import weighing_of
 from pnp_recon.strength.search import automatic, heeded
 from pnp_recon.strength.window import window
 
-Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
-# Priors that are no model's name.
-WORDS = ("auto", "tv")
+# Callers find the choice of the prior here as well.
+__all__ = ["WORDS", "Prior", "reconstruct", "resolve", "total_variation"]
 
 
 def reconstruct(
@@ -126,7 +132,7 @@ def reconstruct(
         KeyboardInterrupt: Ctrl-C while the strength is chosen; later it returns what there is.
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
-    _check_prior(prior)
+    check_prior(prior)
     if not (stopping is None or isinstance(stopping, Stopping)):
         raise InputError(
             f"stopping is a {type(stopping).__name__}; expected Stopping(tol=..., max_iter=...)"
@@ -147,8 +153,7 @@ def reconstruct(
     problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
     problem.check_operator()
     if isinstance(prior, str) and prior not in WORDS:
-        like = y if start is None else start
-        prior = load_prior(prior, A.image_shape[0], device=str(like.device), dtype=like.dtype)
+        prior = loaded(prior, problem)
     if isinstance(prior, LearnedReconstruction):
         refuse_settings(
             prior,
@@ -175,7 +180,7 @@ def reconstruct(
         problem.check_range()
         return run_learned(prior, y, A, reference=reference, callback=callback)
     known = resolve(prior, entry, problem)
-    if (box := _box(known)) is not None:
+    if (box := box_of(known)) is not None:
         problem.check_range(*box)
 
     def configure(given: Problem, value: float) -> Solver:
@@ -214,24 +219,6 @@ def reconstruct(
     return solution
 
 
-def _check_prior(prior: object) -> None:
-    """Refuses what is no prior.
-
-    Raises:
-        InputError: saying how a function becomes one.
-    """
-    if isinstance(prior, Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str):
-        return
-    what = getattr(prior, "__name__", type(prior).__name__)
-    raise InputError(
-        f"prior is {'None' if prior is None else f'{what}, no prior of the package'}; expected a "
-        "name, a Denoiser, an energy (load_energy, energy_from), a Regulariser or a "
-        "LearnedReconstruction. "
-        "pnp_recon.wrap makes a Denoiser of any function(x, sigma), also of a "
-        "compiled one"
-    )
-
-
 def _strength(strength: float | Literal["auto"] | None, prior: object) -> float | Literal["auto"]:
     """The strength that was asked for; None by the kind of the prior.
 
@@ -266,14 +253,6 @@ def _from_data(
     return found, replace(stopping, time_limit=left)
 
 
-def _box(prior: Denoiser | LearnedEnergy | Regulariser | None) -> tuple[float, float] | None:
-    """Where the pictures of a prior lie, or None: [0, 1] for denoisers."""
-    if isinstance(prior, Denoiser | LearnedEnergy):
-        return 0.0, 1.0
-    box = prior.domain if isinstance(prior, Composite) else prior
-    return (box.low, box.high) if isinstance(box, Box) else None
-
-
 def _require_after(solution: Solution) -> None:
     """Refuses a run that broke a law, or that checked none because nothing ran.
 
@@ -285,45 +264,6 @@ def _require_after(solution: Solution) -> None:
             f"a certificate was required: {solution.certificate.verdict}; the run "
             f"{solution.status.value}"
         )
-
-
-def resolve(
-    prior: Denoiser | LearnedEnergy | Regulariser | str,
-    entry: SolverEntry | None,
-    problem: Problem,
-) -> Denoiser | LearnedEnergy | Regulariser | None:
-    """The prior as an object; None for solvers that know none."""
-    if entry is not None and "none" in entry.prior_kinds:
-        if isinstance(prior, str) and prior == "auto":
-            return None
-        raise InputError(f"solver {entry.name} has no prior; leave the prior out, or take another")
-    if not isinstance(prior, str):
-        return _fitting(prior, entry)
-    functional = entry is not None and "functional" in entry.prior_kinds
-    if prior == "tv" or (prior == "auto" and functional):
-        return total_variation(problem)
-    like = problem.y if problem.start is None else problem.start
-    found = load_prior(prior, problem.A.image_shape[0], device=str(like.device), dtype=like.dtype)
-    return _fitting(cast("Denoiser | LearnedEnergy", found), entry)
-
-
-def _fitting(
-    prior: Denoiser | LearnedEnergy | Regulariser, entry: SolverEntry | None
-) -> Denoiser | LearnedEnergy | Regulariser:
-    """An energy's denoiser, where the solver takes denoisers and no energies."""
-    if entry is None or not isinstance(prior, LearnedEnergy) or prior.denoiser is None:
-        return prior
-    return prior.denoiser if "denoiser" in entry.prior_kinds else prior
-
-
-def total_variation(problem: Problem) -> TotalVariation:
-    """The prior "tv": a weight that fits the noise, vectorial for three channels.
-
-    The two parts of a complex picture are better by themselves once its phase is taken away.
-    """
-    weight = total_variation_weight(problem.noise(), problem.scale, problem.evenness)
-    colour = problem.A.image_shape[0] == 3
-    return TotalVariation(weight, "vectorial" if colour else "isotropic", box=(0.0, 1.0))
 
 
 def _require(solver: Solver, prior: Denoiser | LearnedEnergy | Regulariser | None) -> None:

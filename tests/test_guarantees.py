@@ -257,3 +257,13 @@ def test_convex_combination_with_an_expansive_part() -> None:
     for parts, weights in (([averaged(A)], [0.5, 0.5]), ([], []), ([averaged(A)] * 2, [2.0, -1.0])):
         with pytest.raises(ValueError, match="one positive weight"):
             guarantees.convex_combination(parts, weights)
+
+
+def test_a_mean_of_nonexpansive_maps_is_no_contraction() -> None:
+    """Shares of 1/n that sum to a little less, or more, than 1 prove nothing of the maps."""
+    shares = [[1 / n] * n for n in range(1, 60)]
+    assert min(map(sum, shares)) < 1 < max(map(sum, shares))  # the twin: the plain sum
+    for weights in shares:
+        mean = guarantees.convex_combination([averaged(1.0)] * len(weights), weights)
+        assert mean.averagedness == 1.0
+        assert mean.lipschitz == 1.0

@@ -8,12 +8,15 @@ found, and nothing of these.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from operators import kernels
 from pnp_recon.estimation.noise.unseen import ENOUGH
+from pnp_recon.estimation.noise.white import estimate_noise_level
 from pnp_recon.estimation.spectrum import spectrum
 
 # Of the residual to the noise level. At the right level it was 0.4 to 1.4.
@@ -75,7 +78,10 @@ def doubts(
             f"noise or the ringing of a wrong kernel; {raised} or --strength, or give another "
             "kernel"
         )
-    if variation(restored) <= variation(degraded):
+    # What the highest frequencies show of the noise, and never more than the level that was taken:
+    # a clean picture that is smoothed at too high a level is to be told.
+    noise = min(noise_level, estimate_noise_level(degraded))
+    if variation(restored) <= variation(degraded, noise):
         found.append(
             "the result is no sharper than the input: at this noise level there is little to "
             f"restore. If the input is cleaner than that, {lower}, or lower --strength"
@@ -114,11 +120,22 @@ def _around(values: Tensor) -> Tensor:
     return functional.avg_pool2d(wrapped, (2 * rows + 1, 2 * columns + 1), stride=1)[0, 0]
 
 
-def variation(picture: Tensor) -> float:
-    """Mean absolute difference of neighbours, under a Gaussian of one pixel: noise is not sharp."""
+def variation(picture: Tensor, noise_level: float = 0.0) -> float:
+    """Root mean square difference of neighbours, under a Gaussian of one pixel: noise is not sharp.
+
+    Of white noise of `noise_level` so smoothed the mean square is known, and is subtracted.
+    """
     taps = kernels.gaussian(SMOOTHING, dtype=picture.dtype).to(picture.device)
     channels = picture.shape[1]
     if min(picture.shape[-2:]) > max(taps.shape):
         weight = taps.expand(channels, 1, *taps.shape)
         picture = functional.conv2d(picture, weight, groups=channels)
-    return float(picture.diff(dim=-1).abs().mean() + picture.diff(dim=-2).abs().mean())
+    else:
+        taps = torch.ones_like(taps[:1, :1])
+    of_noise = noise_level**2 * squared_differences(functional.pad(taps, (1, 1, 1, 1)), torch.sum)
+    return max(0.0, squared_differences(picture, torch.mean) - of_noise) ** 0.5
+
+
+def squared_differences(values: Tensor, of: Callable[[Tensor], Tensor]) -> float:
+    """Sum or mean of the squared differences of neighbours, along rows and along columns."""
+    return float(of(values.diff(dim=-1).square()) + of(values.diff(dim=-2).square()))

@@ -291,7 +291,12 @@ class KullbackLeibler(Fidelity):
         r = self._y.double() / b
         at_zero = b * (1 - r + torch.xlogy(r, r))
         lowest = torch.where(r < 1, at_zero - 0.5 * b * (1 - r).square() / r, 0.0)
-        at_zero, lowest = self._weighed(at_zero), self._weighed(lowest)
-        # Sums of n terms are off by n roundings of their sizes.
-        slack = 1e-9 * (at_zero.abs() + lowest.abs()).flatten(1).sum(1)
-        return torch.where(slack < math.inf, lowest.flatten(1).sum(1) - slack, -math.inf).to(self.y)
+        # Sums of n terms are off by n roundings of their sizes; a term by a few of the parts whose
+        # difference it is, which are more than itself where r is about 1.
+        size = b * (1 + r + torch.xlogy(r, r).abs() + (1 - r).square() / r.clamp_min(1e-300))
+        at_zero, lowest, size = (self._weighed(part) for part in (at_zero, lowest, size))
+        slack = (1e-9 * (at_zero.abs() + lowest.abs()) + 2e-15 * size).flatten(1).sum(1)
+        found = torch.where(slack < math.inf, lowest.flatten(1).sum(1) - slack, -math.inf)
+        held = found.to(self.y)
+        below = torch.nextafter(held, torch.full_like(held, -math.inf))
+        return torch.where(held.double() > found, below, held)

@@ -34,7 +34,8 @@ _NOT_IMAGING = (
     "ACQ_IS_RTFEEDBACK_DATA",
     "ACQ_IS_SURFACECOILCORRECTIONSCAN_DATA",
 )
-
+# Modes of calibration whose lines are none of the picture's.
+_APART = ("separate", "external")
 
 # Samples beside the end of a partial echo that a cut of the field of view mixes with its zeros.
 _MIXED = 4
@@ -64,7 +65,7 @@ def read_ismrmrd(file: Path, index: int | None = None) -> KSpace:
                 f"is encoded on a {trajectory} trajectory with {size.z} partitions; expected "
                 "Cartesian lines of one plane"
             )
-        lines, others = _imaging(library, dataset)
+        lines, others = _imaging(library, dataset, _calibrated_apart(encoding))
         slices = 1 + max(int(line.idx.slice) for line in lines)
         chosen = slices // 2 if index is None else index
         ours = [line for line in lines if int(line.idx.slice) == chosen]
@@ -114,7 +115,7 @@ def _left_out(others: int) -> tuple[str, ...]:
         return ()
     return (
         f"{others} lines of other contrasts, phases, repetitions, sets or encodings than the first "
-        "are left out",
+        "(or of a calibration apart) are left out",
     )
 
 
@@ -167,19 +168,33 @@ def _group(file: Path) -> str:
     return name
 
 
-def _imaging(library: Any, dataset: Any) -> tuple[list[Any], int]:
+def _calibrated_apart(encoding: Any) -> bool:
+    """Whether the header says that coils were calibrated by a measurement of its own, which may
+    have another contrast than the picture."""
+    modes = getattr(encoding.parallelImaging, "calibrationMode", None) or ()
+    return any(str(getattr(mode, "value", mode)) in _APART for mode in np.atleast_1d(modes))
+
+
+def _imaging(library: Any, dataset: Any, apart: bool) -> tuple[list[Any], int]:
     """The lines of the picture, and how many others there are: of several contrasts, phases,
-    repetitions and sets the first is taken, and of several encodings."""
-    apart = [getattr(library, name) for name in _NOT_IMAGING]
+    repetitions and sets the first is taken, and of several encodings. Lines for calibration alone
+    are another encoding where they were measured `apart`."""
+    no_lines = [getattr(library, name) for name in _NOT_IMAGING]
     found: dict[tuple[int, ...], list[Any]] = {}
     for number in range(dataset.number_of_acquisitions()):
         line = dataset.read_acquisition(number)
-        if any(line.is_flag_set(flag) for flag in apart):
+        if any(line.is_flag_set(flag) for flag in no_lines):
             continue
         if line.is_flag_set(library.ACQ_IS_REVERSE):
             line.data[:] = line.data[:, ::-1]
+            line.center_sample = line.data.shape[1] - line.center_sample
+            line.discard_pre, line.discard_post = line.discard_post, line.discard_pre
+        calibration = apart and line.is_flag_set(library.ACQ_IS_PARALLEL_CALIBRATION)
+        if line.is_flag_set(library.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING):
+            calibration = False
+        encoding = line.encoding_space_ref or int(calibration)
         counters = (line.idx.contrast, line.idx.phase, line.idx.repetition, line.idx.set)
-        found.setdefault((line.encoding_space_ref, *counters), []).append(line)
+        found.setdefault((encoding, *counters), []).append(line)
     if not found:
         raise InputError("holds no line of a picture")
     if min(found)[0]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pnp_recon.networks.activations import ACTIVATIONS, Activation
 from pnp_recon.networks.constraints import conv_norm_bound, power_step
+from pnp_recon.networks.finite import NOT_FINITE, all_finite
 from pnp_recon.networks.flows.integrators import DAHLQUIST_JELTSCH, RungeKutta, averagedness
 from pnp_recon.networks.flows.registry import integrator
 
@@ -202,9 +203,11 @@ class FlowBlock(nn.Module):
         """Refuses parts that are not those of the proof.
 
         Raises:
-            ValueError: an activation with other slopes, or thresholds that an activation's group
-                does not share: then t φ(·/t) would be no gradient.
+            ValueError: weights that are no numbers, an activation with other slopes, or thresholds
+                that an activation's group does not share: then t φ(·/t) would be no gradient.
         """
+        if not all_finite(self):
+            raise ValueError(NOT_FINITE)
         if not isinstance(self.activation, Activation):
             raise ValueError(
                 f"its activation {type(self.activation).__name__} is none of those whose slopes "

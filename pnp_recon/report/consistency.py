@@ -37,12 +37,26 @@ def consistency(report: Mapping[str, Any]) -> list[Claim]:
     Args:
         report: it follows the schema.
     """
-    block = report["certificate"]
-    found = [*_guarantee("certificate", block["guarantee"])]
+    found = [*_guarantee("certificate", report["certificate"]["guarantee"])]
     found += _guarantee("denoiser", report["denoiser"]["guarantee"])
     found += strength_claims(report["strength"])
-    found += _history(report)
-    if not found[-1].holds and found[-1].what == ROWS:
+    found += evidence(report)
+    readable = found[-1].what not in UNREADABLE or found[-1].holds is not False
+    return [*found, *_status(report)] if readable else found
+
+
+def evidence(report: Mapping[str, Any]) -> list[Claim]:
+    """What certificate and history say of each other.
+
+    Args:
+        report: at least the blocks "certificate" and "history", and "status" with its iterations.
+
+    Returns:
+        claims; where one of `UNREADABLE` fails, it is the last and nothing more can be said.
+    """
+    block = report["certificate"]
+    found = _history(report)
+    if found[-1].what == ROWS and not found[-1].holds:
         return found
     try:
         certificate = certificate_of(block)
@@ -51,7 +65,7 @@ def consistency(report: Mapping[str, Any]) -> list[Claim]:
         found += _remarks(report, certificate)
     except (ArithmeticError, ValueError) as error:  # of numbers that no theorem has
         return [*found, Claim(THEOREM, block["kind"], "none such", False, str(error))]
-    return [*found, *_status(report)]
+    return found
 
 
 def _guarantee(of: str, block: Mapping[str, Any]) -> list[Claim]:

@@ -25,7 +25,7 @@ from torch import Tensor
 from pnp_recon.errors import PnPReconError
 from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, noise_words
 from pnp_recon.report.strength import strength_block
-from pnp_recon.solvers import Solution
+from pnp_recon.solvers import History
 
 SCHEMA_VERSION = "1.7"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -88,7 +88,7 @@ def build_report(run: Run) -> dict[str, Any]:
             "iterations": solution.iterations,
         },
         "certificate": solution.certificate.to_dict(),
-        "history": _history(solution, run.psnr_track),
+        "history": history_block(solution.history, run.psnr_track),
         "metrics": {"before": _quality(run.before), "after": _quality(run.after)},
         "timings": run.timings,
         "peak_memory": peak_memory(run.device),
@@ -213,8 +213,12 @@ def _quality(quality: Quality | None) -> dict[str, float] | None:
     return None if quality is None else {"psnr": quality.psnr, "ssim": quality.ssim}
 
 
-def _history(solution: Solution, track: tuple[tuple[int, float], ...]) -> dict[str, Any]:
-    history = solution.history
+def history_block(history: History, track: tuple[tuple[int, float], ...] = ()) -> dict[str, Any]:
+    """The history as reports have it; numbers may be infinite or NaN.
+
+    Args:
+        track: PSNR (iteration, dB) in place of the history's own.
+    """
     if not track and history.psnr:
         means = [sum(row) / len(row) for row in history.psnr]
         track = tuple(zip(history.checked, means, strict=False))

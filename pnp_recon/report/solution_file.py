@@ -1,9 +1,10 @@
 """A `Solution` on disk: `NAME.safetensors` with the pictures, `NAME.json` with all that is known.
 
 Nothing that the file claims of its certificate is believed: the verdict is made again from the
-theorem, its premises and the observations (`reading`), for the pictures with the SHA-256 that the
-file names. The premises are words of whoever wrote the file; `pnp-recon verify` computes a whole
-report again.
+theorem, its premises and the history (`consistency`), for the pictures with the SHA-256 that the
+file names. What does not follow voids the certificate. What no history can show, such as what a run
+tried of an energy's gradient, becomes a condition of it. Premises and history are words of whoever
+wrote the file; `pnp-recon verify` computes a whole report again.
 """
 
 from __future__ import annotations
@@ -12,21 +13,25 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write, sha256_of
-from pnp_recon.report.document import plain_json
+from pnp_recon.report.consistency import evidence
+from pnp_recon.report.document import history_block, plain_json
 from pnp_recon.report.reading import certificate_of
-from pnp_recon.solvers import History, Solution, Status
-from pnp_recon.solvers.core.error_bar import Bar
+from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.core.gap import Gap
+from pnp_recon.solvers.core.remarks import error_bars
 from pnp_recon.solvers.core.strength import Rule, Strength, Trial, Weighing
+from pnp_recon.solvers.core.theorem import Basis, Premise
 
 VERSION = 1
 _PICTURE, _FOUND, _GAP = "image", "found.", "gap."
+# Of observations that rest on more than the history.
+UNSHOWN = Premise("the run observed what the file says it did", Basis.DECLARED)
 
 
 def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -90,14 +95,16 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
             raise ValueError("the two files are not of one solution; save it again")
         gap = {k.removeprefix(_GAP): v for k, v in tensors.items() if k.startswith(_GAP)}
         found = {k.removeprefix(_FOUND): v for k, v in tensors.items() if k.startswith(_FOUND)}
+        status, history = Status[held["status"]], History(**held["history"])
+        certificate = _certificate(held["certificate"], history, status)
         return Solution(
             image=tensors[_PICTURE],
-            status=Status[held["status"]],
-            certificate=certificate_of(held["certificate"]),
-            history=History(**held["history"]),
+            status=status,
+            certificate=certificate,
+            history=history,
             solver=held["solver"],
             parameters=held["parameters"],
-            error_bars=tuple(Bar(**bar) for bar in held["error_bars"]),
+            error_bars=error_bars(certificate.theorem, history) if certificate.holds else (),
             strength=_strength(held["strength"]),
             found=found,
             gap=Gap(**gap) if gap else None,
@@ -110,6 +117,32 @@ def _names(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     given = Path(path)
     stem = given.with_suffix("") if given.suffix in (".json", ".safetensors") else given
     return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+
+
+def _certificate(block: Mapping[str, Any], history: History, status: Status) -> Certificate:
+    """The certificate of a file, as far as its history bears it out."""
+    found = certificate_of(block)
+    if not found.proven:
+        return found
+    if status is Status.NON_FINITE:
+        return replace(found, void=found.void or "the run became non-finite")
+    if not history.iterations:
+        return replace(found, void=found.void or "the file holds no iteration")
+    claims = evidence(
+        {
+            "certificate": block,
+            "history": plain_json(history_block(history)),
+            "status": {"iterations": history.iterations},
+        }
+    )
+    false = next((one for one in claims if one.holds is False), None)
+    if false is not None:
+        return replace(found, void=f"the file does not agree with itself ({false})")
+    theorem = found.theorem
+    if any(one.holds is None for one in claims) and UNSHOWN not in theorem.premises:
+        premises = (*theorem.premises, UNSHOWN)
+        return replace(found, theorem=replace(theorem, premises=premises))
+    return found
 
 
 def _strength(held: Mapping[str, Any] | None) -> Strength | None:

@@ -11,6 +11,7 @@ They are for functions whose structure is of interest, not what this package tra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -151,13 +152,13 @@ class Nesterov(_Momentum):
         Raises:
             InputError: no closure.
         """
-        before = []
+        evaluate, before = _needed(closure), []
         for group in self.param_groups:
             for u in group["params"]:
                 before.append(u.clone())
                 if "momentum" in self.state[u]:
                     u.add_(self.state[u]["momentum"], alpha=group["momentum"])
-        loss = _evaluated(_needed(closure))
+        loss = _evaluated(evaluate)
         places = iter(before)
         for group in self.param_groups:
             for u in group["params"]:
@@ -182,7 +183,7 @@ class Relativistic(_Momentum):
 
     def __init__(self, params: Any, lr: float, damping: float, softening: float = 1.0) -> None:
         _positive(lr=lr, softening=softening)
-        if damping < 0:
+        if not 0 <= damping < math.inf:
             raise InputError(f"damping is {damping:g}; expected at least 0")
         super().__init__(params, {"lr": lr, "damping": damping, "softening": softening})
 
@@ -257,5 +258,5 @@ def _needed(closure: Closure | None) -> Closure:
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
-            raise InputError(f"{name} is {value:g}; expected more than 0")
+        if not 0 < value < math.inf:
+            raise InputError(f"{name} is {value:g}; expected a finite number above 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -84,6 +85,27 @@ def test_noise_of_the_input_is_not_sharpness() -> None:
     noisy = y + noise_like(y, 12 / 255)
     assert noisy.diff(dim=-1).abs().mean() > truth.diff(dim=-1).abs().mean()
     assert variation(noisy) < variation(truth)
+
+
+def test_strong_noise_of_the_input_does_not_hide_that_the_result_is_sharper() -> None:
+    # Counts of photons, 50 at white: the result gained 5 dB, and was said to be no sharper.
+    truth, y = seen(photograph())
+    noise = 40 / 255
+    noisy = y + noise_like(y, noise)
+    assert variation(noisy) > variation(truth)  # so that what follows could fail
+    assert variation(noisy, noise) == pytest.approx(variation(y), rel=0.1)
+    assert doubts(noisy, truth, KERNEL, noise_like(y, noise), noise) == ()
+    (said,) = doubts(noisy, 0.9 * y, KERNEL, noise_like(y, noise), noise)
+    assert "no sharper than the input" in said
+
+
+def test_a_level_far_above_the_noise_hides_nothing() -> None:
+    # A clean picture smoothed as if it were noisy: the level that was given is not in it.
+    _, y = seen(photograph())
+    smooth = torch.nn.functional.avg_pool2d(y, 5, 1, 2)
+    assert variation(smooth) > variation(y, 20 / 255)  # had the level been believed
+    (said,) = doubts(y, smooth, KERNEL, noise_like(y, 20 / 255), 20 / 255)
+    assert "no sharper than the input" in said
 
 
 def test_pictures_and_kernels_that_tell_nothing() -> None:

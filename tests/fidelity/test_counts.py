@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from operators import Convolution
+from operators import Convolution, Identity
 from operators.kernels import linear_motion
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.errors import InputError, StepSizeError
@@ -178,3 +179,22 @@ def test_counts_are_raised_so_far_that_no_move_takes_them_below_zero(
     fidelity = KullbackLeibler(A, y, 0.0, 7.0, 0.3)
     with pytest.raises(InputError, match="finite and >= 0"):
         replace(fidelity, y=fidelity.movable(reach) - reach).check()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_least_value_is_none_too_high(dtype: torch.dtype) -> None:
+    """Against 50 digits: neither where terms cancel (y about b), nor rounded to float32."""
+    generator = torch.Generator().manual_seed(0)
+    nothing, too_high = Identity((1, 1, 1)), 0
+    with decimal.localcontext(prec=50):
+        for k in range(200):
+            off = 10.0 ** -(k % 12) * torch.rand((), generator=generator, dtype=torch.float64)
+            y = (1 - 0.9 * off).to(dtype).view(1, 1, 1, 1)
+            fidelity = KullbackLeibler(nothing, y, background=1.0)
+            r = decimal.Decimal(float(y))
+            true = 1 - r + r * r.ln() - (1 - r) ** 2 / (2 * r)
+            assert decimal.Decimal(float(fidelity.least)) <= true
+            wide = y.double()
+            naive = 1 - wide + torch.xlogy(wide, wide) - 0.5 * (1 - wide).square() / wide
+            too_high += decimal.Decimal(float(naive.to(dtype))) > true
+    assert too_high > 20  # the twin: without the allowance

@@ -83,6 +83,45 @@ def test_lines_of_another_encoding_are_left_out(tmp_path: Path) -> None:
     assert "3 lines" in scan.doubts[0]
 
 
+@pytest.mark.parametrize("mode", ["embedded", "separate"])
+def test_lines_of_a_separate_calibration_are_no_lines_of_the_picture(
+    tmp_path: Path, mode: str
+) -> None:
+    """They repeat steps of the picture, with another contrast."""
+    twice = np.concatenate([KSPACE, 5 * KSPACE[:, :, 5:8]], 2)
+
+    def calibration(line: Any, step: int) -> None:
+        if step >= STEPS:
+            line.idx.kspace_encode_step_1 = step - STEPS + 5
+            line.set_flag(library.ACQ_IS_PARALLEL_CALIBRATION)
+
+    parallel = f"""</trajectory><parallelImaging><accelerationFactor>
+    <kspace_encoding_step_1>1</kspace_encoding_step_1>
+    <kspace_encoding_step_2>1</kspace_encoding_step_2></accelerationFactor>
+    <calibrationMode>{mode}</calibrationMode></parallelImaging>"""
+    header = HEADER.format(ENCODING.format(SAMPLES).replace("</trajectory>", parallel))
+    scan = read_kspace(write(tmp_path / "a.h5", calibration, twice, header))
+    apart = mode == "separate"
+    assert torch.equal(scan.data, torch.from_numpy(KSPACE)) == apart
+    assert any("3 lines" in doubt for doubt in scan.doubts) == apart
+
+
+def test_a_reversed_line_is_turned_with_its_centre_and_its_ends(tmp_path: Path) -> None:
+    def backwards(line: Any, step: int) -> None:
+        line.discard_pre = 2
+        if step % 2:
+            line.set_flag(library.ACQ_IS_REVERSE)
+            line.data[:] = line.data[:, ::-1]
+            line.center_sample = line.data.shape[1] - SAMPLES // 2 + 3
+            line.discard_pre, line.discard_post = 0, 2
+        else:
+            line.center_sample = SAMPLES // 2 - 3
+
+    scan = read_kspace(write(tmp_path / "a.h5", backwards, KSPACE[:, 3:]))
+    assert torch.equal(scan.data[:, 5:], torch.from_numpy(KSPACE)[:, 5:])
+    assert scan.mask[:, 0].tolist() == [False] * 5 + [True] * 11
+
+
 def test_what_an_echo_lacks_is_missing(tmp_path: Path) -> None:
     """Samples that are not there, or to be discarded, are no measured zeros."""
 

@@ -193,3 +193,13 @@ def test_derivatives_pass_through_the_pieces() -> None:
     leaf = x.clone().requires_grad_()
     (reverse,) = torch.autograd.grad(energy.value(leaf, LEVEL).sum(), leaf)
     assert torch.allclose(reverse, gradient, atol=1e-12)
+
+
+def test_constants_follow_the_knots() -> None:
+    """They are kept by the weights, of which the knots are some that are not trained."""
+    energy, fresh = net(3), net(3)
+    before = energy.weak_convexity(LEVEL)
+    for one in (energy, fresh):
+        one.knots[-1] *= 4
+    assert energy.weak_convexity(LEVEL) == fresh.weak_convexity(LEVEL)
+    assert energy.weak_convexity(LEVEL) != before  # the twin: what was kept is another

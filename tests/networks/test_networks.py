@@ -123,7 +123,7 @@ def test_uncertified_training_norm_is_held_against_the_bound() -> None:
         assert estimate < bound <= float(block.norm) * (1 + 1e-12)
         assert spectral_norm(dense(convolve(block.weight, "zero"), (4, 4, 4))) <= bound
         block.norm.fill_(math.nan)
-    with pytest.raises(ValueError, match="found nan"):
+    with pytest.raises(ValueError, match="not finite"):
         net.check()
 
 
@@ -235,3 +235,15 @@ def test_a_level_reaches_the_device_without_a_wait(monkeypatch: pytest.MonkeyPat
     x = torch.empty(1, net.config.channels, 16, 16, device="meta", dtype=torch.float64)
     assert waits(lambda: net(x, 0.1)) == []
     assert waits(lambda: net(x, torch.tensor(0.1))) == ["to"]
+
+
+@pytest.mark.parametrize("name", ["bias", "threshold"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_nothing_is_proven_of_weights_that_are_no_numbers(name: str, value: float) -> None:
+    """Neither enters the constant of a block."""
+    net = small_net()
+    assert net.check().is_averaged  # the twin
+    with torch.no_grad():
+        getattr(net.flow_blocks()[-1], name).view(-1)[0] = value
+    with pytest.raises(ValueError, match="not finite"):
+        net.check()

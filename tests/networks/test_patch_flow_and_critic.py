@@ -146,6 +146,10 @@ def test_an_energy_whose_weights_are_no_numbers_is_not_sound() -> None:
     assert net.sound
     net.blocks[0].bias[0] = math.nan  # type: ignore[index, union-attr, operator]
     assert not net.sound
+    net = critic()
+    assert net.constant() <= 1
+    net.blocks[0].step_logit.fill_(math.nan)  # type: ignore[union-attr, operator]
+    assert not net.constant() <= 1
 
 
 def test_gradients_of_patch_flows_have_no_lipschitz_constant() -> None:

@@ -221,23 +221,29 @@ def test_a_clockwise_turn_is_the_mirrored_object() -> None:
     assert torch.allclose(here, there.flip(0), atol=1e-12)
 
 
-@pytest.mark.parametrize("scan", [parallel_beam(12, (20, 24)), fan_beam(24, (20, 24), 90.0, 40.0)])
+@pytest.mark.parametrize(
+    "scan", [parallel_beam(120, (20, 24)), fan_beam(240, (20, 24), 90.0, 40.0)]
+)
 def test_mean_of_rays(scan: ScanGeometry) -> None:
-    """Constant rays give the constant; else about the transpose over the rays' number."""
+    """Constant rays give the constant; else about the transpose over the rays' number.
+
+    The two interpolate differently, which is a ripple of 2 to 4 % for 12 views and of 0.5 to 1 %
+    for these; a fan beam's also differ in their weights.
+    """
     A = RayTransform(scan, (1, 20, 24))
     ones = torch.ones(2, *A.measurement_shape, dtype=F64)
     torch.testing.assert_close(
         mean_of_rays(scan, 3 * ones, (20, 24)), 3 * ones.new_ones(2, 1, 20, 24)
     )
-    x = torch.zeros(2, 1, 20, 24, dtype=F64)
-    x[0, 0, 3:12, 4:10], x[1, 0, 8:17, 9:20] = 1.0, 0.5
-    y = A.A(x)
+    rows, columns = torch.arange(20, dtype=F64)[:, None], torch.arange(24, dtype=F64)
+    blob = torch.exp(-((rows - 7) ** 2 + (columns - 14) ** 2) / 18)
+    y = A.A(torch.stack([blob, blob.flip(0)])[:, None])
     transposed = A.A_adjoint(y) / A.A_adjoint(ones)
     found = mean_of_rays(scan, y, (20, 24))
-    assert float((found - transposed).abs().mean()) < 0.05 * float(y.mean())
-    # Twin: the views in another order.
-    other = mean_of_rays(scan, y.flip(-2), (20, 24))
-    assert float((other - transposed).abs().mean()) > 0.1 * float(y.mean())
+    assert float((found - transposed).norm() / transposed.norm()) < 0.015
+    # Twin: detector pixels that are a tenth larger.
+    other = mean_of_rays(replace(scan, detector_mm=1.1 * scan.detector_mm), y, (20, 24))
+    assert float((other - transposed).norm() / transposed.norm()) > 0.03
 
 
 @pytest.mark.parametrize("rows", [1, 3])

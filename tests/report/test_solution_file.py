@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,9 @@ from operators import Convolution, kernels
 from pnp_recon.errors import InputError
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.report.document import plain_json
+from pnp_recon.report.solution_file import UNSHOWN
 from pnp_recon.solvers.core.gap import Gap
+from solvers.test_descent import run, tiny
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,71 @@ def test_a_verdict_that_was_written_over_is_not_believed(
     held["certificate"] |= {"holds": True, "verdict": "certified", "contradicted": False}
     described.write_text(json.dumps(held))
     assert not pnp_recon.load_solution(tmp_path / "false").certificate.holds
+
+
+def emptied(held: dict[str, Any]) -> None:
+    held["history"] |= {key: [] for key in ("residuals", "norms", "errors", "bounds", "ratios")}
+
+
+def raised(held: dict[str, Any]) -> None:
+    rows = held["history"]["residuals"]
+    rows[3] = [100 * value for value in rows[3]]
+
+
+def diverged(held: dict[str, Any]) -> None:
+    held["status"] = "NON_FINITE"
+
+
+def eased(held: dict[str, Any]) -> None:
+    held["certificate"]["observations"][0]["worst"] /= 2
+
+
+def left_out(held: dict[str, Any]) -> None:
+    held["certificate"]["observations"].pop()
+
+
+def nothing(held: dict[str, Any]) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (emptied, "holds no iteration"),
+        (raised, "does not agree with itself"),
+        (diverged, "non-finite"),
+        (eased, "does not agree with itself"),
+        (left_out, "does not agree with itself"),
+        (nothing, ""),  # the twin
+    ],
+)
+def test_what_the_history_does_not_bear_out_is_not_certified(
+    edit: Callable[[dict[str, Any]], None],
+    said: str,
+    solution: pnp_recon.Solution,
+    tmp_path: Path,
+) -> None:
+    assert solution.certificate.holds
+    _, described = pnp_recon.save_solution(solution, tmp_path / "edited")
+    held = json.loads(described.read_text())
+    edit(held)
+    described.write_text(json.dumps(held))
+    back = pnp_recon.load_solution(tmp_path / "edited").certificate
+    assert back.holds == (not said)
+    assert said in back.unchecked
+
+
+def test_what_no_history_shows_is_a_condition(tmp_path: Path) -> None:
+    """A descent tries the gradient of its energy, of which the history holds nothing."""
+    certified = run(tiny())
+    assert certified.certificate.label == "certified"
+    pnp_recon.save_solution(certified, tmp_path / "descent")
+    back = pnp_recon.load_solution(tmp_path / "descent")
+    assert back.certificate.label == "certified if"
+    assert back.certificate.conditions == (UNSHOWN.words,)
+    pnp_recon.save_solution(back, tmp_path / "again")
+    again = pnp_recon.load_solution(tmp_path / "again")
+    assert again.certificate == back.certificate
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"solution_version": 99}'])

@@ -36,3 +36,16 @@ def test_bsds500_is_fetched_by_a_file_from_any_folder(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert f"python {script.relative_to(ROOT)} --to FOLDER" in done.stderr
+
+
+def unnamed(page: str) -> set[str]:
+    """Scripts and studies that a list of them leaves out; helpers of a folder stand for it."""
+    places = [ROOT / "scripts" / name for name in ("tables", "figures", "studies")]
+    found = {path.stem for place in places for path in place.iterdir() if path.stem[0] not in "_."}
+    return {name for name in found if f"`{name}`" not in page and f"`{name}/`" not in page}
+
+
+def test_the_list_of_scripts_names_them_all() -> None:
+    page = (ROOT / "scripts" / "README.md").read_text(encoding="utf-8")
+    assert unnamed(page) == set()
+    assert unnamed(page.replace("`mri`", "").replace("`robust`", "")) == {"mri", "robust"}

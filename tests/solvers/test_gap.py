@@ -17,7 +17,8 @@ from pnp_recon.fidelity import LeastSquares
 from pnp_recon.proximal import Box
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers import PDHG, Status, Stopping, iterate, total_variation_solver
-from pnp_recon.solvers.convex.gap import duality_gap
+from pnp_recon.solvers.convex.blocks import Block
+from pnp_recon.solvers.convex.gap import ROUNDING, duality_gap
 from pnp_recon.solvers.core.gap import FAULT
 from support.saddle_points import problem
 
@@ -198,3 +199,28 @@ def test_a_gap_below_zero_is_caught() -> None:
     twin = duality_gap(Box(0.0, 1.0), [flipped], sigmas, x, duals)
     assert bool(twin.faulty.all())
     assert bool(torch.isinf(twin.value).all())
+
+
+@dataclass(frozen=True)
+class Linear:
+    """F = ⟨c, ·⟩, whose conjugate is zero at c and infinite elsewhere."""
+
+    c: Tensor
+
+    def value(self, v: Tensor) -> Tensor:
+        return (self.c * v).flatten(1).sum(1)
+
+    def conjugate_prox(self, u: Tensor, step: float) -> Tensor:
+        return self.c.expand_as(u)
+
+
+def test_the_margin_is_relative_to_absolute_sums() -> None:
+    """Terms that cancel are rounded all the same: of their sum, zero, there would be no margin."""
+    x = torch.full((1, 1, 8, 8), 0.5, dtype=torch.float64)
+    c = torch.ones_like(x)
+    c[..., ::2] = -1.0
+    blocks = [Block(Identity((1, 8, 8)), Linear(sign * c)) for sign in (1.0, -1.0)]
+    gap = duality_gap(Box(0.0, 1.0), blocks, [0.1, 0.1], x, [c, -c])
+    assert float((c * x).sum()) == 0  # the twin: what the margin may not be relative to
+    assert float(gap.value) >= 2 * ROUNDING * float((c * x).abs().sum())
+    assert not gap.faulty.any()

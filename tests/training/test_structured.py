@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -146,6 +147,8 @@ def test_what_cannot_be_is_refused() -> None:
         with pytest.raises(InputError, match="closure"):
             made.step()
     for made in (
+        lambda: Nesterov(u, math.inf),
+        lambda: Relativistic(u, 0.1, math.nan),
         lambda: HeavyBall(u, 0.1, 11.0),
         lambda: HeavyBall(u, 0.0, 1.0),
         lambda: Nesterov(u, 0.1, 1.0),
@@ -155,6 +158,25 @@ def test_what_cannot_be_is_refused() -> None:
     ):
         with pytest.raises(InputError, match="expected"):
             made()
+
+
+def test_a_refused_step_leaves_the_parameters_where_they_were() -> None:
+    u = torch.ones(2, requires_grad=True)
+    made = Nesterov([u], 0.1)
+
+    def closure() -> torch.Tensor:
+        made.zero_grad()
+        loss = u.square().sum()
+        loss.backward()
+        return loss
+
+    made.step(closure)
+    held = u.detach().clone()
+    with pytest.raises(InputError, match="closure"):
+        made.step()
+    assert torch.equal(u, held)
+    made.step(closure)  # the twin: a step that is none of the refused ones moves them
+    assert not torch.equal(u, held)
 
 
 def test_parameters_without_gradients_rest() -> None:

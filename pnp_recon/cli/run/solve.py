@@ -22,10 +22,11 @@ from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
-from pnp_recon.reconstruction import reconstruct, total_variation
+from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Look, Solution, Status, Stopping
 from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
 from pnp_recon.solvers.core.strength import Trial
+from pnp_recon.solvers.priors import total_variation
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | None
 # Up to so many pixels an energy is the default: it is not computed in tiles, and a gradient in

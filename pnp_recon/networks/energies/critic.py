@@ -99,12 +99,12 @@ class CriticBlock(nn.Module):
     def facts(self) -> Facts:
         """What is proven for the weights held now, every picture size."""
         v = (self.weight.detach().double() / self.norm.double()).permute(2, 3, 0, 1).flatten(0, 1)
-        step = 2 / (1 + math.exp(-float(self.step_logit.detach()))) * (1 + 1e-6)
+        step = 2 * float(torch.sigmoid(self.step_logit.detach().double())) * (1 + 1e-6)
         square = (_norm(self.weight) / float(self.norm)) ** 2
         rows = float(v.norm(dim=2).sum(0).max()) * (1 + ROUNDING)
         taps = float(torch.linalg.matrix_norm(v, 2).sum()) * (1 + ROUNDING)
         return Facts(
-            lipschitz=max(1.0, step * square * (1 + ROUNDING) - 1),
+            lipschitz=max(step * square * (1 + ROUNDING) - 1, 1.0),  # NaN stays NaN in this order
             bend=step * square * BEND * rows * (1 + ROUNDING),
             growth=(1 + step * taps**2) * (1 + ROUNDING),
         )

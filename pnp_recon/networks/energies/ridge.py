@@ -175,7 +175,7 @@ class RidgeNet(Energy):
         Where no derivative with respect to weights is asked for, the last ones are kept, as long
         as no weight and no level has changed.
         """
-        named = (*self.parameters(), sigma)
+        named = (*self.parameters(), self.knots, sigma)
         if torch.is_grad_enabled() and any(x.requires_grad for x in named):
             return self.normalised_filters(), self.potentials(sigma)
         if self._kept is None or not _same(named, self._kept[0]):
@@ -281,7 +281,7 @@ class RidgeNet(Energy):
     def _constants(self, sigma: float) -> tuple[float, float]:
         """Bounds of Wᵀ diag(μ_c) W and Wᵀ diag(ν_c) W."""
         level = self.log_scale.new_tensor([sigma])
-        named = (*self.parameters(), level)
+        named = (*self.parameters(), self.knots, level)
         if self._proven is None or not _same(named, self._proven[0]):
             held = tuple(x.detach().clone() for x in named)
             w, pot = self.parts(level)

@@ -304,8 +304,8 @@ class PDHG(Solver[State]):
     def gap(self, state: State) -> Gap | None:
         """The duality gap at `image(state)`.
 
-        None where `primal` is no bounded box, or an operator computes in less than float64: its
-        rounding is then not covered.
+        None where `primal` is no bounded box, or an operator computes in less than float64: the
+        margin for rounding is then too small.
         """
         if not (isinstance(self.primal, Box) and self.primal.bounded):
             return None

@@ -20,7 +20,8 @@ class Gap:
     """What duality says of a picture of each problem of a batch, (B,) in float64.
 
     Attributes:
-        value: bound of F(x) − min F, rounding included; inf where none is known.
+        value: bound of F(x) − min F, with a margin for rounding in float64 that is chosen, not
+            proven; inf where none is known.
         objective: F(x).
         faulty: where weak duality or the inequality of Fenchel and Young is broken.
     """

@@ -20,9 +20,10 @@ from operators.progress import tell
 from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
+from pnp_recon.solvers.core.endings import Rest, stands, wrong_formula
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.gap import FAULT, Gap
-from pnp_recon.solvers.core.inner_errors import FAR, first_at_floor
+from pnp_recon.solvers.core.inner_errors import first_at_floor
 from pnp_recon.solvers.core.observing import observe
 from pnp_recon.solvers.core.premises import own
 from pnp_recon.solvers.core.remarks import error_bars, remarks
@@ -34,11 +35,6 @@ from pnp_recon.solvers.core.theorem import Theorem
 
 # Root mean square below which a picture in [0, 1] is black: solutions may be zero.
 ZERO = 1e-6
-# What a step in closed form may be off by, relative: far above rounding, which is 1e-8 in float64
-# and couplings of 1e8, far below what another map would give.
-EXACT = 1e-2
-# Looks in a row at which nothing moves any more, before a run is given up as stagnated.
-LOOKS_AT_REST = 3
 
 
 def iterate(
@@ -113,7 +109,7 @@ class _Run:
         self.gap: Gap | None = None
         self.faulty = False
         self.begin = time.perf_counter()
-        self.at_rest = 0
+        self.rest = Rest()
 
     def carry_out(self) -> tuple[Tensor, Status]:
         """The picture of the last finite iterate, and how the run ended."""
@@ -195,7 +191,8 @@ class _Run:
                 return Status.GAP
             if self.stands():  # inner solves that the clock cut short lead nowhere, either
                 return Status.TIME_LIMIT if expired() else Status.STAGNATED
-            if (stuck := self.stuck(iteration - 1)) is not None:
+            floor = partial(solver.error_tolerance, self.start)
+            if (stuck := self.rest.look(history, floor, iteration - 1)) is not None:
                 return stuck
         if stopping.time_limit and history.seconds[-1] > stopping.time_limit:
             return Status.TIME_LIMIT
@@ -218,59 +215,12 @@ class _Run:
         return self.gap.relative
 
     def stands(self) -> bool:
-        """Is there a picture that cannot go on, above the tolerance or without a step so far?
-
-        One that stopped below the tolerance, after steps that the theorem allows, is done.
-        """
-        stalled = self.solver.stalled(self.state)
-        if stalled is None or not self.history.iterations:
-            return False
-        went = [any(move > 0 for move in moves) for moves in zip(*self.history.moves, strict=True)]
-        rows = zip(stalled.tolist(), went, self.history.relative(-1), strict=True)
-        return any(s and not (w and left <= self.stopping.tol) for s, w, left in rows)
-
-    def wrong_formula(self) -> str:
-        """That steps which count as exact are not, in words; or empty."""
-        history = self.history
-        off = max(
-            (
-                error / max(norm, history.least)
-                for errors, norms in zip(history.errors, history.norms, strict=True)
-                for error, norm in zip(errors, norms, strict=True)
-            ),
-            default=0.0,
-        )
-        if off <= EXACT:
-            return ""
-        return (
-            f"a proximal map in closed form is off by {off:.1e} of ‖z‖; is the formula of the "
-            "operator the right one?"
-        )
+        """Is there a picture that cannot go on?"""
+        return stands(self.solver.stalled(self.state), self.history, self.stopping.tol)
 
     def picture(self, state: Any) -> Tensor:
         """The picture of a state, for others to do with it what they like."""
         return self.solver.image(state).clone()
-
-    def stuck(self, k: int) -> Status | None:
-        """Whether nothing more can be shown in this precision: looks in a row without movement."""
-        unit = self.history.unit
-        least = self.solver.error_tolerance(self.start, k)
-        exact, fallen = least is None, least == self.solver.error_tolerance(self.start, k + FAR)
-        asked = self.history.tolerances[-1:] or [[math.inf] * len(self.history.errors[-1])]
-        still, hidden = True, False
-        rows = zip(*(row[-1] for row in self.of_last()), asked[0], strict=True)
-        for residual, norm, error, allowed in rows:
-            # An inner error that no longer falls, or missed its tolerance, hides the residual.
-            stands = exact or fallen or error > allowed
-            still &= stands and residual <= max(error, unit * norm)
-            hidden |= not exact and error > unit * norm
-        self.at_rest = self.at_rest + 1 if still else 0
-        if self.at_rest < LOOKS_AT_REST:
-            return None
-        return Status.INNER_LIMIT if hidden else Status.STAGNATED
-
-    def of_last(self) -> tuple[list[list[float]], ...]:
-        return self.history.residuals, self.history.norms, self.history.errors
 
     def collect(self, iteration: int) -> bool:
         """Moves what is pending into the history; False at the first non-finite value."""
@@ -316,7 +266,7 @@ class _Run:
             observed = (*observed, *self.examination.observations)
         floor = partial(self.solver.error_tolerance, self.start)
         if not void and floor(0) is None:
-            void = self.wrong_formula()
+            void = wrong_formula(self.history)
         self.history = replace(self.history, floor=first_at_floor(floor, self.history.iterations))
         found = Certificate(theorem, observed, void)
         said = () if found.contradicted else remarks(theorem, self.history, self.reach)

@@ -52,9 +52,10 @@ class Stopping:
     Attributes:
         tol: on (‖z_{k+1} − z_k‖ + inner error)/‖z_k‖, for the worst picture of the batch.
         max_iter: iteration limit.
-        gap: on the proven bound of (F(x) − min F)/F(x), for the worst picture, where the solver has
-            a duality gap: whichever of it and `tol` is reached first. It costs a product with the
-            operator and its transpose in float64 at each look. None: it is not computed.
+        gap: on the bound of (F(x) − min F)/F(x) by duality, for the worst picture, where the solver
+            has a duality gap: whichever of it and `tol` is reached first. It is proven but for a
+            margin for rounding, which is chosen. It costs a product with the operator and its
+            transpose in float64 at each look. None: it is not computed.
         early: the limit is where the run is meant to end, as in classical iterations for noisy
             data; reaching it is `Status.EARLY_STOP`.
         time_limit: seconds, or None.

