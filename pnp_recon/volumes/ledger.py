@@ -50,7 +50,7 @@ class Ledger:
         """One that was begun.
 
         Raises:
-            InputError: it cannot be read, or its first line is damaged.
+            InputError: it cannot be read, or is damaged.
         """
         try:
             text = path.read_bytes().decode("utf-8", errors="replace")
@@ -61,6 +61,7 @@ class Ledger:
             ledger = cls(path, Plan.from_dict(head["plan"]))
             for line in lines:
                 row = json.loads(line)
+                _ = row["status"]  # or nobody knows what became of it
                 ledger.rows[row["slice"]] = row
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error

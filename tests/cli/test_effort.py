@@ -153,6 +153,28 @@ def test_memory_by_one_rule() -> None:
     )
 
 
+def test_float64_takes_at_most_twice_as_much() -> None:
+    wide = options(dtype=SimpleNamespace(value="float64"))
+    single = memory.working_bytes(case(), PRIOR, options())
+    assert memory.working_bytes(case(), PRIOR, wide) == 2 * single
+    slices, twice = (memory.room((24, 24), 100, one) for one in (options(), wide))
+    assert twice.each == 2 * slices.each
+
+
+def test_what_the_process_holds_is_not_held_by_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = case()
+    need = memory.working_bytes(here, PRIOR, options())
+    monkeypatch.setattr(memory, "resident_bytes", lambda: 10 * int(need))
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 2 * int(need))
+    away = replace(here, y=here.y.to("meta"))  # any device that is not the processor
+    for one in (here, away):
+        assert memory.memory_lines(one, PRIOR, options()) == ("", "")
+    # Twin: what it takes itself does not fit.
+    monkeypatch.setattr(memory, "available_bytes", lambda _: int(need) // 2)
+    for one in (here, away):
+        assert "are free" in memory.memory_lines(one, PRIOR, options())[1]
+
+
 def test_the_rule_has_no_other() -> None:
     """The memory of a run is counted there alone."""
     counting = "resident_bytes"

@@ -89,6 +89,17 @@ def another_scan(path: Path) -> None:
     save_counts(path.with_name("s.h5"), 4, photons=3e4)
 
 
+def lacking(*names: str) -> Callable[[Path], None]:
+    """A row without an entry."""
+
+    def change(row: dict) -> None:
+        for name in names[:-1]:
+            row = row[name]
+        del row[names[-1]]
+
+    return lambda path: _edit(path, change, 0)
+
+
 def _edit(path: Path, change: Callable[[dict], object], number: int) -> None:
     place = path.with_name("v.npy.slices.jsonl")
     head, *lines = place.read_text(encoding="utf-8").splitlines()
@@ -107,6 +118,10 @@ def _edit(path: Path, change: Callable[[dict], object], number: int) -> None:
         (constant, "slice 0: constants", True),
         (summary, "summary", False),
         (another_scan, "input file", False),
+        (lacking("certified"), "summary", True),
+        (lacking("certificate"), "verdicts", True),
+        (lacking("certificate", "theorem"), "verdicts", True),
+        (lacking("certificate", "constants"), "verdicts", True),
     ],
 )
 def test_what_was_edited_is_found(
@@ -130,6 +145,11 @@ def test_what_is_not_here_is_not_checked(copied: Path, capsys: pytest.CaptureFix
     assert main(["verify", str(summary), "--no-run", "-q"]) == 0
     assert main(["verify", str(summary), "--no-run", "-q", "--strict"]) == 4
     capsys.readouterr()
+    whole = summary.read_bytes()
+    summary.write_text("{}", encoding="utf-8")
+    assert main(["verify", str(summary), "--no-run", "-q"]) == 2
+    assert "cannot be read" in only_line("pnp-recon", capsys.readouterr().err)
+    summary.write_bytes(whole)
     copied.with_name("v.npy.slices.jsonl").unlink()
     assert main(["verify", str(summary), "--no-run", "-q"]) == 2
     assert "cannot be read" in only_line("pnp-recon", capsys.readouterr().err)

@@ -22,17 +22,17 @@ from pnp_recon.priors.energies.base import LearnedEnergy
 # Bytes that a run works with for each value of the picture (pixels times channels), above measured
 # peaks: 158 for a mask, 316 for a blur with unknown border, 166 for total variation. An energy
 # takes them for each pixel, as its features are, and the channels add to it: 830 for each value of
-# three, 1500 of one, its gradient in float64. Float64 is counted as half as much again, which is
-# not measured.
+# three, 1500 of one, its gradient in float64.
 DIRECT_BYTES, INNER_BYTES, TERM_BYTES = 190, 390, 220
 ENERGY_PIXEL, ENERGY_VALUE = 900, 700
 # The same of slices that are one problem: for each voxel and for each datum, above measured peaks
 # (total variation: 64 slices of 128²; an energy: 16 of them); for each pixel of the few slices
-# whose energy is computed at a time, and what loading it takes. Float64 counts twice, which is not
-# measured.
+# whose energy is computed at a time, and what loading it takes.
 VOXEL = {"functional": 300, "energy": 480}
 DATUM = {"functional": 120, "energy": 120}
 PIXEL, LOADED = 2000, 100_000_000
+# The same run in float64: no number of it takes more than twice the bytes. It is not measured.
+WIDE = 2
 GIB = 2**30
 # Less than this beside what the process holds anyway is not worth a line.
 LITTLE = GIB / 2
@@ -50,7 +50,7 @@ def working_bytes(case: Case, prior: Prior, options: RunOptions) -> float:
         each = channels * (DIRECT_BYTES if exact else INNER_BYTES)
     else:
         each = channels * TERM_BYTES
-    wide = 1.5 if options.dtype.value == "float64" else 1.0
+    wide = WIDE if options.dtype.value == "float64" else 1
     pictures = max((len(part.y) for part in case.parts), default=len(case.y))
     if case.excerpt is None and prior is not None and searched(case, options):
         pictures *= 2
@@ -69,11 +69,12 @@ def memory_lines(
     empty: little is said only where it is asked for (`always`)."""
     channels, height, width = case.degraded.shape[1:]
     more = working_bytes(case, prior, options)
-    need = resident_bytes() + more
+    # What this process holds of the memory in which it will work; of a GPU's nothing is counted.
+    held = resident_bytes() if case.y.device.type == "cpu" else 0
+    need = held + more
     words = f"{width}×{height}, {channels} channel{'s' if channels > 1 else ''}"
     line = f"size: {words}: about {need / GIB:.1f} GiB of memory"
-    free = available_bytes(case.y.device.type)
-    free += resident_bytes() if case.y.device.type == "cpu" else 0
+    free = held + available_bytes(case.y.device.type)
     if need <= free:
         return line if always or more >= LITTLE else "", ""
     out = "take a smaller copy of the picture"
@@ -113,7 +114,7 @@ def room(shape: tuple[int, int], data: int, options: RunOptions) -> Room:
         data: numbers that were measured of a slice.
         options: what was asked for.
     """
-    kind, wide = options.prior_kind, 2 if options.dtype.value == "float64" else 1
+    kind, wide = options.prior_kind, WIDE if options.dtype.value == "float64" else 1
     kind = kind if kind in VOXEL else "energy"
     pixels = math.prod(shape)
     each = wide * (VOXEL[kind] * pixels + DATUM[kind] * data)

@@ -51,17 +51,18 @@ def verify_volume(path: Path, moved: Mapping[str, Path], *, run: bool = True) ->
     volume = path.with_name(path.name.removesuffix(ENDING))
     try:
         stated = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        named = Path(stated["input"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"summary {path} cannot be read: {error}") from error
     ledger = Ledger.read(volume.with_name(f"{volume.name}.slices.jsonl"))
     rows = ledger.in_order()
-    claims = [*_summary(stated, ledger), _certificates(rows)]
+    claims = [_summary(stated, ledger), _certificates(rows)]
     try:
         store = open_store(volume, ledger.plan.volume_shape, fresh=False)
     except PnPReconError as error:
         return [*claims, unchecked("values", str(volume), str(error))]
     claims.append(_values(ledger, store))
-    source = moved.get("input", Path(stated["input"]))
+    source = moved.get("input", named)
     if not source.exists():
         reason = f"{source} is not here; say --input PATH"
         return [*claims, unchecked("input file", ledger.plan.sha256, reason)]
@@ -80,21 +81,25 @@ def verify_volume(path: Path, moved: Mapping[str, Path], *, run: bool = True) ->
     return [*claims, *_runs(ledger, store, source)]
 
 
-def _summary(stated: Mapping[str, Any], ledger: Ledger) -> list[Claim]:
+def _summary(stated: Mapping[str, Any], ledger: Ledger) -> Claim:
     """That the summary is that of the ledger."""
     plan, rows = ledger.plan, ledger.in_order()
+    try:
+        found = summarise(rows, len(plan.slices)).to_dict()
+    except (KeyError, TypeError) as error:
+        return Claim("summary", "that of the ledger", f"a damaged ledger ({error!r})", False)
     made = {
         "first": plan.slices.start,
         "step": plan.slices.step,
         "shape": plan.volume_shape,
         "shared": dict(plan.shared),
         "settings": dict(plan.settings),
-        **summarise(rows, len(plan.slices)).to_dict(),
+        **found,
     }
     made = json.loads(json.dumps(made))
     wrong = [name for name, value in made.items() if stated.get(name) != value]
-    found = "so" if not wrong else f"another {', '.join(wrong)}"
-    return [Claim("summary", "that of the ledger", found, not wrong)]
+    said = "so" if not wrong else f"another {', '.join(wrong)}"
+    return Claim("summary", "that of the ledger", said, not wrong)
 
 
 def _certificates(rows: Sequence[Row]) -> Claim:
@@ -103,12 +108,12 @@ def _certificates(rows: Sequence[Row]) -> Claim:
     for row in rows:
         if row["status"] == FAILED:
             continue
-        block = row["certificate"]
         try:
+            block = row["certificate"]
             made = certificate_of(block)
+            sides = (row["certified"], block["holds"], block["verdict"])
         except (ArithmeticError, KeyError, TypeError, ValueError) as error:
-            return Claim(what, stated, "no such theorem", False, f"slice {row['slice']}: {error}")
-        sides = (row["certified"], block["holds"], block["verdict"])
+            return Claim(what, stated, "no certificate", False, f"slice {row['slice']}: {error!r}")
         if sides != (made.holds, made.holds, made.verdict):
             return Claim(what, block["verdict"], made.verdict, False, f"slice {row['slice']}")
     return Claim(what, stated, "so")
@@ -152,7 +157,10 @@ def _runs(ledger: Ledger, store: Store, source: Path) -> list[Claim]:
     for done in compute(recipe, tuple(numbers)):
         number = done.row["slice"]
         held = store.read(plan.slices.index(number))
-        claims += _slice(ledger.rows[number], done, held, HALF_LEVEL * width)
+        try:
+            claims += _slice(ledger.rows[number], done, held, HALF_LEVEL * width)
+        except (KeyError, TypeError) as error:
+            claims.append(Claim(f"slice {number}", "a row", f"a damaged one ({error!r})", False))
     return claims
 
 
@@ -161,7 +169,7 @@ def _chosen(ledger: Ledger) -> list[int]:
     ended = [row for row in ledger.in_order() if row["status"] not in (FAILED, *BY_HAND)]
     if not ended:
         return []
-    worst = max(ended, key=lambda row: row["residual"] or 0.0)
+    worst = max(ended, key=lambda row: row.get("residual") or 0.0)
     picked = (ended[0], ended[len(ended) // 2], ended[-1], worst)
     return sorted({row["slice"] for row in picked})
 
