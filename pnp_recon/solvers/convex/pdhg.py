@@ -20,7 +20,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from operators.norms import round_up
 from pnp_recon import guarantees
 from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
@@ -28,9 +27,10 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Box, Regulariser
 from pnp_recon.proximal.total_variation import TotalVariation
 from pnp_recon.solvers.convex.blocks import Block, Steps
+from pnp_recon.solvers.convex.coverage import uncovered
 from pnp_recon.solvers.convex.existence import Existence, of_saddle_point
 from pnp_recon.solvers.convex.gap import duality_gap
-from pnp_recon.solvers.convex.steps import BUDGET, absolute_sums
+from pnp_recon.solvers.convex.steps import BUDGET, largest, smallest, step_product, weighted
 from pnp_recon.solvers.convex.terms import RELAXATION, plain_terms, total_variation_terms
 from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
@@ -94,12 +94,12 @@ class PDHG(Solver[State]):
 
     def theorem(self) -> Theorem:
         """See `Solver`; refuses an objective that is +∞ for every picture (InputError)."""
-        reason = self._missing()
+        reason = uncovered(self.primal, self.blocks, self.tau, self.sigmas)
         if reason is not None:
             return unproven(reason)
         product = self._product
         constants = [
-            Constant("τ", _largest(self.tau), "largest primal step"),
+            Constant("τ", largest(self.tau), "largest primal step"),
             *(
                 Constant(
                     f"‖{block.operator.name}‖",
@@ -110,7 +110,7 @@ class PDHG(Solver[State]):
                 if not isinstance(sigma, Tensor)
             ),
             *(
-                Constant(f"σ of {block.operator.name}", _largest(sigma), "largest dual step")
+                Constant(f"σ of {block.operator.name}", largest(sigma), "largest dual step")
                 for block, sigma in zip(self.blocks, self.sigmas, strict=True)
             ),
             Constant("τ Σ σᵢ‖Kᵢ‖²", product, f"{self._product_words()}; covered below 1"),
@@ -149,55 +149,15 @@ class PDHG(Solver[State]):
             "2⟨KΔx, Δu⟩ within what the norms allow (ratio)",
         )
 
-    def _missing(self) -> str | None:
-        """The fact that the theorem lacks, or None."""
-        if isinstance(self.primal, Fidelity):
-            closed = self.primal.exact_prox
-        else:
-            closed = self.primal is None or self.primal.exact
-        if not closed:
-            assert self.primal is not None
-            return f"the proximal map of '{self.primal.name}' is no closed form; make it a block"
-        if isinstance(self.primal, Regulariser) and not self.primal.guarantee.holds:
-            return self.primal.guarantee.source
-        if isinstance(self.tau, Tensor) and not (self.primal is None or self._boxed):
-            return "diagonal primal steps need a box, or nothing, as primal term"
-        operators = [block.operator for block in self.blocks]
-        if isinstance(self.primal, Fidelity):
-            operators.append(self.primal.A)
-        for operator in operators:
-            if not operator.adjoint_matched:
-                return f"A_adjoint of operator '{operator.name}' is not the transpose of A"
-        for block, sigma in zip(self.blocks, self.sigmas, strict=True):
-            name = block.operator.name
-            if isinstance(sigma, Tensor) and not block.operator.nonnegative:
-                return f"diagonal steps need the entries of operator '{name}' to be >= 0"
-            if not isinstance(sigma, Tensor) and not block.operator.has_norm_bound:
-                return f"no proven bound of the norm of operator '{name}' is known"
-        return None
-
     def step_product(self) -> float:
-        """Proven bound of ‖Σ^½ K T^½‖², T and Σ the diagonal matrices of the step sizes.
-
-        A block with one σ adds σ‖K‖²; a block with a σ for each row adds wⱼ = max σᵢrᵢ times its
-        column sums, rᵢ its row sums (Pock & Chambolle 2011, proof of Lemma 2). NaN or inf where a
-        step is not a positive number.
-        """
-        total: Steps = 0.0
-        for block, sigma in zip(self.blocks, self.sigmas, strict=True):
-            if isinstance(sigma, Tensor):
-                rows, columns = absolute_sums(block.operator)
-                total = total + float((sigma.double() * rows).max()) * columns
-            else:
-                total = total + sigma * block.operator.norm_bound * block.operator.norm_bound
-        taus = self.tau.double() if isinstance(self.tau, Tensor) else self.tau
-        positive = all(_smallest(step) > 0 for step in (self.tau, *self.sigmas))
-        return round_up(_largest(taus * total)) if positive else math.nan
+        """See `steps.step_product`."""
+        return step_product(self.blocks, self.tau, self.sigmas)
 
     @cached_property
     def _product(self) -> float:
         """`step_product`, or NaN where nothing is known of the blocks."""
-        return math.nan if self._missing() else self.step_product()
+        known = uncovered(self.primal, self.blocks, self.tau, self.sigmas) is None
+        return self.step_product() if known else math.nan
 
     def _product_words(self) -> str:
         diagonal = any(isinstance(sigma, Tensor) for sigma in self.sigmas)
@@ -278,9 +238,9 @@ class PDHG(Solver[State]):
     def _squares(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """‖x‖²/τ + Σ‖uᵢ‖²/σᵢ and 2⟨Kx, u⟩ of each picture, (B,)."""
         x, v, *duals = self.split(z)
-        plain = _weighted(x, self.tau)
+        plain = weighted(x, self.tau)
         for sigma, u in zip(self.sigmas, duals, strict=True):
-            plain = plain + _weighted(u, sigma)
+            plain = plain + weighted(u, sigma)
         return plain, 2 * (x * v).flatten(1).sum(1)
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
@@ -289,7 +249,7 @@ class PDHG(Solver[State]):
             return None
         x, _, *duals = self.split(z)
         reach = torch.maximum((x - self.primal.low).abs(), (self.primal.high - x).abs())
-        total = _weighted(reach, self.tau)
+        total = weighted(reach, self.tau)
         images = [block.operator.A(x) for block in self.blocks]
         # Every Fᵢ(Kᵢx*) lies at most so far above its infimum.
         excess = torch.zeros_like(x[:, 0, 0, 0])
@@ -297,7 +257,7 @@ class PDHG(Solver[State]):
             excess = excess + block.outer.value(image) - block.least
         for block, sigma, u in zip(self.blocks, self.sigmas, duals, strict=True):
             radius = block.dual_radius(excess) + u.flatten(1).norm(dim=1)
-            total = total + radius.square() / _smallest(sigma)
+            total = total + radius.square() / smallest(sigma)
         bound = ((1 + math.sqrt(self._product)) * total).sqrt() * (1 + 1e-5)
         return bound if bool(torch.isfinite(bound).all()) else None
 
@@ -322,21 +282,5 @@ class PDHG(Solver[State]):
         return share(self.relaxation, math.sqrt(used))
 
     def parameters(self, state: State | None = None) -> dict[str, float]:
-        sigmas = {f"sigma_{i}": _largest(s) for i, s in enumerate(self.sigmas, 1)}
-        return {"tau": _largest(self.tau), **sigmas, "relaxation": self.relaxation}
-
-
-def _largest(step: Steps) -> float:
-    return float(step.max()) if isinstance(step, Tensor) else step
-
-
-def _smallest(step: Steps) -> float:
-    return float(step.min()) if isinstance(step, Tensor) else step
-
-
-def _weighted(u: Tensor, step: Steps) -> Tensor:
-    """Σ u²/step of each picture, (B,)."""
-    square = u.square()
-    if isinstance(step, Tensor):
-        return (square / step).flatten(1).sum(1)
-    return square.flatten(1).sum(1) / step
+        sigmas = {f"sigma_{i}": largest(s) for i, s in enumerate(self.sigmas, 1)}
+        return {"tau": largest(self.tau), **sigmas, "relaxation": self.relaxation}

@@ -1,14 +1,19 @@
-"""Step sizes of PDHG: how the budget τ Σ σᵢ‖Kᵢ‖² < 1 is spent.
+"""Step sizes of PDHG: how the budget τ Σ σᵢ‖Kᵢ‖² < 1 is spent, and how much of it is.
 
 Every choice inside it converges; these numbers only make it fast. The proof is `PDHG.theorem`.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.norms import round_up
+from pnp_recon.solvers.convex.blocks import Block, Steps
 
 # What is used of the budget, so that the rounding of the steps cannot lift the product to 1.
 BUDGET = 0.99
@@ -66,3 +71,38 @@ def absolute_sums(operator: LinearOperator) -> tuple[Tensor, Tensor]:
         rows = operator.enclosure(pixels)[1]
         columns = operator.enclosure(data, transpose=True)[1]
     return rows.double(), columns.double()
+
+
+def step_product(blocks: Sequence[Block], tau: Steps, sigmas: Sequence[Steps]) -> float:
+    """Proven bound of ‖Σ^½ K T^½‖², T and Σ the diagonal matrices of the step sizes.
+
+    A block with one σ adds σ‖K‖²; a block with a σ for each row adds wⱼ = max σᵢrᵢ times its
+    column sums, rᵢ its row sums (Pock & Chambolle 2011, proof of Lemma 2). NaN or inf where a step
+    is not a positive number.
+    """
+    total: Steps = 0.0
+    for block, sigma in zip(blocks, sigmas, strict=True):
+        if isinstance(sigma, Tensor):
+            rows, columns = absolute_sums(block.operator)
+            total = total + float((sigma.double() * rows).max()) * columns
+        else:
+            total = total + sigma * block.operator.norm_bound * block.operator.norm_bound
+    taus = tau.double() if isinstance(tau, Tensor) else tau
+    positive = all(smallest(step) > 0 for step in (tau, *sigmas))
+    return round_up(largest(taus * total)) if positive else math.nan
+
+
+def largest(step: Steps) -> float:
+    return float(step.max()) if isinstance(step, Tensor) else step
+
+
+def smallest(step: Steps) -> float:
+    return float(step.min()) if isinstance(step, Tensor) else step
+
+
+def weighted(u: Tensor, step: Steps) -> Tensor:
+    """Σ u²/step of each picture, (B,)."""
+    square = u.square()
+    if isinstance(step, Tensor):
+        return (square / step).flatten(1).sum(1)
+    return square.flatten(1).sum(1) / step
