@@ -104,7 +104,7 @@ def _summary(stated: Mapping[str, Any], ledger: Ledger) -> Claim:
 
 def _certificates(rows: Sequence[Row]) -> Claim:
     """That each verdict follows from the premises, constants and observations beside it."""
-    what, stated = "verdicts", f"those of {len(rows)} certificates"
+    what, stated = "verdicts", f"what follows from the words of {len(rows)} certificates"
     for row in rows:
         if row["status"] == FAILED:
             continue
@@ -122,15 +122,21 @@ def _certificates(rows: Sequence[Row]) -> Claim:
 def _values(ledger: Ledger, store: Store) -> Claim:
     """That the values on disk are those that the run wrote, and NaN where there are none."""
     what, stated = "values", f"those of {len(ledger.rows)} slices"
+    without = 0
     for place, number in enumerate(ledger.plan.slices):
-        row, values = ledger.rows.get(number), store.read(place)
+        try:
+            row, values = ledger.rows.get(number), store.read(place)
+        except (OSError, ValueError) as error:
+            return Claim(what, stated, "not readable", False, f"slice {number}: {error}")
         if row is None or row["status"] == FAILED:
             if not np.isnan(values).all():
                 return Claim(what, "NaN", "numbers", False, f"slice {number} has no row")
         elif "sha256" not in row:
-            return unchecked(what, stated, "an older version kept no hash of them")
+            without += 1
         elif row["sha256"] != hash_of(values):
             return Claim(what, row["sha256"], hash_of(values), False, f"slice {number}")
+    if without:
+        return unchecked(what, stated, f"an older version kept no hash of {without} of them")
     return Claim(what, stated, "so")
 
 
@@ -161,6 +167,10 @@ def _runs(ledger: Ledger, store: Store, source: Path) -> list[Claim]:
             claims += _slice(ledger.rows[number], done, held, HALF_LEVEL * width)
         except (KeyError, TypeError) as error:
             claims.append(Claim(f"slice {number}", "a row", f"a damaged one ({error!r})", False))
+    rest = len(ledger.rows) - len(numbers)
+    if rest and options.across is None:
+        reason = "not run again: their premises and constants are words of the ledger"
+        claims.append(unchecked("other slices", rest, reason))
     return claims
 
 
