@@ -31,7 +31,7 @@ from pnp_recon.cli.ct.view import (
     picture_target,
     writer,
 )
-from pnp_recon.cli.run.case import Case
+from pnp_recon.cli.run.case import Case, early_stopped
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
@@ -47,8 +47,6 @@ from pnp_recon.solvers.core.theorem import unproven
 # What --denoiser auto means where a map is iterated, if it ships; otherwise the model for grey
 # pictures.
 MODEL = "euler_ct"
-# Early stops of the methods without a prior: they fit the noise if they go on.
-EARLY, EARLY_OTHERS = {"sirt": 100, "cgls": 15, "landweber": 200}, 100
 # Slices at a time: more of them are no faster, and their memory grows.
 AT_ONCE = {"cpu": 2, "cuda": 16}
 
@@ -157,14 +155,7 @@ def _with_method(
         case = replace(case, A=stripes @ found.A, y=stripes.A(y))
     classical = options.named_solver
     if classical in solvers_for("none"):
-        # They start from nothing: their early stop is the regularisation.
-        nothing = view.window.to_unit(torch.zeros_like(start))
-        return replace(
-            case,
-            solver=classical,
-            arguments={"start": nothing},
-            limits={"max_iter": EARLY.get(classical, EARLY_OTHERS), "early": True},
-        )
+        return early_stopped(case, classical, view.window.to_unit(torch.zeros_like(start)))
     counted = found.weights is not None if options.weighted is None else options.weighted
     if counted and found.weights is None:
         raise InputError(

@@ -20,7 +20,7 @@ from operators.mri import centred_ifft, to_complex
 from pnp_recon.cli.mri.data import Measurement, measured, on_device, simulated, stacked
 from pnp_recon.cli.mri.options import MriMethod, MriOptions, Phase
 from pnp_recon.cli.mri.view import View, picture_target, writer
-from pnp_recon.cli.run.case import Case
+from pnp_recon.cli.run.case import Case, early_stopped
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import prior_name
@@ -44,8 +44,6 @@ from pnp_recon.solvers.core.theorem import unproven
 FORMULA = "{} is a formula, not an iteration; it has no convergence to prove"
 # The modulus is taken to be at most so many times the largest of the zero-filled picture.
 MARGIN = 1.5
-# Early stops of the methods without a prior: they fit the noise if they go on.
-EARLY, EARLY_OTHERS = {"cgls": 15, "landweber": 200}, 100
 # Its picture is the proximal point, which keeps to what was measured; pnp-hqs is 1.5 dB worse.
 SOLVER = "pnp-drs"
 # Levels of the prior in units of the noise. A frequency that was not measured knows the prior
@@ -166,14 +164,7 @@ def _with_method(
         return replace(case, solve=lambda: solution)
     classical = options.named_solver
     if classical in solvers_for("none"):
-        # They start from nothing: their early stop is the regularisation.
-        nothing = view.window.to_unit(torch.zeros_like(start))
-        return replace(
-            case,
-            solver=classical,
-            arguments={"start": nothing},
-            limits={"max_iter": EARLY.get(classical, EARLY_OTHERS), "early": True},
-        )
+        return early_stopped(case, classical, view.window.to_unit(torch.zeros_like(start)))
     if options.method != MriMethod.pnp:
         return case
     return replace(case, solver=SOLVER, **_tuned(case, session))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from pnp_recon.cli.run.region import Region
 from pnp_recon.report import KernelRecord, PhysicsRecord, SourceFile, noise_words
 from pnp_recon.solvers import Solution
 from pnp_recon.solvers.core.strength import Strength
+
+# Early stops of the methods without a prior: they fit the noise if they go on.
+EARLY, EARLY_OTHERS = {"sirt": 100, "cgls": 15, "landweber": 200}, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,3 +109,13 @@ class Case:
     @property
     def noise_in_words(self) -> str:
         return self.noise_words or noise_words(self.noise_level, self.noise_origin)
+
+
+def early_stopped(case: Case, solver: str, nothing: Tensor) -> Case:
+    """The case for a solver without a prior: its early stop is the regularisation.
+
+    Args:
+        nothing: where it starts, what an object of zeros is in the units of the pictures.
+    """
+    limits = {"max_iter": EARLY.get(solver, EARLY_OTHERS), "early": True}
+    return replace(case, solver=solver, arguments={"start": nothing}, limits=limits)
