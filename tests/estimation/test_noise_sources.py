@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +12,8 @@ from torch import Tensor
 from operators import kernels
 from pnp_recon.estimation.noise import estimate_noise, estimate_noise_level
 from pnp_recon.estimation.noise.brightness import brightness_noise
-from pnp_recon.estimation.noise.estimate import BRIGHTNESS, JPEG, UNSEEN, WHITE
+from pnp_recon.estimation.noise.estimate import BRIGHTNESS, JPEG, PALETTE, UNSEEN, WHITE
+from pnp_recon.estimation.noise.palette import palette_noise
 from pnp_recon.estimation.noise.quantised import quantisation_noise
 from pnp_recon.estimation.noise.unseen import unseen_noise
 from pnp_recon.estimation.spectrum import spectrum
@@ -195,3 +197,32 @@ def test_a_frequency_is_blocked_where_every_kernel_of_a_grid_blocks_it() -> None
     each = [seen.passed(kernel) for kernel in field[0]]
     torch.testing.assert_close(passed, torch.maximum(each[0], each[1]))
     assert bool((each[0] < 0.0025).sum() > 3 * (passed < 0.0025).sum())
+
+
+# ---- few colours -------------------------------------------------------------------------------
+
+
+def of_few_colours(y: Tensor, count: int) -> Tensor:
+    """As a palette of so many colours holds it."""
+    shown = eight_bit(y).convert("RGB").quantize(count).convert("RGB")
+    return torch.from_numpy(np.asarray(shown).copy()).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.mark.parametrize("colours", [16, 64, 256])
+def test_a_palette_is_seen_by_how_far_its_colours_lie_apart(colours: int) -> None:
+    clean = blurred(photograph(), MOTION)
+    y = of_few_colours(clean, colours)
+    found = estimate_noise(y, MOTION)
+    assert found.source == PALETTE
+    assert 0.6 < 255 * found.level / true_error(y, clean) < 2.6
+    # The twin: every other source sees less than that.
+    assert all(one.level < found.level for one in found.candidates[1:])
+
+
+def test_other_pictures_have_no_palette() -> None:
+    clean = blurred(photograph(), MOTION)
+    assert palette_noise(stored(clean)) is None
+    assert palette_noise(stored(clean)[:, :1].expand(-1, 3, -1, -1)) is None  # grey, by rounding
+    drawing = (clean * 3).round() / 3
+    assert palette_noise(drawing) is None  # its colours lie too far apart
+    assert palette_noise(of_few_colours(clean, 64)[..., :32, :32]) is None  # too few pixels

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pnp_recon.estimation.noise.brightness import brightness_noise
+from pnp_recon.estimation.noise.palette import SPREAD as PALETTE_SPREAD
+from pnp_recon.estimation.noise.palette import palette_noise
 from pnp_recon.estimation.noise.quantised import Component, quantisation_noise
 from pnp_recon.estimation.noise.unseen import unseen_noise
 from pnp_recon.estimation.noise.white import estimate_noise_level
@@ -23,6 +25,7 @@ WHITE = "the highest frequencies of the picture"
 BRIGHTNESS = "the highest frequencies, noise that grows with the brightness"
 UNSEEN = "the frequencies where the kernel lets nothing through"
 JPEG = "the quantisation tables of the JPEG file"
+PALETTE = "the few colours of the file"
 # Where opaque frequencies cover so much of the plane, they see white noise as well, and without the
 # texture that the highest frequencies take for noise.
 COVERED = 0.6
@@ -98,9 +101,12 @@ def estimate_noise(
         level = quantisation_noise(y if stored is None else stored, jpeg)
         if level is not None:
             found.append(NoiseCandidate(slope * level, JPEG, JPEG_SPREAD))
+    level = None if jpeg else palette_noise(y if stored is None else stored)
+    if level is not None:
+        found.append(NoiseCandidate(slope * level, PALETTE, PALETTE_SPREAD))
     eligible = found
     if unseen is not None and unseen.covered >= COVERED:
-        eligible = [one for one in found if one.source in (UNSEEN, JPEG)]
+        eligible = [one for one in found if one.source in (UNSEEN, JPEG, PALETTE)]
     taken = max(eligible, key=lambda one: one.level)
     others = sorted((one for one in found if one is not taken), key=lambda one: -one.level)
     return NoiseEstimate(taken.level, taken.source, taken.spread, (taken, *others))
