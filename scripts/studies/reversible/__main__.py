@@ -16,7 +16,7 @@ import torch
 
 from scripts.protocol import IMAGES, RESULTS, Rows
 from scripts.studies.reversible import memory, report
-from scripts.studies.reversible.runs import GROUPS, train
+from scripts.studies.reversible.runs import GROUPS, STEPS, WIDTH, train
 
 
 def main() -> None:
@@ -27,6 +27,9 @@ def main() -> None:
     training = commands.add_parser("train", help="both groups on 136 scans")
     training.add_argument("--data", type=Path, required=True, help="ct_slices_256.npz")
     training.add_argument("--runs", type=Path, required=True, help="folder of the checkpoints")
+    training.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
+    training.add_argument("--steps", type=int, default=STEPS, help="of one scan each")
+    training.add_argument("--width", type=int, default=WIDTH, help="channels of a map")
     commands.add_parser("report", help="table and figure from the rows")
     given = parser.parse_args()
     rows = Rows(given.results / "reversible.jsonl")
@@ -34,8 +37,8 @@ def main() -> None:
         memory.run(rows)
     elif given.command == "train":
         torch.set_num_threads(1)
-        for group in GROUPS:
-            train(given.data, given.runs, rows, group)
+        for group in given.groups:
+            train(given.data, given.runs, rows, group, given.steps, given.width)
     else:
         report.write(given.results, IMAGES)
 

@@ -16,13 +16,13 @@ from scripts.protocol import Rows
 from scripts.studies.equivariance.ct_data import TEST_SETS, TESTING, TRAINING, read, scans
 from scripts.studies.equivariance.ct_runs import SIDE, digest, scores
 
-GROUPS, DEPTH, WIDTH, STEPS, LOOK = ("C1", "C4"), 32, 16, 800, 50
+GROUPS, DEPTH, WIDTH, STEPS, LOOKS = ("C1", "C4"), 32, 16, 800, 16
 
 
-def configuration(group: str, depth: int = DEPTH) -> UnrolledConfig:
+def configuration(group: str, depth: int = DEPTH, width: int = WIDTH) -> UnrolledConfig:
     """Four times the depth of the study's networks; about as many numbers."""
     return UnrolledConfig(
-        group=group, width=WIDTH, depth=depth, gradient="filtered", cell="reversible"
+        group=group, width=width, depth=depth, gradient="filtered", cell="reversible"
     )
 
 
@@ -31,13 +31,22 @@ def network(config: UnrolledConfig, seed: int = 0) -> UnrolledNetwork:
     return unrolled_network(config)
 
 
-def train(data: Path, runs: Path, rows: Rows, group: str, seed: int = 0) -> None:
+def train(
+    data: Path,
+    runs: Path,
+    rows: Rows,
+    group: str,
+    steps: int = STEPS,
+    width: int = WIDTH,
+    seed: int = 0,
+) -> None:
     """One row; nothing is done where it is there, and a killed run goes on."""
     key: dict[str, Any] = {
         "group": group,
         "depth": DEPTH,
+        "width": width,
         "seed": seed,
-        "steps": STEPS,
+        "steps": steps,
     }
     if rows.has(**key):
         return
@@ -45,17 +54,16 @@ def train(data: Path, runs: Path, rows: Rows, group: str, seed: int = 0) -> None
     everything = list(range(len(held.numbers)))
     A, pairs = scans(archive, list(range(len(archive.numbers))), SIDE, TRAINING)
     _, validation = scans(held, everything, SIDE, TESTING)
-    folder = runs / f"{group}_{DEPTH}_{seed}"
-    recipe = UnrolledRecipe(steps=STEPS, seed=seed)
-    made = network(configuration(group), seed)
+    folder = runs / f"{group}_{DEPTH}_{width}_{steps}_{seed}"
+    recipe = UnrolledRecipe(steps=steps, seed=seed)
+    made = network(configuration(group, width=width), seed)
     trainer = UnrolledTrainer(made, recipe, A, pairs, validation, folder)
-    trainer.run(lambda line: print(folder.name, line, flush=True), every=LOOK)
+    trainer.run(lambda line: print(folder.name, line, flush=True), every=steps // LOOKS)
     found: dict[str, Any] = {}
     for name, change in TEST_SETS.items():
         found[name] = scores(trainer.average, A, scans(change(held), everything, SIDE, TESTING)[1])
     rows.add(
         **key,
-        width=WIDTH,
         scans=len(pairs),
         parameters=sum(p.numel() for p in trainer.average.parameters()),
         scores=found,
