@@ -68,10 +68,10 @@ def costates(flow: Flow, x: Tensor, loss: Loss) -> Costates:
     """Points, costates and gradients of loss(flow(x)), without a graph of the whole.
 
     Args:
-        flow: of a Runge–Kutta method without zero weights; an implicit one is for vectors (…, d)
+        flow: a Runge–Kutta method without zero weights; an implicit one is for vectors (…, d)
             of few entries, since its costates solve a linear system.
         x: (…, d), whatever the fields take.
-        loss: of the last point; a number, differentiable.
+        loss: a differentiable number made from the last point.
 
     Raises:
         InputError: the integrator is no Runge–Kutta method, or one of its weights is zero.
