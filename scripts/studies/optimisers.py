@@ -21,7 +21,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from torch import Tensor
 
-from pnp_recon.training.structured import HeavyBall, ItohAbe, Nesterov, Relativistic
+from pnp_recon.training.structured.discrete import ItohAbe
+from pnp_recon.training.structured.momentum import HeavyBall, Nesterov, Relativistic
 from scripts.protocol import IMAGES, RESULTS, save_figure
 
 START = torch.tensor([-0.5, 0.8], dtype=torch.float64)

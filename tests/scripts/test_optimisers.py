@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pnp_recon.training.structured import HeavyBall
+from pnp_recon.training.structured.momentum import HeavyBall
 from scripts.studies.optimisers import METHODS, main, run
 
 COUNTS = {"gradient descent": 425, "heavy ball": 119, "Nesterov": 73, "Adam": 96,

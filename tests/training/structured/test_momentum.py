@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.networks.flows.conserving import canonical
-from pnp_recon.training.structured import (
+from pnp_recon.training.structured.discrete import ItohAbe
+from pnp_recon.training.structured.momentum import (
     HeavyBall,
-    ItohAbe,
     Nesterov,
     Relativistic,
     heavy_ball,
