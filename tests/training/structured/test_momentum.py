@@ -20,7 +20,7 @@ from pnp_recon.training.structured.momentum import (
     heavy_ball,
     relativistic,
 )
-from scripts.studies.optimisers import START, camel
+from scripts.studies.optimisers.plane import START, camel
 
 H, GAMMA = 0.1, 0.7
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
