@@ -91,6 +91,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "pnp_recon.training.structured.momentum",
             "pnp_recon.training.structured.discrete",
+            "pnp_recon.training.structured.orthogonal",
         ),
     ),
     "models": ("Models, cards, training", ("pnp_recon.models.load", "pnp_recon.models.export")),

@@ -12,7 +12,7 @@ from pnp_recon.datasets.folders import TrainingData
 from pnp_recon.training.structured.momentum import HeavyBall
 from scripts.protocol import Rows
 from scripts.studies.optimisers import denoiser
-from scripts.studies.optimisers.__main__ import plane
+from scripts.studies.optimisers.__main__ import ica, plane
 from scripts.studies.optimisers.plane import METHODS, run
 
 COUNTS = {"gradient descent": 425, "heavy ball": 119, "Nesterov": 73, "Adam": 96,
@@ -62,3 +62,12 @@ def test_the_rate_is_chosen_by_its_own_seed_and_rows_are_made_once(tmp_path: Pat
     assert {row["rate"] for row in rows.rows if row["seed"] == 0} == {rate}
     assert len(tried) >= 2
     assert "| Nesterov |" in denoiser.page(rows, methods, 1)
+
+
+def test_components_are_separated_on_the_manifold_alone(tmp_path: Path) -> None:
+    ica(True, tmp_path, tmp_path)
+    lines = (tmp_path / "optimisers_ica.md").read_text(encoding="utf-8").splitlines()
+    shares = {line.split("|")[1].strip(): float(line.split("|")[4]) for line in lines[6:]}
+    assert shares["Stiefel, Cayley, h = 0.1"] < 0.1
+    assert shares["Euclidean gradient, h = 0.1"] > 0.2
+    assert (tmp_path / "optimisers_ica.png").exists()

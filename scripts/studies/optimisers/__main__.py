@@ -1,6 +1,7 @@
 """Studies of structured optimisers.
 
     python -m scripts.studies.optimisers plane                       # seconds
+    python -m scripts.studies.optimisers ica                         # seconds
     python -m scripts.studies.optimisers denoiser --data BSDS500     # an hour
 
 With `--quick` each does a few steps, to try it out.
@@ -17,6 +18,7 @@ import typer
 from pnp_recon.datasets.folders import load_training_data
 from scripts.protocol import IMAGES, RESULTS, Rows
 from scripts.studies.optimisers import denoiser as denoisers
+from scripts.studies.optimisers import ica as components
 from scripts.studies.optimisers import plane as planes
 from scripts.studies.optimisers.training import METHODS
 from scripts.studies.research.rows import HELD_OUT
@@ -39,6 +41,13 @@ def plane(quick: Quick = False, results: Results = RESULTS, images: Images = IMA
     """Count steps on the camel-back function, and draw them."""
     text = planes.study(130 if quick else planes.MOST, images / "optimisers.png")
     _written(text, results / "optimisers.md")
+
+
+@app.command()
+def ica(quick: Quick = False, results: Results = RESULTS, images: Images = IMAGES) -> None:
+    """Separate three mixed signals by steps on orthonormal matrices."""
+    text = components.study(30 if quick else components.STEPS, images / "optimisers_ica.png")
+    _written(text, results / "optimisers_ica.md")
 
 
 @app.command()
