@@ -92,6 +92,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "pnp_recon.training.structured.momentum",
             "pnp_recon.training.structured.discrete",
             "pnp_recon.training.structured.orthogonal",
+            "pnp_recon.training.structured.natural",
         ),
     ),
     "models": ("Models, cards, training", ("pnp_recon.models.load", "pnp_recon.models.export")),

@@ -99,15 +99,14 @@ def _polished(u: Tensor) -> Tensor:
 # ---- optimisers ---------------------------------------------------------------------------------
 
 
-class _Orthonormal(torch.optim.Optimizer):
+class Orthonormal(torch.optim.Optimizer):
     """Refuses parameters without orthonormal columns."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
-        if param_group["retraction"] not in RETRACTIONS:
-            raise InputError(
-                f"unknown retraction {param_group['retraction']!r}; known: {', '.join(RETRACTIONS)}"
-            )
+        retraction = param_group.get("retraction", "exp")
+        if retraction not in RETRACTIONS:
+            raise InputError(f"unknown retraction {retraction!r}; known: {', '.join(RETRACTIONS)}")
         for u in self.param_groups[-1]["params"]:
             found = defect(u)
             if not found < TAKEN * torch.finfo(u.dtype).eps:
@@ -117,7 +116,7 @@ class _Orthonormal(torch.optim.Optimizer):
                 )
 
 
-class Stiefel(_Orthonormal):
+class Stiefel(Orthonormal):
     """Gradient descent: U⁺ = R(−h(GUᵀ − UGᵀ))U, G the gradient, R a retraction.
 
     As h → 0 the loss falls by ½h‖GUᵀ − UGᵀ‖²; UᵀU = I to rounding for every h.
@@ -159,7 +158,7 @@ def mec(
     return RETRACTIONS[retraction](h * b, u), b
 
 
-class Mec(_Orthonormal):
+class Mec(Orthonormal):
     """MEC learning: a rigid body with friction, U̇ = BU, Ḃ = (F + P)Uᵀ − U(F + P)ᵀ.
 
     F = −∇J is the force, P = −γBU the friction. H = ¼‖B‖² + J falls by dH/dt = −γ‖BU‖²; UᵀU = I to
