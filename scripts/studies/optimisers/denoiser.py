@@ -130,7 +130,5 @@ def page(rows: Rows, methods: tuple[Method, ...], steps: int) -> str:
 
 
 def quick_methods() -> tuple[Method, ...]:
-    """Two methods, three rates of which two are the same twice, for a trial."""
-    return tuple(
-        replace(method, rates=method.rates[:2] + method.rates[1:2]) for method in METHODS[2:4]
-    )
+    """Two methods of two rates each, for a trial."""
+    return tuple(replace(METHODS[k], rates=METHODS[k].rates[:2] * 2) for k in (3, -1))

@@ -97,7 +97,8 @@ def page(runs: dict[str, Run], most: int) -> str:
         "",
         "Steps from (−0.5, 0.8) until V = 2x² − 1.05x⁴ + x⁶/6 + xy + y² < 10⁻⁶, and the number of "
         "steps at which V rose. Parameters are as given; none was tuned for speed. A sweep of "
-        "Itoh–Abe moves each entry once, and evaluates V about a hundred times for it, where it is frugal three times. A "
+        "Itoh–Abe moves each entry once, and evaluates V about a hundred times for it, where it is "
+        "frugal three times. A "
         "demonstration: it says nothing of how fast networks train. From "
         "`python -m scripts.studies.optimisers plane`.",
         "",

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from pnp_recon.errors import InputError
 from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
-from pnp_recon.training.families import calibrate
+from pnp_recon.training.families import calibrate, matrices
 from pnp_recon.training.optimisers import Optimiser
 from pnp_recon.training.structured.momentum import HeavyBall, Nesterov, Relativistic
+from pnp_recon.training.structured.orthogonal import Mec, orthonormalise
 from pnp_recon.training.trainer import CALIBRATION
 
 Parts = dict[str, torch.optim.Optimizer]
@@ -34,7 +35,7 @@ class Method:
 
     name: str
     words: str
-    rates: tuple[float, float, float]
+    rates: tuple[float, ...]
     parts: Callable[[nn.Module, float], Parts] | None = None
     usual: tuple[str, float] = ("adam", 0.0)
 
@@ -53,6 +54,17 @@ def relativistic(network: nn.Module, rate: float) -> Parts:
     return {"all": Relativistic(network.parameters(), rate, damping, softening=1e-4)}
 
 
+def orthonormal(network: nn.Module, rate: float) -> Parts:
+    filters = [numbers for numbers, _ in matrices(network)]
+    for numbers in filters:
+        orthonormalise(numbers)
+    held = {id(numbers) for numbers in filters}
+    rest = [u for u in network.parameters() if id(u) not in held]
+    # 1 − 2hγ is the momentum within the span of the filters.
+    damping = (1 - MOMENTUM) / 2 / rate
+    return {"filters": Mec(filters, rate, damping), "rest": torch.optim.Adam(rest, 4e-3)}
+
+
 METHODS = (
     Method("Muon", "filters 0.02, the rest Adam at the rate", (5e-3, 1e-2, 2e-2), None,
            ("muon", 1.0)),
@@ -61,6 +73,8 @@ METHODS = (
     Method("Nesterov", "h the rate, μ = 0.9", (0.01, 0.04, 0.16), nesterov),
     Method("relativistic", "h the rate, 1/(1 + hγ) = 0.9, ε = 10⁻⁴", (0.05, 0.1, 0.2),
            relativistic),
+    Method("MEC", "filters orthonormal on patches, h the rate, hγ = 0.05; the rest Adam, 0.004",
+           (0.1, 0.2, 0.4), orthonormal),
 )  # fmt: skip
 
 
