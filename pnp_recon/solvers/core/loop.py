@@ -83,6 +83,7 @@ def iterate(
         error_bars(theorem, run.history) if certificate.holds else (),
         found={name: value.clone() for name, value in solver.found(run.shown).items()},
         gap=run.gap,
+        stopping=stopping,
     )
 
 
