@@ -65,6 +65,7 @@ def reconstruct(
     coupling: float | None = None,
     continuation: float | None = None,
     ridge: float | None = None,
+    keep_total: bool = False,
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
     require_certificate: bool = False,
@@ -111,6 +112,10 @@ def reconstruct(
         ridge: weight of ridge/2·‖x − ½‖² that is added to the fidelity, in its units. The iterated
             map is then a contraction for every operator: one fixed point, a linear rate and an
             error bar; docs/theory.md tells its price. None: no ridge.
+        keep_total: the picture explains the total of the data exactly, Σ A x = Σ y, channel by
+            channel where each has data of its own: the mean grey value of a blurred picture, the
+            mass of a scan. The certificate says so, and whether the picture does. For
+            denoisers in pnp-hqs, pnp-pgd, pnp-fista or red; docs/hamiltonian.md tells its worth.
         stopping: tolerance and limits.
         allow_uncertified: run outside the theorem's range, and say so in the certificate.
         require_certificate: refuse before the first step what no theorem covers, and afterwards
@@ -150,6 +155,7 @@ def reconstruct(
         allow_uncertified,
         continuation,
         coupling,
+        keep_total or None,
     )
     problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
     problem.check_operator()
@@ -170,6 +176,7 @@ def reconstruct(
             coupling=coupling is not None,
             continuation=continuation is not None,
             ridge=ridge is not None,
+            keep_total=keep_total,
             stopping=stopping is not None,
             start=start is not None,
         )
