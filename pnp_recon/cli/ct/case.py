@@ -39,7 +39,7 @@ from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
 from pnp_recon.models import load, store
 from pnp_recon.report import PhysicsRecord, SourceFile
-from pnp_recon.scans.truncation import object_radius
+from pnp_recon.scans.truncation import beside_the_slice, object_radius
 from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
@@ -179,11 +179,12 @@ def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor
 
 def _too_small(found: Measurement, radius: float | None, options: CtOptions) -> tuple[str, ...]:
     """A warning where the slice does not hold the object: iterations put the rest at its rim."""
-    scan = found.A.geometry
-    if radius is None or options.method == CtMethod.fbp:
+    if options.method == CtMethod.fbp:
         return ()
-    needed = math.ceil(2 * radius / scan.magnification / scan.pixel_mm) + 4
-    side = min(found.A.image_shape[1:])
+    scan, side = found.A.geometry, min(found.A.image_shape[1:])
+    beside = beside_the_slice(found.y, found.lengths, scan, found.noise)
+    reach = max(0 if radius is None else radius / scan.magnification, beside or 0)
+    needed = math.ceil(2 * reach / scan.pixel_mm) + 4
     if needed <= side:
         return ()
     return (
