@@ -27,6 +27,7 @@ from pnp_recon.solvers.core.solution import Look, Solution
 from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.core.strength import Strength, Trial
+from pnp_recon.solvers.in_time import in_time
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.priors import (
     WORDS,
@@ -191,9 +192,12 @@ def reconstruct(
         problem.check_range(*box)
 
     def configure(given: Problem, value: float) -> Solver:
-        return accelerated(
+        made = accelerated(
             configured(known, entry, given, replace(knobs, strength=value)), acceleration
         )
+        if stopping is None or not stopping.least_error:
+            return made
+        return in_time(made, given.noise(), step is not None)
 
     tried = SOLVERS[entry.tried_with] if entry is not None and entry.tried_with else None
 

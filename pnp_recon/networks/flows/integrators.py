@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from pnp_recon.guarantees import (
@@ -103,6 +104,17 @@ class RungeKutta(Integrator):
             if weight:
                 x = x + (h * weight) * slope
         return x
+
+    def stages(self, field: VectorField, x: Tensor, h: float) -> list[Tensor]:
+        """The points y₁ … y_s at which a step looks at the field, as numbers, without a graph."""
+        points: list[Tensor] = []
+        slopes: list[Tensor] = []
+        with torch.no_grad():
+            for row in self.tableau.a:
+                moved = [w * slope for w, slope in zip(row, slopes, strict=False) if w]
+                points.append(x + h * sum(moved) if moved else x)
+                slopes.append(field(points[-1]))
+        return points
 
     def limit(self, facts: Facts) -> float:
         if facts.smoothness is None or min(self.tableau.b) <= 0:

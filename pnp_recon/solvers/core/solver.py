@@ -175,6 +175,11 @@ class Solver(ABC, Generic[S]):
         and are no solutions. None: every step was one."""
         return None
 
+    def turned(self, state: S) -> Tensor | None:
+        """Pictures (B,) that further steps are expected to make worse, and whose `image` is the one
+        before; the run ends when all are. None: nothing is expected."""
+        return None
+
     @property
     def look_every(self) -> int | None:
         """Steps between two looks of the loop, where they are long ones; None: as it likes."""
