@@ -102,6 +102,13 @@ def scaled(values: NDArray[Any], high: float, low: float = 0.0) -> Samples:
     return ((values - np.float64(low)) / np.float64(high - low)).astype(np.float32)
 
 
+# What the rule below means for who looks at the result, as half a sentence.
+FROM_CMYK = (
+    "is in CMYK; it was read as RGB by R = (1 − C)(1 − K) without its profile, so that colours may "
+    "look different, and the result is in RGB; convert it with its profile first to keep them"
+)
+
+
 def without_black(cmyk: Samples) -> Samples:
     """CMYK (H, W, 4) -> RGB by R = (1 − C)(1 − K): the plain rule, no colour management."""
     return (1 - cmyk[..., :3]) * (1 - cmyk[..., 3:4])
