@@ -128,6 +128,15 @@ def test_triangles_are_thin_on_hadamard_manifolds_alone() -> None:
         assert thin is not isinstance(case.space.convexity(phase(torch.arange(7.0).double())), str)
 
 
+@every
+def test_distances_of_two_moving_points_are_convex_but_for_rotations(case: Case) -> None:
+    space, one = case.space, case.origin.expand(100, *case.origin.shape)
+    v, w = (case.vectors(100, seed=seed, spread=0.1) for seed in (0, 1))
+    half, whole = (space.distance(space.exp(one, t * v), space.exp(one, t * w)) for t in (0.5, 1.0))
+    bent = float((half - whole / 2).max())
+    assert (bent < 1e-12) is (case.space.name != "SO(3)")
+
+
 def test_arcs() -> None:
     angles = torch.tensor([3.0, -3.0, 3.1], dtype=torch.float64)
     assert arc(phase(angles)) == pytest.approx(2 * math.pi - 6)
