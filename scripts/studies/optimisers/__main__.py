@@ -3,6 +3,7 @@
     python -m scripts.studies.optimisers plane                       # seconds
     python -m scripts.studies.optimisers ica                         # seconds
     python -m scripts.studies.optimisers denoiser --data BSDS500     # an hour
+    python -m scripts.studies.optimisers tuning --data BSDS500       # minutes
 
 With `--quick` each does a few steps, to try it out.
 """
@@ -20,6 +21,7 @@ from scripts.protocol import IMAGES, RESULTS, Rows
 from scripts.studies.optimisers import denoiser as denoisers
 from scripts.studies.optimisers import ica as components
 from scripts.studies.optimisers import plane as planes
+from scripts.studies.optimisers import tuning as searched
 from scripts.studies.optimisers.training import METHODS
 from scripts.studies.research.rows import HELD_OUT
 
@@ -69,6 +71,18 @@ def denoiser(
     pictures = load_training_data(data, 1, 64, HELD_OUT)
     denoisers.study(rows, pictures, runs, chosen, steps, seeds)
     _written(denoisers.page(rows, chosen, steps), results / "optimisers_denoiser.md")
+
+
+@app.command()
+def tuning(data: Data, quick: Quick = False, results: Results = RESULTS) -> None:
+    """Tune a reconstruction by descent, by candidates and by a simplex."""
+    torch.set_num_threads(1)
+    rows = Rows(results / "optimisers_tuning.jsonl")
+    seen, held = searched.plan_of(data, searched.NOISES, searched.PICTURES)
+    if quick:
+        seen, held = searched.shortened(seen), searched.shortened(held)
+    searched.study(rows, seen, held)
+    _written(searched.page(rows, seen, held), results / "optimisers_tuning.md")
 
 
 if __name__ == "__main__":
