@@ -92,4 +92,6 @@ def test_searches_are_compared_at_the_same_points(tmp_path: Path) -> None:
         assert row["psnr"] == max(row["course"])
     tuning.study(rows, seen, held)
     assert len(rows.rows) == 4
+    tuning.figure(rows, tmp_path / "courses.png")
+    assert (tmp_path / "courses.png").exists()
     assert "| tv | 5.0 | Itoh–Abe |" in tuning.page(rows, seen, held)

@@ -125,9 +125,8 @@ def page(rows: Rows, methods: tuple[Method, ...], steps: int) -> str:
             spread = (max(values) - min(values)) / 2
             cells.append(f"{statistics.fmean(values):.2f} ± {spread:.2f}")
         tries = ", ".join(f"{value:g}" for value in tried)
-        lines.append(
-            f"| {method.name} | {method.words} | {tries} | {rate:g} | {len(found)} | {' | '.join(cells)} |"
-        )
+        words = [method.name, method.words, tries, f"{rate:g}", str(len(found)), *cells]
+        lines.append(f"| {' | '.join(words)} |")
     return "\n".join([*lines, ""])
 
 
