@@ -95,6 +95,10 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "pnp_recon.training.structured.natural",
         ),
     ),
+    "manifolds": (
+        "Phases, tensors, rotations",
+        ("pnp_recon.manifolds", "pnp_recon.manifolds.proximal"),
+    ),
     "models": ("Models, cards, training", ("pnp_recon.models.load", "pnp_recon.models.export")),
     "report": ("Reports", ("pnp_recon.report",)),
     "errors": ("Errors", ("pnp_recon.errors", "operators.errors")),

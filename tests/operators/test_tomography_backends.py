@@ -45,6 +45,7 @@ def test_skimage_says_that_its_back_projection_is_not_the_transpose() -> None:
     assert relative(A.A(x), RayTransform(scan, (1, 16, 16)).A(x)) < 0.2
 
 
+@pytest.mark.cuda
 @pytest.mark.parametrize("kind", ["parallel", "parallel_3d", "fan_flat", "cone"])
 def test_cuda_back_end_is_measured(kind: str) -> None:
     try:
