@@ -46,7 +46,7 @@ def find_zingers(
 
     Args:
         lines: views in the order of their angles.
-        angles: of the views, radians, in that order; None: the views are taken for a full turn.
+        angles: one a view, radians, in that order; None: the views are taken for a full turn.
     """
     from scipy.ndimage import median_filter, minimum_filter, percentile_filter
 
