@@ -64,7 +64,7 @@ def test_the_page_has_every_network(tmp_path: Path) -> None:
         in text
     )
     assert (
-        "| 800 | reversible, ordinary | 32 | 16 | 0 | 66 | 31.00 | 0.900 | 31.00 | 31.00 | 9 | 42.7 |"
-        in text
+        "| 800 | reversible, ordinary | 32 | 16 | 0 | 66 | 31.00 | 0.900 | 31.00 | 31.00 | 9 | "
+        "42.7 |" in text
     )
     assert (tmp_path / "reversible_memory.png").exists()

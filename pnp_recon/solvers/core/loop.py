@@ -78,7 +78,7 @@ def iterate(
             void = "the denoiser, the operator or the data changed while it ran"
         else:
             void = void_by(asked)
-    certificate = run.certificate(theorem, void)
+    certificate = run.certificate(theorem, void, picture)
     return Solution(
         picture,
         status,
@@ -89,6 +89,7 @@ def iterate(
         error_bars(theorem, run.history) if certificate.holds else (),
         found={name: value.clone() for name, value in solver.found(run.shown).items()},
         gap=run.gap,
+        stopping=stopping,
     )
 
 
@@ -265,7 +266,7 @@ class _Run:
         self.history.psnr.append(values)
         return float(sum(values) / len(values))
 
-    def certificate(self, theorem: Theorem, void: str) -> Certificate:
+    def certificate(self, theorem: Theorem, void: str, picture: Tensor) -> Certificate:
         """The theorem with what the run showed of it."""
         if not theorem.holds:
             return Certificate(theorem)
@@ -273,6 +274,8 @@ class _Run:
         observed = observe(self.history, laws, self.reach)
         if self.examination is not None:
             observed = (*observed, *self.examination.observations)
+        if observed:  # a run of no iteration shows nothing
+            observed = (*observed, *self.solver.picture_laws(picture))
         floor = partial(self.solver.error_tolerance, self.start)
         if not void and floor(0) is None:
             void = wrong_formula(self.history)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.certificate import Observation
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.theorem import Theorem
@@ -152,6 +153,10 @@ class Solver(ABC, Generic[S]):
         """What duality says of how far the objective of `image(state)` lies above its minimum, or
         None."""
         return None
+
+    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
+        """What the theorem implies for the picture that is returned, checked on it."""
+        return ()
 
     def examination(self) -> Examination | None:
         """A search for what contradicts a declared premise of the theorem; None: none is open."""
