@@ -33,8 +33,9 @@ def main(
     pages.stopping_figure(rows, cases[0], judged[:1], count, images / "control_stopping.png")
     lines = [pages.HEAD, *pages.stopping(rows)]
 
-    network = unrolled.train(trained, 2 if quick else unrolled.UPDATES)
-    lines += pages.unrolled(unrolled.judge(network, trained, judged))
+    updates, halvings = (2, 2) if quick else (unrolled.UPDATES, unrolled.SECTIONS)
+    network = unrolled.train(trained, updates)
+    lines += pages.unrolled(unrolled.judge(network, trained, judged, halvings))
     lines += pages.costates(costates.table(costates.WEIGHTED[:3] if quick else costates.WEIGHTED))
 
     depths, steps = (depth.DEPTHS[:2], 5) if quick else (depth.DEPTHS, 200)

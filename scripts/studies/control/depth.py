@@ -142,12 +142,11 @@ def figure(found: dict[tuple[float, str], list[Trained]], path: Path) -> None:
         [f"K = {len(t.flow.fields)}" for t in found[shown[0]]], frameon=False, fontsize=7
     )
     for (weight, way), some in found.items():
-        grid[2].loglog(
-            [len(t.flow.fields) for t in some[:-1]],
-            gaps(some),
-            "o-",
-            label=f"λ = {weight:g}, {way}",
-        )
+        counts = [len(trained.flow.fields) for trained in some]
+        style = "o-" if way == WAYS[0] else "s--"
+        grid[2].loglog(counts[:-1], gaps(some), style, label=f"λ = {weight:g}, {way}")
+        grid[2].set_xticks(counts[:-1], [str(count) for count in counts[:-1]])
+    grid[2].minorticks_off()
     grid[2].set(xlabel="K", ylabel="‖θ^(2K) − θ^(K)‖ in L²")
     grid[2].legend(frameon=False, fontsize=7)
     save_figure(drawn, path)

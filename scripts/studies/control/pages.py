@@ -194,7 +194,8 @@ def stopping_figure(rows: Rows, case: Case, judged: Tensor, count: int, path: Pa
     names = [f"{name.split(' (')[0]}\n{noise.split(' of')[0]}" for name, noise, _ in keys]
     right.set_xticks(range(len(names)), names, fontsize=6, rotation=60)
     right.set(ylabel="lost against the best step, dB")
-    right.legend(frameon=False, fontsize=8)
+    right.set_ylim(0, 1.3 * right.get_ylim()[1])
+    right.legend(frameon=False, fontsize=8, ncol=2)
     save_figure(drawn, path)
 
 

@@ -112,18 +112,18 @@ def slope(network: Variational, x: Tensor, log_time: Tensor) -> float:
     return float(found)
 
 
-def settled(network: Variational, x: Tensor) -> Tensor:
+def settled(network: Variational, x: Tensor, halvings: int = SECTIONS) -> Tensor:
     """log T of dJ/dT = 0 with the weights held: halved between two signs of the slope."""
     middle = network.log_time.detach()
     low, high = middle - REACH, middle + REACH
-    for _ in range(SECTIONS):
+    for _ in range(halvings):
         middle = (low + high) / 2
         low, high = (low, middle) if slope(network, x, middle) > 0 else (middle, high)
     return (low + high) / 2
 
 
-def judge(network: Variational, trained: Tensor, new: Tensor) -> Learned:
-    log_time = settled(network, trained)
+def judge(network: Variational, trained: Tensor, new: Tensor, halvings: int = SECTIONS) -> Learned:
+    log_time = settled(network, trained, halvings)
     y, A = blurred(new, 10_002)
     with torch.no_grad():
         own = network.path(y, A)[-1]
