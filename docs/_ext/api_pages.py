@@ -86,6 +86,16 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "pnp_recon.networks.invertible.hamiltonian",
         ),
     ),
+    "control": (
+        "Training as control, and when to stop",
+        (
+            "pnp_recon.solvers.in_time",
+            "pnp_recon.training.control.gradients",
+            "pnp_recon.training.control.stopping",
+            "pnp_recon.training.control.successive",
+            "pnp_recon.training.control.depth",
+        ),
+    ),
     "optimisers": (
         "Optimisers that keep a structure",
         (

@@ -183,7 +183,7 @@ def in_time(solver: Solver, noise_level: float, given: bool) -> InTime:
     Args:
         given: its step is the caller's. Else it is 1/‖A‖², half the usual one: nearly
             twice that, and what A sees best, the mean brightness, still swings about its value
-            when noise comes in, which costs up to 3 dB (docs/control.md).
+            when noise comes in, which costs up to 3.4 dB (docs/control.md).
 
     Raises:
         InputError: see `InTime`.

@@ -33,6 +33,7 @@ ALLOWED = {
     "pnp_recon/training/trainer.py": "the generator that a run goes on with",
     "scripts/accelerator": "noise inside a captured step, and pictures that a device is checked on",
     "pnp_recon/networks/invertible/density.py": "samples of a density",
+    "scripts/studies/control": "the weights that a network begins with",
     "scripts/studies/half_moons": "points of the plane, and the signs of a determinant",
     "scripts/studies/optimisers/ica.py": "signals that are mixed, and where the search starts",
     "scripts/studies/patch_flow": "noise of the study by the rules' generators, and chains",

@@ -1,0 +1,1 @@
+"""Training as optimal control, measured: stopping times, depth, continuous flows."""
