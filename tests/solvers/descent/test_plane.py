@@ -12,11 +12,12 @@ from operators import Convolution, LinearOperator, kernels
 from operators.matrix import MatrixOperator
 from pnp_recon import Stopping, reconstruct
 from pnp_recon.errors import InputError
-from pnp_recon.fidelity import KullbackLeibler
+from pnp_recon.fidelity import Fidelity, KullbackLeibler
 from pnp_recon.networks.energies.energy import Energy
 from pnp_recon.networks.energies.gradient_step import GradientStepNet
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.problems.problem import Problem
+from pnp_recon.proximal.total import BoxTotal
 from pnp_recon.solvers.core.solution import Solution
 from pnp_recon.solvers.descent.plane import Plane
 from pnp_recon.solvers.descent.solver import Descent
@@ -99,8 +100,8 @@ def test_its_points_are_critical_along_the_plane_and_its_steps_proximal(
 def test_another_plane_fails_the_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = Plane.of
 
-    def of(*given: Any) -> Plane:  # of z itself, whose picture is another one
-        return exact(*given[:-1], 0.0)
+    def of(kept: BoxTotal, fidelity: Fidelity, flat: Fidelity, share: float) -> Plane:
+        return exact(kept, fidelity, flat, 0.0)  # of z itself, whose picture is another one
 
     monkeypatch.setattr(Plane, "of", of)
     solution, off = run("step", "matrix", True)
