@@ -119,7 +119,8 @@ def reconstruct(
         keep_total: the picture explains the total of the data exactly, Σ A x = Σ y, channel by
             channel where each has data of its own: the mean grey value of a blurred picture, the
             mass of a scan. The certificate says so, and whether the picture does. For
-            denoisers in pnp-hqs, pnp-pgd, pnp-fista or red; docs/hamiltonian.md tells its worth.
+            energies, and denoisers in pnp-hqs, pnp-pgd, pnp-fista or red; docs/hamiltonian.md tells
+            its worth.
         stopping: tolerance and limits.
         allow_uncertified: run outside the theorem's range, and say so in the certificate.
         require_certificate: refuse before the first step what no theorem covers, and afterwards
@@ -198,7 +199,7 @@ def reconstruct(
     if (box := box_of(known)) is not None:
         problem.check_range(*box)
 
-    def configure(given: Problem, value: float) -> Solver:
+    def configure(given: Problem, value: float, knobs: Knobs = knobs) -> Solver:
         made = accelerated(
             configured(known, entry, given, replace(knobs, strength=value)), acceleration
         )
@@ -206,13 +207,14 @@ def reconstruct(
             return made
         return in_time(made, given.noise(), step is not None)
 
+    free = replace(knobs, keep_total=None)  # a window has a total of its own
     tried = SOLVERS[entry.tried_with] if entry is not None and entry.tried_with else None
 
     def attempt(given: Problem, value: float) -> Solver:
         """What strengths are tried with."""
         if tried is None:
-            return configure(given, value)
-        return configured(known, tried, given, replace(knobs, strength=value))
+            return configure(given, value, free)
+        return configured(known, tried, given, replace(free, strength=value))
 
     found = Strength(fixed)
     try:

@@ -20,6 +20,8 @@ from pnp_recon.proximal.base import Regulariser, checked_step, indicator, no_err
 # Rounding that a total is kept to, in machine epsilons of Σ|normal|: half of one for the entries of
 # the picture, the rest for an operator that works in that precision.
 UNITS = 4.0
+# Channels up to which each has a plane of its own; more are the slices of a volume.
+COLOURS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class BoxTotal(Regulariser):
 
     @classmethod
     def of(cls, A: LinearOperator, y: Tensor) -> Self:
-        """The pictures with Σ A x = Σ y, channel by channel where no channel adds to another's sum.
+        """The pictures with Σ A x = Σ y, by colour where no channel adds to another's sum.
 
         Raises:
             InputError: A_adjoint is not the transpose, or no picture in [0, 1] has such data.
@@ -66,7 +68,7 @@ class BoxTotal(Regulariser):
             )
         channels = A.image_shape[0]
         with torch.no_grad():
-            if 1 < channels == A.measurement_shape[0]:
+            if 1 < channels == A.measurement_shape[0] <= COLOURS:
                 like = y[:1].double()
                 ones = like.new_zeros(channels, *A.measurement_shape)
                 ones[range(channels), range(channels)] = 1
@@ -76,6 +78,14 @@ class BoxTotal(Regulariser):
                     return cls(own, _sums(y, channels))
             normal = A.A_adjoint(torch.ones_like(y[:1], dtype=torch.float64))[0]
         return cls(normal.double(), _sums(y, 1))
+
+    def rows(self) -> Tensor:
+        """The normal of each part as a picture, (parts, C, H, W), float64."""
+        parts = self.total.shape[1]
+        whole = self.normal.double()
+        if parts == 1:
+            return whole[None]
+        return whole * torch.eye(parts).to(whole)[..., None, None]
 
     def off(self, y: Tensor, eps: float) -> Tensor:
         """|Σ y − total| of data, over what rounding to `eps` explains, in the worst part: (B,)."""

@@ -99,7 +99,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "descent",
             "pnp_recon.solvers.descent.solver:Descent",
-            ("denoiser_level", "continuation"),
+            ("denoiser_level", "continuation", KEEPS),
             ("energy",),
             "E falls enough at every step, checked in float64; the iterates converge to a critical "
             "point of the energy (Attouch, Bolte & Svaiter 2013)",

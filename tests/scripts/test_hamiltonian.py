@@ -50,9 +50,13 @@ def test_a_length_is_kept_by_structure_whatever_was_learned() -> None:
 
 
 def test_the_study_runs(tmp_path: Path) -> None:
-    main(True, tmp_path, tmp_path)
+    main(True, None, tmp_path, tmp_path)
     text = (tmp_path / "hamiltonian.md").read_text(encoding="utf-8")
     assert "| SIR, sum | S(x)·1, S skew |" in text
     assert "| implicit_midpoint | 1 | 1 |" in text
-    for name in ("gradients", "oscillator", "conserved"):
+    text = (tmp_path / "hamiltonian_rods.md").read_text(encoding="utf-8")
+    assert "| double pendulum | learned H, Gonzalez |" in text
+    text = (tmp_path / "hamiltonian_totals.md").read_text(encoding="utf-8")
+    assert "| camera | euler_grey, keep_total |" in text
+    for name in ("gradients", "oscillator", "conserved", "rods"):
         assert (tmp_path / f"hamiltonian_{name}.png").exists()

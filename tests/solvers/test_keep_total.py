@@ -15,7 +15,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Huber
 from pnp_recon.proximal import BoxTotal, TotalVariation
 from pnp_recon.solvers import Stopping
-from pnp_recon.solvers.pnp.kept import LAW
+from pnp_recon.solvers.kept import LAW
 
 SIGMA = 0.02
 

@@ -36,7 +36,7 @@ def gronwall(facts: Facts, time: float) -> float:
 def gradient_one_sided(weights: Sequence[Tensor]) -> tuple[float, float]:
     """Enclosure of ν for f(t, x) = −A(t)ᵀσ(A(t)x + b): −μ*² ≤ ν ≤ 0, μ* = min over t of σ_min.
 
-    Slopes of σ in [0, 1]; the lower end is attained by σ = id, whose ν is −μ*² itself. It is
+    Slopes of σ in [0, 1]; the lower end is attained by σ = id, whose ν is −μ*² itself; it is
     rounded down.
 
     Source: Celledoni et al. 2021, section 4.

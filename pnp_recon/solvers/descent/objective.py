@@ -15,6 +15,7 @@ from torch import Tensor
 from pnp_recon.fidelity import Fidelity, LeastSquares, Ridged, WeightedLeastSquares
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.solvers.core.solver import norms
+from pnp_recon.solvers.descent.plane import Plane
 
 # Steps of an inner solve of the metric, at most.
 METRIC_STEPS = 200
@@ -27,7 +28,7 @@ class Facts:
     Attributes:
         energy: E(x), (B,).
         slope: gradient of λR_σ + (c/2) dist², (B, C, H, W): what a forward step follows.
-        stationarity: ‖∇E(x)‖, (B,).
+        stationarity: ‖∇E(x)‖, (B,), of its part along the plane where there is one.
     """
 
     energy: Tensor
@@ -46,6 +47,7 @@ class Objective:
         weight: λ > 0.
         split: the picture is x with prox_{f/λ}(x) = z, not z itself.
         penalty: c > 0. It makes the level sets bounded, whatever f and R are.
+        plane: where the points lie; None: anywhere. ∇E is then its part along the plane.
     """
 
     fidelity: Fidelity
@@ -55,6 +57,7 @@ class Objective:
     weight: float
     penalty: float
     split: bool
+    plane: Plane | None = None
 
     def slope(self, x: Tensor) -> Tensor:
         """∇(λR_σ + (c/2) dist²)(x), in the precision of x."""
@@ -70,7 +73,7 @@ class Objective:
         pull = self.fidelity.gradient_at(x, image)
         beyond = 0.5 * self.penalty * outside.square().flatten(1).sum(1)
         energy = data + self.weight * value + beyond
-        return energy, pull + self.weight * gradient + self.penalty * outside
+        return energy, self.along(pull + self.weight * gradient + self.penalty * outside)
 
     def value(self, x: Tensor) -> Tensor:
         """E(x) of every picture in float64, (B,)."""
@@ -89,18 +92,32 @@ class Objective:
         data = self.fidelity.value_at(wide, image).double()
         pull = self.fidelity.gradient_at(wide, image).double()
         beyond = 0.5 * self.penalty * outside.square().flatten(1).sum(1)
-        return Facts(data + self.weight * value + beyond, slope, norms(slope + pull))
+        return Facts(data + self.weight * value + beyond, slope, norms(self.along(slope + pull)))
 
     def backward(self, z: Tensor, step: float, start: Tensor, tol: float | Tensor) -> Tensor:
         """prox of step·f at z. How exact it is decides how far E falls, never what is proven."""
-        return self.fidelity.prox(z, step, start=start, tol=tol)[0]
+        found = self.fidelity.prox(z, step, start=start, tol=tol)[0]
+        if self.plane is None:
+            return found
+        # Of a quadratic f it is a point of the line along (I + step·∇²f)⁻¹ row.
+        flat, rows = without_data(self.fidelity), self.plane.pictures(found)
+        moves = [flat.prox(row, step, start=row, tol=tol)[0] for row in rows]
+        return self.plane.reached(found, moves)
+
+    def along(self, gradient: Tensor) -> Tensor:
+        """What of a gradient the points can follow."""
+        return gradient if self.plane is None else self.plane.tangent(gradient)
 
     def metric_solve(self, q: Tensor, relative: float) -> Tensor:
-        """About (∇²f + λ)⁻¹ q, from the proximal map of f, which is affine for a quadratic f.
+        """About (∇²f + λ)⁻¹ q, along the plane where there is one.
 
         Args:
             relative: error that is allowed, relative to q/λ.
         """
+        return self.along(self._metric_solve(q, relative))
+
+    def _metric_solve(self, q: Tensor, relative: float) -> Tensor:
+        """About (∇²f + λ)⁻¹ q, from the proximal map of f, which is affine for a quadratic f."""
         held = self.metric
         if held is None:
             return q / (self.fidelity.lipschitz + self.weight)

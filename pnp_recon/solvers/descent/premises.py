@@ -44,6 +44,8 @@ MINIMISER = (
     "2013, Thm 2.9)"
 )
 
+ON_PLANE = "; all of it on the plane of the points whose picture has Σ A x = Σ y"
+
 
 def descent_theorem(
     objective: Objective, step: float, fall: float, slope: float, continued: int
@@ -117,6 +119,9 @@ def descent_theorem(
         ),
     )
     statement = MINIMISER if convex else CRITICAL
+    if objective.plane is not None:
+        statement += ON_PLANE
+        premises += (Premise("the points with Σ A x = Σ y are a plane, as f is quadratic"),)
     return CriticalPoint(
         f"{statement}{SPLIT}" if objective.split else statement,
         guarantees.none(NO_MAP),

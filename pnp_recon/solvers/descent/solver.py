@@ -18,6 +18,7 @@ whose denoiser is the gradient step. Nothing is applied after the last one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -27,14 +28,18 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 from pnp_recon.priors.energies.base import LearnedEnergy, believed
 from pnp_recon.problems.problem import Problem
+from pnp_recon.proximal.total import BoxTotal
+from pnp_recon.solvers.core.certificate import Observation
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.solver import Solver, State, Step, norms
 from pnp_recon.solvers.core.theorem import Theorem
 from pnp_recon.solvers.descent.candidates import Search, advance, continuation
 from pnp_recon.solvers.descent.differences import GradientOfEnergy
-from pnp_recon.solvers.descent.objective import Facts, Objective, merged
+from pnp_recon.solvers.descent.objective import Facts, Objective, merged, without_data
+from pnp_recon.solvers.descent.plane import Plane
 from pnp_recon.solvers.descent.premises import descent_theorem
 from pnp_recon.solvers.descent.trial import Trying
+from pnp_recon.solvers.kept import kept_total, total_law
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.tuning import energy_choice
 
@@ -76,6 +81,7 @@ class Descent(Solver[Descending]):
         objective: E.
         step_size: τ, the first step.
         start: (B, C, H, W).
+        total: what the pictures explain of the data, on the objective's plane; None: nothing.
         continued: falling levels of the continuation, with weights in units of λ; () for none.
     """
 
@@ -84,6 +90,7 @@ class Descent(Solver[Descending]):
     start: Tensor
     continued: tuple[tuple[float, float], ...] = ()
     allow_uncertified: bool = False
+    total: BoxTotal | None = None
     name = "descent"
 
     def __post_init__(self) -> None:
@@ -103,8 +110,12 @@ class Descent(Solver[Descending]):
                 )
         weight = knobs.strength * choice.weight(level)
         start = problem.first_guess()
+        fidelity, total, plane = problem.data_term, None, None
+        if knobs.keep_total:
+            total, share = kept_total(problem), 1 / weight if prior.split else 0.0
+            plane = Plane.of(total, fidelity, without_data(fidelity), share)
         objective = Objective(
-            problem.data_term, prior, prior.in_double(), level, weight, weight, prior.split
+            fidelity, prior, prior.in_double(), level, weight, weight, prior.split, plane
         )
         highest = HIGHEST if knobs.continuation is None else knobs.continuation
         top = max(min(highest, prior.sigma_range[1]), level)
@@ -112,7 +123,12 @@ class Descent(Solver[Descending]):
         levels = [top * (level / top) ** (k / max(count - 1, 1)) for k in range(count)]
         continued = tuple((one, (level / one) ** 2) for one in levels)
         return cls(
-            objective, 1 / (weight * choice.curvature), start, continued, knobs.allow_uncertified
+            objective,
+            1 / (weight * choice.curvature),
+            start,
+            continued,
+            knobs.allow_uncertified,
+            total,
         )
 
     @property
@@ -138,10 +154,19 @@ class Descent(Solver[Descending]):
         return GradientOfEnergy(self.objective)
 
     def init(self) -> Descending:
-        return Descending(self._continued(self.continued))
+        start, plane = self._continued(self.continued), self.objective.plane
+        return Descending(start if plane is None else plane.onto(start))
 
     def image(self, state: Descending) -> Tensor:
         return self.objective.picture(state.z) if self.objective.split else state.z
+
+    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
+        if self.total is None:
+            return ()
+        # What z is rounded to, the picture z + ∇f(z)/λ may magnify.
+        bend = self.objective.fidelity.lipschitz / self.objective.weight
+        gain = 1 + bend if self.objective.split and bend < math.inf else 1.0
+        return (total_law(self.total, self.objective.fidelity.A, picture, gain),)
 
     def examined(self, state: Descending) -> Tensor:
         return state.z
@@ -179,7 +204,7 @@ class Descent(Solver[Descending]):
         """See `trial`."""
         step = 1 / self.objective.weight if self.objective.split else self.step_size
         sparse = self.continued[::-SPARSE][::-1]
-        return Trying(self.objective, step, lambda: self._continued(sparse))
+        return Trying(replace(self.objective, plane=None), step, lambda: self._continued(sparse))
 
     def stalled(self, state: Descending) -> Tensor | None:
         return state.stalled

@@ -28,9 +28,9 @@ from pnp_recon.solvers.core.premises import (
 )
 from pnp_recon.solvers.core.solver import Solver, State, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
+from pnp_recon.solvers.kept import KEPT, PLANE, kept_total, total_law
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.examining import DeclaredConstant
-from pnp_recon.solvers.pnp.kept import KEPT, PLANE, kept_total, total_law
 from pnp_recon.solvers.pnp.maps import into_box
 from pnp_recon.solvers.pnp.plugged import Plugged
 from pnp_recon.solvers.tuning import Choice

@@ -40,8 +40,12 @@ def kept_total(problem: Problem) -> BoxTotal:
     return BoxTotal.of(problem.A, problem.y)
 
 
-def total_law(kept: BoxTotal, A: LinearOperator, picture: Tensor) -> Observation:
-    """What the operator itself sums the picture up to."""
-    eps = max(torch.finfo(dtype).eps for dtype in (picture.dtype, A.certificate_dtype))
+def total_law(kept: BoxTotal, A: LinearOperator, picture: Tensor, gain: float = 1.0) -> Observation:
+    """What the operator itself sums the picture up to.
+
+    Args:
+        gain: by how much the picture magnifies the rounding of what it is computed from.
+    """
+    eps = gain * max(torch.finfo(dtype).eps for dtype in (picture.dtype, A.certificate_dtype))
     off = kept.off(A.A(picture.double()), eps)
     return Observation(LAW, float(off.max()), 1.0)
