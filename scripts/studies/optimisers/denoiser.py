@@ -122,8 +122,8 @@ def page(rows: Rows, methods: tuple[Method, ...], steps: int) -> str:
             if not values or len(values) < len(found):
                 cells.append("diverged" if found else "–")
                 continue
-            spread = (max(values) - min(values)) / 2
-            cells.append(f"{statistics.fmean(values):.2f} ± {spread:.2f}")
+            spread = f" ± {(max(values) - min(values)) / 2:.2f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.2f}{spread}")
         tries = ", ".join(f"{value:g}" for value in tried)
         words = [method.name, method.words, tries, f"{rate:g}", str(len(found)), *cells]
         lines.append(f"| {' | '.join(words)} |")

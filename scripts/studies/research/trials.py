@@ -132,6 +132,8 @@ TRIALS = {
     ),
     "muon_ball4": Trial("start", "equal thresholds t = σ/e", first=EQUAL),
     "adam": Trial("start", "Adam", {}, ADAM),
+    "adam_016": Trial("start", "Adam at 0.016, not 0.004", {}, ADAM | {"learning_rate": 0.016}),
+    "adam_032": Trial("start", "Adam at 0.032", {}, ADAM | {"learning_rate": 0.032}),
     "adam_1800": Trial("start", "Adam, 1800 steps", {}, ADAM | {"steps": 1800}),
     # Thresholds at the start.
     "first_0": Trial("start", "log t/σ ~ N(0, 1)", first=(0.0, 1.0)),
