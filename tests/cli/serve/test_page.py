@@ -147,7 +147,7 @@ def test_the_line_between_before_and_after_moves_by_keys_and_by_hand(
 ) -> None:
     begin(page, server)
     finish(page)
-    page.locator("#caption", has_text="100 %").wait_for()
+    page.locator("#caption", has_text="Before and after.").wait_for()
     assert page.evaluate("document.querySelector('.top').naturalWidth") == 48
     assert page.locator(".top").bounding_box()["width"] == 48  # a pixel of it is one of the page
     slider = page.locator("#compare input")
