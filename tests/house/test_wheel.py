@@ -92,7 +92,7 @@ def test_wheel_holds_code_and_shipped_files(wheel: Path) -> None:
     # What the code reads from beside itself.
     expected |= {
         path.relative_to(ROOT).as_posix()
-        for suffix in ("json", "css", "js")
+        for suffix in ("json", "css", "html", "js", "svg")
         for path in (ROOT / "pnp_recon").rglob(f"*.{suffix}")
     }
     assert "pnp_recon/benchmark/tuned.json" in expected

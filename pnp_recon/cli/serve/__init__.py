@@ -8,6 +8,7 @@ a new strength quick. The server (`app`, `workshop`, `store`, `guard`) loads no 
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import socket
@@ -107,15 +108,19 @@ def _listen(host: str, port: int) -> socket.socket:
     Raises:
         InputError: it is no address of this machine, or the port is taken.
     """
+    listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would share a port that is taken
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(128)  # who opens the URL at once waits, and is not refused
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise InputError(
             f"cannot listen on {host}, port {port}: {error.strerror}; give another --host or --port"
         ) from error

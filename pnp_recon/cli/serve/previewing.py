@@ -25,7 +25,7 @@ from pnp_recon.pictures.masks import read_mask
 
 PREVIEW, PREVIEWED = Path("out/preview.png"), Path("out/previewed.png")
 # Seconds of iterations.
-SECONDS = 0.7
+SECONDS = 0.5
 
 
 def of_middle(command: Command[Any], options: Any, priors: dict[str, Any], tell: Tell) -> None:

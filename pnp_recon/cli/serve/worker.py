@@ -20,9 +20,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pnp_recon.cli.serve.telling import teller
+
+# Of a file of arrays, for each pixel that a picture may have: three channels in float64.
+BYTES = 24
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     from operators._memory import resident_bytes
     from pnp_recon.cli.serve.looking import look
     from pnp_recon.cli.serve.solving import Solver
+    from pnp_recon.cli.serve.unpacked import check_unpacked
     from pnp_recon.cli.shell import describe
     from pnp_recon.pictures.samples import limit_pixels
 
@@ -44,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     for request in _requests():
         os.chdir(request["folder"])
         try:
+            for name in (request["name"], *request.get("files", {}).values()):
+                check_unpacked(Path(name), BYTES * most)
             done = (look if request["what"] == "look" else solver.solve)(request, tell)
             tell("done", held=resident_bytes(), **done)
         except Exception as error:

@@ -269,7 +269,7 @@ function view(known, result, preview, solving) {
   document.body.classList.toggle("seen", Boolean(result || preview));
   if (done || (result && !preview)) {
     compare.show(picture("before"), picture("after"));
-    $("caption").textContent = solving ? "The result so far; the new strength is being solved." : "Before and after, at 100 %.";
+    $("caption").textContent = solving ? "The result so far; the new strength is being solved." : "Before and after.";
   } else if (preview) {
     compare.show(picture("previewed"), picture("preview"));
     $("caption").textContent = "A quick preview of the middle, before and after. The result will be better.";
