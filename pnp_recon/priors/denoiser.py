@@ -217,7 +217,7 @@ def wrap(
     there is none.
 
     Args:
-        function: of pictures (B, C, H, W) and a noise level, both on the [0, 1] scale.
+        function: takes pictures (B, C, H, W) and a noise level, both on the [0, 1] scale.
         name: for reports.
         guarantee: what the caller declares of it.
         arrays: it takes and gives NumPy arrays of one picture, (H, W) for one channel and (H, W, C)
