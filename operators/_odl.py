@@ -48,10 +48,10 @@ def import_tomo(backend: Backend) -> Any:
 def chosen_backend(
     geometry: ScanGeometry, image_shape: tuple[int, ...], wanted: BackendChoice
 ) -> Backend:
-    """The back end for a scan, there and able to.
+    """The back end that can run a scan; whether it is installed is for `import_tomo` to say.
 
     Raises:
-        OperatorError: it is not installed or has no such projector, or the picture does not suit.
+        OperatorError: it has no such projector, or the picture does not suit.
     """
     if wanted == "auto":
         wanted = "astra_cuda" if geometry.kind == "cone" else "astra_cpu"
@@ -67,7 +67,6 @@ def chosen_backend(
         )
     if wanted == "skimage" and image_shape[-1] != image_shape[-2]:
         raise OperatorError(f"back end skimage needs square images, not {tuple(image_shape)}")
-    import_tomo(wanted)
     return wanted
 
 

@@ -67,6 +67,11 @@ def apply_projector(projector: Projector, t: Tensor, transposed: bool = False) -
     return _Apply.apply(t, projector, transposed)
 
 
+def own_coefficients(geometry: ScanGeometry) -> bool:
+    """Whether the coefficients of a scan are computed here, without ODL and ASTRA."""
+    return geometry.kind in ("parallel", "parallel_3d")
+
+
 class MatrixProjector:
     """A and its transpose as sparse matrices, applied to all slices of a batch at once.
 
@@ -82,7 +87,7 @@ class MatrixProjector:
         self, geometry: ScanGeometry, image_shape: tuple[int, int], lean: bool = False
     ) -> None:
         self.lean = lean
-        if geometry.kind in ("parallel", "parallel_3d"):
+        if own_coefficients(geometry):
             matrix = parallel_coefficients(geometry, image_shape)
         else:
             matrix = coefficients(geometry, image_shape)

@@ -16,7 +16,16 @@ from torch import Tensor
 
 from operators.errors import OperatorError
 
-__all__ = ["centre_share", "equispaced_lines", "radial_spokes", "random_lines"]
+__all__ = [
+    "centre_share",
+    "equispaced_lines",
+    "most_undersampled",
+    "radial_spokes",
+    "random_lines",
+]
+
+# Of the lines that are measured, those in the fully sampled centre.
+CENTRE = 0.32
 
 
 def centre_share(acceleration: float) -> float:
@@ -24,7 +33,12 @@ def centre_share(acceleration: float) -> float:
 
     As in the fastMRI data set (Zbontar et al. 2018).
     """
-    return min(1.0, 0.32 / acceleration)
+    return min(1.0, CENTRE / acceleration)
+
+
+def most_undersampled(width: int) -> int:
+    """The largest whole acceleration that leaves a line in the centre, and one beside it."""
+    return math.ceil(2 * CENTRE * width) - 1
 
 
 def random_lines(

@@ -16,8 +16,14 @@ from torch import Tensor
 
 from operators import _memory, norms
 from operators._leading import leading_vector
-from operators._odl import Backend, BackendChoice, chosen_backend
-from operators._projectors import MatrixProjector, OdlProjector, Projector, apply_projector
+from operators._odl import Backend, BackendChoice, chosen_backend, import_tomo
+from operators._projectors import (
+    MatrixProjector,
+    OdlProjector,
+    Projector,
+    apply_projector,
+    own_coefficients,
+)
 from operators._storage import Storage, chosen_storage
 from operators.base import LinearOperator
 from operators.checks import ADJOINT_TOLERANCE, adjoint_mismatch
@@ -49,6 +55,7 @@ class RayTransform(LinearOperator):
         backend: 'astra_cpu' (2D; exact transpose), 'astra_cuda' (a GPU; 2D, 3D, cone), 'skimage'
             (2D parallel, square images; its back-projection is not the transpose). 'auto' takes
             astra_cpu wherever it can work, as its transpose is exact, and astra_cuda for the rest.
+            A parallel beam's matrix is computed here: neither ODL nor ASTRA is needed for it.
         storage: astra_cpu only. 'matrix': the coefficients that ASTRA runs with are kept as
             sparse matrices of A and of Aᵀ, on whatever device the tensors lie, for float32 and,
             where that fits the budget, for float64; three to ten times faster than a call of
@@ -105,6 +112,8 @@ class RayTransform(LinearOperator):
         self._storage, self._lean, self.memory_bytes = chosen_storage(
             self._backend, geometry, shapes, storage, memory_budget
         )
+        if self.storage == "on_the_fly" or not own_coefficients(geometry):
+            import_tomo(self.backend)
         self._device = "cpu"
         if self.backend == "astra_cuda":
             self._device = f"cuda:{torch.cuda.current_device()}"

@@ -28,6 +28,7 @@ from pnp_recon.solvers.core.solution import Look, Solution
 from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.core.strength import Strength, Trial
+from pnp_recon.solvers.in_time import in_time
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.priors import (
     WORDS,
@@ -65,6 +66,7 @@ def reconstruct(
     coupling: float | None = None,
     continuation: float | None = None,
     ridge: float | None = None,
+    keep_total: bool = False,
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
     require_certificate: bool = False,
@@ -114,6 +116,10 @@ def reconstruct(
         ridge: weight of ridge/2·‖x − ½‖² that is added to the fidelity, in its units. The iterated
             map is then a contraction for every operator: one fixed point, a linear rate and an
             error bar; docs/theory.md tells its price. None: no ridge.
+        keep_total: the picture explains the total of the data exactly, Σ A x = Σ y, channel by
+            channel where each has data of its own: the mean grey value of a blurred picture, the
+            mass of a scan. The certificate says so, and whether the picture does. For
+            denoisers in pnp-hqs, pnp-pgd, pnp-fista or red; docs/hamiltonian.md tells its worth.
         stopping: tolerance and limits.
         allow_uncertified: run outside the theorem's range, and say so in the certificate.
         require_certificate: refuse before the first step what no theorem covers, and afterwards
@@ -153,6 +159,7 @@ def reconstruct(
         allow_uncertified,
         continuation,
         coupling,
+        keep_total or None,
     )
     data = taken_array("y", y)
     operator = taken_operator(A, data)
@@ -176,6 +183,7 @@ def reconstruct(
             coupling=coupling is not None,
             continuation=continuation is not None,
             ridge=ridge is not None,
+            keep_total=keep_total,
             stopping=stopping is not None,
             start=start is not None,
         )
@@ -191,9 +199,12 @@ def reconstruct(
         problem.check_range(*box)
 
     def configure(given: Problem, value: float) -> Solver:
-        return accelerated(
+        made = accelerated(
             configured(known, entry, given, replace(knobs, strength=value)), acceleration
         )
+        if stopping is None or not stopping.least_error:
+            return made
+        return in_time(made, given.noise(), step is not None)
 
     tried = SOLVERS[entry.tried_with] if entry is not None and entry.tried_with else None
 

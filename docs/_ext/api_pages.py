@@ -89,8 +89,20 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "pnp_recon.networks.flows.conserving",
             "pnp_recon.networks.flows.discrete_gradients",
             "pnp_recon.networks.invertible.hamiltonian",
-            "pnp_recon.training.structured",
         ),
+    ),
+    "optimisers": (
+        "Optimisers that keep a structure",
+        (
+            "pnp_recon.training.structured.momentum",
+            "pnp_recon.training.structured.discrete",
+            "pnp_recon.training.structured.orthogonal",
+            "pnp_recon.training.structured.natural",
+        ),
+    ),
+    "manifolds": (
+        "Phases, tensors, rotations",
+        ("pnp_recon.manifolds", "pnp_recon.manifolds.proximal"),
     ),
     "models": ("Models, cards, training", ("pnp_recon.models.load", "pnp_recon.models.export")),
     "report": ("Reports", ("pnp_recon.report",)),

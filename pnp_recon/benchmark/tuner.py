@@ -14,6 +14,8 @@ from typing import Any
 
 from pnp_recon.benchmark import table, tuned
 from pnp_recon.benchmark.cells import Cell, Key, Plan
+from pnp_recon.benchmark.choice import Search
+from pnp_recon.benchmark.descent import ascend
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.rows import Row
 from pnp_recon.benchmark.runner import run_cell
@@ -47,7 +49,19 @@ def candidates(suite: str, method: Method, channels: int) -> list[dict[str, floa
     ]
 
 
-def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
+def beginning(suite: str, method: Method, channels: int) -> dict[str, float]:
+    """Where a descent begins: what a reconstruction runs with untuned; empty for other suites."""
+    if suite in ("denoise", "stability"):
+        return {}
+    if method.regulariser(1.0, channels) is not None:
+        return {"weight": 1.0}
+    usual = SPLITTINGS[SUITES.find(suite).settings["solver"]]
+    return {"level": usual.level, "coupling": usual.factor}
+
+
+def tune(
+    results: Results, report: Report | None = None, search: Search = Search.candidates
+) -> dict[str, Any]:
     """Searches every method of a plan at every noise level; returns the table of the best.
 
     The score is the mean PSNR over the pictures and problems of one noise level. A search that was
@@ -56,6 +70,8 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
     Args:
         results: what a plan gave on pictures that may be tuned on; its folder keeps the record.
         report: called with method, noise, parameters and mean PSNR of each candidate.
+        search: descent is for reconstructions; parameters of denoisers,
+            some of which are whole numbers, are searched among candidates all the same.
 
     Returns:
         {suite: {method: {channels: [{"noise", "parameters", "psnr", "pictures"}]}}}.
@@ -65,20 +81,10 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
     best: dict[str, Any] = {}
     for name in plan.methods:
         method = load_method(name, plan.channels, plan.device)
-        tried = candidates(plan.suite, method, plan.channels)
-        if len(tried) < 2:
+        if len(candidates(plan.suite, method, plan.channels)) < 2:
             continue
         for noise in sorted({one.noise for one in plan.degradations}):
-            scores = []
-            for point in tried:
-                found = list(_rows(plan, name, method, noise, point, record))
-                values = [row.psnr for row in found if row.measured and row.psnr is not None]
-                if len(values) < len(found):
-                    continue  # it failed or diverged somewhere: no candidate
-                score = sum(values) / len(values)
-                scores.append((score, point))
-                if report is not None:
-                    report(name, noise, point, score)
+            scores = _searched(plan, name, method, noise, record, report, search)
             if not scores:
                 continue
             psnr, point = max(scores, key=lambda pair: pair[0])
@@ -92,6 +98,38 @@ def tune(results: Results, report: Report | None = None) -> dict[str, Any]:
                 }
             )
     return best
+
+
+def _searched(
+    plan: Plan,
+    name: str,
+    method: Method,
+    noise: float,
+    record: _Record,
+    report: Report | None,
+    search: Search,
+) -> list[tuple[float, dict[str, float]]]:
+    """(mean PSNR, parameters) of all points of a search that were whole."""
+    scores: list[tuple[float, dict[str, float]]] = []
+
+    def score(point: dict[str, float]) -> float | None:
+        found = list(_rows(plan, name, method, noise, point, record))
+        values = [row.psnr for row in found if row.measured and row.psnr is not None]
+        if len(values) < len(found):
+            return None  # it failed or diverged somewhere: no candidate
+        mean = sum(values) / len(values)
+        scores.append((mean, point))
+        if report is not None:
+            report(name, noise, point, mean)
+        return mean
+
+    first = beginning(plan.suite, method, plan.channels) if search is Search.descent else {}
+    if first:
+        ascend(score, first)
+    else:
+        for point in candidates(plan.suite, method, plan.channels):
+            score(point)
+    return scores
 
 
 def _rows(

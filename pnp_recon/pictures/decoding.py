@@ -27,6 +27,7 @@ from pnp_recon.pictures import exif
 from pnp_recon.pictures.jpeg import with_end
 from pnp_recon.pictures.optional import decode_raw, open_heif, raw_signature
 from pnp_recon.pictures.samples import (
+    FROM_CMYK,
     MAX_PIXELS,
     Decoded,
     FormatError,
@@ -190,7 +191,8 @@ def _decode_pillow(data: bytes, kind: str, frame: int | None) -> Decoded:
             mode = {1: "L;16", 2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}[values.shape[-1]]
             return Decoded(values, 65535, 16, mode, **about)
         if image.mode == "CMYK":
-            about["icc_profile"] = None  # its profile is for CMYK
+            # Its profile is for CMYK.
+            about |= {"icc_profile": None, "notes": (*notes, FROM_CMYK)}
             return Decoded(without_black(scaled(np.asarray(image), 255)), 1, 8, "CMYK", **about)
         return Decoded(_expanded(image), 255, 8, image.mode, jpeg=jpeg_components(image), **about)
 

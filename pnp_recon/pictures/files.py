@@ -74,8 +74,8 @@ def read_picture(
     """Read one picture.
 
     Palettes and single bits are expanded, CMYK becomes RGB by R = (1 − C)(1 − K) without its
-    profile, further frames of a camera JPEG and previews inside a TIFF are passed over. A JPEG that
-    lacks nothing but its end marker is read, with a note.
+    profile, with a note; further frames of a camera JPEG and previews inside a TIFF are passed
+    over. A JPEG that lacks nothing but its end marker is read, with a note.
 
     Args:
         path: the file.

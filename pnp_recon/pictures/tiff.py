@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pnp_recon.pictures import exif
 from pnp_recon.pictures.samples import (
+    FROM_CMYK,
     Decoded,
     FormatError,
     check_frame,
@@ -95,8 +96,9 @@ def decode_tiff(data: bytes, frame: int | None = None) -> Decoded:
             colour = np.where(alpha > 0, colour / np.maximum(alpha, 1e-6), 0).clip(0, 1)
         values, largest, missing = np.concatenate([colour, alpha], -1), 1, None
     mode = f"{photometric};{page.dtype}" + (";alpha" if page.extrasamples else "")
-    notes = exif.of_tiff(data)
-    return Decoded(values, largest, depth, mode, icc, orientation, missing, notes, dpi)
+    notes = (FROM_CMYK,) if photometric == "SEPARATED" else ()
+    kept = exif.of_tiff(data)
+    return Decoded(values, largest, depth, mode, icc, orientation, missing, kept, dpi, notes)
 
 
 _TIFF_COLOURS = {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pnp_recon.proximal.cells import Cells
     from pnp_recon.proximal.coupling import COUPLINGS, Coupling, GradientNorm
     from pnp_recon.proximal.simple import L1, Box, ElasticNet, L2Ball, Ridge
+    from pnp_recon.proximal.total import BoxTotal
     from pnp_recon.proximal.total_variation import TotalVariation
     from pnp_recon.proximal.wavelet import OrthogonalWavelets, WaveletL1
 
@@ -24,6 +25,7 @@ _NAMES = {
     "cells": ("Cells",),
     "coupling": ("COUPLINGS", "Coupling", "GradientNorm"),
     "simple": ("L1", "Box", "ElasticNet", "L2Ball", "Ridge"),
+    "total": ("BoxTotal",),
     "total_variation": ("TotalVariation",),
     "wavelet": ("OrthogonalWavelets", "WaveletL1"),
 }
@@ -34,6 +36,7 @@ __all__ = [
     "L1",
     "REGULARISERS",
     "Box",
+    "BoxTotal",
     "Cells",
     "Composite",
     "Coupling",

@@ -68,6 +68,11 @@ def evidence(report: Mapping[str, Any]) -> list[Claim]:
     return found
 
 
+def observable(theorem: Theorem, history: History) -> bool:
+    """Does the history hold anything that a law of the theorem can be held against?"""
+    return theorem.holds and bool(_observed(history, theorem.laws())[0])
+
+
 def _guarantee(of: str, block: Mapping[str, Any]) -> list[Claim]:
     """The words of a guarantee hold its numbers."""
     what = f"guarantee of the {of}"

@@ -103,7 +103,7 @@ def report_html(report: Mapping[str, Any], run: Run, figure: bytes) -> str:
         f"<h1>Restoration of {escape(name)}</h1>",
         f'<p class="sub">{escape(report["created"])} · pnp-recon '
         f"{escape(report['environment']['pnp_recon'] or 'development version')}</p>",
-        verdict_html(report["certificate"], report["status"]),
+        verdict_html(report["certificate"], report["status"], run.doubts),
         _section("What was done", f"<p>{escape(' '.join(_story(report)))}</p>" + _notes(report)),
         _section("Before and after", _pictures(run)),
         _section("What is proven", _proven(report["certificate"])),

@@ -2,9 +2,9 @@
 
 Nothing that the file claims of its certificate is believed: the verdict is made again from the
 theorem, its premises and the history (`consistency`), for the pictures with the SHA-256 that the
-file names. What does not follow voids the certificate. What no history can show, such as what a run
-tried of an energy's gradient, becomes a condition of it. Premises and history are words of whoever
-wrote the file; `pnp-recon verify` computes a whole report again.
+file names. What does not follow voids the certificate, and so does an ending of which the history
+says otherwise. Premises and history are words of whoever wrote the file, so that what is left is
+certified if they are true; `pnp-recon verify` computes a whole report again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write, sha256_of
-from pnp_recon.report.consistency import evidence
+from pnp_recon.report.consistency import evidence, observable
 from pnp_recon.report.document import history_block, plain_json
 from pnp_recon.report.reading import certificate_of
-from pnp_recon.solvers import Certificate, History, Solution, Status
+from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
 from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.remarks import error_bars
 from pnp_recon.solvers.core.strength import Rule, Strength, Trial, Weighing
@@ -30,8 +30,8 @@ from pnp_recon.solvers.core.theorem import Basis, Premise
 
 VERSION = 1
 _PICTURE, _FOUND, _GAP = "image", "found.", "gap."
-# Of observations that rest on more than the history.
-UNSHOWN = Premise("the run observed what the file says it did", Basis.DECLARED)
+# Nothing is run again.
+UNSHOWN = Premise("the run was and observed what the file says (not checked again)", Basis.DECLARED)
 
 
 def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -63,6 +63,7 @@ def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Pat
         "strength": None if strength is None else {**asdict(strength), "rule": strength.rule.name},
         "error_bars": [asdict(bar) for bar in solution.error_bars],
         "history": asdict(solution.history),
+        "stopping": None if solution.stopping is None else asdict(solution.stopping),
     }
     content = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
     held["tensors_sha256"] = hashlib.sha256(content).hexdigest()
@@ -95,20 +96,22 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
             raise ValueError("the two files are not of one solution; save it again")
         gap = {k.removeprefix(_GAP): v for k, v in tensors.items() if k.startswith(_GAP)}
         found = {k.removeprefix(_FOUND): v for k, v in tensors.items() if k.startswith(_FOUND)}
-        status, history = Status[held["status"]], History(**held["history"])
-        certificate = _certificate(held["certificate"], history, status)
-        return Solution(
+        asked = held.get("stopping")
+        solution = Solution(
             image=tensors[_PICTURE],
-            status=status,
-            certificate=certificate,
-            history=history,
+            status=Status[held["status"]],
+            certificate=certificate_of(held["certificate"]),
+            history=History(**held["history"]),
             solver=held["solver"],
             parameters=held["parameters"],
-            error_bars=error_bars(certificate.theorem, history) if certificate.holds else (),
             strength=_strength(held["strength"]),
             found=found,
             gap=Gap(**gap) if gap else None,
+            stopping=None if asked is None else Stopping(**asked),
         )
+        certificate = _certificate(solution, held["certificate"])
+        bars = error_bars(certificate.theorem, solution.history) if certificate.holds else ()
+        return replace(solution, certificate=certificate, error_bars=bars)
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(f"{described} and {weights.name} hold no solution: {error}") from error
 
@@ -119,15 +122,30 @@ def _names(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
 
 
-def _certificate(block: Mapping[str, Any], history: History, status: Status) -> Certificate:
-    """The certificate of a file, as far as its history bears it out."""
-    found = certificate_of(block)
+def _certificate(solution: Solution, block: Mapping[str, Any]) -> Certificate:
+    """The certificate of a file, as far as its history bears it out.
+
+    Args:
+        solution: with the certificate that follows from the block alone.
+    """
+    found = solution.certificate
     if not found.proven:
         return found
-    if status is Status.NON_FINITE:
-        return replace(found, void=found.void or "the run became non-finite")
+    if void := _void(solution, block):
+        return replace(found, void=found.void or void)
+    theorem = found.theorem
+    if UNSHOWN in theorem.premises:
+        return found
+    return replace(found, theorem=replace(theorem, premises=(*theorem.premises, UNSHOWN)))
+
+
+def _void(solution: Solution, block: Mapping[str, Any]) -> str:
+    """Why what is proven is not borne out by the rest of a file, or empty."""
+    history = solution.history
+    if solution.status is Status.NON_FINITE:
+        return "the run became non-finite"
     if not history.iterations:
-        return replace(found, void=found.void or "the file holds no iteration")
+        return "the file holds no iteration"
     claims = evidence(
         {
             "certificate": block,
@@ -137,12 +155,27 @@ def _certificate(block: Mapping[str, Any], history: History, status: Status) -> 
     )
     false = next((one for one in claims if one.holds is False), None)
     if false is not None:
-        return replace(found, void=f"the file does not agree with itself ({false})")
-    theorem = found.theorem
-    if any(one.holds is None for one in claims) and UNSHOWN not in theorem.premises:
-        premises = (*theorem.premises, UNSHOWN)
-        return replace(found, theorem=replace(theorem, premises=premises))
-    return found
+        return f"the file does not agree with itself ({false})"
+    if not observable(solution.certificate.theorem, history):
+        return "the file holds nothing that its theorem can be held against"
+    if not _ended(solution):
+        return f"the file does not agree with itself (no run of it ended '{solution.status.name}')"
+    return ""
+
+
+def _ended(solution: Solution) -> bool:
+    """Can a run with this history have succeeded as it says? What no history shows is let be."""
+    asked, status, steps = solution.stopping, solution.status, solution.history.iterations
+    if status is Status.DIRECT:
+        return False
+    if asked is None or not status.succeeded:
+        return True
+    if status is Status.CONVERGED:
+        return max(solution.history.relative(-1)) <= asked.tol
+    if status is Status.GAP:
+        gap = solution.gap
+        return gap is not None and asked.gap is not None and gap.relative <= asked.gap
+    return status is not Status.EARLY_STOP or (asked.early and steps >= asked.max_iter)
 
 
 def _strength(held: Mapping[str, Any] | None) -> Strength | None:

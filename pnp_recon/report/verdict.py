@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from pnp_recon.report.trade import OTHER_KIND
 
 
-def verdict_html(certificate: Mapping[str, Any], status: Mapping[str, Any]) -> str:
-    """The banner of a report, from its blocks `certificate` and `status`."""
+def verdict_html(
+    certificate: Mapping[str, Any], status: Mapping[str, Any], doubts: Sequence[str] = ()
+) -> str:
+    """The banner of a report.
+
+    Args:
+        certificate, status: its blocks.
+        doubts: why the picture may be wrong all the same, a sentence each.
+    """
     settled = status["succeeded"]
     if certificate["contradicted"]:
         kind, title = "failed", "The certificate FAILED"
@@ -49,7 +56,13 @@ def verdict_html(certificate: Mapping[str, Any], status: Mapping[str, Any]) -> s
         text += " This run was stopped before it had settled: the picture is an intermediate one."
     if kind == "good":
         text += OTHER_KIND.get(certificate["kind"], "")
+    doubted = "".join(f"<li>{escape(doubt)}</li>" for doubt in doubts)
+    if doubted:
+        doubted = (
+            "<p><strong>There is doubt about this picture.</strong> No certificate speaks for what "
+            f"it was told of blur, noise or scan:</p><ul>{doubted}</ul>"
+        )
     return (
         f'<div class="verdict {kind}"><strong>{title}</strong><p>{text}</p>'
-        f"<p>{escape(certificate['verdict'])}</p></div>"
+        f"<p>{escape(certificate['verdict'])}</p>{doubted}</div>"
     )

@@ -13,6 +13,7 @@ from pnp_recon.registry import Entry, Registry
 
 # What is set of a denoiser, whatever the iteration.
 DENOISER_KNOBS = ("relaxation", "denoiser_level", "denoiser_scaling")
+KEEPS = "keep_total"
 WORDS = ("auto",)
 
 
@@ -58,7 +59,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "pnp-pgd",
             "pnp_recon.solvers.pnp.iterations:PnPPGD",
-            ("step", *DENOISER_KNOBS),
+            ("step", *DENOISER_KNOBS, KEEPS),
             ("denoiser",),
             "averaged for 0 < τ < 2/L and an averaged denoiser; the iterates converge "
             "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
@@ -66,7 +67,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "pnp-hqs",
             "pnp_recon.solvers.pnp.iterations:PnPHQS",
-            ("gamma", "coupling", *DENOISER_KNOBS),
+            ("gamma", "coupling", *DENOISER_KNOBS, KEEPS),
             ("denoiser",),
             "averaged for any γ > 0 and an averaged denoiser; the iterates converge "
             "(Krasnosel'skii–Mann; Combettes & Yamada 2015)",
@@ -82,7 +83,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "red",
             "pnp_recon.solvers.pnp.red:RED",
-            ("step", *DENOISER_KNOBS),
+            ("step", *DENOISER_KNOBS, KEEPS),
             ("denoiser",),
             "averaged for 0 < τ < 2/(L + 2αw) and an α-averaged denoiser; the iterates converge "
             "(Reehorst & Schniter 2019; Krasnosel'skii–Mann)",
@@ -90,7 +91,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         SolverEntry(
             "pnp-fista",
             "pnp_recon.solvers.acceleration.momentum:PnPFISTA",
-            ("step", *DENOISER_KNOBS),
+            ("step", *DENOISER_KNOBS, KEEPS),
             ("denoiser",),
             "momentum within a safeguard: pnp-pgd with errors of a finite sum, which "
             "converges like it (Combettes 2001); without the safeguard no guarantee",

@@ -207,7 +207,7 @@ class SIRT(_Descent):
         return cls(least_squares(problem.data_term), problem.first_guess(), relaxation=weight)
 
     @cached_property
-    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
         """R, C and the squared weights of the norm: column sums, 1 for unseen pixels."""
         A, like = self.fidelity.A, self.start
         with torch.no_grad():
@@ -229,7 +229,7 @@ class SIRT(_Descent):
         rows, columns = absolute_sums(self.fidelity.A)
         peaks = [
             float((weight.double() * sums).max())
-            for weight, sums in zip(self._weights, (rows, columns), strict=False)
+            for weight, sums in zip(self.weights, (rows, columns), strict=False)
         ]
         # The norm's own weights are C⁻¹ rounded once.
         return round_up(peaks[0] * peaks[1] * (1 + 2 * torch.finfo(self.start.dtype).eps))
@@ -249,13 +249,13 @@ class SIRT(_Descent):
 
     def step(self, state: State, iteration: int) -> Step[State]:
         A, y, z = self.fidelity.A, self.fidelity.y, state.z
-        rows, columns, _ = self._weights
+        rows, columns, _ = self.weights
         moved = z + self.relaxation * columns * A.A_adjoint(rows * (y - A.A(z)))
         return Step(State(self._boxed(moved)), z.new_zeros(z.shape[0]))
 
     def norm(self, z: Tensor) -> Tensor:
         """(Σ z²/C)^½, with weight 1 for pixels that are not seen."""
-        return image_norms(z * self._weights[2].sqrt())
+        return image_norms(z * self.weights[2].sqrt())
 
     @property
     def stride(self) -> float:

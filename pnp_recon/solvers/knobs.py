@@ -22,6 +22,7 @@ class Knobs:
         denoiser_scaling: c of D_c(x) = D(cx)/c; None: 1.
         continuation: level at which the continuation that is the start of a descent begins, [0, 1]
             scale.
+        keep_total: pictures explain the total of the data, see `proximal.BoxTotal`; None: no.
         allow_uncertified: run outside the theorem's range as well.
 
     Raises:
@@ -38,6 +39,7 @@ class Knobs:
     allow_uncertified: bool = False
     continuation: float | None = None
     coupling: float | None = None
+    keep_total: bool | None = None
 
     def __post_init__(self) -> None:
         checked_number("strength", self.strength, above=0.0)

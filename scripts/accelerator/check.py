@@ -1,177 +1,37 @@
-"""Whether the package runs on an accelerator, how exactly, and how fast.
+"""Whether the package runs on an accelerator, and how exactly.
 
     python -m scripts.accelerator.check OUT.json [--device cpu|cuda] [--limit S] [--only NAME,NAME]
 
-OUT.json is written anew after every section. What fails is kept there as an error and what cannot
-run as a reason; neither stops the rest. A section's time is its share of what is left, so that all
-have their turn. On a CPU the same code runs with tiny sizes.
+Every section has its turn within the limit, see `sections`. On a CPU the same code runs with tiny
+sizes: a dry run. `check.sh` runs it beside the tests that need a GPU.
 """
 
 from __future__ import annotations
 
-import argparse
-import faulthandler
-import os
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-
-from scripts.accelerator.checks.session import (
-    BEGINNING,
-    Budget,
-    Found,
-    Late,
-    Session,
-    brief,
-    cut_after,
-    write,
-)
+from scripts.accelerator.sections import Section, command
 
 LIMIT = 150.0
-# A call that never comes back is ended with the process, this long after the limit.
-GRACE = 15.0
-HOME = "scripts.accelerator.checks"
-Measure = Callable[[Session, Found, Budget], None]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section: its name, which is its module's, and its share of the time."""
-
-    name: str
-    share: float
-
-    def load(self) -> Measure:
-        found: Measure = import_module(f"{HOME}.{self.name}").measure
-        return found
-
-
 SECTIONS = (
     Section("environment", 3),
-    Section("time_memory", 26),
+    Section("attacks", 16),
     Section("training", 18),
     Section("determinism", 8),
-    Section("denoisers", 20),
+    Section("streams", 5),
+    Section("denoisers", 16),
     Section("reconstruct", 30),
     Section("operators", 8),
+    Section("tomography", 6),
     Section("devices", 5),
     Section("synchronisations", 16),
-    Section("command_line", 14),
+    Section("command_line", 10),
 )
 
 
-def torch_defaults() -> Found:
-    """How torch computes products in float32 unless it is told."""
-    return {
-        "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
-        "cuda.matmul.allow_tf32": torch.backends.cuda.matmul.allow_tf32,
-        "cudnn.benchmark": torch.backends.cudnn.benchmark,
-        "cudnn.deterministic": torch.backends.cudnn.deterministic,
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
-    }
-
-
-def run(sections: Sequence[Section], session: Session, limit: float, out: Path) -> Found:
-    """All sections, one after the other; returns what is written to `out`."""
-    record: Found = {
-        "commit": commit(),
-        "limit_s": limit,
-        "torch_defaults": torch_defaults(),
-        "sections": {},
-        "errors": session.errors,
-    }
-    begin = time.perf_counter()
-    for number, section in enumerate(sections):
-        left = limit - (time.perf_counter() - begin)
-        seconds = left * section.share / sum(item.share for item in sections[number:])
-        found: Found = {}
-        record["sections"][section.name] = found
-        started = time.perf_counter()
-        perform(section, session, found, seconds)
-        found["budget_s"], found["seconds"] = max(0.0, seconds), time.perf_counter() - started
-        record["total_s"] = time.perf_counter() - begin
-        write(out, record)
-    return record
-
-
-def perform(section: Section, session: Session, found: Found, seconds: float) -> None:
-    """One section within its time, whatever becomes of it."""
-    if seconds <= 0:
-        found["skipped"] = "no time is left"
-        return
-    try:
-        with cut_after(seconds):
-            section.load()(session, found, Budget.of(BEGINNING * seconds))
-    except Late:
-        found["cut"] = True
-    except ImportError as error:
-        found["skipped"] = brief(error)
-    except Exception as error:
-        found["error"] = brief(error)
-        session.keep(section.name)
-
-
-def commit() -> str | None:
-    """The commit of the checkout; None where git does not tell."""
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, encoding="utf-8"
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() or None
-
-
-def chosen(names: str) -> tuple[Section, ...]:
-    """The sections of these names, in their order; all for no name.
-
-    Raises:
-        SystemExit: a name is unknown.
-    """
-    wanted = [name for name in names.split(",") if name]
-    known = {section.name for section in SECTIONS}
-    if unknown := sorted(set(wanted) - known):
-        raise SystemExit(f"unknown section {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    return tuple(item for item in SECTIONS if not wanted or item.name in wanted)
-
-
-def summary(record: Found) -> str:
-    """One line for each section: how long it took, and how it ended."""
-    lines = []
-    for name, found in record["sections"].items():
-        end = next(
-            (f"{word}: {found[word]}" for word in ("skipped", "error", "cut") if word in found), ""
-        )
-        lines.append(f"{name:20} {found['seconds']:6.1f} s of {found['budget_s']:5.1f}  {end}")
-    places = sorted({item["at"] for item in record["errors"]})
-    return "\n".join([*lines, f"{len(places)} attempts failed: {', '.join(places) or 'none'}"])
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("out", type=Path, help="Write the results to this file.")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--limit", type=float, default=LIMIT, help="Take so many seconds.")
-    parser.add_argument("--only", default="", help="Run these sections only, with commas between.")
-    given: Any = parser.parse_args(argv)
-    sections = chosen(given.only)
-    if given.device == "cuda" and not torch.cuda.is_available():
-        parser.error("there is no CUDA device here; take --device cpu")
-    device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(1 if device == "cpu" else min(8, os.cpu_count() or 1))
-    faulthandler.dump_traceback_later(given.limit + GRACE, exit=True)
-    record = run(sections, Session(device, tiny=device == "cpu"), given.limit, given.out)
-    faulthandler.cancel_dump_traceback_later()
-    print(summary(record))
-    return 0
+def main(argv: Sequence[str] | None = None) -> int:
+    return command(__doc__ or "", SECTIONS, LIMIT, argv)
 
 
 if __name__ == "__main__":

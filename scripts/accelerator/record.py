@@ -14,7 +14,9 @@ UNREACHED = ("skipped: budget", "skipped: the section's time is spent", "cut:")
 
 def sections(record: Found) -> Found:
     """The sections by name; older records have numbers before the names."""
-    return {re.sub(r"^s\d+m?_", "", key): found for key, found in record["sections"].items()}
+    return {
+        re.sub(r"^s\d+m?_", "", key): found for key, found in record.get("sections", {}).items()
+    }
 
 
 def section(record: Found, name: str) -> Found:

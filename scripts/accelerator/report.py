@@ -140,7 +140,8 @@ def _worst(row: Found) -> float:
 
 
 def attacks(record: Found) -> str:
-    planned = section(record, "denoisers").get("attacks", {})
+    found = section(record, "attacks") or section(record, "denoisers")
+    planned = found.get("attacks", {})
     rows = measured(planned)
     lines = []
     for key, row in rows.items():

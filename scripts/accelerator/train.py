@@ -105,10 +105,18 @@ class Files:
         replace_file(self.path("json"), lambda path: path.write_text(text, encoding="utf-8"))
 
     def resume(self, path: Path, restart: bool) -> float:
-        """Loads a state; returns the progress at which that run stopped."""
+        """Loads a state; returns the progress at which that run stopped.
+
+        Where the best weights of that run lie in this folder they stay until better ones are found.
+        """
         self.stepper.optimiser.load(load_file(path))
         with safe_open(path, "pt") as file:
             progress = float(file.metadata()["progress"])
+        if self.path("best.safetensors").exists() and self.path("json").exists():
+            before = json.loads(self.path("json").read_text(encoding="utf-8"))
+            if found := before.get("best_validation"):
+                self.best = sum(found.values()) / len(found)
+                self.info |= {key: before[key] for key in ("best_step", "best_validation")}
         return progress if progress < 1 and not restart else 0.0
 
 

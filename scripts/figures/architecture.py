@@ -74,7 +74,9 @@ PRIOR = Station(
     "#f7d9d9",
     ("contracts", "proximal", "networks", "priors", "models", "training"),
 )
-HOUSE = Station("around it", (), "#eceff1", ("errors", "registry", "pnp_recon", "cli", "scripts"))
+HOUSE = Station(
+    "around it", (), "#eceff1", ("errors", "registry", "manifolds", "pnp_recon", "cli", "scripts")
+)
 
 
 def order() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ The same cases are tests (tests/solvers/test_rates.py).
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,21 +23,44 @@ from scripts.figures.rates.case import RateCase
 from scripts.protocol import DOCS, IMAGES, save_figure
 
 FIGURES = IMAGES / "convergence"
-HEAD = """# Convergence, measured against theory
+HEAD = """# Gallery
+
+## Studies
+
+{studies}
+
+## Solvers, measured against theory
 
 One figure for each solver, on a problem with a known solution: what was measured (the largest
 value from iteration k on), and the bound that its theorem gives with the constants of that problem.
 The rate claimed is the rate tested (`tests/solvers/test_rates.py`): no measured point lies above
 its bound. Where a bound is tight, the problem is the worst case, and the two curves touch.
 
-Studies have figures of their own: [flows](flows.md) (phase portraits, steps that stretch, points
-of the plane, attacks, denoisers applied a thousand times), [invertible networks](invertible.md),
-[Hamiltonian flows](hamiltonian.md), [equivariance](equivariance.md) and [research](research.md).
+{solvers}
 
 This page is written by `scripts/figures/convergence_gallery.py`.
 """
+# (figure in docs/images, what it shows, its page)
+STUDIES = (
+    ("demo", "a photograph, blurred and restored", "photographs.md"),
+    ("tooth", "a tooth from 181 projections", "ct.md"),
+    ("blind_kernels", "camera shakes, estimated", "results/blind.md"),
+    ("equivariance_ct_pictures", "CT from few scans", "equivariance.md"),
+    ("inpainting_equivariance", "holes, turned and not", "equivariance.md"),
+    ("patch_flow_samples", "what the data leave open", "invertible.md"),
+    ("descent", "an energy falls", "energies.md"),
+    ("planar_regions", "points of the plane, decided", "flows.md"),
+    ("flows_portraits", "phase portraits", "flows.md"),
+    ("repeated", "a denoiser applied a thousand times", "results/repeated.md"),
+    ("robust_curves", "decisions under attack", "results/robust.md"),
+    ("half_moons", "densities of half-moons", "invertible.md"),
+    ("reversible_memory", "memory against depth", "invertible.md"),
+    ("hamiltonian_oscillator", "energy of an oscillator", "hamiltonian.md"),
+    ("optimisers", "ways to a minimum", "hamiltonian.md"),
+)
+COLUMNS = 3
 TAIL = """
-## descent
+### descent
 
 No rate is proven: E falls at every step, and ‖∇E‖ goes to zero. A 64 × 64 crop of coffee.png,
 blurred, with noise of σ = 7.65/255 and the energy `energy_colour`, drawn by
@@ -80,12 +104,23 @@ def figure_name(case: RateCase, others: list[RateCase]) -> str:
     return case.solver if len(same) == 1 else f"{case.solver}-{same.index(case) + 1}"
 
 
+def thumbnails(items: Sequence[tuple[str, str, str]]) -> str:
+    """A table of figures (path in docs, caption, link), each a link to its page."""
+    cells = [f"[![{caption}]({image})]({link}) {caption}" for image, caption, link in items]
+    rows = [cells[k : k + COLUMNS] for k in range(0, len(cells), COLUMNS)]
+    lines = [" | ".join(row + [""] * (COLUMNS - len(row))) for row in rows]
+    return "\n".join(["| " * COLUMNS + "|", "|---" * COLUMNS + "|", *(f"| {x} |" for x in lines)])
+
+
 def page(found: list[RateCase]) -> str:
-    parts = [HEAD]
+    names = [figure_name(case, found) for case in found]
+    solvers = [(f"images/convergence/{name}.png", name, f"#{name}") for name in names]
+    studies = [(f"images/{image}.png", caption, link) for image, caption, link in STUDIES]
+    parts = [HEAD.format(studies=thumbnails(studies), solvers=thumbnails(solvers))]
     for case in found:
         name = figure_name(case, found)
         parts.append(
-            f"\n## {name}\n\n{case.quantity} ≤ {case.claim}\n\nSource: {case.source}.\n\n"
+            f"\n### {name}\n\n{case.quantity} ≤ {case.claim}\n\nSource: {case.source}.\n\n"
             f"![{case.quantity} of {case.solver} and its bound](images/convergence/{name}.png)\n"
         )
     return "".join([*parts, TAIL])

@@ -171,6 +171,21 @@ def test_the_window_of_a_truncated_scan_holds_air(
     assert "goes on beyond the detector's ends" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("size", "said"), [(32, True), (None, False)])  # the twin: all of it
+def test_a_slice_smaller_than_an_object_that_was_seen_is_said(
+    size: int | None, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The detector sees air at its ends; in the slice there is no place for the object."""
+    lines = disc(64, 31.5, half_turn(60).numpy())
+    lines = lines + 0.01 * lines.max() * np.random.default_rng(0).normal(size=lines.shape)
+    np.save(tmp_path / "a.npy", lines.astype(np.float32))
+    args = [str(tmp_path / "a.npy"), "--views", "60", "--method", "tv", "-q", "--no-picture"]
+    assert main([*args, *([] if size is None else ["--size", str(size)])]) == 0
+    warned = capsys.readouterr().err
+    assert ("give --size 5" in warned) == said
+    assert ("goes on beyond the slice of 32 pixels" in warned) == said
+
+
 def test_a_slice_that_does_not_hold_the_object_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

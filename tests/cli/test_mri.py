@@ -226,6 +226,19 @@ def test_a_transform_that_began_in_the_pictures_corner_is_named(
     assert np.allclose(np.abs(found), np.abs(picture), atol=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "most"), [("random", 30), ("equispaced", 30), ("radial", 24)])
+def test_a_mask_without_a_line_beside_the_centre_is_refused(
+    kind: str, most: int, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [str(picture), "--simulate", "--mask", kind, "--method", "zero-filled", "--overwrite"]
+    assert main([*args, "--undersampling", str(most + 1)]) == 2
+    assert f"expected 1 to {most}, which leaves" in only_line("pnp-mri", capsys.readouterr().err)
+    assert main([*args, "--undersampling", str(most)]) == 0  # the twin
+    mask = sampling_mask(kind, (SIDE, SIDE), most, 0)  # type: ignore[arg-type]
+    assert bool(mask[SIDE // 2, SIDE // 2])
+    assert int(mask.any(0).sum()) >= 2
+
+
 def test_the_map_of_one_coil_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = scan(tmp_path, coils=1)
     turned = 2j * np.ones((SIDE, SIDE), np.complex64)

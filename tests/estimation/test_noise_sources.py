@@ -10,7 +10,11 @@ import torch
 from torch import Tensor
 
 from operators import kernels
-from pnp_recon.estimation.noise import estimate_noise, estimate_noise_level
+from pnp_recon.estimation.noise import (
+    estimate_noise,
+    estimate_noise_level,
+    estimate_sharp_noise,
+)
 from pnp_recon.estimation.noise.brightness import brightness_noise
 from pnp_recon.estimation.noise.estimate import BRIGHTNESS, JPEG, PALETTE, UNSEEN, WHITE
 from pnp_recon.estimation.noise.palette import palette_noise
@@ -217,6 +221,18 @@ def test_a_palette_is_seen_by_how_far_its_colours_lie_apart(colours: int) -> Non
     assert 0.6 < 255 * found.level / true_error(y, clean) < 2.6
     # The twin: every other source sees less than that.
     assert all(one.level < found.level for one in found.candidates[1:])
+
+
+@pytest.mark.parametrize("colours", [32, 256])
+def test_the_palette_of_a_sharp_picture_is_no_rounding(colours: int) -> None:
+    clean = photograph()
+    y = of_few_colours(clean, colours)
+    found = estimate_sharp_noise(y, 8)
+    assert found.source == PALETTE
+    assert 0.6 < 255 * found.level / true_error(y, clean) < 2.6
+    # The twins: what was said without it, and a file with all its colours.
+    assert all(one.level < 0.5 * found.level for one in found.candidates[1:])
+    assert estimate_sharp_noise(stored(clean), 8).source != PALETTE
 
 
 def test_other_pictures_have_no_palette() -> None:

@@ -41,8 +41,10 @@ from operators import (
     parallel_beam,
 )
 from operators.nonuniform import radial_trajectory
+from support.devices import CUDA
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+# Laws are many: without a device they are not even listed.
+DEVICES = ["cpu", *([CUDA] if torch.cuda.is_available() else [])]
 
 
 @dataclass(frozen=True)

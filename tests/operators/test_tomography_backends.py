@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,8 @@ from operators import (
 from operators._memory import coefficient_count
 from operators._odl import import_tomo
 from support.tomography import FULL_SCANS, SIZE, Disc, picture, rand, relative
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # ---- back ends without a matched transpose ----
 
@@ -40,6 +45,7 @@ def test_skimage_says_that_its_back_projection_is_not_the_transpose() -> None:
     assert relative(A.A(x), RayTransform(scan, (1, 16, 16)).A(x)) < 0.2
 
 
+@pytest.mark.cuda
 @pytest.mark.parametrize("kind", ["parallel", "parallel_3d", "fan_flat", "cone"])
 def test_cuda_back_end_is_measured(kind: str) -> None:
     try:
@@ -103,8 +109,28 @@ def test_a_missing_astra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     from odl.applications import tomo
 
     monkeypatch.setattr(tomo, "ASTRA_AVAILABLE", False)
-    with pytest.raises(OperatorError, match=r"install pnp-recon\[ct\]"):
-        RayTransform(parallel_beam(3, 8), (1, 8, 8))
+    refused = r"install pnp-recon\[ct\]"
+    with pytest.raises(OperatorError, match=refused):
+        RayTransform(FULL_SCANS["fan flat"], (1, SIZE, SIZE))
+    # The matrix of a parallel beam is computed without ASTRA, calls of it are not.
+    assert RayTransform(parallel_beam(3, 8), (1, 8, 8)).storage == "matrix"
+    with pytest.raises(OperatorError, match=refused):
+        RayTransform(parallel_beam(3, 8), (1, 8, 8), storage="on_the_fly")
+
+
+@pytest.mark.parametrize(
+    ("scan", "works"), [("parallel_beam(3, 8)", 1), ("fan_beam(3, 8, 20, 20)", 0)]
+)
+def test_parallel_beams_need_no_library_of_tomography(scan: str, works: int) -> None:
+    code = (
+        "import sys\nfor name in ('odl', 'astra', 'skimage'): sys.modules[name] = None\n"
+        "import torch\nfrom operators import OperatorError, RayTransform, fan_beam, parallel_beam\n"
+        f"try: A = RayTransform({scan}, (1, 8, 8))\n"
+        "except OperatorError as error: sys.exit('ODL cannot be imported' not in str(error) or 9)\n"
+        "assert A.A_dagger(A.A(torch.ones(1, 1, 8, 8))).isfinite().all() and A.norm_bound > 1"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == (0 if works else 9), done.stderr
 
 
 def test_a_sinogram_of_another_size_is_refused() -> None:

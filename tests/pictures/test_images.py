@@ -218,6 +218,10 @@ def test_cmyk_by_the_plain_rule(tmp_path, name, kind):
     expected = (1 - np.array([64, 128, 0]) / 255) * (1 - 51 / 255)
     np.testing.assert_allclose(picture.pixels[0, :, 8, 8], expected, atol=0.02)
     assert picture.icc_profile is None
+    assert len(picture.notes) == 1
+    assert picture.notes[0].startswith(f"{path} is in CMYK; it was read as RGB")
+    plain = save(tmp_path / f"rgb_{name}", Image.fromarray(ink[..., :3], "RGB"), kind)
+    assert not read_picture(plain).notes  # the twin
 
 
 def test_camera_previews_are_passed_over(tmp_path):

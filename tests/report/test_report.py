@@ -57,6 +57,19 @@ def test_report_follows_its_schema_and_holds_what_ran(tmp_path: Path) -> None:
     assert paths[2].read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("doubts", [("the kernel is <doubtful>", "it is worse"), ()])
+def test_the_banner_names_what_speaks_against_the_picture(
+    tmp_path: Path, doubts: tuple[str, ...]
+) -> None:
+    """A green banner alone would be all that most readers see."""
+    write_report(tmp_path, replace(make_run(), doubts=doubts))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    banner = page[page.index('class="verdict') :].partition("</div>")[0]
+    assert ("There is doubt about this picture" in banner) == bool(doubts)
+    if doubts:
+        assert "<li>the kernel is &lt;doubtful&gt;</li><li>it is worse</li>" in banner
+
+
 def test_schema_asks_for_every_field_it_knows() -> None:
     """No property is optional, so that a forgotten field cannot pass unseen."""
 

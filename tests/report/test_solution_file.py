@@ -18,6 +18,7 @@ from pnp_recon.proximal import TotalVariation
 from pnp_recon.report.document import plain_json
 from pnp_recon.report.solution_file import UNSHOWN
 from pnp_recon.solvers.core.gap import Gap
+from pnp_recon.solvers.core.laws import GRADIENT
 from solvers.test_descent import run, tiny
 
 
@@ -38,7 +39,14 @@ def test_comes_back_as_it_was(solution: pnp_recon.Solution, tmp_path: Path) -> N
     assert back.history == solution.history
     assert (back.solver, back.parameters) == (solution.solver, solution.parameters)
     assert (back.status, back.strength) == (solution.status, solution.strength)
-    assert plain_json(back.certificate.to_dict()) == plain_json(solution.certificate.to_dict())
+    assert back.stopping == solution.stopping
+    assert back.certificate.theorem.premises == (*solution.certificate.theorem.premises, UNSHOWN)
+    differ = "verdict", "conditions", "premises"  # nothing was run again
+    before, after = (plain_json(one.certificate.to_dict()) for one in (solution, back))
+    assert {k: v for k, v in after.items() if k not in differ} == {
+        k: v for k, v in before.items() if k not in differ
+    }
+    assert (solution.certificate.label, back.certificate.label) == ("certified", "certified if")
 
 
 def test_what_was_found_beside_the_picture_comes_back(
@@ -98,6 +106,46 @@ def left_out(held: dict[str, Any]) -> None:
     held["certificate"]["observations"].pop()
 
 
+def stopped(held: dict[str, Any]) -> None:
+    """What a run of another tolerance would have said of this history."""
+    held["stopping"]["tol"] = 1e-9
+
+
+def early(held: dict[str, Any]) -> None:
+    held["status"] = "EARLY_STOP"
+
+
+def direct(held: dict[str, Any]) -> None:
+    held["status"] = "DIRECT"
+
+
+def gapless(held: dict[str, Any]) -> None:
+    held["status"] = "GAP"
+
+
+def as_kind(held: dict[str, Any], kind: str, law: str) -> None:
+    """The block of a theorem that never fails, with an observation of nothing."""
+    block, history = held["certificate"], held["history"]
+    history |= {"bounds": [], "ratios": []}
+    law_of_none = {"law": "it went well", "worst": 0.0, "limit": 1.0, "passed": True}
+    found = "no guarantee: no map is iterated"
+    block |= {
+        "kind": kind, "step_law": law, "numbers": {}, "premises": [], "conditions": [],
+        "constants": [], "remarks": [], "error_bar": None, "observations": [law_of_none],
+        "verdict": f"certified: {block['theorem']}",
+        "guarantee": {"lipschitz": None, "averagedness": None, "source": "no map is iterated"},
+    }  # fmt: skip
+    block["guarantee"] |= {"holds": False, "words": found}
+
+
+def krylov(held: dict[str, Any]) -> None:
+    as_kind(held, "Krylov", "residuals never grow")
+
+
+def lawless(held: dict[str, Any]) -> None:
+    as_kind(held, "accelerated descent", "")
+
+
 def nothing(held: dict[str, Any]) -> None:
     pass
 
@@ -110,6 +158,11 @@ def nothing(held: dict[str, Any]) -> None:
         (diverged, "non-finite"),
         (eased, "does not agree with itself"),
         (left_out, "does not agree with itself"),
+        (stopped, "no run of it ended 'CONVERGED'"),
+        (early, "no run of it ended 'EARLY_STOP'"),
+        (direct, "no run of it ended 'DIRECT'"),
+        (gapless, "no run of it ended 'GAP'"),
+        (krylov, "nothing that its theorem can be held against"),
         (nothing, ""),  # the twin
     ],
 )
@@ -140,6 +193,37 @@ def test_what_no_history_shows_is_a_condition(tmp_path: Path) -> None:
     pnp_recon.save_solution(back, tmp_path / "again")
     again = pnp_recon.load_solution(tmp_path / "again")
     assert again.certificate == back.certificate
+
+
+def test_what_no_run_tried_is_a_condition_and_its_loss_is_seen(tmp_path: Path) -> None:
+    certified = run(tiny())
+    observed = certified.certificate.observed
+    left = tuple(item for item in observed if not item.law.startswith(GRADIENT))
+    assert len(left) == len(observed) - 1
+    untried = replace(certified.certificate, observed=left)
+    assert untried.conditions == (f"{GRADIENT} (not tried)",)
+    assert certified.certificate.conditions == ()  # the twin
+    _, described = pnp_recon.save_solution(certified, tmp_path / "descent")
+    held = json.loads(described.read_text())
+    kept = [one for one in held["certificate"]["observations"] if GRADIENT not in one["law"]]
+    held["certificate"]["observations"] = kept
+    described.write_text(json.dumps(held))
+    back = pnp_recon.load_solution(described).certificate
+    assert not back.holds
+    assert "does not agree with itself" in back.unchecked
+    # Even where the forger says so himself, it is a condition.
+    held["certificate"] |= {"conditions": untried.conditions, "verdict": untried.verdict}
+    described.write_text(json.dumps(held))
+    said = pnp_recon.load_solution(described).certificate
+    assert said.conditions == (UNSHOWN.words, f"{GRADIENT} (not tried)")
+
+
+def test_a_theorem_without_a_law_is_none(solution: pnp_recon.Solution, tmp_path: Path) -> None:
+    _, described = pnp_recon.save_solution(solution, tmp_path / "forged")
+    held = json.loads(described.read_text())
+    lawless(held)
+    described.write_text(json.dumps(held))
+    assert not pnp_recon.load_solution(described).certificate.proven
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"solution_version": 99}'])

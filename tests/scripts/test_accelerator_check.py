@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from scripts.accelerator import check, report
+from scripts.accelerator import check, report, sections
 from scripts.accelerator.checks.session import Budget, Found, Late, Session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,17 +52,21 @@ def test_every_section_reports_or_says_why_not(tmp_path: Path) -> None:
     assert trained["resume_equal"]
     assert 0 < trained["resumed_at"] < 4
     assert found["operators"]["tolerance_broken"] == []
+    assert len(found["attacks"]["attacks"]) == 3
+    assert found["tomography"]["matrix"]["parallel"]["vs_cpu"] == 0
+    assert found["tomography"]["matrix"]["fan_flat"].startswith("skipped: ImportError: ODL")
+    assert found["tomography"]["astra_cuda"]["cone"] == "skipped: no CUDA"
     assert found["command_line"]["pnp-deblur"]["exit"] == 3  # at its limit of iterations
     assert "## How exactly" in report.page(record)
 
 
-@dataclass(frozen=True)
-class Given(check.Section):
+@dataclass(frozen=True, kw_only=True)
+class Given(sections.Section):
     """A section that is no module."""
 
     measure: Callable[[Session, Found, Budget], None]
 
-    def load(self) -> check.Measure:
+    def load(self) -> sections.Measure:
         return self.measure
 
 
@@ -97,8 +101,8 @@ def endless(session: Session, out: Found, budget: Budget) -> None:
 
 def ran(tmp_path: Path, *measures: Callable[..., None], limit: float = 300) -> Found:
     """What is written of these sections."""
-    sections = [Given(measure.__name__, 1, measure) for measure in measures]
-    check.run(sections, Session("cpu", tiny=True), limit, tmp_path / "record.json")
+    chosen = [Given(measure.__name__, 1, measure=measure) for measure in measures]
+    sections.run(chosen, Session("cpu", tiny=True), limit, tmp_path / "record.json")
     record: Found = json.loads((tmp_path / "record.json").read_text())
     return record
 
@@ -149,7 +153,7 @@ def test_unknown_sections_and_devices_are_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "record.json")
     with pytest.raises(SystemExit, match="unknown section 'speed'"):
         check.main([out, "--only", "speed,training"])
-    assert [section.name for section in check.chosen("training,operators")] == [
+    assert [section.name for section in sections.chosen(check.SECTIONS, "operators,training")] == [
         "training",
         "operators",
     ]

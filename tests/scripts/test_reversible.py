@@ -52,7 +52,7 @@ def test_the_page_has_every_network(tmp_path: Path) -> None:
     }
     shared = {"seed": 0, "steps": 800, "scores": scores, "seconds": 600.0, "parameters": 66}
     for group in ("C1", "C4"):
-        rows.add(group=group, depth=32, width=16, **shared)
+        rows.add(cell="reversible", group=group, depth=32, width=16, **shared)
     with (tmp_path / "equivariance_ct.jsonl").open("w", encoding="utf-8") as file:
         file.write(json.dumps({"group": "C4", "scans": 136, "width": 48, **shared}) + "\n")
     report.write(tmp_path, tmp_path)
@@ -60,10 +60,11 @@ def test_the_page_has_every_network(tmp_path: Path) -> None:
     assert "| reversible, 16 channels | 32 | 66 | 128 | 3.20 | 64 | 3.20 | 9 | 3.20 |" in text
     assert "| 8 | 0 | 0 | 1e-06 | 1e-04 |" in text
     assert (
-        "| plain, equivariant (C4) | 8 | 48 | 0 | 66 | 31.00 | 0.900 | 31.00 | 31.00 | | |" in text
+        "| 800 | plain, equivariant (C4) | 8 | 48 | 0 | 66 | 31.00 | 0.900 | 31.00 | 31.00 | | |"
+        in text
     )
     assert (
-        "| reversible, ordinary | 32 | 16 | 0 | 66 | 31.00 | 0.900 | 31.00 | 31.00 | 9 | 42.7 |"
-        in text
+        "| 800 | reversible, ordinary | 32 | 16 | 0 | 66 | 31.00 | 0.900 | 31.00 | 31.00 | 9 | "
+        "42.7 |" in text
     )
     assert (tmp_path / "reversible_memory.png").exists()

@@ -112,7 +112,7 @@ def test_the_box_gives_constrained_least_squares() -> None:
 @pytest.mark.parametrize("empty", [False, True])
 def test_normalised_matrix_of_sirt_has_norm_at_most_one(empty: bool) -> None:
     A, fidelity, start = system(empty=empty)
-    rows, columns, weights = (w.flatten() for w in SIRT(fidelity, start)._weights)
+    rows, columns, weights = (w.flatten() for w in SIRT(fidelity, start).weights)
     norm = float(torch.linalg.matrix_norm(rows.sqrt()[:, None] * A.matrix * columns.sqrt(), 2))
     assert 1 - 1e-12 <= norm <= 1 + 1e-12  # attained at the roots of the sums
     assert (float(rows[2]) == 0) == empty
@@ -258,14 +258,14 @@ def test_smoothness_of_sirt_bounds_the_weights_that_run(dtype: torch.dtype) -> N
     A = blur(random_kernel(0), "constant")
     start = torch.zeros(1, *SIZE, dtype=dtype)
     solver = SIRT(LeastSquares(A, A.A(start)), start)
-    rows, columns, _ = (w.double().flatten() for w in solver._weights)
+    rows, columns, _ = (w.double().flatten() for w in solver.weights)
     matrix = to_matrix(A)
     attained = torch.linalg.matrix_norm(rows.sqrt()[:, None] * matrix * columns.sqrt(), 2)
     claimed = solver.theorem().constants[0].value
     assert float(attained) ** 2 <= claimed < 1 + 1e4 * torch.finfo(dtype).eps
     # Heavier weights have a larger bound: it is computed from them.
     heavier = SIRT(LeastSquares(A, A.A(start)), start)
-    heavier.__dict__["_weights"] = (2 * rows.view_as(start), columns.view_as(start), columns)
+    heavier.__dict__["weights"] = (2 * rows.view_as(start), columns.view_as(start), columns)
     assert heavier._smoothness > 1.9
 
 

@@ -35,6 +35,7 @@ ORDER = (
     "pnp_recon.models",
     "pnp_recon.problems",
     "pnp_recon.solvers",
+    "pnp_recon.manifolds",
     "pnp_recon.strength",
     "pnp_recon.reconstruction",
     "pnp_recon.training",

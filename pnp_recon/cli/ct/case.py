@@ -18,6 +18,7 @@ from torch import Tensor
 
 from operators import StripeFilter, hounsfield
 from operators.filtered_back_projection import mean_of_rays
+from pnp_recon.cli.ct.ahead import of_back_projections
 from pnp_recon.cli.ct.data import measured
 from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.measurement import Measurement, on_device
@@ -32,6 +33,7 @@ from pnp_recon.cli.ct.view import (
     writer,
 )
 from pnp_recon.cli.run.case import Case, early_stopped
+from pnp_recon.cli.run.effort import time_lines
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
@@ -39,7 +41,7 @@ from pnp_recon.fidelity import WeightedLeastSquares
 from pnp_recon.files import sha256_of
 from pnp_recon.models import load, store
 from pnp_recon.report import PhysicsRecord, SourceFile
-from pnp_recon.scans.truncation import object_radius
+from pnp_recon.scans.truncation import beside_the_slice, object_radius
 from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
@@ -50,6 +52,7 @@ MODEL = "euler_ct"
 # Slices at a time: more of them are no faster, and their memory grows.
 AT_ONCE = {"cpu": 2, "cuda": 16}
 
+WHY = "for filtered back-projections, by a few views; "
 FORMULA = "filtered back-projection is a formula, not an iteration; it has no convergence to prove"
 
 
@@ -91,6 +94,8 @@ def case_of(
     options, A, y = session.options, found.A, found.y
     count = max(y.shape[0], A.image_shape[0])
     radius = object_radius(y, A.geometry)
+    for line in time_lines(of_back_projections(found) if session.heard else None, WHY):
+        session.say(line)
     direct = _fbp(found, options, radius)
     model = session.learned()
     trained = None if model is None else model.trained_on.window_hu
@@ -179,11 +184,12 @@ def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor
 
 def _too_small(found: Measurement, radius: float | None, options: CtOptions) -> tuple[str, ...]:
     """A warning where the slice does not hold the object: iterations put the rest at its rim."""
-    scan = found.A.geometry
-    if radius is None or options.method == CtMethod.fbp:
+    if options.method == CtMethod.fbp:
         return ()
-    needed = math.ceil(2 * radius / scan.magnification / scan.pixel_mm) + 4
-    side = min(found.A.image_shape[1:])
+    scan, side = found.A.geometry, min(found.A.image_shape[1:])
+    beside = beside_the_slice(found.y, found.lengths, scan, found.noise)
+    reach = max(0 if radius is None else radius / scan.magnification, beside or 0)
+    needed = math.ceil(2 * reach / scan.pixel_mm) + 4
     if needed <= side:
         return ()
     return (

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from operators.kspace_masks import most_undersampled
 from operators.mri import centred_ifft, to_channels
-from pnp_recon.cli.mri.options import MriOptions, PictureOrigin, ZeroFrequency
+from pnp_recon.cli.mri.options import MriOptions, PictureOrigin, Sampling, ZeroFrequency
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.files import PICTURE_SUFFIXES, sha256_of
@@ -22,6 +23,7 @@ from pnp_recon.kspace import (
     corners_over_middle,
     doubtful_maps,
     low_resolution,
+    moved_by_half,
     noise_level,
     normalised,
     polynomial_phase,
@@ -44,8 +46,6 @@ from pnp_recon.scans import HOUNSFIELD_WINDOW, read_slice
 from pnp_recon.scans.arrays import check_file, readable
 from pnp_recon.scans.window import Window
 
-# Pictures have little in the corners of their field of view; so many times the middle is odd.
-SURELY = 1.5
 # Below this a picture is all border.
 LEAST_SIDE = 16
 
@@ -215,10 +215,22 @@ def _chosen_mask(
             )
         return mask, str(path), (SourceFile("mask", path, sha256_of(path), size),)
     assert kind is not None  # the options were checked
+    _check_factor(kind, size, options.factor)
     mask = sampling_mask(kind.value, size, options.factor, options.seed)
     lines = "spokes" if kind.value == "radial" else "lines"
     drawn = f", drawn with seed {options.seed}" if kind.value == "random" else ""
     return mask, f"{options.factor:g}-fold, {kind.value} {lines}{drawn}", ()
+
+
+def _check_factor(kind: Sampling, size: tuple[int, int], factor: float) -> None:
+    """Refuses a mask without a line beside the centre, or of a single spoke."""
+    most = min(size) // 2 if kind == Sampling.radial else most_undersampled(size[1])
+    if factor > most:
+        lines = "two spokes" if kind == Sampling.radial else "one line at the centre and one beside"
+        raise InputError(
+            f"--undersampling is {factor:g}; of {size[0]}×{size[1]} frequencies (rows, columns) "
+            f"expected 1 to {most}, which leaves {lines}"
+        )
 
 
 def _doubtful_centre(data: Tensor, source: Path) -> tuple[str, ...]:
@@ -235,7 +247,7 @@ def _doubtful_origin(scan: KSpace, source: Path) -> tuple[str, ...]:
     """A warning where the picture lies in the corners of the field of view."""
     seen = centre_side(scan.mask) >= LEAST
     images = low_resolution(scan.data, scan.mask) if seen else centred_ifft(scan.data)
-    if corners_over_middle(images) <= SURELY:
+    if not moved_by_half(images):
         return ()
     return (
         f"{source}: the picture lies in the corners of the field of view, moved by half of it; if "

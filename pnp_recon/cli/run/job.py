@@ -77,6 +77,7 @@ def run_job(
     if getattr(options, "preview", False):
         check_preview(job, options.overwrite)
     live.stage("looking at the measurement")
+    session.heard = None if options.quiet or options.as_json else say
     case = command.prepare(job, session)
     if (region := getattr(options, "region", None)) is not None:
         case = cropped(case, region, job.source)

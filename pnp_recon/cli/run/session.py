@@ -5,6 +5,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -22,9 +23,14 @@ from pnp_recon.priors.unrolled import LearnedReconstruction
 
 @dataclass
 class Session(Generic[Options]):
-    """Options, device, precision, and networks once loaded."""
+    """Options, device, precision, and networks once loaded.
+
+    Attributes:
+        heard: a line of text, once known, for whoever waits; None where nobody does.
+    """
 
     options: Options
+    heard: Callable[[str], None] | None = None
     device: torch.device = field(init=False)
     dtype: torch.dtype = field(init=False)
     priors: dict[str, Denoiser | LearnedEnergy] = field(default_factory=dict)
@@ -34,6 +40,11 @@ class Session(Generic[Options]):
         self.device = choose_device(self.options.device)
         is_double = self.options.dtype == Precision.float64
         self.dtype = torch.float64 if is_double else torch.float32
+
+    def say(self, line: str) -> None:
+        """Says a line, where somebody waits for it."""
+        if self.heard is not None:
+            self.heard(line)
 
     def look_up(self) -> None:
         """Loads what --denoiser or --model names.

@@ -2,9 +2,9 @@
 
 The highest frequencies of such a picture hold texture, which `estimate_noise_level` takes for
 noise of 2/255 in the mean, 7/255 at worst. So they are looked at in the smoothest parts alone, what
-texture leaves there in most pictures is taken off, and the file says what rounding and compression
-are worth. This errs to the low side on purpose: too high a level smooths, too low a one is what a
-strength that is found from the data makes up for.
+texture leaves there in most pictures is taken off, and the file says what rounding, compression
+and a palette are worth. This errs to the low side on purpose: too high a level smooths, too low a
+one is what a strength that is found from the data makes up for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
-from pnp_recon.estimation.noise.estimate import JPEG, JPEG_SPREAD, NoiseCandidate, NoiseEstimate
+from pnp_recon.estimation.noise.estimate import (
+    JPEG,
+    JPEG_SPREAD,
+    PALETTE,
+    NoiseCandidate,
+    NoiseEstimate,
+)
+from pnp_recon.estimation.noise.palette import SPREAD as PALETTE_SPREAD
+from pnp_recon.estimation.noise.palette import palette_noise
 from pnp_recon.estimation.noise.quantised import Component, quantisation_noise
 from pnp_recon.estimation.noise.white import detail_of, touched_by_clipping
 
@@ -57,6 +65,9 @@ def estimate_sharp_noise(
     level = quantisation_noise(y, jpeg) if jpeg else None
     if level is not None:
         found.append(NoiseCandidate(level, JPEG, JPEG_SPREAD))
+    level = None if jpeg else palette_noise(y)
+    if level is not None:
+        found.append(NoiseCandidate(level, PALETTE, PALETTE_SPREAD))
     ordered = sorted(found, key=lambda one: -one.level)
     taken = ordered[0]
     return NoiseEstimate(taken.level, taken.source, taken.spread, tuple(ordered))

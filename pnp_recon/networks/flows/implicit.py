@@ -53,6 +53,10 @@ class ImplicitRungeKutta(RungeKutta):
         stages = self._stages(field, x, h)
         return self._combine(x, stages)
 
+    def stages(self, field: VectorField, x: Tensor, h: float) -> list[Tensor]:
+        with torch.no_grad():
+            return list(self._stages(field, x, h).unbind(-2))
+
     def error(self, field: VectorField, facts: Facts, x: Tensor, h: float) -> tuple[Tensor, Tensor]:
         """The step (…, d) and a proven bound (…) of its distance from the exact one.
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError, StepSizeError
 from pnp_recon.solvers.acceleration.safeguard import Pair, pair_law
+from pnp_recon.solvers.core.certificate import Observation
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.solver import Solver, State, Step
 from pnp_recon.solvers.core.theorem import AnchoredMap, Constant, RelaxedMap, Theorem
@@ -140,6 +141,9 @@ class Wrapped(Solver[A], Generic[A]):
 
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return self.inner.error_tolerance(z, self.pace * (iteration + 1) - 1)
+
+    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
+        return self.inner.picture_laws(picture)
 
     def examination(self) -> Examination | None:
         return self.inner.examination()

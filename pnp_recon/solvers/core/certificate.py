@@ -65,8 +65,21 @@ class Certificate:
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The premises that are only declared: "certified if …"."""
-        return self.theorem.conditions if self.proven else ()
+        """The premises that are only declared, and what the run should have tried and did not:
+        "certified if …"."""
+        if not self.proven:
+            return ()
+        return (*self.theorem.conditions, *(f"{words} (not tried)" for words in self.untried))
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """What no history shows and nothing that was observed is about; () before the run."""
+        if not self.observed:
+            return ()
+        laws = [item.law for item in self.observed]
+        return tuple(
+            words for words in self.theorem.tried if not any(law.startswith(words) for law in laws)
+        )
 
     @property
     def contradicted(self) -> bool:

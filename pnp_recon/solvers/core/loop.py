@@ -17,6 +17,7 @@ from torch import Tensor
 
 from operators.deadlines import deadline, expired
 from operators.progress import tell
+from pnp_recon.errors import InputError
 from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.solvers.core.arithmetic import full_precision
 from pnp_recon.solvers.core.certificate import Certificate
@@ -52,6 +53,11 @@ def iterate(
     theorem was about: weights, operator or data that change under way void the certificate.
     """
     stopping = stopping or Stopping()
+    if stopping.least_error and solver.turned(solver.init()) is None:
+        raise InputError(
+            f"least_error is no rule of {solver.name} by itself; take reconstruct(...) with "
+            "landweber, or wrap that: solvers.in_time.InTime(solver, noise_level)"
+        )
     with full_precision(), deadline(stopping.time_limit):
         tell("premises of the theorem")
         mark = fingerprint(solver)
@@ -72,7 +78,7 @@ def iterate(
             void = "the denoiser, the operator or the data changed while it ran"
         else:
             void = void_by(asked)
-    certificate = run.certificate(theorem, void)
+    certificate = run.certificate(theorem, void, picture)
     return Solution(
         picture,
         status,
@@ -83,6 +89,7 @@ def iterate(
         error_bars(theorem, run.history) if certificate.holds else (),
         found={name: value.clone() for name, value in solver.found(run.shown).items()},
         gap=run.gap,
+        stopping=stopping,
     )
 
 
@@ -184,6 +191,9 @@ class _Run:
             self.callback(Look(iteration, relative, psnr, image))
             # It may change what runs, and change it back.
             self.changed |= fingerprint(self.solver) != self.mark
+        turned = solver.turned(self.state)
+        if turned is not None and bool(turned.all()):
+            return Status.EARLY_STOP
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
@@ -256,7 +266,7 @@ class _Run:
         self.history.psnr.append(values)
         return float(sum(values) / len(values))
 
-    def certificate(self, theorem: Theorem, void: str) -> Certificate:
+    def certificate(self, theorem: Theorem, void: str, picture: Tensor) -> Certificate:
         """The theorem with what the run showed of it."""
         if not theorem.holds:
             return Certificate(theorem)
@@ -264,6 +274,8 @@ class _Run:
         observed = observe(self.history, laws, self.reach)
         if self.examination is not None:
             observed = (*observed, *self.examination.observations)
+        if observed:  # a run of no iteration shows nothing
+            observed = (*observed, *self.solver.picture_laws(picture))
         floor = partial(self.solver.error_tolerance, self.start)
         if not void and floor(0) is None:
             void = wrong_formula(self.history)

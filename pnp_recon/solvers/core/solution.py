@@ -11,7 +11,7 @@ from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.error_bar import Bar
 from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.notebook import html
-from pnp_recon.solvers.core.stopping import Status
+from pnp_recon.solvers.core.stopping import Status, Stopping
 from pnp_recon.solvers.core.strength import Strength
 
 
@@ -107,6 +107,7 @@ class Solution:
         gap: what duality says of the objective, where `Stopping.gap` asked for it and the solver
             has one; of `image`, however the run ended. None after an interruption.
         found: what was reconstructed besides the picture, by name; see `Solver.found`.
+        stopping: when the run was asked to stop; None where nothing was iterated.
     """
 
     image: Tensor
@@ -119,6 +120,7 @@ class Solution:
     strength: Strength | None = None
     gap: Gap | None = None
     found: Mapping[str, Tensor] = field(default_factory=dict)
+    stopping: Stopping | None = None
 
     @property
     def iterations(self) -> int:

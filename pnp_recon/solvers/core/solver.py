@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.problems.problem import Problem
+from pnp_recon.solvers.core.certificate import Observation
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.theorem import Theorem
@@ -153,6 +154,10 @@ class Solver(ABC, Generic[S]):
         None."""
         return None
 
+    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
+        """What the theorem implies for the picture that is returned, checked on it."""
+        return ()
+
     def examination(self) -> Examination | None:
         """A search for what contradicts a declared premise of the theorem; None: none is open."""
         return None
@@ -168,6 +173,11 @@ class Solver(ABC, Generic[S]):
     def stalled(self, state: S) -> Tensor | None:
         """Pictures (B,) for which no step could be made that the theorem allows: they cannot go on,
         and are no solutions. None: every step was one."""
+        return None
+
+    def turned(self, state: S) -> Tensor | None:
+        """Pictures (B,) that further steps are expected to make worse, and whose `image` is the one
+        before; the run ends when all are. None: nothing is expected."""
         return None
 
     @property

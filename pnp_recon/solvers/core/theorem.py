@@ -16,7 +16,13 @@ from typing import ClassVar
 from pnp_recon import guarantees
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.core.error_bar import ErrorBar
-from pnp_recon.solvers.core.laws import Laws, averaged_laws, contracting_laws, picard_rate
+from pnp_recon.solvers.core.laws import (
+    GRADIENT,
+    Laws,
+    averaged_laws,
+    contracting_laws,
+    picard_rate,
+)
 
 
 class Basis(StrEnum):
@@ -70,6 +76,8 @@ class Theorem(ABC):
     kind: ClassVar[str]
     # The iteration is z ← T(z) for one map T, so that accelerations may be wrapped around it.
     iterates_map: ClassVar[bool] = True
+    # What a run has to try, as no history shows it: how the words of an observation begin.
+    tried: ClassVar[tuple[str, ...]] = ()
 
     statement: str
     guarantee: Guarantee
@@ -240,7 +248,7 @@ class Accelerated(Theorem):
 
     @property
     def holds(self) -> bool:
-        return True
+        return bool(self.step_law)  # without it there is nothing that a run could contradict
 
 
 @dataclass(frozen=True)
@@ -254,6 +262,7 @@ class CriticalPoint(Theorem):
 
     kind = "critical point"
     iterates_map = False
+    tried = (GRADIENT,)
 
     fall: float = 0.0
     slope: float = 0.0
@@ -278,7 +287,7 @@ class Krylov(Theorem):
 
     @property
     def holds(self) -> bool:
-        return True
+        return bool(self.step_law)  # without it there is nothing that a run could contradict
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pnp_recon.priors.energies.base import believed
 from pnp_recon.solvers.core.certificate import Observation
-from pnp_recon.solvers.core.laws import ENERGY_ROUNDING
+from pnp_recon.solvers.core.laws import ENERGY_ROUNDING, GRADIENT
 from pnp_recon.solvers.core.premises import basis_of
 from pnp_recon.solvers.core.theorem import Basis
 from pnp_recon.solvers.descent.objective import Objective
@@ -34,7 +34,7 @@ AGREEMENT = 1e-3
 ROUNDING, HIDDEN = 1e-12, 0.1
 # What rounding may take from a value of zero, for each number of the picture.
 BELOW = 1e-9
-LAW = "the gradient is that of the energy (relative difference from central differences)"
+LAW = f"{GRADIENT} (relative difference from central differences)"
 SAME = "the energy is at the end what it was at first (relative difference, at one point)"
 POSITIVE = "R_σ is not negative (how far below zero, for each number of the picture)"
 

@@ -11,6 +11,7 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.priors.energies.base import LearnedEnergy, believed
+from pnp_recon.solvers.core.laws import GRADIENT
 from pnp_recon.solvers.core.premises import basis_of, bounded_below, fitting, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
@@ -108,7 +109,7 @@ def descent_theorem(
         *fitting(fidelity),
         *definable(fidelity),
         *(bounded_below(operator) if convex else ()),
-        Premise("the gradient is that of the energy", Basis.CHECKED),
+        Premise(GRADIENT, Basis.CHECKED),
         Premise(
             "H1 (E falls by a‖x_{k+1} − x_k‖²) and H2 (‖∇E(x_{k+1})‖ ≤ b‖x_{k+1} − x_k‖) hold at "
             "every step and for every picture, in float64",

@@ -1,4 +1,4 @@
-"""What plug-and-play iterations share: a data step, a denoiser, the box [0, 1]."""
+"""What plug-and-play iterations share: a data step, a denoiser, the box [0, 1] or a part of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pnp_recon.errors import StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.problems.problem import Problem
+from pnp_recon.proximal.total import BoxTotal
+from pnp_recon.solvers.core.certificate import Observation
 from pnp_recon.solvers.core.data_stability import gain_constant
 from pnp_recon.solvers.core.examination import Examination
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance, relative_tolerance
@@ -28,6 +30,8 @@ from pnp_recon.solvers.core.solver import Solver, State, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Premise, Unproven, unproven
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.pnp.examining import DeclaredConstant
+from pnp_recon.solvers.pnp.kept import KEPT, PLANE, kept_total, total_law
+from pnp_recon.solvers.pnp.maps import into_box
 from pnp_recon.solvers.pnp.plugged import Plugged
 from pnp_recon.solvers.tuning import Choice
 
@@ -63,6 +67,7 @@ class PnP(Solver[Warm]):
         relaxation: λ; see the solver.
         start: (B, C, H, W).
         allow_uncertified: run outside the theorem's range as well.
+        total: the convex part of the box in which pictures lie; None: all of it.
     """
 
     fidelity: Fidelity
@@ -70,6 +75,7 @@ class PnP(Solver[Warm]):
     relaxation: float
     start: Tensor
     allow_uncertified: bool = False
+    total: BoxTotal | None = None
 
     def __post_init__(self) -> None:
         self.denoiser.check_fits(self.start)
@@ -90,10 +96,20 @@ class PnP(Solver[Warm]):
             "relaxation": choice.relaxation if knobs.relaxation is None else knobs.relaxation,
             "start": problem.first_guess(),
             "allow_uncertified": knobs.allow_uncertified,
+            "total": kept_total(problem) if knobs.keep_total else None,
         }
 
     def init(self) -> Warm:
-        return Warm(self.start.clamp(0, 1))
+        return Warm(self.project(self.start))
+
+    def project(self, x: Tensor) -> Tensor:
+        """The nearest picture in the box, or in its part that is kept."""
+        return into_box(x) if self.total is None else self.total.prox(x, 1.0)[0]
+
+    @property
+    def projection(self) -> Guarantee:
+        """What is proven of `project`; a nonempty compact convex set either way."""
+        return BOX if self.total is None else PLANE
 
     def image(self, state: Warm) -> Tensor:
         return state.z.clamp(0, 1)
@@ -152,6 +168,9 @@ class PnP(Solver[Warm]):
         """Proven m ≥ 0 with which f is strongly convex."""
         return self.fidelity.strong_convexity
 
+    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
+        return () if self.total is None else (total_law(self.total, self.fidelity.A, picture),)
+
     def moduli(self) -> tuple[Constant, ...]:
         """m as a constant of the theorem, where it is above zero."""
         if not self.convexity > 0:
@@ -167,6 +186,8 @@ class PnP(Solver[Warm]):
             words: its formula.
         """
         rest = self.relaxed_guarantee.lipschitz
+        if self.total is not None:  # the set itself moves with y
+            return ()
         if rest is None or not sensitivity < math.inf:
             return ()
         how = words if rest <= 1 else f"{words} times the constant {rest:.6g} of the denoiser"
@@ -187,7 +208,8 @@ class PnP(Solver[Warm]):
         A = self.fidelity.A
         known = (bounded(A), transposed(A)) if norm else (transposed(A),)
         own = (*bounded_below(A), *fitting(self.fidelity))
-        return (*known, *own, self.denoiser.premise(), LAWS)
+        plane = () if self.total is None else (KEPT,)
+        return (*known, *own, *plane, self.denoiser.premise(), LAWS)
 
     def missing(self, *, gamma: float | None = None) -> Unproven | None:
         """What a theorem lacks, or None where it applies.

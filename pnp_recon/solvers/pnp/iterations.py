@@ -29,8 +29,8 @@ from pnp_recon.solvers.core.inner import inner_tolerance
 from pnp_recon.solvers.core.solver import Step, norms, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
-from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, Coupled, PnP, Warm
-from pnp_recon.solvers.pnp.maps import drs, hqs, into_box
+from pnp_recon.solvers.pnp.base import CONVERGENCE, Coupled, PnP, Warm
+from pnp_recon.solvers.pnp.maps import drs, hqs
 from pnp_recon.solvers.tuning import Choice, automatic, coupling
 
 
@@ -82,14 +82,14 @@ class PnPPGD(PnP):
             self.refuse(f"{reason}; take a step inside it or allow an uncertified run")
             return unproven(reason, constants)
         gradient = guarantees.gradient_step(self.step_size, self.fidelity.lipschitz, self.convexity)
-        held = guarantees.compose(BOX, self.relaxed_guarantee, gradient)
+        held = guarantees.compose(self.projection, self.relaxed_guarantee, gradient)
         constants += self.gain(self.step_size * self.fidelity.data_sensitivity, "τ‖A‖")
         return map_theorem(f"PnP-PGD: {CONVERGENCE}", held, constants, self.premises(norm=True))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         z = state.z
         forward = z - self.step_size * self.fidelity.gradient(z)
-        return Step(Warm(into_box(self.relaxed(forward))), z.new_zeros(z.shape[0]))
+        return Step(Warm(self.project(self.relaxed(forward))), z.new_zeros(z.shape[0]))
 
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         return {"step": self.step_size, **super().parameters(state)}
@@ -111,14 +111,14 @@ class PnPHQS(Coupled):
         if (missing := self.missing(gamma=self.gamma)) is not None:
             return missing
         constants = (self.coupling(), *self.moduli(), self.denoiser.constant())
-        held = guarantees.compose(BOX, self.relaxed_guarantee, self.proximal())
+        held = guarantees.compose(self.projection, self.relaxed_guarantee, self.proximal())
         if self.fidelity.exact_prox:
             constants += self.gain(self.fidelity.prox_sensitivity(self.gamma), "of prox_{γf}")
         return map_theorem(f"PnP-HQS: {CONVERGENCE}", held, constants, self.premises(norm=False))
 
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         found = self.prox(state, iteration)
-        z, error = hqs(lambda _: found, self.relaxed, state.z)
+        z, error = hqs(lambda _: found, self.relaxed, state.z, self.project)
         asked, moved = self.asked(state, iteration), norms(z - state.z)
         stretch = self._stretch
         return Step(Warm(z, found[0], moved), stretch * error, tolerance=stretch * asked)

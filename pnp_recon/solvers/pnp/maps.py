@@ -20,10 +20,12 @@ def into_box(x: Tensor) -> Tensor:
     return x.clamp(0, 1) + (x - x)
 
 
-def hqs(prox: Prox, denoise: Denoise, z: Tensor) -> tuple[Tensor, Tensor]:
-    """P D prox_{γf}(z), P the projection onto the box [0, 1]; z is the picture."""
+def hqs(
+    prox: Prox, denoise: Denoise, z: Tensor, project: Denoise = into_box
+) -> tuple[Tensor, Tensor]:
+    """P D prox_{γf}(z), P the projection onto the box [0, 1] or a part of it; z is the picture."""
     x, error = prox(z)
-    return into_box(denoise(x)), error
+    return project(denoise(x)), error
 
 
 def drs(prox: Prox, denoise: Denoise, z: Tensor, relaxation: float) -> tuple[Tensor, Tensor]:

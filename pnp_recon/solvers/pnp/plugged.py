@@ -57,7 +57,7 @@ class Plugged:
         Raises:
             InputError: it fails, or gives no tensor.
         """
-        if getattr(self.denoiser.function, "__module__", "").startswith("pnp_recon."):
+        if (getattr(self.denoiser.function, "__module__", None) or "").startswith("pnp_recon."):
             return self.denoiser(x, self.sigma)
         what = f"denoiser {self.denoiser.name}"
         try:

@@ -25,9 +25,8 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core.solver import Step, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
-from pnp_recon.solvers.pnp.base import BOX, CONVERGENCE, PnP, Warm
+from pnp_recon.solvers.pnp.base import CONVERGENCE, PnP, Warm
 from pnp_recon.solvers.pnp.iterations import PnPHQS
-from pnp_recon.solvers.pnp.maps import into_box
 from pnp_recon.solvers.tuning import automatic
 
 # A step in units of 1/(L + 2w), whose range is (0, 2) for a denoiser that is only nonexpansive.
@@ -95,7 +94,7 @@ class RED(PnP):
         )
         words = "; I − τG = ((1 − ταw)I − τ∇f) + ταwR has its constant by the moduli of f and N"
         descent = guarantees.contracting(descent, constant, words)
-        held = guarantees.compose(BOX, descent)
+        held = guarantees.compose(self.projection, descent)
         return map_theorem(f"RED: {CONVERGENCE}", held, constants, self.premises(norm=True))
 
     @property
@@ -111,7 +110,7 @@ class RED(PnP):
     def step(self, state: Warm, iteration: int) -> Step[Warm]:
         z = state.z
         field = self.fidelity.gradient(z) + self.weight * (z - self.relaxed(z))
-        return Step(Warm(into_box(z - self.step_size * field)), z.new_zeros(z.shape[0]))
+        return Step(Warm(self.project(z - self.step_size * field)), z.new_zeros(z.shape[0]))
 
     def parameters(self, state: Warm | None = None) -> dict[str, float]:
         found = super().parameters(state)

@@ -62,11 +62,14 @@ class Session:
         device: "cpu" or "cuda".
         tiny: sizes that a CPU runs through in seconds: a dry run.
         errors: tracebacks of the attempts that failed.
+        ceilings: what the device can do, as measured: bytes a second by "copy", operations a second
+            by mode.
     """
 
     device: str
     tiny: bool
     errors: list[dict[str, str]] = field(default_factory=list)
+    ceilings: dict[str, float] = field(default_factory=dict)
 
     @property
     def cuda(self) -> bool:
@@ -140,13 +143,16 @@ class Session:
 
 @contextlib.contextmanager
 def precision(mode: Mode) -> Iterator[None]:
-    """Convolutions in that mode: TF32 on for "tf32", which is cuDNN's default, off for others."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = mode == "tf32"
+    """Products in that mode: TF32 on for "tf32", which is cuDNN's default, off for others."""
+    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [place.allow_tf32 for place in places]
+    for place in places:
+        place.allow_tf32 = mode == "tf32"
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        for place, value in zip(places, before, strict=True):
+            place.allow_tf32 = value
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import torch
 
 from scripts.protocol import IMAGES, RESULTS, Rows
 from scripts.studies.reversible import memory, report
-from scripts.studies.reversible.runs import GROUPS, STEPS, WIDTH, train
+from scripts.studies.reversible.runs import CELLS, DEPTH, GROUPS, STEPS, WIDTH, configuration, train
 
 
 def main() -> None:
@@ -29,16 +29,19 @@ def main() -> None:
     training.add_argument("--runs", type=Path, required=True, help="folder of the checkpoints")
     training.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
     training.add_argument("--steps", type=int, default=STEPS, help="of one scan each")
+    training.add_argument("--cell", choices=CELLS, default=CELLS[0])
+    training.add_argument("--depth", type=int, default=DEPTH, help="iterations")
     training.add_argument("--width", type=int, default=WIDTH, help="channels of a map")
     commands.add_parser("report", help="table and figure from the rows")
     given = parser.parse_args()
     rows = Rows(given.results / "reversible.jsonl")
+    torch.set_num_threads(1)
     if given.command == "memory":
         memory.run(rows)
     elif given.command == "train":
-        torch.set_num_threads(1)
         for group in given.groups:
-            train(given.data, given.runs, rows, group, given.steps, given.width)
+            config = configuration(group, given.depth, given.width, given.cell)
+            train(given.data, given.runs, rows, config, given.steps)
     else:
         report.write(given.results, IMAGES)
 

@@ -17,13 +17,14 @@ from scripts.studies.equivariance.ct_data import TEST_SETS, TESTING, TRAINING, r
 from scripts.studies.equivariance.ct_runs import SIDE, digest, scores
 
 GROUPS, DEPTH, WIDTH, STEPS, LOOKS = ("C1", "C4"), 32, 16, 800, 16
+CELLS = ("reversible", "plain")
 
 
-def configuration(group: str, depth: int = DEPTH, width: int = WIDTH) -> UnrolledConfig:
-    """Four times the depth of the study's networks; about as many numbers."""
-    return UnrolledConfig(
-        group=group, width=width, depth=depth, gradient="filtered", cell="reversible"
-    )
+def configuration(
+    group: str, depth: int = DEPTH, width: int = WIDTH, cell: str = CELLS[0]
+) -> UnrolledConfig:
+    """By default four times the depth of the plain networks; about as many numbers."""
+    return UnrolledConfig(group=group, width=width, depth=depth, gradient="filtered", cell=cell)
 
 
 def network(config: UnrolledConfig, seed: int = 0) -> UnrolledNetwork:
@@ -35,29 +36,23 @@ def train(
     data: Path,
     runs: Path,
     rows: Rows,
-    group: str,
+    config: UnrolledConfig,
     steps: int = STEPS,
-    width: int = WIDTH,
     seed: int = 0,
 ) -> None:
     """One row; nothing is done where it is there, and a killed run goes on."""
-    key: dict[str, Any] = {
-        "group": group,
-        "depth": DEPTH,
-        "width": width,
-        "seed": seed,
-        "steps": steps,
-    }
+    names = ("cell", "group", "depth", "width")
+    key: dict[str, Any] = {name: getattr(config, name) for name in names}
+    key |= {"seed": seed, "steps": steps}
     if rows.has(**key):
         return
     archive, held = read(data, "train"), read(data, "val")
     everything = list(range(len(held.numbers)))
     A, pairs = scans(archive, list(range(len(archive.numbers))), SIDE, TRAINING)
     _, validation = scans(held, everything, SIDE, TESTING)
-    folder = runs / f"{group}_{DEPTH}_{width}_{steps}_{seed}"
+    folder = runs / "_".join(map(str, key.values()))
     recipe = UnrolledRecipe(steps=steps, seed=seed)
-    made = network(configuration(group, width=width), seed)
-    trainer = UnrolledTrainer(made, recipe, A, pairs, validation, folder)
+    trainer = UnrolledTrainer(network(config, seed), recipe, A, pairs, validation, folder)
     trainer.run(lambda line: print(folder.name, line, flush=True), every=steps // LOOKS)
     found: dict[str, Any] = {}
     for name, change in TEST_SETS.items():

@@ -1,31 +1,22 @@
-"""Optimisers that keep a structure of a dissipative flow, as `torch.optim.Optimizer`s.
+"""Heavy ball, Nesterov's method and relativistic descent: dissipative Hamiltonian flows in steps.
 
 u̇ = ∂T/∂p, ṗ = −∇J(u) − γp lets H = T(p) + J(u) fall by dH/dt = −γ⟨p, ∇T(p)⟩, and shrinks the
 symplectic form: JᵀΩJ = e^{−γt}Ω. Steps that shrink it by the same factor everywhere are conformal
 symplectic (França, Sulam, Robinson & Vidal 2020); heavy ball and relativistic descent are,
-Nesterov's method is not. Itoh–Abe descent is of another kind: it takes no gradient, and J falls
-for every step size.
-
-They are for functions whose structure is of interest, not what this package trains with.
+Nesterov's method is not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-
-Closure = Callable[[], Any]
-# Least step of Itoh–Abe descent along an entry, relative to 1 + |entry|, and its inner bisections.
-LEAST, BISECTIONS, DOUBLINGS = 1e-14, 60, 200
-
-
-# ---- one step, as functions of position and momentum --------------------------------------------
+from pnp_recon.training.structured.closures import Closure, evaluated, needed, positive
 
 
 def heavy_ball(
@@ -42,47 +33,6 @@ def relativistic(
     """p⁺ = (p − h∇J(u))/(1 + hγ), u⁺ = u + hp⁺/√(‖p⁺‖² + ε): JᵀΩJ = Ω/(1 + hγ), ‖u⁺ − u‖ < h."""
     p = (p - h * slope) / (1 + h * damping)
     return u + h * p / (p.square().sum() + softening).sqrt(), p
-
-
-def itoh_abe(value: Callable[[float], float], h: float, start: float) -> float:
-    """s with value(s) + s²/h ≤ value(0), s = 0 where none was found: one entry moved by s.
-
-    The exact step is s ≠ 0 with equality, −h times the discrete gradient. It is enclosed, and the
-    end where the inequality holds is taken: so the function falls whatever h is, and however
-    coarse the enclosure.
-
-    Args:
-        value: the function along the entry.
-        h: the step size, > 0.
-        start: the first length that is tried, on both sides, > 0; halved where it is too long.
-    """
-    base = value(0.0)
-
-    def gain(s: float) -> float:
-        return value(s) - base + s * s / h
-
-    low, length = 0.0, start
-    for _ in range(DOUBLINGS):
-        low = next((s for s in (length, -length) if gain(s) < 0), 0.0)
-        if low or length < LEAST:
-            break
-        length /= 4
-    if not low:
-        return 0.0
-    high = 2 * low
-    for _ in range(DOUBLINGS):
-        if not gain(high) < 0:
-            break
-        low, high = high, 2 * high
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if gain(middle) < 0 else (low, middle)
-    return low
-
-
-# ---- optimisers ---------------------------------------------------------------------------------
 
 
 class _Momentum(torch.optim.Optimizer):
@@ -109,14 +59,14 @@ class HeavyBall(_Momentum):
     """
 
     def __init__(self, params: Any, lr: float, damping: float, mass: float = 1.0) -> None:
-        _positive(lr=lr, mass=mass)
+        positive(lr=lr, mass=mass)
         if not 0 <= lr * damping < 1:
             raise InputError(f"hγ is {lr * damping:g}; expected at least 0 and below 1")
         super().__init__(params, {"lr": lr, "damping": damping, "mass": mass})
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
-        loss = _evaluated(closure)
+        loss = evaluated(closure)
         for group in self.param_groups:
             for u, p, slope in self._with_slopes(group):
                 moved, momentum = heavy_ball(
@@ -140,7 +90,7 @@ class Nesterov(_Momentum):
     """
 
     def __init__(self, params: Any, lr: float, momentum: float = 0.9) -> None:
-        _positive(lr=lr)
+        positive(lr=lr)
         if not 0 <= momentum < 1:
             raise InputError(f"momentum is {momentum:g}; expected at least 0 and below 1")
         super().__init__(params, {"lr": lr, "momentum": momentum})
@@ -152,13 +102,13 @@ class Nesterov(_Momentum):
         Raises:
             InputError: no closure.
         """
-        evaluate, before = _needed(closure), []
+        evaluate, before = needed(closure), []
         for group in self.param_groups:
             for u in group["params"]:
                 before.append(u.clone())
                 if "momentum" in self.state[u]:
                     u.add_(self.state[u]["momentum"], alpha=group["momentum"])
-        loss = _evaluated(evaluate)
+        loss = evaluated(evaluate)
         places = iter(before)
         for group in self.param_groups:
             for u in group["params"]:
@@ -182,14 +132,14 @@ class Relativistic(_Momentum):
     """
 
     def __init__(self, params: Any, lr: float, damping: float, softening: float = 1.0) -> None:
-        _positive(lr=lr, softening=softening)
+        positive(lr=lr, softening=softening)
         if not 0 <= damping < math.inf:
             raise InputError(f"damping is {damping:g}; expected at least 0")
         super().__init__(params, {"lr": lr, "damping": damping, "softening": softening})
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
-        loss = _evaluated(closure)
+        loss = evaluated(closure)
         for group in self.param_groups:
             for u, p, slope in self._with_slopes(group):
                 moved, momentum = relativistic(
@@ -197,66 +147,3 @@ class Relativistic(_Momentum):
                 )
                 u.copy_(moved), p.copy_(momentum)
         return loss
-
-
-class ItohAbe(torch.optim.Optimizer):
-    """Discrete gradient descent, entry by entry: the loss falls for every step size.
-
-    Each entry moves by s with J(u + seᵢ) + s²/h ≤ J(u), and by no gradient; a step evaluates the
-    closure, which must not call `backward`, about a hundred times for each entry. For few
-    parameters, and losses without noise.
-
-    Args:
-        params: as every optimiser of torch takes them.
-        lr: h > 0, as large as one likes.
-
-    Source: Itoh & Abe 1988; Grimm, McLachlan, McLaren, Quispel & Schönlieb 2017.
-    """
-
-    def __init__(self, params: Any, lr: float) -> None:
-        _positive(lr=lr)
-        super().__init__(params, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
-        """One sweep over all entries; the result is the loss before it.
-
-        Raises:
-            InputError: no closure.
-        """
-        evaluate = _needed(closure)
-        loss = evaluate()
-        for group in self.param_groups:
-            for u in group["params"]:
-                entries = u.view(-1)
-                for i in range(len(entries)):
-                    self._move(entries, i, group["lr"], evaluate)
-        return loss
-
-    def _move(self, entries: Tensor, i: int, h: float, evaluate: Closure) -> None:
-        before = float(entries[i])
-
-        def value(s: float) -> float:
-            entries[i] = before + s
-            return float(evaluate())
-
-        entries[i] = before + itoh_abe(value, h, 1e-3 * (1 + abs(before)))
-
-
-def _evaluated(closure: Closure | None) -> Any:
-    if closure is None:
-        return None
-    with torch.enable_grad():
-        return closure()
-
-
-def _needed(closure: Closure | None) -> Closure:
-    if closure is None:
-        raise InputError("this optimiser evaluates the loss itself; give step() a closure")
-    return closure
-
-
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise InputError(f"{name} is {value:g}; expected a finite number above 0")

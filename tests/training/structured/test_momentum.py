@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 import torch
@@ -12,15 +12,14 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.networks.flows.conserving import canonical
-from pnp_recon.training.structured import (
+from pnp_recon.training.structured.momentum import (
     HeavyBall,
-    ItohAbe,
     Nesterov,
     Relativistic,
     heavy_ball,
     relativistic,
 )
-from scripts.studies.optimisers import START, camel
+from scripts.studies.optimisers.plane import START, camel
 
 H, GAMMA = 0.1, 0.7
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -117,35 +116,10 @@ def test_relativistic_steps_are_shorter_than_h_and_heavy_ones_are_not() -> None:
     assert longest(run(lambda u: HeavyBall(u, 0.02, 0.1, 0.01), 40)) > 0.02
 
 
-@pytest.mark.parametrize("h", [0.01, 5.0, 1e4])
-def test_itoh_abe_falls_for_every_step(h: float) -> None:
-    values = [float(camel(u)) for u in run(lambda u: ItohAbe(u, h), 12)]
-    # To the rounding at which the enclosed ends of a step are equal.
-    assert all(after <= before for before, after in pairwise(values))
-    assert values[1] < values[0]
-    if h == 5.0:
-        assert float(camel(run(lambda u: ItohAbe(u, h), 60)[-1])) < 1e-15
-
-
-def test_a_gradient_step_of_the_same_size_does_not_fall() -> None:
-    values = [float(camel(u)) for u in run(lambda u: torch.optim.SGD(u, 5.0), 1)]
-    assert values[1] > values[0]
-
-
-def test_itoh_abe_dissipates_what_it_moves() -> None:
-    """J(u⁺) + ‖u⁺ − u‖²/h ≤ J(u); the twin with twice as much is refuted."""
-    before, after = run(lambda u: ItohAbe(u, 0.5), 1)
-    moved = float((after - before).square().sum()) / 0.5
-    fall = float(camel(before) - camel(after))
-    assert moved <= fall + 1e-15
-    assert 2 * moved > fall
-
-
 def test_what_cannot_be_is_refused() -> None:
     u = [torch.zeros(2, requires_grad=True)]
-    for made in (Nesterov(u, 0.1), ItohAbe(u, 0.1)):
-        with pytest.raises(InputError, match="closure"):
-            made.step()
+    with pytest.raises(InputError, match="closure"):
+        Nesterov(u, 0.1).step()
     for made in (
         lambda: Nesterov(u, math.inf),
         lambda: Relativistic(u, 0.1, math.nan),
@@ -154,7 +128,6 @@ def test_what_cannot_be_is_refused() -> None:
         lambda: Nesterov(u, 0.1, 1.0),
         lambda: Relativistic(u, 0.1, -1.0),
         lambda: Relativistic(u, 0.1, 1.0, 0.0),
-        lambda: ItohAbe(u, -1.0),
     ):
         with pytest.raises(InputError, match="expected"):
             made()
@@ -186,3 +159,29 @@ def test_parameters_without_gradients_rest() -> None:
         used.square().sum().backward()
         made.step()
         assert torch.equal(unused, torch.ones(2))
+
+
+@pytest.mark.parametrize("kind", [HeavyBall, Nesterov, Relativistic])
+def test_a_stored_state_goes_on_as_if_it_had_not_stopped(kind: type) -> None:
+    def made(u: Tensor) -> torch.optim.Optimizer:
+        return kind([u], 0.02) if kind is Nesterov else kind([u], 0.02, 1.0)
+
+    def step(optimiser: torch.optim.Optimizer, u: Tensor) -> None:
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            loss = camel(u)
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+
+    through = START.clone().requires_grad_()
+    optimiser = made(through)
+    for _ in range(3):
+        step(optimiser, through)
+    halted, bare = (through.detach().clone().requires_grad_() for _ in range(2))
+    again, without = made(halted), made(bare)
+    again.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    step(optimiser, through), step(again, halted), step(without, bare)
+    assert torch.equal(through, halted)
+    assert not torch.equal(through, bare)  # the twin: without the state

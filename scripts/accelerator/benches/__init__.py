@@ -1,0 +1,1 @@
+"""The sections of `scripts.accelerator.bench`, one a module."""

@@ -1,0 +1,58 @@
+# Sourced by check.sh, bench.sh and train.sh: their options, carried wheels, and what is missing here.
+#
+#   OUT            folder for the results
+#   --wheels DIR   install these wheels for this run alone, into a folder of its own
+#   --minutes M    take so long
+#   --data PATH    pictures or slices to train on
+#   --dry-run      on the CPU, tiny: does all of it run?
+#
+# PYTHON names the interpreter, python3 by default. What is missing, and what is left out for it, is
+# written to OUT/missing.txt.
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$(pwd)
+python=${PYTHON:-python3}
+out="" wheels="" data="" dry=""
+
+refuse() {
+  echo "$(basename "$0"): $1; usage: $usage" >&2
+  exit 2
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --dry-run) dry=yes; shift ;;
+    --wheels | --minutes | --data)
+      [ $# -gt 1 ] || refuse "$1 needs a value"
+      case $1 in
+        --wheels) wheels=$2 ;;
+        --minutes) minutes=$2 ;;
+        --data) data=$2 ;;
+      esac
+      shift 2 ;;
+    -*) refuse "unknown option $1" ;;
+    *)
+      if [ -n "${named-}" ] && [ -z "$name" ]; then name=$1; else out=$1; fi
+      shift ;;
+  esac
+done
+[ -n "$out" ] || refuse "no folder for the results is given"
+case $minutes in '' | *[!0-9]*) refuse "--minutes is $minutes, expected a whole number" ;; esac
+
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+[ -z "$data" ] || data=$(cd "$here" && realpath "$data")
+seconds=$((60 * minutes))
+device=cuda
+[ -z "$dry" ] || device=cpu
+
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+if [ -n "$wheels" ]; then
+  site=$(mktemp -d)
+  "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" \
+    "$wheels"/*.whl || refuse "the wheels of $wheels cannot be installed"
+  PYTHONPATH="$PYTHONPATH:$site"
+fi
+cd "$root" || exit 2
+"$python" -m scripts.accelerator.missing --device "$device" >"$out/missing.txt" || exit 2
+cat "$out/missing.txt"

@@ -1,0 +1,1 @@
+"""Phases, diffusion tensors and rotations, denoised where they live and as plain numbers."""

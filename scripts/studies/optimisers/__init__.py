@@ -1,0 +1,1 @@
+"""What structured optimisers do: on a function of the plane, on a certified denoiser."""
