@@ -1,7 +1,7 @@
 """Plug-and-play image reconstruction that can be proven to converge.
 
-    from operators import Convolution, kernels
     from pnp_recon import load_denoiser, reconstruct
+    from pnp_recon.operators import Convolution, kernels
 
 Names are resolved when they are first used (PEP 562), so that a command can print its help
 without loading torch.
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pnp_recon import operators as operators
     from pnp_recon.models.load import load_denoiser, load_energy, load_unrolled
     from pnp_recon.priors.denoiser import Denoiser, wrap
     from pnp_recon.priors.energies.base import LearnedEnergy, energy_from
@@ -36,6 +37,7 @@ __all__ = [
     "load_energy",
     "load_solution",
     "load_unrolled",
+    "operators",
     "reconstruct",
     "save_solution",
     "wrap",
@@ -61,6 +63,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "operators":
+        return import_module(f"{__name__}.operators")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

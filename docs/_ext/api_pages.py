@@ -19,7 +19,12 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "reconstruct": ("Reconstruct", ("pnp_recon",)),
     "operators": (
         "Forward operators",
-        ("operators", "operators.kernels", "operators.masks", "operators.kspace_masks"),
+        (
+            "pnp_recon.operators",
+            "pnp_recon.operators.kernels",
+            "pnp_recon.operators.masks",
+            "pnp_recon.operators.kspace_masks",
+        ),
     ),
     "pictures": ("Pictures and their quality", ("pnp_recon.pictures",)),
     "estimation": (

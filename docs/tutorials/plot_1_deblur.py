@@ -16,9 +16,9 @@ certificate.
 import matplotlib.pyplot as plt
 import torch
 
-from operators import Convolution, kernels
 from pnp_recon import load_denoiser, reconstruct
 from pnp_recon.files import shipped
+from pnp_recon.operators import Convolution, kernels
 from pnp_recon.pictures import psnr, read_picture
 
 x = read_picture(shipped("samples/chelsea.png")).pixels[..., 60:188, 140:268]

@@ -9,8 +9,8 @@ total variation and by a learned energy. Needs ``pip install 'pnp-recon[ct]'``.
 import matplotlib.pyplot as plt
 import torch
 
-from operators import RayTransform, fbp, parallel_beam
 from pnp_recon import Stopping, reconstruct
+from pnp_recon.operators import RayTransform, fbp, parallel_beam
 from pnp_recon.pictures import psnr
 
 side = 64

@@ -8,10 +8,10 @@ Half of the pixels are missing. What stands at a missing pixel is never looked a
 import matplotlib.pyplot as plt
 import torch
 
-from operators import Inpainting
-from operators.masks import random_pixels
 from pnp_recon import reconstruct
 from pnp_recon.files import shipped
+from pnp_recon.operators import Inpainting
+from pnp_recon.operators.masks import random_pixels
 from pnp_recon.pictures import psnr, read_picture
 from pnp_recon.proximal import TotalVariation
 

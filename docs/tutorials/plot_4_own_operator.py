@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from operators import LinearOperator, from_callable, from_matrix, from_scipy
-from operators.checks import check_operator
 from pnp_recon import reconstruct
+from pnp_recon.operators import LinearOperator, from_callable, from_matrix, from_scipy
+from pnp_recon.operators.checks import check_operator
 
 shape = (1, 32, 32)
 

@@ -10,8 +10,8 @@ declaration there is no guarantee, and the certificate says so; with one it read
 import torch
 from skimage.filters import gaussian
 
-from operators import Convolution, kernels
 from pnp_recon import guarantees, reconstruct, wrap
+from pnp_recon.operators import Convolution, kernels
 
 x = torch.zeros(1, 1, 48, 48)
 x[..., 12:36, 12:36] = 0.8

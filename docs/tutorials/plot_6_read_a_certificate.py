@@ -8,9 +8,9 @@ What is proven, what was checked on the run, and what only you declared.
 import matplotlib.pyplot as plt
 import torch
 
-from operators import Convolution, kernels
 from pnp_recon import Stopping, load_denoiser, reconstruct
 from pnp_recon.files import shipped
+from pnp_recon.operators import Convolution, kernels
 from pnp_recon.pictures import read_picture, to_grey
 
 x = to_grey(read_picture(shipped("samples/camera.png")).pixels[..., 100:196, 180:276])

@@ -42,6 +42,7 @@ ORDER = (
     "pnp_recon.report",
     "pnp_recon.benchmark",
     "pnp_recon.volumes",
+    "pnp_recon.operators",
     "pnp_recon",
     "pnp_recon.cli",
     "scripts",
