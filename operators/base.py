@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from operators.conjugate_gradient import conjugate_gradient, image_norms, per_image
+from operators.conjugate_gradient import best_factor, conjugate_gradient, image_norms, per_image
 from operators.errors import OperatorError
 from operators.knowledge import Known, built_here
 from operators.norms import NormBound, collatz_wielandt, require_size, widened
@@ -231,11 +231,13 @@ class LinearOperator(Known, ABC):
         """A rough picture (B, C, H, W) of the right brightness, where an iteration may start.
 
         Aᵀy/AᵀA1 where AᵀA1 is well above zero and mid-grey elsewhere, for non-negative operators:
-        exact for a picture of one colour. Aᵀy for others.
+        exact for a picture of one colour. Aᵀy for others, of the size that explains y best where
+        nothing is known of the norm: Aᵀy may then be of any.
         """
         back = self.A_adjoint(y)
         if not self.nonnegative:
-            return back
+            known = self.has_norm_bound
+            return back if known else back * per_image(best_factor(self.A(back), y), back)
         weight = self.normal(torch.ones(1, *self.image_shape, dtype=y.dtype, device=y.device))
         least = 1e-3 * weight.max()
         return torch.where(weight > least, back / weight.clamp_min(least), 0.5)

@@ -40,6 +40,13 @@ def image_norms(a: Tensor) -> Tensor:
     return torch.linalg.vector_norm(a.flatten(1), dim=1)
 
 
+def best_factor(a: Tensor, b: Tensor) -> Tensor:
+    """The t (B,) with the least ‖ta − b‖ for each image; 1 where a is zero."""
+    size = image_norms(a)
+    inner = image_dots(a, b) / size.clamp_min(torch.finfo(a.dtype).tiny) / size
+    return torch.where(size > 0, inner, 1.0)
+
+
 def conjugate_gradient(
     apply: Callable[[Tensor], Tensor],
     b: Tensor,

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor
 
-from operators.base import LinearOperator
 from pnp_recon.errors import CertificateError, InputError, StepSizeError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
+from pnp_recon.problems.brought import taken_array, taken_operator
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.solvers.catalogue import SOLVERS
@@ -33,9 +34,9 @@ from pnp_recon.solvers.priors import (
     WORDS,
     Prior,
     box_of,
-    check_prior,
     loaded,
     resolve,
+    taken_prior,
     total_variation,
 )
 from pnp_recon.solvers.unrolled import refuse_settings, run_learned
@@ -48,9 +49,9 @@ __all__ = ["WORDS", "Prior", "reconstruct", "resolve", "total_variation"]
 
 
 def reconstruct(
-    y: Tensor,
-    A: LinearOperator,
-    prior: Prior = "auto",
+    y: Tensor | np.ndarray,
+    A: Any,
+    prior: Prior | Callable[..., Any] = "auto",
     *,
     fidelity: Fidelity | None = None,
     noise_level: float | None = None,
@@ -69,8 +70,8 @@ def reconstruct(
     stopping: Stopping | None = None,
     allow_uncertified: bool = False,
     require_certificate: bool = False,
-    start: Tensor | None = None,
-    reference: Tensor | None = None,
+    start: Tensor | np.ndarray | None = None,
+    reference: Tensor | np.ndarray | None = None,
     callback: Callable[[Look], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> Solution:
@@ -78,10 +79,13 @@ def reconstruct(
 
     Args:
         y: measurements (B, *A.measurement_shape) of pictures in [0, 1], finite, in float32 or
-            float64, which is the precision of the run.
-        A: forward operator; see `operators.from_deepinv` for deepinv's.
-        prior: what is known of pictures. A `Denoiser`; the name or path of a model, or the name of
-            a classical denoiser ("nlm"); "auto" (the
+            float64, which is the precision of the run; a tensor, or an array of NumPy, as `start`
+            and `reference` may be.
+        A: forward operator; a linear physics of deepinv or an operator of pylops with `dims` is
+            taken by `from_deepinv` or `from_scipy`, with nothing declared.
+        prior: what is known of pictures. A `Denoiser`, or a module or function of a picture and a
+            noise level, of which nothing is known (see `wrap`); the name or path of a model, or the
+            name of a classical denoiser ("nlm"); "auto" (the
             shipped model for the picture's channels, or none for `solver` "landweber", "sirt" or
             "cgls"); a `Regulariser`; "tv": total variation with an automatic weight, vectorial
             for three channels; a `LearnedReconstruction`, or the name or path of one: then the
@@ -138,7 +142,7 @@ def reconstruct(
         KeyboardInterrupt: Ctrl-C while the strength is chosen; later it returns what there is.
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
-    check_prior(prior)
+    prior = taken_prior(prior)
     if not (stopping is None or isinstance(stopping, Stopping)):
         raise InputError(
             f"stopping is a {type(stopping).__name__}; expected Stopping(tol=..., max_iter=...)"
@@ -157,7 +161,10 @@ def reconstruct(
         coupling,
         keep_total or None,
     )
-    problem = Problem(A, y, noise_level, reference, start, fidelity, ridge)
+    data = taken_array("y", y)
+    operator = taken_operator(A, data)
+    begin, truth = taken_array("start", start), taken_array("reference", reference)
+    problem = Problem(operator, data, noise_level, truth, begin, fidelity, ridge)
     problem.check_operator()
     if isinstance(prior, str) and prior not in WORDS:
         prior = loaded(prior, problem)
@@ -186,7 +193,7 @@ def reconstruct(
                 "a denoiser, or do without a certificate"
             )
         problem.check_range()
-        return run_learned(prior, y, A, reference=reference, callback=callback)
+        return run_learned(prior, data, operator, reference=truth, callback=callback)
     known = resolve(prior, entry, problem)
     if (box := box_of(known)) is not None:
         problem.check_range(*box)
@@ -223,7 +230,7 @@ def reconstruct(
         if require_certificate:
             raise CertificateError(f"a certificate was required: {error}") from error
         raise
-    solution = iterate(chosen, stopping, reference=reference, callback=callback)
+    solution = iterate(chosen, stopping, reference=truth, callback=callback)
     solution = replace(solution, strength=found)
     if require_certificate:
         _require_after(solution)

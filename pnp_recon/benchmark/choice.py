@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from pnp_recon.errors import InputError
@@ -16,6 +17,14 @@ from pnp_recon.errors import InputError
 AUTO, TUNED = "auto", "tuned"
 STRENGTHS = (AUTO, TUNED)
 DEFAULT_STRENGTH = AUTO
+
+
+class Search(StrEnum):
+    """How parameters are searched: every candidate, or descent from the automatic choice."""
+
+    candidates = "candidates"
+    descent = "itoh-abe"
+
 
 # "all pictures" and "no crop", apart from None, which is the suite's own choice.
 EVERYTHING = 0

@@ -14,6 +14,7 @@ from typing import Any
 
 from pnp_recon.benchmark import table, tuned
 from pnp_recon.benchmark.cells import Cell, Key, Plan
+from pnp_recon.benchmark.choice import Search
 from pnp_recon.benchmark.descent import ascend
 from pnp_recon.benchmark.methods import Method, load_method
 from pnp_recon.benchmark.rows import Row
@@ -30,10 +31,6 @@ WEIGHTS = (0.25, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
 # a factor of 1.5 costs a tenth of a decibel or two.
 LEVELS = (3.5, 7.0, 10.0, 14.0)
 COUPLINGS = (0.35, 0.6, 0.8, 1.0, 1.3, 2.8)
-
-# Every candidate, or Itoh–Abe descent from the automatic choice.
-DESCENT = "itoh-abe"
-SEARCHES = ("candidates", DESCENT)
 
 Report = Callable[[str, float, Mapping[str, float], float], None]
 
@@ -63,7 +60,7 @@ def beginning(suite: str, method: Method, channels: int) -> dict[str, float]:
 
 
 def tune(
-    results: Results, report: Report | None = None, search: str = "candidates"
+    results: Results, report: Report | None = None, search: Search = Search.candidates
 ) -> dict[str, Any]:
     """Searches every method of a plan at every noise level; returns the table of the best.
 
@@ -73,7 +70,7 @@ def tune(
     Args:
         results: what a plan gave on pictures that may be tuned on; its folder keeps the record.
         report: called with method, noise, parameters and mean PSNR of each candidate.
-        search: a name from `SEARCHES`. Descent is for reconstructions; parameters of denoisers,
+        search: descent is for reconstructions; parameters of denoisers,
             some of which are whole numbers, are searched among candidates all the same.
 
     Returns:
@@ -110,7 +107,7 @@ def _searched(
     noise: float,
     record: _Record,
     report: Report | None,
-    search: str,
+    search: Search,
 ) -> list[tuple[float, dict[str, float]]]:
     """(mean PSNR, parameters) of all points of a search that were whole."""
     scores: list[tuple[float, dict[str, float]]] = []
@@ -126,7 +123,7 @@ def _searched(
             report(name, noise, point, mean)
         return mean
 
-    first = beginning(plan.suite, method, plan.channels) if search == DESCENT else {}
+    first = beginning(plan.suite, method, plan.channels) if search is Search.descent else {}
     if first:
         ascend(score, first)
     else:

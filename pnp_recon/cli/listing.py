@@ -1,4 +1,4 @@
-"""`pnp-recon list`: what there is, and what is proven about each; and `pnp-recon verify`.
+"""`pnp-recon list`: what there is, and what is proven about each; `verify` and `serve` beside it.
 
 Everything comes from the registries; torch is imported after parsing.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pnp_recon.cli.console import print_json
+from pnp_recon.cli.serve import serve
 from pnp_recon.cli.shell import package_version, run_app
 from pnp_recon.cli.verify import verify
 from pnp_recon.priors.catalogue import CLASSICAL
@@ -27,7 +28,8 @@ UNROLLED = "no guarantee: a fixed number of iterations; equivariance of its maps
 app = typer.Typer(
     help="This is plug-and-play image reconstruction that can be proven to converge. The work is "
     "done by pnp-deblur, pnp-inpaint, pnp-sr, pnp-jpeg, pnp-ct, pnp-mri, pnp-train and pnp-bench; "
-    "this command says what they can use, and verifies what their reports and models claim.",
+    "this command says what they can use, verifies what their reports and models claim, and serves "
+    "a page that does their work in the browser.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: no import of rich
@@ -63,6 +65,7 @@ def _program(
 
 
 app.command("verify")(verify)
+app.command("serve")(serve)
 
 
 @app.command("list")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.checks.probe import norm_or_attained
 from operators.conjugate_gradient import image_norms
 from operators.deadlines import expired
 from operators.norms import round_down, round_up
@@ -154,8 +155,13 @@ class Fidelity(ABC):
 
     @property
     def usual_lipschitz(self) -> float:
-        """How ∇f changes about pictures that explain the data: settings go by it, no proof does."""
-        return self.lipschitz
+        """How ∇f changes about pictures that explain the data: settings go by it, no proof does.
+
+        Where no bound of ‖A‖ is known, by what power iterations attain of it.
+        """
+        if self.A.has_norm_bound:
+            return self.lipschitz
+        return self.loss_lipschitz * norm_or_attained(self.A) ** 2
 
     @property
     def strong_convexity(self) -> float:

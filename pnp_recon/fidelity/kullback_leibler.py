@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from operators.checks.probe import norm_or_attained
 from operators.conjugate_gradient import conjugate_gradient, image_dots, image_norms, per_image
 from operators.deadlines import expired
 from operators.norms import round_up
@@ -257,7 +258,7 @@ class KullbackLeibler(Fidelity):
         if not bool(seen.any()):
             return 0.0
         counts = (gain * self._y.double())[seen].clamp_min(1)
-        bound = self.A.norm_bound * float(gain[seen].mean())
+        bound = norm_or_attained(self.A) * float(gain[seen].mean())
         return bound * bound / float(counts.mean())
 
     @property

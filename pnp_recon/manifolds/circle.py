@@ -1,11 +1,11 @@
 """S¹: phases, as complex numbers of modulus 1.
 
-No function of distances is convex on the whole circle, since geodesics close. Data in an open half
-circle are another matter. Let H be a closed half circle with all data inside it, and fold S¹ onto H
-by the reflection that exchanges H with its complement. The fold is 1-Lipschitz and leaves the data
-where they are, so that it raises no sum of distances to data and between pixels; a pixel outside
-of H comes strictly nearer to its datum. All minimisers therefore lie in H, and H is isometric to
-an interval, where everything is as on the line.
+No function but a constant is convex on the whole circle, since geodesics close. Data in an open
+half circle are another matter. Let H be a closed half circle with all data inside it, and fold S¹
+onto H by the reflection that exchanges H with its complement. The fold is 1-Lipschitz and leaves
+the data where they are, so that it raises no sum of distances to data and between pixels; a pixel
+outside of H comes strictly nearer to its datum. All minimisers therefore lie in H, and H is
+isometric to an interval, where everything is as on the line.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Circle(Manifold):
             words = f"all data lie in an arc of {length:.4g} < π, which is isometric to an interval"
             return Premise(words, Basis.CHECKED)
         return (
-            "no function of distances is convex on the whole circle, and the data lie in no half "
+            "no function but a constant is convex on the whole circle, and the data lie in no half "
             "circle; the result is where the descent from the data came to rest"
         )
 

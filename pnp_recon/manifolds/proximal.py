@@ -3,8 +3,8 @@
 Both run along geodesics, by closed forms (Weinmann, Demaret & Storath 2014). On a Hadamard
 manifold they are firmly nonexpansive, and sweeps with steps λ_k, Σλ_k = ∞, Σλ_k² < ∞, converge to
 a minimiser (Bačák 2014, cyclic order; the space is locally compact, and the terms are Lipschitz on
-the ball around the data that no sweep leaves). No rate is known, and descent is faster; but the bar
-of `denoising` holds at every point, that of a sweep as well.
+the ball around the data that no sweep leaves). That gives no rate, and descent is faster; but the
+bar of `denoising` holds at every point, that of a sweep as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """SO(3): rotations of space, as unit quaternions, of which q and −q are the same rotation.
 
-The metric is the angle between two rotations; it is kept by Q ↦ PQR. The curvature is ¼ and
-geodesics close, so that nothing is convex on the whole of it.
+The metric is the angle between two rotations; it is kept by Q ↦ PQR. The curvature is ¼: geodesics
+from one point draw together again, so that the distance of two moving points is not convex along
+geodesics, however near they are.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Rotations(Manifold):
 
     def convexity(self, y: Tensor) -> Premise | str:
         return (
-            "SO(3) is curved upwards and its geodesics close, so that no theorem is known here; "
-            "the result is where the descent from the data came to rest"
+            "SO(3) is curved upwards, so that distances between neighbours are not convex along "
+            "geodesics, even nearby; the result is where the descent from the data came to rest"
         )
 
 

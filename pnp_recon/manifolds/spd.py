@@ -11,11 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pnp_recon.errors import InputError
 from pnp_recon.manifolds.base import Manifold
 from pnp_recon.solvers.core.theorem import Premise
 
-# Logarithms of more ill-conditioned matrices lose more than half of the digits of float64.
-CONDITION = 1e8
+# Of two such matrices L⁻¹BL⁻ᵀ has a condition up to 1e8, and float64 gives its logarithm to 1e-8.
+CONDITION = 1e4
 
 
 class PositiveDefinite(Manifold):
@@ -51,7 +52,19 @@ class PositiveDefinite(Manifold):
         if not bool(skew.isfinite().all()):
             return torch.where(skew.isfinite(), skew, torch.inf)
         w = torch.linalg.eigvalsh(x)
-        return torch.where(w[..., 0] > w[..., -1] / CONDITION, skew, torch.inf)
+        return torch.where(w[..., 0] > 0, skew, torch.inf)
+
+    def require(self, x: Tensor, name: str = "y") -> None:
+        super().require(x, name)
+        if not x.numel():
+            return
+        w = torch.linalg.eigvalsh(x)
+        worst = float((w[..., -1] / w[..., 0]).max())
+        if not worst <= CONDITION:
+            raise InputError(
+                f"{name} has tensors of condition {worst:.3g}; expected at most {CONDITION:g}, so "
+                "that logarithms keep eight digits: raise the least eigenvalues"
+            )
 
     def convexity(self, y: Tensor) -> Premise | str:
         words = "Sym⁺ with the affine-invariant metric is a Hadamard manifold (Bhatia 2007, ch. 6)"

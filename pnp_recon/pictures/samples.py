@@ -12,6 +12,7 @@ Samples = NDArray[np.float32]
 
 # Above this a picture cannot be worked on anyway, and a few bytes can claim to hold one.
 MAX_PIXELS = 150_000_000
+_most = MAX_PIXELS
 
 
 class FormatError(Exception):
@@ -68,12 +69,18 @@ class Decoded:
         return 1 if self.values.shape[-1] < 3 else 3
 
 
+def limit_pixels(most: int) -> None:
+    """From now on this process reads no picture of more pixels, nor of more than `MAX_PIXELS`."""
+    global _most
+    _most = min(most, MAX_PIXELS)
+
+
 def check_size(width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise FormatError(f"has no pixels ({width}×{height}); expected at least one")
-    if width * height > MAX_PIXELS:
+    if width * height > _most:
         raise FormatError(
-            f"claims to hold {width}×{height} pixels; at most {MAX_PIXELS // 10**6} million are "
+            f"claims to hold {width}×{height} pixels; at most {_most / 10**6:g} million are "
             "read, crop it or make it smaller"
         )
 

@@ -18,6 +18,7 @@ from pnp_recon import guarantees
 from pnp_recon.contracts import PriorKind, PriorRecord
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.priors.arrays import OfArrays
 from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.priors.proof import (
     CHANGED,
@@ -204,12 +205,23 @@ class Denoiser(nn.Module):
 
 
 def wrap(
-    function: Callable[..., Tensor], name: str | None = None, guarantee: Guarantee | None = None
+    function: Callable[..., Any],
+    name: str | None = None,
+    guarantee: Guarantee | None = None,
+    *,
+    arrays: bool = False,
 ) -> Denoiser:
     """Any denoiser called as function(x, sigma), such as deepinv's.
 
     Without a declared guarantee (`guarantees.averaged(0.5, "why")`), runs that use it report that
     there is none.
+
+    Args:
+        function: takes pictures (B, C, H, W) and a noise level, both on the [0, 1] scale.
+        name: for reports.
+        guarantee: what the caller declares of it.
+        arrays: it takes and gives NumPy arrays of one picture, (H, W) for one channel and (H, W, C)
+            for more, as scikit-image does.
 
     Raises:
         InputError: it cannot be called so.
@@ -217,17 +229,19 @@ def wrap(
     if isinstance(function, Denoiser):
         return function
     _check_call(function)
-    name = name or str(getattr(function, "name", type(function).__name__))
+    own = getattr(function, "name", None) or getattr(function, "__name__", "<lambda>")
+    name = name or (type(function).__name__ if own == "<lambda>" else str(own))
     if guarantee is None:
         guarantee = guarantees.none(f"denoiser {name} declares no Lipschitz constant")
-    return Denoiser(function, name, guarantee)
+    return Denoiser(OfArrays(function, name) if arrays else function, name, guarantee)
 
 
 def _check_call(function: Any) -> None:
     """Refuses what does not take a picture and a noise level."""
     called = function.forward if isinstance(function, nn.Module) else function
     try:
-        inspect.signature(called).bind(None, 0.1)
+        signature = inspect.signature(called)
+        signature.bind(None, 0.1)
     except ValueError:
         return  # what is written in C may have no signature
     except TypeError as error:
@@ -236,3 +250,8 @@ def _check_call(function: Any) -> None:
             f"take two arguments: {error}; wrap(lambda x, sigma: f(x)) makes one of an f that "
             "knows no noise level"
         ) from error
+    if "physics" in list(signature.parameters)[:2]:
+        raise InputError(
+            f"{type(function).__name__} takes a physics second, no noise level; "
+            "wrap(lambda x, sigma: f(x, sigma=sigma)) makes a denoiser of one that has both"
+        )

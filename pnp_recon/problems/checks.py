@@ -59,11 +59,24 @@ def checked_tensor(what: str, values: object, batch: int | None, shape: tuple[in
             f"{what} has the shape {shaped}, without a batch; expected {expected}: add a "
             f"dimension, as {what}[None] does"
         )
+    if _rolled(shaped, shape):
+        how = "[None, None]" if len(shaped) == 2 else ".permute(2, 0, 1)[None]"
+        raise InputError(
+            f"{what} has the shape {shaped}; expected {expected}: channels come first, as "
+            f"{what}{how} makes it of a tensor"
+        )
     if shaped[1:] != shape or (batch is not None and shaped[0] != batch):
         raise InputError(f"{what} has the shape {shaped}; expected {expected}")
     if not shaped[0]:
         raise InputError(f"{what} has the shape {shaped}: it holds no picture; give at least one")
     return values
+
+
+def _rolled(shaped: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Is it a picture (H, W) or (H, W, C), as other libraries have it?"""
+    if len(shape) != 3 or len(shaped) not in (2, 3):
+        return False
+    return shaped == (shape[1:] if len(shaped) == 2 and shape[0] == 1 else (*shape[1:], shape[0]))
 
 
 def _is_whole(values: Tensor) -> bool:

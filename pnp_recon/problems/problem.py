@@ -6,7 +6,6 @@ Knows no prior and no solver, and not how y came about: measured (`cli`) or draw
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.checks.probe import norm_or_attained
 from operators.own import maker
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.noise import estimate_noise_level
@@ -144,9 +142,7 @@ class Problem:
 
         `noise() / scale` is what the noise amounts to in the picture where A sees it best.
         """
-        if not self.A.has_norm_bound:
-            return norm_or_attained(self.A) if self.fidelity is None else 1.0
-        return math.sqrt(self._positive(lambda fidelity: fidelity.usual_lipschitz))
+        return math.sqrt(_positive(self.data_term.usual_lipschitz))
 
     @cached_property
     def evenness(self) -> float:
@@ -168,12 +164,9 @@ class Problem:
 
     @property
     def smoothness(self) -> float:
-        """L of the data term, which steps keep to; 1 where no bound is proven, or is infinite."""
-        return self._positive(lambda fidelity: fidelity.lipschitz)
-
-    def _positive(self, constant: Callable[[Fidelity], float]) -> float:
-        found = constant(self.data_term) if self.A.has_norm_bound else 1.0
-        return found if 0 < found < math.inf else 1.0
+        """L of the data term, which steps keep to; `scale`² where no bound is proven."""
+        term = self.data_term
+        return _positive(term.lipschitz if self.A.has_norm_bound else term.usual_lipschitz)
 
     def noise(self) -> float:
         """The noise level in the units of y; 1 for a fidelity of one's own.
@@ -191,3 +184,8 @@ class Problem:
     @cached_property
     def _estimated(self) -> float:
         return estimate_noise_level(self.y)
+
+
+def _positive(constant: float) -> float:
+    """The constant, or 1 where it is none to go by."""
+    return constant if 0 < constant < math.inf else 1.0

@@ -67,7 +67,7 @@ def beside_the_slice(
 
     Args:
         y: line integrals; of a cone beam its middle row is looked at.
-        lengths: of each ray in the slice, zero where it misses it.
+        lengths: how far each ray runs in the slice, zero where it misses it.
         noise: standard deviation of the noise in y.
     """
     if geometry.detector_rows is not None:

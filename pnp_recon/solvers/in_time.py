@@ -1,21 +1,25 @@
-"""Landweber and SIRT, ended before noise adds more error than a step removes.
+"""Landweber's iteration, ended before noise adds more error than a step removes.
 
-With r = y − A x_k and y = A x* + n the next step x_k + τCAᵀRr changes ½‖x − x*‖², in the norm of
-C⁻¹, by exactly
+With r = y − A x_k and y = A x* + n the next step x_k + τAᵀr changes ½‖x − x*‖² by exactly
 
-    −τ(⟨r, Rr⟩ − ⟨n, Rr⟩ − ½τ⟨CAᵀRr, AᵀRr⟩),
+    −τ(‖r‖² − ⟨n, r⟩ − ½τ‖Aᵀr‖²),
 
-a box can only make it smaller. All of it but ⟨n, Rr⟩ is known, and that has the expectation
-σ²(tr R − tr(R A ∂x_k/∂y)) for white Gaussian noise (Stein 1981); the trace is measured with one
-vector of signs that is iterated along. For small steps this is dJ/dT = ⟨p(T), f(z(T))⟩ = 0, the
-condition of an optimal stopping time (Effland, Kobler, Kunisch & Pock 2020), without the truth
-that p(T) = x(T) − x* asks for. Proofs and measurements: docs/control.md.
+a box can only make it smaller. All of it but ⟨n, r⟩ is known, and that has the expectation
+σ²tr(I − A ∂x_k/∂y) for white Gaussian noise (Stein 1981); the trace is measured with one vector of
+signs that is iterated along. For small steps this is dJ/dT = ⟨p(T), f(z(T))⟩ = 0, the condition of
+an optimal stopping time (Effland, Kobler, Kunisch & Pock 2020), without the truth that
+p(T) = x(T) − x* asks for.
+
+Where σ is taken too small that sign never changes. So a run ends as well where generalised cross-
+validation, ‖r‖²/tr(I − A ∂x_k/∂y)², which knows no σ, has risen (Golub, Heath & Wahba 1979).
+Proofs and measurements: docs/control.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -24,7 +28,7 @@ from operators.conjugate_gradient import image_dots, per_image
 from pnp_recon.errors import InputError
 from pnp_recon.problems.noise import standard_normal
 from pnp_recon.problems.numbers import checked_number
-from pnp_recon.solvers.classical import SIRT, Landweber
+from pnp_recon.solvers.classical import Landweber
 from pnp_recon.solvers.core.solver import Solver, State, Step
 from pnp_recon.solvers.core.theorem import Theorem
 
@@ -38,6 +42,7 @@ class Watched(State):
 
     Attributes:
         tangent: (∂z/∂y)ε for the signs ε.
+        validated: ‖r‖²/tr² of the point before (B,).
         kept: the picture that is returned: z, or the one before the first step that was not worth
             making.
         turned: pictures (B,) for which there was such a step.
@@ -45,18 +50,30 @@ class Watched(State):
     """
 
     tangent: Tensor
+    validated: Tensor
     kept: Tensor
     turned: Tensor
     worth: Tensor
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is seen at a point: by how much the next step moves it and its tangent but for the box,
+    the estimated gain (B,), and ‖r‖²/tr² (B,)."""
+
+    move: Tensor
+    turn: Tensor
+    gain: Tensor
+    validated: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class InTime(Solver[Watched]):
     """An `inner` iteration whose picture is the one before the first step not worth making.
 
-    That a step is worth making is estimated without bias at every k that is fixed beforehand; the
-    first k at which the estimate has another sign is a rule without a theorem. The theorem of the
-    run is that of the inner iteration. A step costs two.
+    The gain of a step is estimated without bias at every k that is fixed beforehand; the first k at
+    which an estimate turns is a rule without a theorem. The theorem of the run is that of the inner
+    iteration. A step costs two.
 
     Attributes:
         inner: with a start that was not made of y.
@@ -66,14 +83,14 @@ class InTime(Solver[Watched]):
         InputError: the iteration is another one, or the level is no number of at least 0.
     """
 
-    inner: Landweber | SIRT
+    inner: Landweber
     noise_level: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inner, Landweber | SIRT):
+        if not isinstance(self.inner, Landweber):
             raise InputError(
-                "to stop where the error is least is known of landweber and sirt alone; found "
-                f"{getattr(self.inner, 'name', self.inner)}; take one of them, or least_error=False"
+                "where the error is least is estimated for landweber alone; found "
+                f"{getattr(self.inner, 'name', self.inner)}; take landweber, or least_error=False"
             )
         checked_number("noise_level", self.noise_level, least=0.0)
 
@@ -88,19 +105,25 @@ class InTime(Solver[Watched]):
         z = self.inner.init().z
         none = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         return Watched(
-            z=z, tangent=torch.zeros_like(z), kept=z, turned=none, worth=none.to(torch.int64)
+            z=z,
+            tangent=torch.zeros_like(z),
+            validated=torch.full_like(none, torch.inf, dtype=torch.float64),
+            kept=z,
+            turned=none,
+            worth=none.to(torch.int64),
         )
 
     def step(self, state: Watched, iteration: int) -> Step[Watched]:
-        gain, move, turn = self._looked_at(state.z, state.tangent)
-        turned = state.turned | (gain <= 0)
-        z, tangent = state.z + move, state.tangent + turn
+        seen = self._look(state.z, state.tangent)
+        turned = state.turned | (seen.gain <= 0) | (seen.validated > state.validated)
+        z, tangent = state.z + seen.move, state.tangent + seen.turn
         if (box := self.inner.box) is not None:
             tangent = tangent * ((z > box[0]) & (z < box[1]))
             z = z.clamp(*box) + (z - z)
         after = Watched(
             z=z,
             tangent=tangent,
+            validated=seen.validated,
             kept=torch.where(per_image(turned, z), state.kept, z),
             turned=turned,
             worth=state.worth + ~turned,
@@ -109,30 +132,17 @@ class InTime(Solver[Watched]):
 
     def gain(self, state: Watched) -> Tensor:
         """Estimate (B,) of how much ½‖x − x*‖² falls by the next step, divided by τ."""
-        return self._looked_at(state.z, state.tangent)[0]
+        return self._look(state.z, state.tangent).gain
 
-    def _looked_at(self, z: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The gain (B,), and by how much the step moves z and its tangent, but for the box."""
-        A, (step, rows, columns), signs = self.inner.fidelity.A, self.pull, self.signs
-        left, answer = self.inner.fidelity.y - A.A(z), A.A(tangent)
-        pulled = A.A_adjoint(rows * left)
-        move = step * columns * pulled
-        weights = (self.seen * rows).double()
-        fit = image_dots(weights * left.double(), left.double())
-        rise = image_dots(move.double(), pulled.double()) / 2
-        # Of R(I − A ∂z/∂y), seen along the signs.
-        trace = image_dots(weights * signs.double(), (signs - answer).double())
+    def _look(self, z: Tensor, tangent: Tensor) -> _Look:
+        A, step, signs = self.inner.fidelity.A, self.inner.step_size, self.signs
+        left, free = self.inner.fidelity.y - A.A(z), signs - A.A(tangent)
+        pulled = A.A_adjoint(left)
+        fit = image_dots(self.seen * left.double(), left.double())
+        trace = image_dots(self.seen * signs.double(), free.double())
+        rise = step / 2 * image_dots(pulled.double(), pulled.double())
         gain = fit - rise - self.noise_level**2 * trace
-        return gain, move, step * columns * A.A_adjoint(rows * (signs - answer))
-
-    @cached_property
-    def pull(self) -> tuple[float, Tensor, Tensor]:
-        """τ, R and C of a step x + τCAᵀR(y − A x); a one of shape () where there is no weight."""
-        if isinstance(self.inner, SIRT):
-            rows, columns, _ = self.inner.weights
-            return self.inner.relaxation, rows, columns
-        one = self.inner.start.new_ones(())
-        return self.inner.step_size, one, one
+        return _Look(step * pulled, step * A.A_adjoint(free), gain, fit / trace.square())
 
     @cached_property
     def signs(self) -> Tensor:
@@ -144,7 +154,7 @@ class InTime(Solver[Watched]):
         """1 where a measurement sees anything, (1, *A.measurement_shape): others have no say."""
         z = self.inner.start[:1]
         with torch.no_grad():
-            return (self.inner.fidelity.A.A(standard_normal(z, SEED)) != 0).to(z)
+            return (self.inner.fidelity.A.A(standard_normal(z, SEED)) != 0).double()
 
     def turned(self, state: Watched) -> Tensor:
         return state.turned
@@ -171,13 +181,13 @@ def in_time(solver: Solver, noise_level: float, given: bool) -> InTime:
     """The solver with the rule.
 
     Args:
-        given: its step is the caller's. Else Landweber's is 1/‖A‖², half the usual one: nearly
+        given: its step is the caller's. Else it is 1/‖A‖², half the usual one: nearly
             twice that, and what A sees best, the mean brightness, still swings about its value
-            when noise comes in, which costs 2 to 3 dB (docs/control.md).
+            when noise comes in, which costs up to 3 dB (docs/control.md).
 
     Raises:
         InputError: see `InTime`.
     """
     if isinstance(solver, Landweber) and not given and solver.fidelity.A.has_norm_bound:
         solver = replace(solver, step_size=1 / solver.fidelity.lipschitz)
-    return InTime(solver, noise_level)  # type: ignore[arg-type]
+    return InTime(cast(Landweber, solver), noise_level)

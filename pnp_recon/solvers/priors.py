@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
+from torch import nn
+
+from operators.base import LinearOperator
 from pnp_recon.errors import InputError
 from pnp_recon.models.load import load_prior
-from pnp_recon.priors.denoiser import Denoiser
+from pnp_recon.priors.denoiser import Denoiser, wrap
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.problem import Problem
@@ -19,21 +22,32 @@ Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str
 WORDS = ("auto", "tv")
 
 
-def check_prior(prior: object) -> None:
-    """Refuses what is no prior.
+def taken_prior(prior: object) -> Prior:
+    """A prior of the package; a function or a module of two arguments is wrapped as a denoiser.
+
+    Of such a one nothing is known, and the certificate says so.
 
     Raises:
-        InputError: saying how a function becomes one.
+        InputError: it is something else; the message says what to give, or how it becomes one.
     """
     if isinstance(prior, Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str):
-        return
-    what = getattr(prior, "__name__", type(prior).__name__)
+        return prior
+    name = getattr(prior, "__name__", type(prior).__name__)
+    operator = hasattr(prior, "matvec") or callable(getattr(prior, "A", None))
+    if operator or isinstance(prior, LinearOperator):
+        raise InputError(f"prior is {name}, an operator; it belongs to A: reconstruct(y, A, prior)")
+    if isinstance(prior, nn.Module) and hasattr(prior, "prox"):
+        inside = hasattr(prior, "denoiser")
+        instead = "take its `denoiser`" if inside else "take one of pnp_recon.proximal"
+        raise InputError(f"prior is {name}, which gives values and no pictures; {instead}")
+    if callable(prior) and not isinstance(prior, type):
+        return wrap(prior)
+    what = "None" if prior is None else f"{name}, no prior of the package"
+    what += ", but a class: make one of it" if isinstance(prior, type) else ""
     raise InputError(
-        f"prior is {'None' if prior is None else f'{what}, no prior of the package'}; expected a "
-        "name, a Denoiser, an energy (load_energy, energy_from), a Regulariser or a "
-        "LearnedReconstruction. "
-        "pnp_recon.wrap makes a Denoiser of any function(x, sigma), also of a "
-        "compiled one"
+        f"prior is {what}; expected a name, a Denoiser, an energy (load_energy, energy_from), a "
+        "Regulariser, a LearnedReconstruction, or a function(x, sigma), of arrays by "
+        "pnp_recon.wrap(function, arrays=True)"
     )
 
 

@@ -34,6 +34,7 @@ ALLOWED = {
     "scripts/accelerator": "noise inside a captured step, and pictures that a device is checked on",
     "pnp_recon/networks/invertible/density.py": "samples of a density",
     "scripts/studies/half_moons": "points of the plane, and the signs of a determinant",
+    "scripts/studies/optimisers/ica.py": "signals that are mixed, and where the search starts",
     "scripts/studies/patch_flow": "noise of the study by the rules' generators, and chains",
     "scripts/studies/reversible/memory.py": "a state whose memory is measured",
     "scripts/studies/planar/data.py": "points of the plane",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from laws.manifolds import CASES, CIRCLE, LINE, NAMES, TENSORS, Case, congruence
+from laws.networks import random_tensor
 from pnp_recon.errors import InputError
 from pnp_recon.manifolds import Flat, PositiveDefinite, Rotations
 from pnp_recon.manifolds.circle import arc, phase
@@ -96,6 +97,22 @@ def test_interpolated_tensors_do_not_swell() -> None:
         assert float(swollen.max()) > 0.2
 
 
+def test_logarithms_keep_eight_digits_at_the_largest_condition() -> None:
+    turn, _ = torch.linalg.qr(random_tensor(50, 3, 3))
+    ends = (
+        turn @ torch.diag(torch.tensor(w, dtype=torch.float64)) @ turn.mT
+        for w in ([1e2, 1e-2, 1e-2], [1e-2, 1e2, 1.0])
+    )
+    x, y = ((one + one.mT) / 2 for one in ends)
+    exact = math.sqrt(2 * math.log(1e4) ** 2 + math.log(1e2) ** 2)
+    error = (TENSORS.space.distance(x, y) - exact).abs() / exact
+    assert float(error.max()) < 1e-8
+    # The twin, far beyond it, keeps half as many.
+    x, y = x @ x @ x, y @ y @ y
+    error = (TENSORS.space.distance((x + x.mT) / 2, (y + y.mT) / 2) - 3 * exact).abs() / exact
+    assert not float(error.max()) < 1e-8
+
+
 def thinness(case: Case, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """d(m, z)² − ½d(x, z)² − ½d(y, z)² + ¼d(x, y)², m between x and y: at most 0 where CAT(0)."""
     space = case.space
@@ -109,6 +126,15 @@ def test_triangles_are_thin_on_hadamard_manifolds_alone() -> None:
         x, y, z = (case.points(200, seed=seed, spread=1.5) for seed in range(3))
         thin = float(thinness(case, x, y, z).max()) < 1e-9
         assert thin is not isinstance(case.space.convexity(phase(torch.arange(7.0).double())), str)
+
+
+@every
+def test_distances_of_two_moving_points_are_convex_but_for_rotations(case: Case) -> None:
+    space, one = case.space, case.origin.expand(100, *case.origin.shape)
+    v, w = (case.vectors(100, seed=seed, spread=0.1) for seed in (0, 1))
+    half, whole = (space.distance(space.exp(one, t * v), space.exp(one, t * w)) for t in (0.5, 1.0))
+    bent = float((half - whole / 2).max())
+    assert (bent < 1e-12) is (case.space.name != "SO(3)")
 
 
 def test_arcs() -> None:
@@ -137,7 +163,7 @@ def test_half_turns_and_tiny_turns() -> None:
     [
         (torch.eye(3).expand(2, 2, 3, 3), "float32"),
         (torch.diag(torch.tensor([1.0, 1.0, -0.1]).double())[None, None], "off Sym⁺"),
-        (torch.diag(torch.tensor([1.0, 1.0, 1e-9]).double())[None, None], "off Sym⁺"),
+        (torch.diag(torch.tensor([1.0, 1.0, 1e-5]).double())[None, None], "condition 1e\\+05"),
         (torch.full((1, 1, 3, 3), torch.nan).double(), "off Sym⁺"),
         (torch.eye(3).double()[None, None] + torch.eye(3).double().roll(1, 0), "off Sym⁺"),
     ],

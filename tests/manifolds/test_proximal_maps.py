@@ -110,6 +110,8 @@ def test_sweeps_come_to_where_descent_comes(case: Case) -> None:
     near = [energy.distance(swept(energy, y, sweeps), found.x) for sweeps in (10, 100)]
     assert near[1] < near[0] / 3
     assert near[1] < 0.05
+    curve = Variation(case.space, y[:1], 0.3, KNEE)
+    assert swept(curve, y[:1], 2).shape == y[:1].shape
     # Constant steps stop elsewhere.
     x = y
     for _ in range(100):

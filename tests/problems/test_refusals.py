@@ -46,10 +46,6 @@ MEASUREMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "y in bytes": ({"y": (255 * Y).byte()}, "uint8; convert .*divide by the largest value"),
     "y in integers": ({"y": (255 * Y).long()}, "int64; convert"),
     "y complex": ({"y": Y.to(torch.complex128)}, "complex128; convert"),
-    "y is an array": (
-        {"y": Y.numpy()},
-        r"y is a ndarray; expected a torch tensor \(B, 1, 12, 13\)",
-    ),
     "y is None": ({"y": None}, "y is a NoneType; expected a torch tensor"),
     "empty batch": ({"y": Y[:0]}, "holds no picture; give at least one"),
     "no batch": ({"y": Y[0]}, r"without a batch; .* y\[None\]"),
@@ -105,8 +101,6 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
 }
 PRIORS: dict[str, tuple[dict[str, Any], str]] = {
     "None": ({"prior": None}, "prior is None; .*wrap"),
-    "function": ({"prior": a_function}, "prior is a_function, no prior .*wrap makes a Denoiser"),
-    "module": ({"prior": Module()}, "prior is Module, no prior .*wrap"),
     "class": ({"prior": Denoiser}, "prior is Denoiser, no prior .*wrap"),
     "number": ({"prior": 0.5}, "prior is float, no prior"),
     "three channels": ({"prior": "euler_colour"}, "is for 3 channels, found a picture of 1"),
@@ -129,12 +123,10 @@ def test_refused_in_words(changes: dict[str, Any], message: str) -> None:
         run(**changes)
 
 
-def test_compiled_denoisers_are_named() -> None:
+def test_of_compiled_denoisers_nothing_is_proven() -> None:
     compiled = torch.compile(TINY, backend="eager")
-    with pytest.raises(InputError, match=r"prior is OptimizedModule.*also of a compiled one"):
-        run(prior=compiled)
-    wrapped = run(prior=wrap(torch.compile(TINY, backend="eager")))
-    assert not wrapped.certificate.proven  # nothing is known of what the compiler made
+    for prior in (compiled, wrap(compiled)):
+        assert not run(prior=prior).certificate.proven  # nothing is known of what it was made into
 
 
 @pytest.mark.parametrize("name", sorted(SOLVERS))

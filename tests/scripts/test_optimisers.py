@@ -11,9 +11,10 @@ import torch
 from pnp_recon.datasets.folders import TrainingData
 from pnp_recon.training.structured.momentum import HeavyBall
 from scripts.protocol import Rows
-from scripts.studies.optimisers import denoiser
+from scripts.studies.optimisers import denoiser, tuning
 from scripts.studies.optimisers.__main__ import ica, plane
 from scripts.studies.optimisers.plane import METHODS, run
+from support.benchmark import folder_of_pictures
 
 COUNTS = {"gradient descent": 425, "heavy ball": 119, "Nesterov": 73, "Adam": 96,
           "relativistic": 1559}  # fmt: skip
@@ -73,3 +74,24 @@ def test_components_are_separated_on_the_manifold_alone(tmp_path: Path) -> None:
     assert shares["Stiefel, Cayley, h = 0.1"] < 0.1
     assert shares["Euclidean gradient, h = 0.1"] > 0.2
     assert (tmp_path / "optimisers_ica.png").exists()
+
+
+def test_searches_are_compared_at_the_same_points(tmp_path: Path) -> None:
+    data = folder_of_pictures(tmp_path / "pictures", 3)
+    plans = tuning.plan_of(data, (5.0,), 1)
+    assert not set(plans[0].pictures) & set(plans[1].pictures)
+    few = {"variational_max_iter": 4}
+    seen, held = (
+        replace(tuning.shortened(plan), settings={**plan.settings, **few}) for plan in plans
+    )
+    rows = Rows(tmp_path / "rows.jsonl")
+    tuning.study(rows, seen, held)
+    searches = [row["search"] for row in rows.rows]
+    assert searches == ["candidates", "Itoh–Abe", "Nelder–Mead", "cross-validation"]
+    for row in rows.rows[:3]:
+        assert row["psnr"] == max(row["course"])
+    tuning.study(rows, seen, held)
+    assert len(rows.rows) == 4
+    tuning.figure(rows, tmp_path / "courses.png")
+    assert (tmp_path / "courses.png").exists()
+    assert "| tv | 5.0 | Itoh–Abe |" in tuning.page(rows, seen, held)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pnp_recon.benchmark.choice import DEFAULT_STRENGTH, Choice
+from pnp_recon.benchmark.choice import DEFAULT_STRENGTH, Choice, Search
 from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.cli.bench.options import comma_list, noise_levels, number_of, settings_of
 from pnp_recon.cli.shell import Device, run_app
@@ -223,6 +223,13 @@ def tune(
     problems: Problems = None,
     settings: Setting = None,
     tuned: Tuned = None,
+    search: Annotated[
+        Search,
+        typer.Option(
+            help="Run every candidate, or descend from the automatic choice (Itoh-Abe), which "
+            "takes fewer runs; denoisers by themselves always take candidates."
+        ),
+    ] = Search.candidates,
     threads: Threads = None,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -250,7 +257,7 @@ def tune(
 
     from pnp_recon.cli.bench.session import run_search
 
-    run_search(choice, output, into or output / "tuned.json", quiet=quiet)
+    run_search(choice, output, into or output / "tuned.json", search, quiet=quiet)
 
 
 @app.command()

@@ -13,7 +13,7 @@ import typer
 
 from pnp_recon.benchmark import tuned
 from pnp_recon.benchmark.cells import Plan
-from pnp_recon.benchmark.choice import Choice
+from pnp_recon.benchmark.choice import Choice, Search
 from pnp_recon.benchmark.compare import Comparison, compare, compare_methods
 from pnp_recon.benchmark.methods import known_methods
 from pnp_recon.benchmark.planning import begin, search_plan
@@ -82,7 +82,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def run_search(choice: Choice, folder: Path, into: Path, *, quiet: bool) -> None:
+def run_search(choice: Choice, folder: Path, into: Path, search: Search, *, quiet: bool) -> None:
     """Searches parameters and adds the best to the table `into`.
 
     Raises:
@@ -96,7 +96,7 @@ def run_search(choice: Choice, folder: Path, into: Path, *, quiet: bool) -> None
     if not quiet:
         typer.echo(f"{folder}: {_plan_words(plan)}", err=True)
     try:
-        best = tune(results, search_display(quiet))
+        best = tune(results, search_display(quiet), search)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on with the search", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -165,7 +165,8 @@ def _without_zingers(
 ) -> tuple[Tensor, Tensor]:
     turn = torch.arange(data.shape[1]) if angles is None else angles.argsort()
     back = turn.argsort()
-    struck, mended_data = find_zingers(data[:, turn])
+    sorted_angles = None if angles is None else angles[turn]
+    struck, mended_data = find_zingers(data[:, turn], sorted_angles)
     number = int(struck.sum())
     if not number:
         return data, good

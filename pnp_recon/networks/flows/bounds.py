@@ -36,16 +36,25 @@ def gronwall(facts: Facts, time: float) -> float:
 def gradient_one_sided(weights: Sequence[Tensor]) -> tuple[float, float]:
     """Enclosure of ν for f(t, x) = −A(t)ᵀσ(A(t)x + b): −μ*² ≤ ν ≤ 0, μ* = min over t of σ_min.
 
-    Slopes of σ in [0, 1]; the lower end is attained by σ = id, whose ν is −μ*² itself.
+    Slopes of σ in [0, 1]; the lower end is attained by σ = id, whose ν is −μ*² itself. It is
+    rounded down.
 
     Source: Celledoni et al. 2021, section 4.
 
     Args:
         weights: A at each time, matrices (m, d).
     """
-    grams = [matrix.detach().double().T @ matrix.detach().double() for matrix in weights]
-    lowest = min(float(torch.linalg.eigvalsh(gram)[0]) for gram in grams)
-    return -max(lowest, 0.0), 0.0
+    return -(min(map(_least_gain, weights)) ** 2), 0.0
+
+
+def _least_gain(weight: Tensor) -> float:
+    """σ_min of A (m, d) as a map of d numbers, rounded up: 0 where m < d."""
+    rows, columns = weight.shape
+    if rows < columns:
+        return 0.0
+    values = torch.linalg.svdvals(weight.detach().double())
+    # As `matrices.matrix_norm_bound`: an error relative to the Frobenius norm.
+    return float(values[-1]) + ROUNDING * (1 + rows) * float(values.norm())
 
 
 def is_algebraically_stable(tableau: Tableau) -> bool:

@@ -12,10 +12,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pnp_recon.networks.flows.facts import NORM, SUM, Facts
+from pnp_recon.networks.flows.facts import NORM, RODS, SUM, Facts
 from pnp_recon.networks.flows.fields import SLOPES, Field
 from pnp_recon.networks.flows.matrices import ROUNDING
 
@@ -108,7 +107,7 @@ class TransportField(Field):
 
 
 class EnergyField(Field):
-    """f(x) = S∇H(x) with a skew matrix S that does not depend on x."""
+    """f(x) = S(x)∇H(x) with a skew matrix S."""
 
     @abstractmethod
     def energy(self, x: Tensor) -> Tensor:
@@ -116,7 +115,7 @@ class EnergyField(Field):
 
     @abstractmethod
     def structure(self, x: Tensor) -> Tensor:
-        """S, (d, d), in dtype and device of x."""
+        """S, (d, d), or (…, d, d) where it depends on x; in dtype and device of x."""
 
     def slope(self, x: Tensor) -> Tensor:
         """∇H, (…, d)."""
@@ -124,7 +123,7 @@ class EnergyField(Field):
         return torch.func.vmap(torch.func.grad(self.energy))(flat).view_as(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(self.slope(x), self.structure(x))
+        return torch.einsum("...ij,...j->...i", self.structure(x), self.slope(x))
 
 
 class HamiltonianField(EnergyField):
@@ -148,6 +147,40 @@ class HamiltonianField(EnergyField):
     def facts(self) -> Facts:
         source = "S∇H: of its size nothing is proven"
         return Facts(source=source, hamiltonian=True, energy=True, degree=self.degree)
+
+
+class RodField(EnergyField):
+    """Rods that turn in a plane, each about the end of another: pendulums of any number of joints.
+
+    x = (u₁ … u_k, p₁ … p_k) with uᵢ = (cos θᵢ, sin θᵢ) and the momenta pᵢ of the angles θᵢ:
+    u̇ᵢ = ∂H/∂pᵢ·Juᵢ, ṗᵢ = −⟨∂H/∂uᵢ, Juᵢ⟩, J the turn by 90°. Every |uᵢ| stays, whatever H is. A step
+    at the midpoint turns uᵢ by a Cayley transform, so that it stays there, too.
+
+    Args:
+        energy: H, vectors (…, 3k) to numbers (…); a module's parameters are learned.
+    """
+
+    def __init__(self, energy: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = energy
+
+    def energy(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+    def structure(self, x: Tensor) -> Tensor:
+        count = x.shape[-1] // 3
+        u = x[..., : 2 * count].unflatten(-1, (count, 2))
+        turned = torch.stack([-u[..., 1], u[..., 0]], -1)
+        eye = torch.eye(count, dtype=x.dtype, device=x.device)
+        upper = torch.einsum("...ic,ij->...icj", turned, eye).flatten(-3, -2)
+        rows = torch.cat([upper.new_zeros(*upper.shape[:-1], 2 * count), upper], -1)
+        below = torch.cat([-upper.mT, upper.new_zeros(*upper.shape[:-2], count, count)], -1)
+        return torch.cat([rows, below], -2)
+
+    def facts(self) -> Facts:
+        source = "S(x)∇H: of its size nothing is proven"
+        kept = frozenset({RODS})
+        return Facts(source=source, quadratic=kept, casimirs=kept, energy=True)
 
 
 def canonical(dimension: int) -> Tensor:

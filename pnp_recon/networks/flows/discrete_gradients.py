@@ -2,25 +2,25 @@
 
 ∇̄H(x, y) is a discrete gradient if ⟨∇̄H(x, y), y − x⟩ = H(y) − H(x) and ∇̄H(x, x) = ∇H(x). The step
 x⁺ = x + hS∇̄H(x, x⁺) with a skew S has H(x⁺) − H(x) = h⟨∇̄H, S∇̄H⟩ = 0 (McLachlan, Quispel &
-Robidoux 1999). The equation is solved by Newton's method; what its residual leaves, and rounding,
-is all that the energy moves. An equation that is not solved is refused.
+Robidoux 1999). S is taken at (x + x⁺)/2, by which quadratic Casimir functions stay as well: with
+∇Q(x) = Cx and S(x)Cx = 0, Q(x⁺) − Q(x) = ⟨C(x + x⁺)/2, x⁺ − x⟩ = 0. The equation is solved by
+Newton's method; what its residual leaves, and rounding, is all that the energy moves. An equation
+that is not solved is refused.
 """
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee, none, structured
 from pnp_recon.networks.flows.conserving import EnergyField
 from pnp_recon.networks.flows.facts import ENERGY, Facts
-from pnp_recon.networks.flows.integrators import Integrator, Step, VectorField, resting
+from pnp_recon.networks.flows.integrators import Step, StructuredIntegrator, VectorField
 
 NEWTON, HALVINGS = 50, 20
 # Residual, against 1 + ‖x‖, at which a step is taken, and the least difference of two entries that
@@ -30,7 +30,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13}
 LEAST = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
-class DiscreteGradient(Integrator):
+class DiscreteGradient(StructuredIntegrator):
     """x⁺ = x + hS∇̄H(x, x⁺), on vectors (…, d).
 
     Attributes:
@@ -66,39 +66,33 @@ class DiscreteGradient(Integrator):
         with torch.no_grad():
             slopes = self._jacobian(field, flat.detach(), found, float(h))
         # y − J⁻¹R(y): R is zero to rounding, its derivatives are not.
-        left = self._residual(field, flat, found, h)
+        left = self.residual(field, flat, found, h)
         return (found - torch.linalg.solve(slopes, left[..., None])[..., 0]).view_as(x)
 
-    def limit(self, facts: Facts) -> float:
-        """0: nothing is proven of distances."""
-        return 0.0
-
-    def check(self, facts: Facts, h: float) -> Guarantee:
-        if h == 0:
-            return resting(facts)
-        if not math.isfinite(h):
-            return none(f"a step of {h}; expected a finite number")
+    def moving(self, facts: Facts, h: float) -> Guarantee:
         if reason := self.proves(facts):
             return none(reason)
         held = none(f"{self.name} step: nothing is proven of distances{self.premise}")
-        return structured(held, ENERGY)
+        return structured(held, ENERGY, *facts.casimirs)
 
-    def _residual(self, field: EnergyField, x: Tensor, y: Tensor, h: Step) -> Tensor:
-        slopes = torch.func.vmap(lambda a, b: self.gradient(field, a, b))(x, y)
-        return y - x - h * F.linear(slopes, field.structure(x))
-
-    def _jacobian(self, field: EnergyField, x: Tensor, y: Tensor, h: float) -> Tensor:
-        structure = field.structure(x)
+    def residual(self, field: EnergyField, x: Tensor, y: Tensor, h: Step) -> Tensor:
+        """y − x − hS∇̄H(x, y) of pairs (n, d): zero for steps, and what to make small for data."""
 
         def one(a: Tensor, b: Tensor) -> Tensor:
-            return b - a - h * structure @ self.gradient(field, a, b)
+            return b - a - h * field.structure((a + b) / 2) @ self.gradient(field, a, b)
 
-        return torch.func.vmap(torch.func.jacrev(one, 1))(x, y)
+        return torch.func.vmap(one)(x, y)
+
+    def _jacobian(self, field: EnergyField, x: Tensor, y: Tensor, h: float) -> Tensor:
+        def one(b: Tensor, a: Tensor) -> Tensor:
+            return self.residual(field, a[None], b[None], h)[0]
+
+        return torch.func.vmap(torch.func.jacrev(one))(y, x)
 
     def _solve(self, field: EnergyField, x: Tensor, h: float) -> Tensor:
         y = x + h * field(x)
         goal = TOLERANCE.get(x.dtype, 1e-5) * (1 + x.norm(dim=-1))
-        left = self._residual(field, x, y, h)
+        left = self.residual(field, x, y, h)
         for _ in range(NEWTON):
             size = left.norm(dim=-1)
             if bool((size <= goal).all()):
@@ -108,7 +102,7 @@ class DiscreteGradient(Integrator):
             share = torch.ones_like(size)
             for _ in range(HALVINGS):
                 trial = y - share[:, None] * move
-                left = self._residual(field, x, trial, h)
+                left = self.residual(field, x, trial, h)
                 worse = ~(left.norm(dim=-1) <= size) & (size > goal)
                 if not bool(worse.any()):
                     break

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pnp_recon.guarantees import INVARIANT
 
 # Functions of the state that fields of this package keep.
-NORM, SUM, ENERGY = (INVARIANT + name for name in ("Euclidean norm", "sum", "energy"))
+NORM, SUM, ENERGY, RODS = (
+    INVARIANT + name for name in ("Euclidean norm", "sum", "energy", "lengths of the rods")
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Facts:
             g; None where the parts are not separated like this.
         hamiltonian: f = (∂H/∂p, −∂H/∂q): the flow is symplectic.
         linear, quadratic: linear and quadratic functions of x that the flow keeps, as `NORM`.
+        casimirs: those quadratic ones that f = S(x)∇H keeps for every H.
         energy: the flow keeps the function that the field offers as `energy`.
         degree: that function is a polynomial of at most this degree; None: it is none, or unknown.
         source: the theorem and the citation, or the reason why nothing is proven.
@@ -43,6 +46,7 @@ class Facts:
     hamiltonian: bool = False
     linear: frozenset[str] = frozenset()
     quadratic: frozenset[str] = frozenset()
+    casimirs: frozenset[str] = frozenset()
     energy: bool = False
     degree: int | None = None
 

@@ -56,9 +56,29 @@ class Integrator(ABC):
 
 def resting(facts: Facts) -> Guarantee:
     """A step of size zero."""
-    kept = facts.linear | facts.quadratic | ({ENERGY} if facts.energy else set())
+    kept = facts.linear | facts.quadratic | facts.casimirs | ({ENERGY} if facts.energy else set())
     kept = kept | ({SYMPLECTIC} if facts.hamiltonian else set())
     return structured(lipschitz(1.0, IDENTITY), VOLUME, *kept, lower=1.0)
+
+
+class StructuredIntegrator(Integrator):
+    """A step that keeps something else than distances, of which little or nothing is proven."""
+
+    def limit(self, facts: Facts) -> float:
+        """0: a symplectic map is averaged only where it is an isometry, and of the rest nothing is
+        proven."""
+        return 0.0
+
+    def check(self, facts: Facts, h: float) -> Guarantee:
+        if h == 0:
+            return resting(facts)
+        if not math.isfinite(h):
+            return none(f"a step of {h}; expected a finite number")
+        return self.moving(facts, h)
+
+    @abstractmethod
+    def moving(self, facts: Facts, h: float) -> Guarantee:
+        """`check` for a finite step other than 0."""
 
 
 class RungeKutta(Integrator):

@@ -7,7 +7,6 @@ keep (Hairer, Lubich & Wanner 2006, VI.3).
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import replace
 
@@ -17,12 +16,12 @@ from torch import Tensor
 from pnp_recon.errors import InputError
 from pnp_recon.guarantees import SYMPLECTIC, Guarantee, compose, none, structured
 from pnp_recon.networks.flows.facts import Facts
-from pnp_recon.networks.flows.integrators import Integrator, Step, VectorField, resting
+from pnp_recon.networks.flows.integrators import Step, StructuredIntegrator, VectorField
 from pnp_recon.networks.flows.separable import SeparableField, halves
 from pnp_recon.networks.invertible.coupling import shear
 
 
-class Splitting(Integrator):
+class Splitting(StructuredIntegrator):
     """Parts of a step, in their order: of q, and of p."""
 
     order: int
@@ -59,15 +58,7 @@ class Splitting(Integrator):
                 p = p + (h * share) * field.force(q)
         return torch.cat([q, p], -1)
 
-    def limit(self, facts: Facts) -> float:
-        """0: a symplectic map is averaged only where it is an isometry."""
-        return 0.0
-
-    def check(self, facts: Facts, h: float) -> Guarantee:
-        if h == 0:
-            return resting(facts)
-        if not math.isfinite(h):
-            return none(f"a step of {h}; expected a finite number")
+    def moving(self, facts: Facts, h: float) -> Guarantee:
         if facts.halves is None:
             return none(f"{self.name} needs a field of separate halves: {facts.source}")
         constants = dict(zip("qp", facts.halves, strict=True))

@@ -76,10 +76,10 @@ class _Splitting(Solver[T]):
 
     @classmethod
     def configure(cls, problem: Problem, prior: Any, knobs: Knobs) -> Self:
-        gamma, total = knobs.gamma, smoothness(problem.data_term)
+        gamma = knobs.gamma
         if gamma is None:
-            factor = cls._wide if prior.exact else cls._narrow
-            gamma = 1.0 if total is None else factor / total
+            # Any γ is covered: where no bound is proven, what is attained says of what size.
+            gamma = (cls._wide if prior.exact else cls._narrow) / problem.smoothness
         weight = 1.0 if knobs.relaxation is None else knobs.relaxation
         return cls(
             problem.data_term, prior, gamma, problem.first_guess(), weight, knobs.allow_uncertified

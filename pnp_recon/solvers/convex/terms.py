@@ -119,8 +119,7 @@ def dual_radius(coupling: Coupling, weight: float, shape: tuple[int, int, int]) 
 
 
 def _primal_step(fidelity: Fidelity, weight: float, extent: float) -> float:
-    A = fidelity.A
-    smoothness = fidelity.usual_lipschitz if A.has_norm_bound else norm_or_attained(A) ** 2
+    smoothness = fidelity.usual_lipschitz
     if 0 < smoothness * weight < math.inf:
         return PRIMAL_SCALE * math.sqrt(extent / (smoothness * weight))
     return PRIMAL_SCALE_NONSMOOTH * extent / weight

@@ -56,7 +56,7 @@ def iterate(
     if stopping.least_error and solver.turned(solver.init()) is None:
         raise InputError(
             f"least_error is no rule of {solver.name} by itself; take reconstruct(...) with "
-            "landweber or sirt, or wrap one: solvers.in_time.InTime(solver, noise_level)"
+            "landweber, or wrap that: solvers.in_time.InTime(solver, noise_level)"
         )
     with full_precision(), deadline(stopping.time_limit):
         tell("premises of the theorem")

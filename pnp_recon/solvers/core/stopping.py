@@ -58,11 +58,10 @@ class Stopping:
             transpose in float64 at each look. None: it is not computed.
         early: the limit is where the run is meant to end, as in classical iterations for noisy
             data; reaching it is `Status.EARLY_STOP`.
-        least_error: for `reconstruct` with "landweber" or "sirt": the picture is the one before
-            the first step that is estimated to add more noise than it removes error, which is
-            `Status.EARLY_STOP`, too; `max_iter` stays a limit. The noise must be white, its level
-            right, and a start of your own not made of y. See `solvers.in_time` and
-            docs/control.md.
+        least_error: for `reconstruct` with solver "landweber": the picture is the one before the
+            first step that is estimated to add more noise than it removes error, which is
+            `Status.EARLY_STOP`, too; `max_iter` stays a limit. The noise must be white, and a start
+            of your own not made of y. See `solvers.in_time` and docs/control.md.
         time_limit: seconds, or None.
         check_every: iterations between two looks at the residuals; each look waits for the
             device once.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon import guarantees
-from pnp_recon.errors import InputError
+from pnp_recon.errors import InputError, PnPReconError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.placement import check_placement
@@ -43,13 +43,39 @@ class Plugged:
         if self.denoiser.proven:
             found = self.denoiser(x if c == 1 else c * x, self.sigma)
         else:  # it may write into what it is given, and give the same memory again
-            found = self.denoiser(c * x if c != 1 else x.clone(), self.sigma).clone()
+            found = self._called(c * x if c != 1 else x.clone()).clone()
         if found.shape != x.shape or found.dtype != x.dtype:
             raise InputError(
                 f"denoiser {self.denoiser.name} makes {tuple(found.shape)} in {found.dtype} of "
                 f"{tuple(x.shape)} in {x.dtype}; it must keep both"
             )
         return found if c == 1 else found / c
+
+    def _called(self, x: Tensor) -> Tensor:
+        """What somebody's function gives.
+
+        Raises:
+            InputError: it fails, or gives no tensor.
+        """
+        if (getattr(self.denoiser.function, "__module__", None) or "").startswith("pnp_recon."):
+            return self.denoiser(x, self.sigma)
+        what = f"denoiser {self.denoiser.name}"
+        try:
+            found: object = self.denoiser(x, self.sigma)
+        except (PnPReconError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever it runs into
+            raise InputError(
+                f"{what} fails on a tensor {tuple(x.shape)} at noise level {self.sigma:g}: "
+                f"{type(error).__name__}: {' '.join(str(error).split())[:160]}; "
+                "pnp_recon.wrap(function, arrays=True) is for functions of NumPy arrays"
+            ) from error
+        if not isinstance(found, Tensor):
+            raise InputError(
+                f"{what} gives a {type(found).__name__}; expected a tensor {tuple(x.shape)}; "
+                "pnp_recon.wrap(function, arrays=True) is for functions of NumPy arrays"
+            )
+        return found
 
     def check_fits(self, picture: Tensor) -> None:
         """Refuses pictures in another precision or place than the denoiser's weights.

@@ -74,7 +74,9 @@ def denoiser(
 
 
 @app.command()
-def tuning(data: Data, quick: Quick = False, results: Results = RESULTS) -> None:
+def tuning(
+    data: Data, quick: Quick = False, results: Results = RESULTS, images: Images = IMAGES
+) -> None:
     """Tune a reconstruction by descent, by candidates and by a simplex."""
     torch.set_num_threads(1)
     rows = Rows(results / "optimisers_tuning.jsonl")
@@ -82,6 +84,7 @@ def tuning(data: Data, quick: Quick = False, results: Results = RESULTS) -> None
     if quick:
         seen, held = searched.shortened(seen), searched.shortened(held)
     searched.study(rows, seen, held)
+    searched.figure(rows, images / "optimisers_tuning.png")
     _written(searched.page(rows, seen, held), results / "optimisers_tuning.md")
 
 

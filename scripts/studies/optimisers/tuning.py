@@ -14,7 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
 from scipy.optimize import minimize
 
 from pnp_recon.benchmark import tuned, tuner
@@ -24,7 +28,7 @@ from pnp_recon.benchmark.descent import FACTOR, ascend
 from pnp_recon.benchmark.methods import load_method
 from pnp_recon.benchmark.planning import search_plan
 from pnp_recon.benchmark.runner import run_cell
-from scripts.protocol import Rows
+from scripts.protocol import Rows, save_figure
 
 METHODS = ("euler_grey", "tv")
 NOISES = (2.55, 7.65)
@@ -132,6 +136,24 @@ def study(rows: Rows, seen: Plan, held: Plan) -> None:
             own = {"method": name, "noise": noise, "search": "cross-validation"}
             if not rows.has(**own):
                 rows.add(**own, held_out=measured(held, name, noise, {}))
+
+
+def figure(rows: Rows, path: Path) -> None:
+    """How far the best point so far is below the best of all, a panel for each case."""
+    courses = [row for row in rows.rows if "course" in row]
+    cases = list(dict.fromkeys((row["method"], row["noise"]) for row in courses))
+    drawn, panels = plt.subplots(1, len(cases), figsize=(2.6 * len(cases), 2.8), squeeze=False)
+    for axes, case in zip(panels[0], cases, strict=True):
+        same = [row for row in courses if (row["method"], row["noise"]) == case]
+        best = max(row["psnr"] for row in same)
+        for row in same:
+            gaps = best - np.maximum.accumulate(row["course"])
+            axes.semilogy(range(1, len(gaps) + 1), np.maximum(gaps, 1e-3), label=row["search"])
+        axes.axhline(NEAR, color="0.7", lw=0.8)
+        axes.set(title=f"{case[0]}, σ·255 = {case[1]:g}", xlabel="points")
+    panels[0, 0].set(ylabel="dB below the best")
+    panels[0, 0].legend(frameon=False, fontsize=7)
+    save_figure(drawn, path)
 
 
 def page(rows: Rows, seen: Plan, held: Plan) -> str:

@@ -20,7 +20,7 @@ def page(rows: Rows, results: Path) -> str:
         "",
         "`descent` on ½‖Ax − y‖² + λR with a patch flow (after Altekrüger et al. 2023, with the "
         "noise level as an input) and with a certified critic (after Lunz et al. 2018), each "
-        "trained on six pictures, in a quarter of an hour of a shared core. Strengths are tuned on "
+        "trained on six pictures, in some minutes of one core. Strengths are tuned on "
         "other pictures for every method. Few and small pictures: a difference of 0.2 dB means "
         f"little. {environment()}. From `python -m scripts.studies.patch_flow`.",
         "",
@@ -54,8 +54,8 @@ NOTES = (
     "not what restores them best. On CT it was not measured. It is here as a demonstration.",
     "- Nothing is proven of how near a critical point is to the truth, nor that the flow is the "
     "density of patches.",
-    "- The flows of these rows were trained by an earlier form of `train`: the same losses, but no "
-    "average of the weights and σ·255 up to 60. What `train` makes now has not been measured.",
+    "- Seconds are by the clock of one thread on a machine with other work; compare orders only.",
+    "- The flows are the shipped `patch_flow_grey` and `patch_flow_ct`.",
 )
 
 

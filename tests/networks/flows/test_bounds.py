@@ -95,6 +95,10 @@ def test_gradient_fields_descend_and_the_linear_one_attains_the_lower_end() -> N
     bent.load_state_dict(field.state_dict())
     assert low < largest_slope(bent, 3) <= 0
     assert gradient_one_sided([field.weight, torch.zeros(1, 3)])[0] == 0.0
+    # Turned, so that its singular values 1 and 1e-9 are not in its entries: rounding must not
+    # take the constant out of the enclosure.
+    turn = torch.linalg.qr(torch.randn(2, 2, dtype=torch.float64))[0]
+    assert gradient_one_sided([turn @ torch.diag(torch.tensor([1, 1e-9]).double())])[0] <= -1e-18
 
 
 def test_eigenvalues_of_a_field_in_time_prove_nothing() -> None:

@@ -1,0 +1,278 @@
+"""The server as a process: limits, refusals, one job at a time, its end; without a browser."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import signal
+import struct
+import sys
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("starlette", reason="the extra web is not installed")
+pytest.importorskip("uvicorn", reason="the extra web is not installed")
+
+from pnp_recon.report import validate_report
+from support.served import Served, alive, blurred, children, encoded, served, soon
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
+
+MEGABYTE = 10**6
+KNOWN = {"length": 5, "angle": 0}
+LONG_RUN = encoded(blurred(400))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    limits = ("--max-mb", "1", "--max-megapixels", "0.5")
+    with served(tmp_path_factory.mktemp("served"), *limits) as running:
+        yield running
+
+
+def words(answer: tuple[int, bytes]) -> tuple[int, str]:
+    return answer[0], json.loads(answer[1]).get("error", "")
+
+
+def test_a_picture_becomes_the_picture_of_the_command(server: Served) -> None:
+    job = server.upload(encoded(blurred()), "Mein Bild.png")
+    seen = server.until(job, "ready", "failed")
+    assert seen["picture"] == {"width": 48, "height": 48, "grey": True, "shown": [48, 48]}
+    assert server.solve(job, "moved", numbers=KNOWN)[0] == 202
+    assert server.when(job, lambda state: bool(state.get("preview")))["phase"] == "working"
+    done = server.until(job, "done", "failed")
+    found = done["result"]
+    assert found["label"] == "certified", done
+    assert found["file"] == "Mein_Bild_deblurred.png"
+    assert "length 5" in done["facts"]["kernel"]["words"]
+    assert "σ·255" in done["facts"]["noise"]
+
+    status, picture = server.ask("GET", f"jobs/{job}/result")
+    assert status == 200
+    assert Image.open(io.BytesIO(picture)).size == (48, 48)
+    for name in ("seen", "previewed", "preview", "before", "after", "kernel"):
+        status, data = server.ask("GET", f"jobs/{job}/picture/{name}")
+        assert status == 200
+        Image.open(io.BytesIO(data)).verify()
+    status, archive = server.ask("GET", f"jobs/{job}/report")
+    with zipfile.ZipFile(io.BytesIO(archive)) as report:
+        assert {"report.html", "report.json", "figure.png"} <= set(report.namelist())
+        stated = json.loads(report.read("report.json"))
+    validate_report(stated)
+    assert stated["program"] == "pnp-deblur"
+
+    strength = 4 * done["found_strength"]
+    assert server.solve(job, "moved", numbers=KNOWN, strength=strength)[0] == 202
+    again = server.until(job, "done", "failed")
+    assert again["result"]["strength"] == pytest.approx(strength)
+    assert any("an earlier result" in line for line in again["result"]["warnings"])
+    assert server.ask("GET", f"jobs/{job}/result")[1] != picture
+    assert again["found_strength"] == done["found_strength"]
+
+
+def test_no_token_no_answer(server: Served) -> None:
+    for token in ("", "x" * len(server.token), server.token[:-1]):
+        for path in ("", "choices", "jobs/1/result", "page/page.js"):
+            assert server.ask("GET", path, token=token)[0] == 403
+
+
+def test_a_foreign_host_or_origin_is_refused(server: Served) -> None:
+    assert server.ask("GET", "choices")[0] == 200
+    assert server.ask("GET", "choices", headers={"Host": "evil.example"})[0] == 403
+    foreign = {"Origin": "http://evil.example"}
+    assert server.ask("POST", "jobs?name=x.png", b"x", foreign)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "page/../__init__.py",
+        "page/..%2f__init__.py",
+        "page/%2e%2e/app.py",
+        "page//etc/passwd",
+        "../../etc/passwd",
+        "jobs/../../etc/passwd",
+        "jobs/{job}/picture/../../alive",
+        "jobs/{job}/picture/..%2f..%2falive",
+        "jobs/{job}/picture/last",
+        "jobs/{job}/photo.png",
+        "jobs/..%2f{job}/picture/seen",
+    ],
+)
+def test_no_file_of_the_machine_is_read(server: Served, path: str) -> None:
+    job = server.upload(encoded(blurred()))
+    server.until(job, "ready")
+    assert server.ask("GET", f"jobs/{job}/picture/seen")[0] == 200
+    assert server.ask("GET", path.format(job=job))[0] == 404
+
+
+def test_a_name_leads_nowhere(server: Served) -> None:
+    job = server.upload(encoded(blurred()), "../../../outside.png")
+    assert server.until(job, "ready")["name"] == "outside.png"
+    found = [path.parent.name for path in server.temporary.rglob("outside.png")]
+    assert found == [job]
+
+
+def test_a_file_that_says_that_it_is_too_large_is_not_read(server: Served) -> None:
+    status, said = words(server.ask("POST", "jobs?name=x.png", b"x" * (MEGABYTE + 1)))
+    assert status == 413
+    assert "--max-mb" in said
+
+
+def test_a_file_that_does_not_say_is_cut_while_it_comes(server: Served) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 200 * MEGABYTE:
+            sent += 65536
+            yield b"x" * 65536
+
+    # It may be hung up on before all is sent.
+    with suppress(ConnectionError, http.client.HTTPException):
+        assert server.ask("POST", "jobs?name=x.png", endless())[0] == 413
+    assert sent < 100 * MEGABYTE
+    kept = [path for path in server.temporary.rglob("*") if path.is_file()]
+    assert max(path.stat().st_size for path in kept) <= MEGABYTE
+
+
+def test_a_decompression_bomb_is_refused_by_its_size(server: Served) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    rows = zlib.compress(b"\0" * 10**7)  # far from all, which decoding would find out
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    failed = server.until(server.upload(bomb, "bomb.png"), "ready", "failed")
+    assert failed["error"].startswith("bomb.png")
+    assert "60000×60000 pixels" in failed["error"]
+    just_above = server.upload(encoded(np.zeros((1000, 501), np.uint8)), "wide.png")
+    assert "at most 0.5 million" in server.until(just_above, "ready", "failed")["error"]
+    just_below = server.upload(encoded(np.zeros((1000, 500), np.uint8)))
+    assert server.until(just_below, "ready", "failed")["phase"] == "ready"
+
+
+def test_a_result_that_would_be_too_large_is_refused(server: Served) -> None:
+    job = server.upload(encoded(blurred(200)))
+    server.until(job, "ready")
+    server.solve(job, "small", numbers={"scale": 4})
+    assert "0.64 million pixels" in server.until(job, "done", "failed")["error"]
+
+
+@pytest.mark.parametrize("data", [b"no picture", encoded(blurred())[:300], b"\xff\xd8\xff\xe0"])
+def test_a_broken_file_says_what_it_is(server: Served, data: bytes) -> None:
+    failed = server.until(server.upload(data, "broken.png"), "ready", "failed")
+    assert failed["phase"] == "failed"
+    assert failed["error"].startswith("broken.png")
+    assert "\n" not in failed["error"]
+    assert str(server.temporary) not in failed["error"]
+
+
+def test_requests_that_make_no_sense_are_refused_in_words(server: Served) -> None:
+    job = server.upload(encoded(blurred()))
+    server.until(job, "ready")
+    assert words(server.ask("POST", "jobs?name=x.png", b""))[0] == 400
+    assert words(server.ask("POST", f"jobs/{job}/solve", b"nothing"))[0] == 400
+    assert words(server.ask("POST", f"jobs/{job}/solve", b" " * 10**6))[0] == 413
+    assert "moved" in words(server.solve(job, "mowed"))[1]
+    assert "--length" in words(server.solve(job, "moved", numbers={"length": -1}))[1]
+    assert "another file" in words(server.solve(job, "holes"))[1]
+    assert words(server.solve(job, "moved", strength="much"))[0] == 400
+    assert words(server.ask("POST", f"jobs/{job}/attach?role=output&name=x", b"x"))[0] == 400
+    assert server.ask("GET", f"jobs/{job}/result")[0] == 404
+    assert server.ask("GET", "jobs/nothing/events")[0] == 404
+    assert server.until(job, "ready")["phase"] == "ready"
+
+
+def test_holes_are_filled_by_an_uploaded_mask(server: Served) -> None:
+    picture = np.tile(np.linspace(20, 220, 40).astype(np.uint8), (40, 1))
+    mask = np.full((40, 40), 255, np.uint8)
+    mask[15:20, 10:30] = 0
+    job = server.upload(encoded(np.where(mask > 0, picture, 0).astype(np.uint8)))
+    server.until(job, "ready")
+    path = f"jobs/{job}/attach?role=mask&name=mask.png"
+    assert server.ask("POST", path, encoded(mask))[0] == 201
+    assert server.solve(job, "holes")[0] == 202
+    assert server.until(job, "done", "failed")["phase"] == "done"
+    found = Image.open(io.BytesIO(server.ask("GET", f"jobs/{job}/result")[1]))
+    assert np.abs(np.asarray(found).astype(int) - picture)[mask == 0].mean() < 10
+
+
+def test_a_run_is_cancelled_at_once_and_the_next_goes_on(server: Served) -> None:
+    job, other = server.upload(LONG_RUN), server.upload(encoded(blurred()))
+    server.until(job, "ready"), server.until(other, "ready")
+    (worker,) = children(server.process.pid)
+    server.solve(job, "moved", numbers=KNOWN)
+    assert server.when(job, lambda state: state.get("phase") == "working")
+    server.solve(other, "moved", numbers=KNOWN)
+    waiting = server.until(other, "waiting")
+    assert waiting["ahead"] == 1
+    assert words(server.solve(job, "moved"))[0] == 409
+    assert server.ask("POST", f"jobs/{job}/cancel", b"")[0] == 200
+    assert server.until(job, "cancelled", "done")["phase"] == "cancelled"
+    assert soon(lambda: not alive(worker))
+    assert server.until(other, "done", "failed")["phase"] == "done"
+
+
+def test_a_computation_that_dies_is_said_and_the_next_one_runs(server: Served) -> None:
+    job = server.upload(LONG_RUN)
+    server.until(job, "ready")
+    server.solve(job, "moved", numbers=KNOWN)
+    server.when(job, lambda state: state.get("phase") == "working" and bool(state.get("stage")))
+    (worker,) = children(server.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    assert "want of memory" in server.until(job, "failed", "done")["error"]
+    assert server.until(server.upload(encoded(blurred())), "ready", "failed")["phase"] == "ready"
+
+
+def test_a_removed_picture_is_gone(server: Served) -> None:
+    job = server.upload(encoded(blurred()))
+    told: list[Any] = []
+    listening = threading.Thread(target=lambda: told.extend(server.states(job)))
+    listening.start()
+    server.until(job, "ready")
+    assert server.ask("DELETE", f"jobs/{job}")[0] == 200
+    listening.join(20)
+    assert told[-1]["phase"] == "gone"
+    assert server.ask("GET", f"jobs/{job}/picture/seen")[0] == 404
+    assert not list(server.temporary.rglob(job))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly_with_a_page_open(tmp_path: Path, how: signal.Signals) -> None:
+    with served(tmp_path) as server:
+        job = server.upload(encoded(blurred()))
+        told: list[Any] = []
+        listening = threading.Thread(target=lambda: told.extend(server.states(job)))
+        listening.start()
+        server.until(job, "ready")
+        workers = children(server.process.pid)
+        assert server.end(how) == 0
+        listening.join(20)
+        assert told[-1]["phase"] == "ended"
+        assert soon(lambda: not any(map(alive, workers)))
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_it_takes_its_worker_along(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        job = server.upload(LONG_RUN)
+        server.until(job, "ready")
+        server.solve(job, "moved", numbers=KNOWN)
+        server.until(job, "working")
+        workers = children(server.process.pid)
+        assert workers
+        server.end(signal.SIGKILL)
+        assert soon(lambda: not any(map(alive, workers)))
