@@ -14,6 +14,7 @@ minutes=4
 status=0
 set -- -m cuda tests/devices tests/operators
 [ -z "$dry" ] || set -- tests/devices
+if [ -z "$dry" ] && "$python" -c 'import xdist' 2>/dev/null; then set -- -n 4 "$@"; fi
 # At most half of the time for the tests; what they leave goes to the measurements.
 began=$(date +%s)
 timeout -k 10 $((seconds / 2)) "$python" -m pytest -p no:cacheprovider -rs -q \

@@ -143,6 +143,7 @@ def seconds_of_a_step(trainer: Trainer, steps: int) -> float:
 def of_a_task(name: str, given: argparse.Namespace) -> bool:
     """Trains until the time is over; returns whether the run came to its end."""
     began, folder = time.perf_counter(), given.out / name
+    torch.backends.cudnn.benchmark = given.device == "cuda"  # patches have one size
     if run_file(folder).exists():
         settings = read_run(folder)
     else:
@@ -171,7 +172,9 @@ def of_an_energy(name: str, given: argparse.Namespace) -> bool:
     folder = given.out / name
     state = folder / f"{name}.state.safetensors"
     flags = [name, "--data", str(given.data), "--out", str(folder), "--device", given.device]
-    flags += ["--seconds", str(TRAINING * given.seconds), "--tail", "0.1"]
+    # Compiling counts: what is left after it is trained for.
+    flags += ["--end-at", f"{time.time() + TRAINING * given.seconds:.1f}", "--tail", "0.1"]
+    flags += ["--critical-seconds", "15"]
     if state.exists():
         flags += ["--resume", str(state)]
     if given.tiny:

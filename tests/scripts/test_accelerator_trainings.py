@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,14 @@ from support.slices import save_archive
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "data" / "samples"
 ABSENT = ("deepinv", "odl", "astra", "imagecodecs", "pywt", "jsonschema", "pydicom", "dask")
+
+
+@pytest.fixture(autouse=True)
+def _rounding_as_before() -> Iterator[None]:
+    """A training sets the rounding of products as a process of its own may."""
+    yield
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
 
 
 def tiny(name: str, data: Path, out: Path) -> None:

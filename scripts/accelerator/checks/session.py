@@ -144,7 +144,7 @@ class Session:
 @contextlib.contextmanager
 def precision(mode: Mode) -> Iterator[None]:
     """Products in that mode: TF32 on for "tf32", which is cuDNN's default, off for others."""
-    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    places: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [place.allow_tf32 for place in places]
     for place in places:
         place.allow_tf32 = mode == "tf32"
