@@ -175,7 +175,9 @@ def _ended(solution: Solution) -> bool:
     if status is Status.GAP:
         gap = solution.gap
         return gap is not None and asked.gap is not None and gap.relative <= asked.gap
-    return status is not Status.EARLY_STOP or (asked.early and steps >= asked.max_iter)
+    if status is not Status.EARLY_STOP or asked.least_error:
+        return True  # no history shows where an error is least
+    return asked.early and steps >= asked.max_iter
 
 
 def _strength(held: Mapping[str, Any] | None) -> Strength | None:
