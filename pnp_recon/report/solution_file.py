@@ -103,7 +103,7 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
             certificate=certificate_of(held["certificate"]),
             history=History(**held["history"]),
             solver=held["solver"],
-            parameters=held["parameters"],
+            parameters=dict(held["parameters"]),
             strength=_strength(held["strength"]),
             found=found,
             gap=Gap(**gap) if gap else None,
@@ -175,9 +175,10 @@ def _ended(solution: Solution) -> bool:
     if status is Status.GAP:
         gap = solution.gap
         return gap is not None and asked.gap is not None and gap.relative <= asked.gap
-    if status is not Status.EARLY_STOP or asked.least_error:
-        return True  # no history shows where an error is least
-    return asked.early and steps >= asked.max_iter
+    if status is Status.EARLY_STOP:
+        turned = asked.least_error and solution.parameters.get("steps_worth_making", steps) < steps
+        return turned or (asked.early and steps >= asked.max_iter)
+    return True
 
 
 def _strength(held: Mapping[str, Any] | None) -> Strength | None:
