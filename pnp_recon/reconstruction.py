@@ -19,6 +19,7 @@ from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.priors.unrolled import LearnedReconstruction
 from pnp_recon.problems.brought import taken_array, taken_operator
+from pnp_recon.problems.numbers import checked_flag
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.solvers.catalogue import SOLVERS
@@ -148,6 +149,9 @@ def reconstruct(
         raise InputError(
             f"stopping is a {type(stopping).__name__}; expected Stopping(tol=..., max_iter=...)"
         )
+    checked_flag("keep_total", keep_total)
+    checked_flag("allow_uncertified", allow_uncertified)
+    checked_flag("require_certificate", require_certificate)
     asked = _strength(strength, prior)
     fixed = 1.0 if asked == "auto" else asked
     knobs = Knobs(

@@ -103,15 +103,27 @@ class Manifold(ABC):
             f"the mean was found to {last:.3g} only, expected {tol:.3g}; raise max_iter"
         )
 
+    def shaped(self, shape: tuple[int, ...]) -> bool:
+        """Can the last axes of such a tensor be a point?"""
+        return len(shape) >= self.point_axes
+
     def require(self, x: Tensor, name: str = "y") -> None:
         """Refuses what are no points.
 
         Raises:
-            InputError: another precision, or points off the manifold.
+            InputError: no tensor of numbers, another precision, or points off the manifold.
         """
+        if not isinstance(x, Tensor):
+            raise InputError(
+                f"{name} is a {type(x).__name__}; expected a tensor, as torch.from_numpy makes one"
+            )
         if x.dtype != self.dtype:
             raise InputError(f"{name} is {x.dtype}; expected {self.dtype} for {self.name}")
-        worst = float(self.off(x).max()) if x.numel() else 0.0
+        if not self.shaped(tuple(x.shape)):
+            raise InputError(
+                f"{name} has the shape {tuple(x.shape)}; the last axes are no point of {self.name}"
+            )
+        worst = float(self.off(x.detach()).max()) if x.numel() else 0.0
         if not worst <= 1e-8:
             raise InputError(
                 f"{name} has points that are off {self.name} by {worst:.3g}; expected at most 1e-8"

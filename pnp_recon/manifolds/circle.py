@@ -19,6 +19,9 @@ from torch import Tensor
 from pnp_recon.manifolds.base import Manifold
 from pnp_recon.solvers.core.theorem import Basis, Premise
 
+# Arcs count as shorter than π only by more than angles are rounded.
+HALF = math.pi * (1 - 1e-12)
+
 
 class Circle(Manifold):
     """Points (...) complex128 of modulus 1, tangent vectors (...) in radians, counterclockwise."""
@@ -43,7 +46,7 @@ class Circle(Manifold):
 
     def convexity(self, y: Tensor) -> Premise | str:
         length = arc(y)
-        if length < math.pi:
+        if length < HALF:
             words = f"all data lie in an arc of {length:.4g} < π, which is isometric to an interval"
             return Premise(words, Basis.CHECKED)
         return (
@@ -53,7 +56,7 @@ class Circle(Manifold):
 
     def covers(self, y: Tensor, x: Tensor) -> bool:
         """Is there one half circle with both in it?"""
-        return arc(torch.cat([y.flatten(), x.flatten()])) < math.pi
+        return arc(torch.cat([y.flatten(), x.flatten()])) < HALF
 
 
 def arc(x: Tensor) -> float:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pnp_recon import guarantees
+from pnp_recon.errors import InputError
 from pnp_recon.manifolds.base import Manifold
 from pnp_recon.manifolds.variation import Variation
 from pnp_recon.problems.numbers import checked_count, checked_number
@@ -127,6 +128,11 @@ class _Descent:
 
     def __init__(self, energy: Variation, start: Tensor) -> None:
         energy.space.require(start, "start")
+        if start.shape != energy.y.shape:
+            raise InputError(
+                f"start has the shape {tuple(start.shape)}; expected {tuple(energy.y.shape)}, "
+                "which y has"
+            )
         self.energy, self.x, self.start = energy, start, start
         value, self.gradient = energy.value_and_gradient(start)
         self.energies, self.sizes = [value], [energy.norm(start, self.gradient)]
@@ -188,10 +194,11 @@ class _Descent:
             Observation(FALL, fall, 1.0 + 1e-9),
             Observation(BALLS, balls, 1.0 + 1e-9),
         )
+        if self.outside:
+            return Certificate(known, observed, "an iterate left the half circle of the data")
         pixels = math.sqrt(self.x.shape[0] * self.x.shape[1])
         remarks = (
             f"the result is within {self.sizes[-1] / pixels:.2g} of the minimiser (root mean "
             f"square over pixels), and E within {self.sizes[-1] ** 2 / 2:.2g} of its minimum",
         )
-        void = "an iterate left the half circle of the data" if self.outside else ""
-        return Certificate(known, observed, void, remarks)
+        return Certificate(known, observed, remarks=remarks)

@@ -39,6 +39,9 @@ class Rotations(Manifold):
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return (u * v).sum(-1)
 
+    def shaped(self, shape: tuple[int, ...]) -> bool:
+        return shape[-1:] == (4,)
+
     def off(self, x: Tensor) -> Tensor:
         return (x.norm(dim=-1) - 1).abs().nan_to_num(torch.inf)
 

@@ -46,6 +46,9 @@ class PositiveDefinite(Manifold):
         factor, white = _whitened(x, u)
         return (white * _inside(factor, v)).sum((-2, -1))
 
+    def shaped(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) >= 2 and shape[-1] == shape[-2]
+
     def off(self, x: Tensor) -> Tensor:
         size = x.abs().amax((-2, -1))
         skew = (x - x.mT).abs().amax((-2, -1)) / size

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pnp_recon.errors import InputError
 from pnp_recon.manifolds.base import Manifold
 from pnp_recon.problems.numbers import checked_number
 
@@ -34,7 +35,7 @@ class Variation:
         knee: above 0; differences below it are smoothed quadratically.
 
     Raises:
-        InputError: numbers out of range, or data off the manifold.
+        InputError: numbers out of range, data off the manifold, or no field.
     """
 
     space: Manifold
@@ -43,9 +44,18 @@ class Variation:
     knee: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.space, Manifold):
+            raise InputError(f"space is {self.space!r:.60}; expected a manifold, such as Circle()")
         checked_number("strength", self.strength, least=0.0)
         checked_number("knee", self.knee, above=0.0)
         self.space.require(self.y)
+        shape, point = tuple(self.y.shape), self.space.point_axes
+        if self.y.ndim != 2 + point or not self.y.numel():
+            axes = f" and {point} of a point" if point else ""
+            raise InputError(
+                f"y has the shape {shape}; expected a field of {self.space.name}: (H, W){axes}, "
+                "H = 1 for a curve"
+            )
 
     def value(self, x: Tensor) -> float:
         """E(x)."""

@@ -33,6 +33,8 @@ def taken_operator(A: Any, y: Any) -> LinearOperator:
         return A
     if isinstance(y, LinearOperator):
         raise InputError("y and A are exchanged: it is reconstruct(y, A, prior)")
+    if isinstance(A, type) and hasattr(A, "A_adjoint"):
+        raise InputError(f"A is the class {A.__name__}; make an operator of it")
     if isinstance(y, Tensor) and callable(getattr(A, "A_adjoint", None)):
         return from_deepinv(A, _picture_shape(A, y))
     if hasattr(A, "matvec") and 0 < len(tuple(getattr(A, "dims", ()))) <= 3:

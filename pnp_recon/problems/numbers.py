@@ -54,5 +54,15 @@ def checked_count(name: str, value: object, least: int = 1) -> int:
     raise InputError(f"{name} must be a whole number >= {least}, found {_shown(value)}")
 
 
+def checked_flag(name: str, value: object) -> None:
+    """Refuses words, of which "no" would count as yes.
+
+    Raises:
+        InputError: it is neither True nor False.
+    """
+    if isinstance(value, str | bytes) or value not in (True, False, None):
+        raise InputError(f"{name} must be True or False, found {_shown(value)}")
+
+
 def _shown(value: object) -> str:
     return repr(value) if len(repr(value)) < 40 else f"a {type(value).__name__}"

@@ -103,7 +103,7 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
             certificate=certificate_of(held["certificate"]),
             history=History(**held["history"]),
             solver=held["solver"],
-            parameters=held["parameters"],
+            parameters=dict(held["parameters"]),
             strength=_strength(held["strength"]),
             found=found,
             gap=Gap(**gap) if gap else None,

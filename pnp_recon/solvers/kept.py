@@ -16,11 +16,12 @@ from pnp_recon.fidelity import LeastSquares, Ridged, WeightedLeastSquares
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal.total import BoxTotal
 from pnp_recon.solvers.core.certificate import Observation
+from pnp_recon.solvers.core.laws import TOTAL
 from pnp_recon.solvers.core.theorem import Premise
 
 PLANE = guarantees.firm("projection onto the pictures in [0, 1] with Σ A x = Σ y")
-KEPT = Premise("the pictures in [0, 1] with Σ A x = Σ y are convex, compact and not empty")
-LAW = "Σ A x = Σ y in the picture (deviation over rounding)"
+KEPT = Premise(f"the pictures in [0, 1] with {TOTAL} are convex, compact and not empty")
+LAW = f"{TOTAL} in the picture (deviation over rounding)"
 
 
 def kept_total(problem: Problem) -> BoxTotal:

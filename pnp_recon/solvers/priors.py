@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 from torch import nn
@@ -30,6 +31,8 @@ def taken_prior(prior: object) -> Prior:
     Raises:
         InputError: it is something else; the message says what to give, or how it becomes one.
     """
+    if isinstance(prior, os.PathLike):
+        return os.fspath(prior)
     if isinstance(prior, Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | str):
         return prior
     name = getattr(prior, "__name__", type(prior).__name__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from laws.manifolds import CASES, CIRCLE, LINE, NAMES, TENSORS, TURNS, Case, congruence
 from laws.networks import random_tensor
 from pnp_recon.errors import InputError
-from pnp_recon.manifolds import Circle, Flat, Rotations, Variation, denoise
+from pnp_recon.manifolds import Circle, Flat, PositiveDefinite, Rotations, Variation, denoise
 from pnp_recon.manifolds.circle import phase
 from pnp_recon.manifolds.spd import log_euclidean
 from pnp_recon.solvers.core.stopping import Status
@@ -187,3 +189,45 @@ def test_refusals() -> None:
         denoise(TENSORS.space, y, 1.0, start=-y)
     with pytest.raises(InputError, match="off S¹"):
         denoise(Circle(), 2 * wound(), 1.0)
+
+
+def test_what_is_not_certified_is_given_no_bar() -> None:
+    """A winding of the circle is at rest far from the minimum, whatever its gradient."""
+    turns = phase(2 * torch.pi * torch.arange(40).double() / 40)[None]
+    found = denoise(Circle(), torch.ones_like(turns), 50.0, 1.0, start=turns)
+    assert not found.certificate.holds
+    assert found.certificate.remarks == ()
+    near = denoise(Circle(), phase(0.1 * random_tensor(1, 40)), 0.5)  # the twin
+    assert near.certificate.holds
+    assert "of the minimiser" in near.certificate.remarks[0]
+
+
+def test_half_a_circle_to_rounding_is_no_half_circle() -> None:
+    for gap, holds in ((1e-15, False), (1e-3, True)):
+        y = phase(torch.tensor([[0.1, 0.1 + torch.pi - gap]], dtype=torch.float64))
+        assert denoise(Circle(), y, 0.5).certificate.holds == holds
+
+
+@pytest.mark.parametrize(
+    ("space", "y", "said"),
+    [
+        (Circle(), torch.ones(4, dtype=torch.complex128), r"\(H, W\)"),
+        (Circle(), torch.ones(1, 4, 4, dtype=torch.complex128), r"\(H, W\)"),
+        (Circle(), torch.ones(0, 4, dtype=torch.complex128), r"\(H, W\)"),
+        (Circle(), None, "is a NoneType"),
+        (Circle, torch.ones(4, 4, dtype=torch.complex128), "expected a manifold"),
+        (PositiveDefinite(), torch.ones(4, 4, 3, 2, dtype=torch.float64), "no point of Sym"),
+        (PositiveDefinite(), torch.eye(3, dtype=torch.float64).expand(4, 3, 3), r"\(H, W\)"),
+        (Rotations(), torch.eye(3, dtype=torch.float64).expand(4, 4, 3, 3), "no point of SO"),
+    ],
+)
+def test_what_is_no_field_is_refused(space: Any, y: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        denoise(space, y, 0.5)
+
+
+def test_a_start_of_another_shape_is_refused() -> None:
+    y = phase(0.1 * random_tensor(4, 5))
+    assert denoise(Circle(), y, 0.5, start=y).certificate.holds
+    with pytest.raises(InputError, match=r"start has the shape \(2, 5\)"):
+        denoise(Circle(), y, 0.5, start=y[:2])

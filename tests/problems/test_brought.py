@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -203,3 +204,10 @@ def test_a_function_of_arrays_sees_pictures_as_scikit_image_has_them() -> None:
         wrap(lambda picture, sigma: np.moveaxis(picture, -1, 0), arrays=True)(colour, 0.1)
     with pytest.raises(InputError, match="fails on an array"):
         wrap(lambda picture, sigma: picture.nothing, arrays=True)(colour, 0.1)
+
+
+def test_a_class_is_no_operator_yet_and_a_path_is_a_name() -> None:
+    with pytest.raises(InputError, match="A is the class Identity; make an operator of it"):
+        run(A=Identity)
+    named, by_path = (run(prior=one, strength=1.0) for one in ("nlm", Path("nlm")))
+    assert torch.equal(named.image, by_path.image)

@@ -18,7 +18,7 @@ from pnp_recon.proximal import TotalVariation
 from pnp_recon.report.document import plain_json
 from pnp_recon.report.solution_file import UNSHOWN
 from pnp_recon.solvers.core.gap import Gap
-from pnp_recon.solvers.core.laws import GRADIENT
+from pnp_recon.solvers.core.laws import GRADIENT, TOTAL
 from solvers.test_descent import run, tiny
 
 
@@ -285,3 +285,34 @@ def test_a_notebook_shows_picture_verdict_and_curve(solution: pnp_recon.Solution
     assert repr(solution).startswith("<Solution 2×1×16×16, pdhg: converged after ")
     still = replace(solution, history=replace(solution.history, residuals=[], norms=[], errors=[]))
     assert "<polyline" not in still._repr_html_()
+
+
+@pytest.mark.parametrize("prior", ["euler_grey", "ridge_grey"])
+def test_a_total_that_was_not_checked_is_seen(prior: str, tmp_path: Path) -> None:
+    A = Convolution(kernels.gaussian(1.0), (1, 16, 16))
+    y = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    stopping = pnp_recon.Stopping(1e-2, 5)
+    made = pnp_recon.reconstruct(
+        y, A, prior, noise_level=0.05, strength=1, keep_total=True, stopping=stopping
+    )
+    assert made.certificate.untried == ()
+    _, described = pnp_recon.save_solution(made, tmp_path / "kept")
+    held = json.loads(described.read_text())
+    for left, holds in ((TOTAL, False), ("no law", True)):
+        kept = [one for one in held["certificate"]["observations"] if left not in one["law"]]
+        edited = {**held, "certificate": {**held["certificate"], "observations": kept}}
+        described.write_text(json.dumps(edited))
+        assert pnp_recon.load_solution(described).certificate.holds == holds
+
+
+def test_parameters_that_are_none_are_refused(tmp_path: Path) -> None:
+    A = Convolution(kernels.gaussian(1.0), (1, 16, 16))
+    y = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    stopping = pnp_recon.Stopping(max_iter=400, least_error=True)
+    made = pnp_recon.reconstruct(y, A, solver="landweber", noise_level=0.3, stopping=stopping)
+    _, described = pnp_recon.save_solution(made, tmp_path / "made")
+    held = json.loads(described.read_text())
+    assert pnp_recon.load_solution(described).parameters == held["parameters"]
+    described.write_text(json.dumps({**held, "parameters": 5}))
+    with pytest.raises(InputError, match="hold no solution"):
+        pnp_recon.load_solution(described)

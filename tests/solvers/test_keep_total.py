@@ -113,3 +113,18 @@ def test_a_mean_that_is_put_back_is_no_nonexpansive_map() -> None:
     assert float(torch.linalg.matrix_norm(off_mean @ D + mean, 2)) > 1.1
     blind = off_mean @ D @ off_mean + mean
     assert float(torch.linalg.matrix_norm(2 * blind - torch.eye(n), 2)) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("flag", ["keep_total", "allow_uncertified", "require_certificate"])
+def test_a_word_is_no_flag(flag: str) -> None:
+    y, A = posed()
+    with pytest.raises(InputError, match=f"{flag} must be True or False, found 'no'"):
+        run(y, A, **{flag: "no"})
+    assert run(y, A, **{flag: False}).iterations
+
+
+@pytest.mark.parametrize("flag", ["early", "least_error"])
+def test_nor_is_it_one_of_a_stopping(flag: str) -> None:
+    with pytest.raises(InputError, match=f"{flag} must be True or False"):
+        Stopping(**{flag: "no"})  # type: ignore[arg-type]
+    assert not getattr(Stopping(), flag)

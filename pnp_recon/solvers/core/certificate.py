@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pnp_recon.guarantees import Guarantee
+from pnp_recon.solvers.core.laws import TOTAL
 from pnp_recon.solvers.core.theorem import Constant, Theorem
 
 
@@ -77,9 +78,10 @@ class Certificate:
         if not self.observed:
             return ()
         laws = [item.law for item in self.observed]
-        return tuple(
-            words for words in self.theorem.tried if not any(law.startswith(words) for law in laws)
-        )
+        asked = self.theorem.tried
+        if any(TOTAL in item.words for item in self.theorem.premises):
+            asked = (*asked, TOTAL)
+        return tuple(words for words in asked if not any(law.startswith(words) for law in laws))
 
     @property
     def contradicted(self) -> bool:

@@ -20,6 +20,7 @@ H1 = "H1: E falls by a‖x_{k+1}−x_k‖² at least (ratio)"
 H2 = "H2: ‖∇E(x_{k+1})‖ at most b‖x_{k+1}−x_k‖ (ratio)"
 # What the history does not show, so that the run tries it: the beginning of an observation.
 GRADIENT = "the gradient is that of the energy"
+TOTAL = "Σ A x = Σ y"
 # A `Step.ratio` of a step that had nothing to be compared with, such as the first of pairs.
 UNCOMPARED = -1.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from pnp_recon.problems.numbers import checked_count, checked_number
+from pnp_recon.problems.numbers import checked_count, checked_flag, checked_number
 
 
 class Status(Enum):
@@ -82,6 +82,8 @@ class Stopping:
         checked_number("tol", self.tol, above=0.0)
         checked_count("max_iter", self.max_iter)
         checked_count("check_every", self.check_every)
+        checked_flag("early", self.early)
+        checked_flag("least_error", self.least_error)
         if self.gap is not None:
             checked_number("gap", self.gap, above=0.0)
         if self.time_limit is not None:

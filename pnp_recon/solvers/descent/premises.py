@@ -11,7 +11,7 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.priors.energies.base import LearnedEnergy, believed
-from pnp_recon.solvers.core.laws import GRADIENT
+from pnp_recon.solvers.core.laws import GRADIENT, TOTAL
 from pnp_recon.solvers.core.premises import basis_of, bounded_below, fitting, transposed
 from pnp_recon.solvers.core.theorem import (
     Basis,
@@ -121,7 +121,7 @@ def descent_theorem(
     statement = MINIMISER if convex else CRITICAL
     if objective.plane is not None:
         statement += ON_PLANE
-        premises += (Premise("the points with Σ A x = Σ y are a plane, as f is quadratic"),)
+        premises += (Premise(f"the points with {TOTAL} are a plane, as f is quadratic"),)
     return CriticalPoint(
         f"{statement}{SPLIT}" if objective.split else statement,
         guarantees.none(NO_MAP),

@@ -42,11 +42,15 @@ class NaturalGradient(torch.optim.Optimizer):
             closure: gives the residuals rₙ, (N, …), and calls no `backward`.
 
         Raises:
-            InputError: no closure.
+            InputError: no closure, or one that gives no residuals.
         """
         evaluate, group = needed(closure), self.param_groups[0]
         with torch.enable_grad():
             residuals = evaluate()
+        if not isinstance(residuals, Tensor) or not residuals.ndim:
+            raise InputError(
+                "the closure gives no residuals (N, …), of which J is ½ the mean square"
+            )
         parameters = [u for u in group["params"] if u.requires_grad]
         count, flat = len(residuals), residuals.flatten()
         rows = torch.autograd.grad(

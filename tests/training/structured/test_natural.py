@@ -91,3 +91,11 @@ def test_state_and_refusals() -> None:
     ):
         with pytest.raises(InputError, match="expected"):
             wrong()
+
+
+def test_a_closure_that_gives_a_loss_is_refused() -> None:
+    u = torch.nn.Parameter(torch.ones(3))
+    optimiser = NaturalGradient([u])
+    with pytest.raises(InputError, match="the closure gives no residuals"):
+        optimiser.step(lambda: u.square().sum())
+    assert float(optimiser.step(lambda: 2 * u)) == 2.0
