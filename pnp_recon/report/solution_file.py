@@ -175,7 +175,10 @@ def _ended(solution: Solution) -> bool:
     if status is Status.GAP:
         gap = solution.gap
         return gap is not None and asked.gap is not None and gap.relative <= asked.gap
-    return status is not Status.EARLY_STOP or (asked.early and steps >= asked.max_iter)
+    if status is Status.EARLY_STOP:
+        turned = asked.least_error and solution.parameters.get("steps_worth_making", steps) < steps
+        return turned or (asked.early and steps >= asked.max_iter)
+    return True
 
 
 def _strength(held: Mapping[str, Any] | None) -> Strength | None:

@@ -56,7 +56,11 @@ STUDIES = (
     ("half_moons", "densities of half-moons", "invertible.md"),
     ("reversible_memory", "memory against depth", "invertible.md"),
     ("hamiltonian_oscillator", "energy of an oscillator", "hamiltonian.md"),
-    ("optimisers", "ways to a minimum", "hamiltonian.md"),
+    ("hamiltonian_rods", "pendulums that learn their energy", "hamiltonian.md"),
+    ("optimisers", "ways to a minimum", "optimisers.md"),
+    ("control_stopping", "when to stop", "control.md"),
+    ("manifolds_tensors", "diffusion tensors", "manifolds.md"),
+    ("manifolds_phases", "phases", "manifolds.md"),
 )
 COLUMNS = 3
 TAIL = """

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pnp_recon.benchmark.methods.registry import expand
 from pnp_recon.benchmark.store import Results
 from pnp_recon.cli.shell import INTERRUPTED
+from pnp_recon.errors import InputError
 from support.benchmark import (
     bench,
     column,
@@ -135,3 +137,9 @@ def test_unknown_suite_and_missing_run(tmp_path: Path, capsys: pytest.CaptureFix
     assert "unknown suite 'denoize'" in error(capsys)
     assert bench("report", tmp_path / "none") == 2
     assert "holds no benchmark" in error(capsys)
+
+
+def test_a_method_for_other_channels_is_told_the_option() -> None:
+    with pytest.raises(InputError, match="3 channels, these have 1; take --colour, or another"):
+        expand(["euler_colour"], 1)
+    assert expand(["euler_colour"], 3) == ["euler_colour"]

@@ -169,5 +169,6 @@ def _refuse(info: MethodInfo, channels: int) -> None:
 def _check_channels(name: str, found: Method | MethodInfo, channels: int) -> None:
     if not found.fits(channels):
         raise InputError(
-            f"method {name} is for pictures of {found.channels} channels, these have {channels}"
+            f"method {name} is for pictures of {found.channels} channels, these have {channels}; "
+            f"take {'--colour' if found.channels == 3 else '--grey'}, or another method"
         )
