@@ -21,7 +21,7 @@ from scripts.accelerator.record import MODES, Found, measured, section, table
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 RECORD = RESULTS / "accelerator" / "bench.json"
 PAGE = RESULTS / "accelerator_bench.md"
-EMPTY = "**No card was lent since the benchmark was written: the tables are empty.**"
+EMPTY = "**No GPU has run the benchmark since it was written: the tables are empty.**"
 NOT_MEASURED = "not measured"
 SHARE, FASTER, OVERHEAD = 0.5, 30.0, 0.05
 

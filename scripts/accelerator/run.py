@@ -1,4 +1,4 @@
-"""Train all four energies on one GPU under one time limit; for a machine that is lent for minutes.
+"""Train all four energies on one GPU under one time limit; for one at hand for minutes.
 
     python -m scripts.accelerator.run --data BSDS500 --out out/energies --seconds 540
 

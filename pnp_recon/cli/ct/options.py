@@ -123,7 +123,8 @@ class CtOptions(VolumeOptions):
     )] = None
     size: Annotated[int | None, typer.Option(
         "--size", min=8, metavar="N",
-        help="The slice has N×N pixels. By default N is the number of detector pixels.",
+        help="The slice has N×N pixels. By default N is the number of detector pixels. A smaller N "
+        "is the part about the axis; the whole, coarser, is a larger --pixel-mm with it.",
     )] = None
     axis: Annotated[str | None, typer.Option(
         "--axis", metavar="auto|center|PIXEL",
