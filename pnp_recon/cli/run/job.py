@@ -36,6 +36,7 @@ from pnp_recon.report import (
     write_report,
 )
 from pnp_recon.solvers import Look, Solution, Status
+from pnp_recon.solvers.core.unsettled import unsettled
 
 # The PSNR is recorded where the iteration has grown by this factor: a picture costs a solve.
 TRACK_GROWTH = 1.25
@@ -104,7 +105,8 @@ def run_job(
         line, physics = case.after(solution.image)
         run = replace(run, physics=physics)
         say(line)
-    doubts = tuple(case.doubts(solution.image))
+    restless = unsettled(solution)
+    doubts = (*case.doubts(solution.image), *((restless,) if restless else ()))
     named = [f"{job.target}: {doubt}" for doubt in doubts]
     notes = (*warnings, *named, *case.write(job.target, solution.image))
     timings = {
