@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -11,15 +10,12 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-import pnp_recon.training.trainer as training_module
 from pnp_recon.cli.train import display as train_display
 from pnp_recon.cli.train import main
-from pnp_recon.cli.train import session as train_session
 from pnp_recon.models.load import load_denoiser
 from pnp_recon.pictures.files import read_picture, write_picture
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
@@ -154,28 +150,6 @@ def test_ctrl_c_saves_between_steps_and_says_how_to_go_on(
     assert read_checkpoint(run / "checkpoint.pt")["step"] == 5
     assert start(pictures, run) == 0  # the same options again are as good as none
     assert weights_of(run) == weights_of(whole_run)
-
-
-def test_minutes_stop_a_call_and_leave_the_weights_as_they_are(
-    pictures, whole_run, tmp_path, monkeypatch, capsys
-):
-    clock = SimpleNamespace(perf_counter=itertools.count().__next__)  # a second at each look
-    run = tmp_path / "run"
-    for module in (train_session, training_module):
-        monkeypatch.setattr(module, "time", clock)
-    assert start(pictures, run, "--minutes", "0.2") == 3
-    step = read_checkpoint(run / "checkpoint.pt")["step"]
-    assert 5 < step < 12
-    said = capsys.readouterr().err
-    assert f"stopped at step {step} of {STEPS}; go on with: pnp-train denoiser -o {run}" in said
-    assert start(pictures, run, "--minutes", "1000") == 0
-    assert weights_of(run) == weights_of(whole_run)
-
-
-@pytest.mark.parametrize("minutes", ["0", "nan", "-1"])
-def test_minutes_are_above_zero(pictures, tmp_path, capsys, minutes):
-    assert start(pictures, tmp_path / "run", "--minutes", minutes) == 2
-    assert "--minutes" in one_line(capsys)
 
 
 def test_export_takes_another_name_and_replaces_only_when_asked(whole_run, tmp_path, capsys):

@@ -44,7 +44,7 @@ def train(
         tensorboard: write its events.
         quiet: errors only.
         save_memory: take more time and less memory.
-        minutes: of this call, after which it stops with a checkpoint.
+        minutes: after so many of this call it stops with a checkpoint.
     """
     until = math.inf
     if minutes is not None:
