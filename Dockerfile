@@ -1,7 +1,9 @@
-# The commands on a CPU: docker build -t pnp-recon . && docker run --rm -v "$PWD:/work" pnp-recon pnp-deblur a.jpg
+# The commands: docker build -t pnp-recon . && docker run --rm -v "$PWD:/work" pnp-recon pnp-deblur a.jpg
+# With --build-arg TORCH_INDEX=… , PyTorch's index of CPU builds, the image is 3 GB smaller.
 FROM python:3.12-slim AS build
+ARG TORCH_INDEX=
 RUN python -m venv /opt/pnp && \
-    /opt/pnp/bin/pip install --no-cache-dir --index-url $TORCH_INDEX "torch>=2.4" torchvision
+    /opt/pnp/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch>=2.4" torchvision
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY operators operators

@@ -56,7 +56,11 @@ STUDIES = (
     ("half_moons", "densities of half-moons", "invertible.md"),
     ("reversible_memory", "memory against depth", "invertible.md"),
     ("hamiltonian_oscillator", "energy of an oscillator", "hamiltonian.md"),
-    ("optimisers", "ways to a minimum", "hamiltonian.md"),
+    ("hamiltonian_rods", "pendulums that learn their energy", "hamiltonian.md"),
+    ("optimisers", "ways to a minimum", "optimisers.md"),
+    ("control_stopping", "when to stop", "control.md"),
+    ("manifolds_tensors", "diffusion tensors", "manifolds.md"),
+    ("manifolds_phases", "phases", "manifolds.md"),
 )
 COLUMNS = 3
 TAIL = """
@@ -105,8 +109,8 @@ def figure_name(case: RateCase, others: list[RateCase]) -> str:
 
 
 def thumbnails(items: Sequence[tuple[str, str, str]]) -> str:
-    """A table of figures (path in docs, caption, link), each a link to its page."""
-    cells = [f"[![{caption}]({image})]({link}) {caption}" for image, caption, link in items]
+    """A table of figures (path in docs, caption, link), each with a link to its page."""
+    cells = [f"![{caption}]({image}) [{caption}]({link})" for image, caption, link in items]
     rows = [cells[k : k + COLUMNS] for k in range(0, len(cells), COLUMNS)]
     lines = [" | ".join(row + [""] * (COLUMNS - len(row))) for row in rows]
     return "\n".join(["| " * COLUMNS + "|", "|---" * COLUMNS + "|", *(f"| {x} |" for x in lines)])

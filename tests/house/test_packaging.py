@@ -65,7 +65,7 @@ def faults(dockerfile: str) -> list[str]:
     joined = dockerfile.replace("\\\n", " ")
     rows = [line for line in joined.splitlines() if line and not line.startswith("#")]
     found = [f"{s} is missing" for s in copied(joined) if not (ROOT / s).exists()]
-    known = {"FROM", "RUN", "COPY", "ENV", "USER", "WORKDIR", "CMD"}
+    known = {"FROM", "ARG", "RUN", "COPY", "ENV", "USER", "WORKDIR", "CMD"}
     found += [f"unknown {row}" for row in rows if row.split()[0] not in known]
     last = rows[max(i for i, row in enumerate(rows) if row.startswith("FROM")) :]
     users = [row.split()[1] for row in last if row.startswith("USER")]
