@@ -14,7 +14,7 @@ from pathlib import Path
 WORDS = {
     "start": "start",
     "read": "read",
-    "estimate": "kernel, noise and operator",
+    "estimate": "kernel and noise",
     "forecast": "forecast",
     "strength": "strength trials",
     "iterations": "iterations",
