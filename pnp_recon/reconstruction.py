@@ -6,6 +6,7 @@ solver makes of the settings is its own (`configure`); the loop is `solvers.iter
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from pnp_recon.solvers.core.solution import Look, Solution
 from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.core.strength import Strength, Trial
+from pnp_recon.solvers.core.unsettled import UnsettledWarning, unsettled
 from pnp_recon.solvers.in_time import in_time
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.priors import (
@@ -142,6 +144,9 @@ def reconstruct(
         OperatorError: an operator of your own whose maps give what they must not.
         CertificateError: a certificate was required and cannot be given.
         KeyboardInterrupt: Ctrl-C while the strength is chosen; later it returns what there is.
+
+    Warns:
+        UnsettledWarning: nothing is proven of the iteration, and it did not come to rest.
     """
     entry = None if solver == "auto" else SOLVERS.find(solver, "auto")
     prior = taken_prior(prior)
@@ -240,6 +245,8 @@ def reconstruct(
     solution = replace(solution, strength=found)
     if require_certificate:
         _require_after(solution)
+    if words := unsettled(solution):
+        warnings.warn(words, UnsettledWarning, stacklevel=2)
     return solution
 
 

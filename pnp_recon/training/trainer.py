@@ -201,6 +201,7 @@ class Trainer:
         every: int = 250,
         tick: Callable[[int, float], None] | None = None,
         stop: Callable[[], bool] | None = None,
+        until: float = math.inf,
     ) -> bool:
         """Trains to the last step; validates, logs and saves every `every` steps.
 
@@ -211,6 +212,8 @@ class Trainer:
             every: steps between validations.
             tick: called after each step with the step and the running mean of the loss.
             stop: asked after each step; if it says True a checkpoint is saved and the run ends.
+            until: the time of `time.perf_counter` from which on it ends so as well; the schedule
+                of the rates stays that of `recipe.steps`.
 
         Returns:
             True if the last step was reached.
@@ -221,7 +224,8 @@ class Trainer:
             if tick is not None:
                 tick(self.step, self.loss)
             last = self.step == self.recipe.steps
-            stopping = not last and stop is not None and stop()
+            over = time.perf_counter() >= until or (stop is not None and stop())
+            stopping = over and not last
             if not (last or stopping or self.step % every == 0):
                 continue
             now = time.perf_counter()

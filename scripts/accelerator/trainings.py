@@ -158,7 +158,7 @@ def of_a_task(name: str, given: argparse.Namespace) -> bool:
         print(f"step {line.step} loss {line.loss:.4f} {line.psnr}", flush=True)
 
     every = max(4 if given.tiny else 1, settings.recipe.steps // 20)
-    done = trainer.run(report, every, stop=lambda: time.perf_counter() >= until)
+    done = trainer.run(report, every, until=until)
     if not done:
         print(
             f"stopped at step {trainer.step} of {settings.recipe.steps}; the same command goes on"

@@ -63,6 +63,7 @@ def make_case(job: Job, session: Session[CtOptions]) -> Case:
         found = simulated(job.source, options)
     else:
         found = measured(job.source, job.reference, options)
+    session.watch.to("estimate")
     count = max(found.y.shape[0], found.A.image_shape[0])
     picture = picture_target(job, options, count)
     case = case_of(on_device(found, session), job, session, picture)

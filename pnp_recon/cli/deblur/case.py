@@ -38,6 +38,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
     if job.reference is not None:
         reference = read_reference(job.reference, picture, "the blur")
     x = _light(picture, session)
+    session.watch.to("estimate")
     blur = find_blur(options, x, picture.source)
     kh, kw = _fitting(blur, picture)
     kernel = blur.kernel.to(session.device, session.dtype)

@@ -86,6 +86,7 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
         A = Inpainting(known, x.shape[1:])
         truth = None if reference is None else session.tensor(reference.pixels)
         problem = Problem(A, A.A(x), options.noise_level, truth)
+    session.watch.to("estimate")
     y = problem.y
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:

@@ -68,6 +68,7 @@ def make_case(job: Job, session: Session[JpegOptions]) -> Case:
     files = [source_file("input", picture)]
     if job.reference is not None:
         files.append(source_file("reference", reference))
+    session.watch.to("estimate")
     return _case(facts, picture, truth, tuple(files), session)
 
 

@@ -70,6 +70,7 @@ def make_case(job: Job, session: Session[MriOptions]) -> Case:
         found = simulated(job.source, options)
     else:
         found = measured(job.source, job.reference, options)
+    session.watch.to("estimate")
     picture = picture_target(job, options)
     found = on_device(found, session)
     A, nearly_real, words, warnings = _operator(found, options)

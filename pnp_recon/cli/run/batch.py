@@ -10,6 +10,7 @@ from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.live import LiveLine
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.plan import Job, is_batch, plan_jobs
+from pnp_recon.cli.run.timings import since_the_process_began, timings_line
 from pnp_recon.cli.shell import (
     BAD_INPUT,
     DEFECT,
@@ -64,6 +65,7 @@ def _run_jobs(
     session = Session(options)
     session.look_up()  # a name that is not there fails once, before any file is read
     codes: list[int] = []
+    start = since_the_process_began()
     with LiveLine(len(jobs), enabled=not silent) as live:
 
         def say(line: str) -> None:
@@ -89,12 +91,18 @@ def _run_jobs(
                 codes.append(_failed(program, job, error, records, options.verbose))
                 live.resume()
             else:
-                records.append(text.as_json(result))
+                seconds = dict(result.seconds)
+                if start is not None and not index:  # the first one waited for it
+                    seconds["start"] = start
+                timed = {"timings": seconds} if options.timings else {}
+                records.append({**text.as_json(result), **timed})
                 codes.append(text.exit_code(result))
                 for line in text.warnings(result):
                     live.write(f"{program}: warning: {line}", error=True)
                 told = options.weighed or (options.levelled and options.prior_kind == "denoiser")
                 say("\n".join(text.lines(result, options.verbose, told)))
+                if options.timings:
+                    say(timings_line(seconds))
                 if options.quiet and not options.as_json:
                     live.write(text.summary(result))
                 if result.run.solution.status is Status.INTERRUPTED:

@@ -175,6 +175,9 @@ AsJson = Annotated[bool, typer.Option(
 Quiet = Annotated[bool, typer.Option(
     "--quiet", "-q", help="Print one line for each picture, and no live line.",
 )]  # fmt: skip
+Timings = Annotated[bool, typer.Option(
+    "--timings", help="Print where the time went.",
+)]  # fmt: skip
 Verbose = Annotated[bool, typer.Option(
     "-v", "--verbose", help="Print more details, and the tracebacks of errors.",
 )]  # fmt: skip

@@ -6,7 +6,7 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from pnp_recon.cli.run.plan import Job, check_places
 from pnp_recon.cli.run.preview import check_preview, cropped, preview
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, solve
+from pnp_recon.cli.run.timings import Stopwatch
 from pnp_recon.contracts import PriorRecord
 from pnp_recon.files import atomic_write, sha256_of
 from pnp_recon.pictures.metrics import psnr, ssim
@@ -36,6 +37,7 @@ from pnp_recon.report import (
     write_report,
 )
 from pnp_recon.solvers import Look, Solution, Status
+from pnp_recon.solvers.core.unsettled import unsettled
 
 # The PSNR is recorded where the iteration has grown by this factor: a picture costs a solve.
 TRACK_GROWTH = 1.25
@@ -46,11 +48,12 @@ NO_PRIOR = PriorRecord(
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One finished input."""
+    """One finished input; `seconds` by stage."""
 
     job: Job
     run: Run
     notes: tuple[str, ...]
+    seconds: Mapping[str, float]
     wrote: tuple[Path, ...] = ()
 
 
@@ -71,6 +74,8 @@ def run_job(
         KeyboardInterrupt: interrupted before the first iteration; nothing was written.
     """
     options, begin = session.options, time.perf_counter()
+    watch = session.watch = Stopwatch()
+    watch.to("read")
     check_places(command.names, job, options)
     if job.report is not None:
         check_report_target(job.report, options.overwrite)
@@ -84,16 +89,19 @@ def run_job(
     for line in (*case.lines, f"noise: {case.noise_in_words}"):
         say(line)
     warnings = (*case.warnings, *model_warnings(case, session))
+    watch.to("read")
     prior = choose_prior(case, session)
     model = session.learned()
     if model is not None:
         say(f"model: {model.name}, trained for {model.trained_on}")
     prepared = time.perf_counter()
+    watch.to("forecast")
     with listening(live.doing):
         solution, track, crops = _solve_all(command.program, job, case, prior, session, live, say)
     if solution.status is Status.INTERRUPTED and not solution.iterations:
         raise KeyboardInterrupt  # the picture would be the start: there is no result
     solved = time.perf_counter()
+    watch.to("write")
     if case.adopt is not None and solution.found:
         told = case.lines
         case = case.adopt(case, solution.found)
@@ -104,7 +112,8 @@ def run_job(
         line, physics = case.after(solution.image)
         run = replace(run, physics=physics)
         say(line)
-    doubts = tuple(case.doubts(solution.image))
+    restless = unsettled(solution)
+    doubts = (*case.doubts(solution.image), *((restless,) if restless else ()))
     named = [f"{job.target}: {doubt}" for doubt in doubts]
     notes = (*warnings, *named, *case.write(job.target, solution.image))
     timings = {
@@ -120,7 +129,8 @@ def run_job(
         live.stage("writing the report")
         run = replace(run, output_sha256=sha256_of(job.target))
         write_report(job.report, run, overwrite=options.overwrite)
-    return Result(job, run, notes, case.wrote)
+    watch.to(None)
+    return Result(job, run, notes, watch.seconds, case.wrote)
 
 
 def _solve_all(
@@ -155,7 +165,10 @@ def _solve_all(
     for words in (*ahead.notes, *time_lines(ahead.span, why)):
         say(words)
     live.begin(ahead.iterations)
+    session.watch.to("iterations")
     solution, track = _solve(case, prior, ahead.options, live, say)
+    if solution.strength is not None and case.strength is None:
+        session.watch.part("strength", solution.strength.seconds)
     return ahead.of(solution), track, ahead.notes
 
 

@@ -44,6 +44,7 @@ from pnp_recon.cli.run.flags import (
     StepSize,
     Strength,
     TimeLimit,
+    Timings,
     Tolerance,
     Verbose,
     Weight,
@@ -104,6 +105,7 @@ class RunOptions:
     overwrite: Overwrite = False
     as_json: AsJson = False
     quiet: Quiet = False
+    timings: Timings = False
     verbose: Verbose = False
 
     # The noise level where --sigma does not give one; None: it is estimated.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pnp_recon.cli.run.flags import Precision
 from pnp_recon.cli.run.options import Options
+from pnp_recon.cli.run.timings import Stopwatch
 from pnp_recon.cli.shell import choose_device
 from pnp_recon.models import load
 from pnp_recon.priors.denoiser import Denoiser
@@ -27,10 +28,12 @@ class Session(Generic[Options]):
 
     Attributes:
         heard: a line of text, once known, for whoever waits; None where nobody does.
+        watch: seconds by stage of the input at hand; a case names what it does.
     """
 
     options: Options
     heard: Callable[[str], None] | None = None
+    watch: Stopwatch = field(default_factory=Stopwatch)
     device: torch.device = field(init=False)
     dtype: torch.dtype = field(init=False)
     priors: dict[str, Denoiser | LearnedEnergy] = field(default_factory=dict)

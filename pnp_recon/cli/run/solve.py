@@ -5,6 +5,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Look, Solution, Status, Stopping
 from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
 from pnp_recon.solvers.core.strength import Trial
+from pnp_recon.solvers.core.unsettled import UnsettledWarning
 from pnp_recon.solvers.priors import total_variation
 
 Prior = Denoiser | LearnedEnergy | Regulariser | LearnedReconstruction | None
@@ -101,15 +103,16 @@ def solve(
         return _by_formula(case.solve, required)
     if case.parts:
         return _in_parts(case.parts, prior, options, look, tried)
-    solution = reconstruct(
-        case.y,
-        case.A,
-        "auto" if prior is None else prior,
-        require_certificate=required,
-        callback=look,
-        on_trial=tried,
-        **({} if options.model is not None else _settings(case, prior, options)),
-    )
+    with warnings.catch_warnings(action="ignore", category=UnsettledWarning):  # a doubt of the job
+        solution = reconstruct(
+            case.y,
+            case.A,
+            "auto" if prior is None else prior,
+            require_certificate=required,
+            callback=look,
+            on_trial=tried,
+            **({} if options.model is not None else _settings(case, prior, options)),
+        )
     return solution if case.strength is None else replace(solution, strength=case.strength)
 
 

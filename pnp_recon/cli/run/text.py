@@ -10,6 +10,7 @@ from pnp_recon.cli.shell import NOT_CONVERGED, OK
 if TYPE_CHECKING:
     from pnp_recon.cli.run.job import Result
     from pnp_recon.report import Run
+    from pnp_recon.solvers import Solution
 
 
 def exit_code(result: Result) -> int:
@@ -23,7 +24,7 @@ def lines(result: Result, verbose: bool, told: bool = False) -> list[str]:
     solution = run.solution
     counted = f"{_steps(solution.iterations)}, residual {_residual(run):.2e}, "
     counted = counted if solution.iterations else ""
-    out = [f"ended: {solution.status.value}; {counted}{run.timings['total']:.1f} s"]
+    out = [f"ended: {_ending(solution)}; {counted}{run.timings['total']:.1f} s"]
     if run.before is not None and run.after is not None:
         out.append(
             f"quality: PSNR {run.before.psnr:.2f} -> {run.after.psnr:.2f} dB, SSIM "
@@ -57,6 +58,14 @@ def summary(result: Result) -> str:
     )
 
 
+def _ending(solution: Solution) -> str:
+    """How it ended, without the advice to go on where more iterations can be worse."""
+    from pnp_recon.solvers.core.unsettled import unsettled  # loads torch
+
+    words = solution.status.value
+    return words.partition(";")[0] if unsettled(solution) else words
+
+
 def _steps(iterations: int) -> str:
     return "1 iteration" if iterations == 1 else f"{iterations} iterations"
 
@@ -72,7 +81,7 @@ def warnings(result: Result) -> list[str]:
     elif not solution.certificate.holds and solution.status is not Status.DIRECT:
         out.append(f"{result.job.source}: {solution.certificate.verdict}")
     if not solution.status.succeeded:
-        out.append(f"{result.job.source}: {solution.status.value}")
+        out.append(f"{result.job.source}: {_ending(solution)}")
     return out
 
 

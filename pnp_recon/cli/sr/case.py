@@ -80,6 +80,7 @@ def make_case(job: Job, session: Session[EnlargeOptions]) -> Case:
         files.append(source_file("reference", reference))
     if blur.file is not None:
         files.append(blur.file)
+    session.watch.to("estimate")
     y = problem.y
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:

@@ -1,7 +1,8 @@
 """`pnp-train`: train a certified denoiser or an unrolled network, export it, check a model's card.
 
-Parses, calls, writes, exits: 0 done, 2 bad input, 4 a certificate that does not hold, 130 stopped
-by Ctrl-C. Torch is imported after parsing. Every task of the catalogue is a command.
+Parses, calls, writes, exits: 0 done, 2 bad input, 3 stopped by --minutes, 4 a certificate that does
+not hold, 130 stopped by Ctrl-C. Torch is imported after parsing. Every task of the catalogue is a
+command.
 """
 
 from __future__ import annotations

@@ -51,6 +51,16 @@ AFTER: Mapping[str, tuple[Any, Any]] = {
         Annotated[int, typer.Option(min=1, help="Validate and save every so many steps.")],
         250,
     ),
+    "minutes": (
+        Annotated[
+            float | None,
+            typer.Option(
+                help="Stop after so many minutes of this call; the same call goes on. The "
+                "learning rate follows --steps all the same.",
+            ),
+        ],
+        None,
+    ),
     "export": (
         Annotated[
             Path | None,
@@ -100,6 +110,7 @@ def make_command(task: type[Task]) -> Callable[..., None]:
             export=typed["export"],
             tensorboard=typed["tensorboard"],
             quiet=typed["quiet"],
+            minutes=typed["minutes"],
             save_memory=typed.get("checkpointing", False),
         )
 

@@ -6,14 +6,17 @@ Imported after parsing: it loads torch.
 from __future__ import annotations
 
 import json
+import math
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 import typer
 
-from pnp_recon.cli.shell import INTERRUPTED, choose_device
+from pnp_recon.cli.shell import INTERRUPTED, NOT_CONVERGED, choose_device
 from pnp_recon.cli.train.display import Interruption, TrainingDisplay
+from pnp_recon.problems.numbers import checked_number
 from pnp_recon.training.runs import check_export, export_run, start_or_resume
 from pnp_recon.training.task import Task
 
@@ -28,6 +31,7 @@ def train(
     tensorboard: bool,
     quiet: bool,
     save_memory: bool = False,
+    minutes: float | None = None,
 ) -> None:
     """Trains to the end and exports, or raises `typer.Exit` where it was stopped.
 
@@ -40,7 +44,11 @@ def train(
         tensorboard: write its events.
         quiet: errors only.
         save_memory: take more time and less memory.
+        minutes: after so many of this call it stops with a checkpoint.
     """
+    until = math.inf
+    if minutes is not None:
+        until = time.perf_counter() + 60 * checked_number("--minutes", minutes, above=0.0)
     device = str(choose_device(device))
     out = export or folder
     if out != folder:
@@ -56,16 +64,17 @@ def train(
         )
     with Interruption() as interruption, TrainingDisplay(trainer, quiet, tensorboard) as display:
         try:
-            done = trainer.run(display.report, every, display.tick, interruption)
+            done = trainer.run(display.report, every, display.tick, interruption, until)
         except KeyboardInterrupt:
             done = False
     if not done:
         typer.echo(
-            f"stopped; go on with: pnp-train {settings.kind} -o {folder}\n"
+            f"stopped at step {trainer.step} of {settings.recipe.steps}; "
+            f"go on with: pnp-train {settings.kind} -o {folder}\n"
             f"or export what there is with: pnp-train export {folder}",
             err=True,
         )
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(INTERRUPTED if interruption.wanted else NOT_CONVERGED)
     say_exported(export_run(folder, out), quiet)
 
 

@@ -68,7 +68,7 @@ class VolumeOptions(ScanFileOptions):
                     "--slices all"
                 )
             return
-        others = ("slices", "simulate", "reference", "report", "residuals")
+        others = ("slices", "simulate", "reference", "report", "residuals", "timings")
         refuse(given(self, *others), "--slices, which writes a line of JSON for each slice")
         refuse(given(self, "workers"), "--dask, which has its own; give one", self.dask is not None)
         self._check_across()
