@@ -5,6 +5,7 @@ Imports neither torch nor numpy at the top: `--help` has to be quick.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sys
@@ -89,6 +90,8 @@ def describe(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"not enough memory ({text}); use a smaller picture or --device cpu"
+    if _is_full(error):
+        return f"the disk is full ({text}); make room on it, and try again"
     if not _is_expected(error):
         return (
             f"{type(error).__name__}: {text}; this is a defect of the program, please report "
@@ -101,7 +104,11 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, PnPReconError):
         return error.exit_code
     memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return BAD_INPUT if memory or _is_expected(error) else DEFECT
+    return BAD_INPUT if memory or _is_full(error) or _is_expected(error) else DEFECT
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _is_expected(error: BaseException) -> bool:

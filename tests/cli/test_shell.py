@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from pnp_recon.cli.catalogue import COMMANDS
 from pnp_recon.cli.deblur import main
-from pnp_recon.cli.shell import parse_level, parse_positive
+from pnp_recon.cli.shell import describe, exit_code_of, parse_level, parse_positive
 from pnp_recon.errors import InputError
 from support.cli import only_line
 
@@ -42,3 +44,10 @@ def test_positive() -> None:
     for text in ("0", "-1", "nan", "inf", "x"):
         with pytest.raises(InputError, match="--strength"):
             parse_positive(text, "--strength")
+
+
+def test_a_full_disk_is_no_defect_of_the_program() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert describe(full).startswith("the disk is full")
+    assert exit_code_of(full) == 2
+    assert "defect" in describe(OSError(errno.EIO, "input or output"))

@@ -23,6 +23,13 @@ from pnp_recon.solvers.core.strength import Strength
 EARLY, EARLY_OTHERS = {"sirt": 100, "cgls": 15, "landweber": 200}, 100
 
 
+# Among the warnings of a case: the run cannot be repeated from its report.
+EARLIER_START = (
+    "the iteration began at an earlier result, which this report does not hold: the run cannot be "
+    "repeated from it, and begun where the command begins it may end elsewhere"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """y = A x + noise, and how its solution is shown, judged, written and described.

@@ -8,6 +8,7 @@ a new strength quick. The server (`app`, `workshop`, `store`, `guard`) loads no 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 import signal
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     import uvicorn
 
 LOCAL = "127.0.0.1"
+# All addresses of this machine.
+EVERY = ("0.0.0.0", "::")
+OPEN_TO_OTHERS = (
+    "this page can be reached by other machines, and what they send is not encrypted; they open "
+    "it by the name or the address of this machine in place of the one above"
+)
 MEGAPIXELS, MEGABYTES = 40.0, 100.0
 # Of the memory that is free when the server starts, what a job may take.
 SHARE = 0.9
@@ -74,19 +81,19 @@ def serve(
 
     listener = _listen(host, port)
     token = secrets.token_urlsafe(24)
-    named = f"[{host}]" if ":" in host else host
-    url = f"http://{named}:{listener.getsockname()[1]}/{token}/"
+    own = _own_name(host)
+    url = f"http://{own}:{listener.getsockname()[1]}/{token}/"
     store = Store(round(max_mb * 10**6))
     try:
         pages = Pages(store, Workshop(max_megapixels, _memory()), lambda: server.should_exit)
-        app = Guard(pages.app(), token, (host,))
+        app = Guard(pages.app(), token, (host,), every=host in EVERY)
         config = uvicorn.Config(
             app, log_level="error", access_log=False, timeout_graceful_shutdown=2
         )
         server = uvicorn.Server(config)
         print(url, flush=True)
-        if host != LOCAL:
-            print("this page can be reached by other machines", file=sys.stderr, flush=True)
+        if not _is_local(listener):
+            print(OPEN_TO_OTHERS, file=sys.stderr, flush=True)
         if open_page:
             webbrowser.open_new_tab(url)
         _serve(server, listener)
@@ -97,9 +104,13 @@ def serve(
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
     """Until Ctrl-C, which is how it is meant to end; what ends processes politely counts as it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hangup = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has none
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
+        signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGTERM))
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
-    print("ended", file=sys.stderr, flush=True)
+    with suppress(OSError):  # a terminal that was closed
+        print("ended", file=sys.stderr, flush=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -125,6 +136,18 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}, port {port}: {error.strerror}; give another --host or --port"
         ) from error
     return listener
+
+
+def _is_local(listener: socket.socket) -> bool:
+    """Whether only this machine can reach it."""
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _own_name(host: str) -> str:
+    """What this machine's browser calls the address; that of all addresses is none to go to."""
+    if host in EVERY:
+        return "[::1]" if ":" in host else LOCAL
+    return f"[{host}]" if ":" in host else host
 
 
 def _memory() -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -75,7 +75,12 @@ class Pages:
             Route("/jobs/{id}/result", self.result),
             Route("/jobs/{id}/report", self.report),
         ]
-        handlers: Any = {PnPReconError: _refused, HTTPException: _failed}
+        handlers: Any = {
+            PnPReconError: _refused,
+            HTTPException: _failed,
+            OSError: _no_room,
+            ClientDisconnect: _hung_up,
+        }
         return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
 
     async def _sweep(self) -> None:
@@ -120,7 +125,14 @@ class Pages:
         role, name = (request.query_params.get(one, "") for one in ("role", "name"))
         if role not in {file.role for wrong in WRONGS.values() for file in wrong.files}:
             raise InputError(f"there is no file called {role!r} to give; reload the page")
+        self._refuse_busy(job)
+        former = job.files.pop(role, None)  # also where this one is then broken off
+        if former is not None:
+            (job.folder / former).unlink(missing_ok=True)
         kept = f"{role}-{clean_name(name)}"
+        if kept == job.name:
+            kept = f"{role}-{kept}"
+        job.attached += 1
         await receive(request, job.folder / kept, self.store.most)
         job.files[role] = kept
         job.change(files=dict(job.files))
@@ -129,21 +141,24 @@ class Pages:
     async def solve(self, request: Request) -> Response:
         """Begins a run, see `solving.Solver.solve` for what is said in it."""
         job, asked = self._job(request), await read_json(request)
-        if job.busy:
-            raise HTTPException(409, "this picture is being worked on; cancel that first")
+        self._refuse_busy(job)
         wrong = WRONGS.find(str(asked.get("wrong")))
-        numbers = dict(asked.get("numbers") or {})
+        numbers = asked.get("numbers") or {}
+        if not isinstance(numbers, dict):
+            raise InputError("the numbers are no JSON object; reload the page")
         files = {one.role: job.files[one.role] for one in wrong.files if one.role in job.files}
         wrong.chosen(numbers, files)  # refuses at once what cannot be
         strength = asked.get("strength")
         if not (strength is None or (isinstance(strength, int | float) and 0 < strength < 1e6)):
             raise InputError(f"strength is {strength!r}; expected a number above 0")
         run = {"wrong": wrong.name, "numbers": numbers, "files": files}
-        warm = job.state.get("choice") == run and job.state.get("result") is not None
+        choice = {**run, "attached": job.attached}  # another file may have the same name
+        warm = job.state.get("choice") == choice and job.state.get("result") is not None
         request_ = {"what": "solve", "name": job.name, "strength": strength, "warm": warm, **run}
         if not warm:
             job.change(result=None, preview=None, facts=None)
-        job.change(choice=run, lines=[], run=job.state.get("run", 0) + 1, asked_strength=strength)
+        run_number = job.state.get("run", 0) + 1
+        job.change(choice=choice, lines=[], run=run_number, asked_strength=strength)
         self.workshop.put(job, request_)
         return JSONResponse({}, 202)
 
@@ -206,6 +221,11 @@ class Pages:
             raise HTTPException(404, "there is no result yet")
         return FileResponse(path, filename=called, media_type="application/octet-stream")
 
+    @staticmethod
+    def _refuse_busy(job: Job) -> None:
+        if job.busy:
+            raise HTTPException(409, "this picture is being worked on; cancel that first")
+
     def _job(self, request: Request) -> Job:
         job = self.store.jobs.get(request.path_params["id"])
         if job is None:
@@ -221,3 +241,14 @@ def _refused(request: Request, error: Exception) -> Response:
 def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+def _no_room(request: Request, error: Exception) -> Response:
+    """What the disk refuses; words as the system has them."""
+    assert isinstance(error, OSError)
+    words = f"the file cannot be kept here ({error.strerror}); make room on the disk, and try again"
+    return JSONResponse({"error": words}, 507, {"Connection": "close"})
+
+
+def _hung_up(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads

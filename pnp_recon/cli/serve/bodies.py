@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from pnp_recon.errors import InputError
 
@@ -32,6 +32,8 @@ async def receive(request: Request, path: Path, most: int) -> None:
     Raises:
         HTTPException: 413.
         InputError: it is empty.
+        OSError: the disk is full.
+        ClientDisconnect: the other side has hung up.
     """
     received = 0
     try:
@@ -43,7 +45,7 @@ async def receive(request: Request, path: Path, most: int) -> None:
                 file.write(piece)
         if not received:
             raise InputError("the file is empty; expected a picture")
-    except (HTTPException, ClientDisconnect, InputError):
+    except BaseException:
         path.unlink(missing_ok=True)
         raise
 
@@ -62,7 +64,7 @@ async def read_json(request: Request) -> dict[str, Any]:
             raise HTTPException(413, "the request is too long")
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise InputError("the request is no JSON object; reload the page")

@@ -7,7 +7,9 @@ page sends says so in Origin or Sec-Fetch-Site.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
+import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -43,11 +45,17 @@ class Guard:
         app: what is guarded.
         token: the first part of every path.
         hosts: names that the Host header may have, besides those of this machine.
+        every: so may all addresses in numbers, which nobody can point elsewhere, and the name
+            that this machine has in its net.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str] = ()) -> None:
-        self.app, self.token = app, token
-        self.hosts = {*LOCAL, *hosts}
+    def __init__(
+        self, app: ASGIApp, token: str, hosts: Iterable[str] = (), *, every: bool = False
+    ) -> None:
+        self.app, self.token, self.every = app, token, every
+        self.hosts = {*LOCAL, *(host.lower() for host in hosts)}
+        if every:
+            self.hosts.add(socket.gethostname().lower())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -73,7 +81,8 @@ class Guard:
         """Why a request is refused; nothing where it is not."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name_of(host) not in self.hosts:
+        name = _name_of(host)
+        if name not in self.hosts and not (self.every and _is_address(name)):
             return "This server answers only under the name of this machine."
         path = scope["path"].split("/", 2)
         if len(path) < 3 or not secrets.compare_digest(path[1].encode(), self.token.encode()):
@@ -93,3 +102,11 @@ def _name_of(host: str) -> str:
         return "" if parts.username is not None or parts.path else (parts.hostname or "")
     except ValueError:
         return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pnp_recon.cli.run import text
-from pnp_recon.cli.run.case import Case
+from pnp_recon.cli.run.case import EARLIER_START, Case
 from pnp_recon.cli.run.command import Command
 from pnp_recon.cli.run.job import Result, run_job
 from pnp_recon.cli.run.plan import Job, plan_jobs
@@ -114,11 +114,8 @@ def begun_at_last(case: Case, session: Session[Any]) -> Case:
     given: dict[str, Any] = {"start": start.to(case.y)}
     if isinstance(choose_prior(case, session), LearnedEnergy):
         given["continuation"] = NO_CONTINUATION
-    note = (
-        "the iteration began at an earlier result, as the page does for a new strength; begun "
-        "where the command begins, it may end elsewhere"
-    )
-    return replace(case, arguments={**case.arguments, **given}, warnings=(*case.warnings, note))
+    warnings = (*case.warnings, EARLIER_START)
+    return replace(case, arguments={**case.arguments, **given}, warnings=warnings)
 
 
 def facts(case: Case) -> dict[str, Any]:

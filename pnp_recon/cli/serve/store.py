@@ -26,7 +26,9 @@ KEPT, STALE = 3600.0, 600.0
 PREFIX, HEARTBEAT = "pnp-recon-serve-", "alive"
 # Jobs are removed from the oldest on when all of them take this many times the largest upload.
 ROOM = 40
-LONGEST_NAME = 80
+# Bytes of a name: file systems take 255, and results have longer names than uploads.
+LONGEST_NAME = 160
+OUT = "out"
 BUSY = ("sending", "waiting", "working")
 
 
@@ -48,6 +50,7 @@ class Job:
     state: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     listeners: int = 0
+    attached: int = 0
     touched: float = field(default_factory=time.monotonic)
     left: str = ""
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
@@ -104,8 +107,10 @@ class Store:
         """
         self._make_room()
         folder = self.root / secrets.token_hex(8)
-        (folder / "out").mkdir(parents=True)
-        job = Job(folder.name, folder, clean_name(name), {"phase": "sending"})
+        (folder / OUT).mkdir(parents=True)
+        kept = clean_name(name)
+        kept = f"{kept}_" if kept.lower() == OUT else kept  # the folder beside it
+        job = Job(folder.name, folder, kept, {"phase": "sending"})
         self.jobs[job.id] = job
         return job
 
@@ -122,7 +127,8 @@ class Store:
                 self.remove(job)
 
     def beat(self) -> None:
-        (self.root / HEARTBEAT).touch()
+        with suppress(OSError):  # a full disk, or a folder that was tidied away
+            (self.root / HEARTBEAT).touch()
 
     def close(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
@@ -147,7 +153,12 @@ def clean_name(name: str) -> str:
     bare = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in bare).strip("._") or "upload"
     stem, suffix = os.path.splitext(kept)
-    return stem[: LONGEST_NAME - len(suffix[:10])] + suffix[:10]
+    return _cut(stem, LONGEST_NAME) + _cut(suffix, 16)
+
+
+def _cut(text: str, most: int) -> str:
+    """As many of the first letters as take at most so many bytes."""
+    return text.encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
 
 
 def clear_stale(place: Path) -> None:

@@ -47,8 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     solver = Solver(most)
     tell("ready")
     for request in _requests():
-        os.chdir(request["folder"])
         try:
+            os.chdir(request["folder"])
             for name in (request["name"], *request.get("files", {}).values()):
                 check_unpacked(Path(name), BYTES * most)
             done = (look if request["what"] == "look" else solver.solve)(request, tell)

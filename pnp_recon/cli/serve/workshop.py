@@ -81,6 +81,9 @@ class Workshop:
                 while not self.waiting:
                     self._work.clear()
                     await self._work.wait()
+                if process.returncode is not None:
+                    self._process = None  # it died while there was nothing to do
+                    continue
                 job, request = self.waiting.popleft()
                 self._number()
                 self.current = job
@@ -88,7 +91,10 @@ class Workshop:
                 await self._follow(process, job, request)
                 self.current = None
         finally:
+            left = self._process
             self._kill()
+            if left is not None:
+                await left.wait()  # else its end comes when nobody listens any more
 
     async def _ready(self) -> Process:
         """A process that has loaded everything."""

@@ -45,8 +45,10 @@ class Field:
         if value is None or value == "":
             return self.default
         good = isinstance(value, int | float) and not isinstance(value, bool)
-        number = float(value) if good else float("nan")  # type: ignore[arg-type]
-        if not self.low <= number <= self.high or (self.whole and number != int(number)):
+        # Compared before it becomes a float, which not every whole number can.
+        inside = good and self.low <= value <= self.high  # type: ignore[operator]
+        number = float(value) if inside else float("nan")  # type: ignore[arg-type]
+        if not inside or (self.whole and number != int(number)):
             kind = "a whole number" if self.whole else "a number"
             raise InputError(
                 f"{self.words} ({self.flag}) is {value!r}; expected {kind} from {self.low:g} to "

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from pnp_recon.cli.reconstructions import RECONSTRUCTIONS, rebuilt
+from pnp_recon.cli.run.case import EARLIER_START
 from pnp_recon.cli.run.job import run_job
 from pnp_recon.cli.run.live import LiveLine
 from pnp_recon.cli.run.options import RunOptions
@@ -57,6 +58,8 @@ def run_claims(
         return cannot(f"it ran on {report['environment']['device']}, which is not here")
     if report["status"]["name"] == Status.NON_FINITE.name.lower():
         return cannot("it became non-finite")
+    if EARLIER_START in report["notes"]:
+        return cannot("it began at an earlier result, which the report does not hold")
     command = RECONSTRUCTIONS[program].load()
     try:
         options = _options(rebuilt(command.options, report["options"]), report, places)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pnp_recon.cli.listing import main
+from pnp_recon.cli.serve import _is_local, _listen, _own_name
 from support.cli import only_line
 
 PAGE = Path(__file__).resolve().parents[3] / "pnp_recon" / "cli" / "serve" / "page"
@@ -53,3 +54,25 @@ def test_the_page_names_no_other_machine() -> None:
         assert "http:" not in text, path.name
         assert "https:" not in text, path.name
         assert 'src="//' not in text, path.name
+
+
+@pytest.mark.parametrize(
+    ("host", "local", "own"),
+    [
+        ("127.0.0.1", True, "127.0.0.1"),
+        ("localhost", True, "localhost"),
+        ("0.0.0.0", False, "127.0.0.1"),
+    ],
+)
+def test_who_can_reach_the_page_is_known(host: str, local: bool, own: str) -> None:
+    with _listen(host, 0) as listener:
+        assert _is_local(listener) == local
+    assert _own_name(host) == own
+
+
+def test_addresses_of_six_are_written_in_brackets() -> None:
+    assert (_own_name("::"), _own_name("::1"), _own_name("fe80::7")) == (
+        "[::1]",
+        "[::1]",
+        "[fe80::7]",
+    )

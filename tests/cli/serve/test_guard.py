@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ def answer(
     path: str,
     host: str = "127.0.0.1:8000",
     method: str = "GET",
-    guard: type[Guard] = Guard,
+    guard: Callable[..., Guard] = Guard,
     hosts: tuple[str, ...] = (),
     **headers: str,
 ) -> tuple[int, dict[str, str], str]:
@@ -73,6 +75,18 @@ def test_a_name_that_was_rebound_is_refused(host: str) -> None:
 
 def test_the_address_that_was_asked_for_is_answered() -> None:
     assert answer(f"/{TOKEN}/", "10.0.0.1:80", hosts=("10.0.0.1",))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("10.0.0.7:80", 200), ("[fe80::7]:80", 200), (socket.gethostname(), 200),
+     ("evil.example", 403), ("1.2.3.4.evil.example", 403), ("", 403)],
+)  # fmt: skip
+def test_all_addresses_are_answered_but_no_name_that_may_be_rebound(host: str, status: int) -> None:
+    def every(inside: Any, token: str, _: Any) -> Guard:
+        return Guard(inside, token, ("0.0.0.0",), every=True)
+
+    assert answer(f"/{TOKEN}/", host, guard=every)[0] == status
 
 
 FOREIGN = [

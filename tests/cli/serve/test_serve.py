@@ -24,6 +24,9 @@ from PIL import Image
 pytest.importorskip("starlette", reason="the extra web is not installed")
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
+from pnp_recon.cli.run.case import EARLIER_START
+from pnp_recon.cli.verify.files import output_claim
+from pnp_recon.cli.verify.rerun import run_claims
 from pnp_recon.report import validate_report
 from support.served import Served, alive, blurred, children, encoded, served, soon
 
@@ -45,7 +48,23 @@ def words(answer: tuple[int, bytes]) -> tuple[int, str]:
     return answer[0], json.loads(answer[1]).get("error", "")
 
 
-def test_a_picture_becomes_the_picture_of_the_command(server: Served) -> None:
+def _not_repeated(archive: bytes, folder: Path) -> None:
+    """A run from an earlier result is not repeated; taken for one of the command, it fails."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as report:
+        stated = json.loads(report.read("report.json"))
+    validate_report(stated)
+    files = {"input": folder / "photo.png"}
+    files["input"].write_bytes(encoded(blurred()))
+    output = output_claim(stated, folder)
+    (one,) = run_claims(stated, folder, files, output, live=False)
+    assert one.holds is None
+    assert "an earlier result" in one.reason
+    broken = {**stated, "notes": [note for note in stated["notes"] if note != EARLIER_START]}
+    claims = run_claims(broken, folder, files, output, live=False)
+    assert any(one.holds is False for one in claims)
+
+
+def test_a_picture_becomes_the_picture_of_the_command(server: Served, tmp_path: Path) -> None:
     job = server.upload(encoded(blurred()), "Mein Bild.png")
     seen = server.until(job, "ready", "failed")
     assert seen["picture"] == {"width": 48, "height": 48, "grey": True, "shown": [48, 48]}
@@ -76,7 +95,8 @@ def test_a_picture_becomes_the_picture_of_the_command(server: Served) -> None:
     assert server.solve(job, "moved", numbers=KNOWN, strength=strength)[0] == 202
     again = server.until(job, "done", "failed")
     assert again["result"]["strength"] == pytest.approx(strength)
-    assert any("an earlier result" in line for line in again["result"]["warnings"])
+    assert EARLIER_START in again["result"]["warnings"]
+    _not_repeated(server.ask("GET", f"jobs/{job}/report")[1], tmp_path)
     assert server.ask("GET", f"jobs/{job}/result")[1] != picture
     assert again["found_strength"] == done["found_strength"]
 
@@ -125,7 +145,9 @@ def test_a_name_leads_nowhere(server: Served) -> None:
 
 
 def test_a_file_that_says_that_it_is_too_large_is_not_read(server: Served) -> None:
-    status, said = words(server.ask("POST", "jobs?name=x.png", b"x" * (MEGABYTE + 1)))
+    # No more than this is sent: the answer comes, and what is still on its way is not waited for.
+    length = {"Content-Length": str(MEGABYTE + 1)}
+    status, said = words(server.ask("POST", "jobs?name=x.png", b"x", length))
     assert status == 413
     assert "--max-mb" in said
 
@@ -188,6 +210,9 @@ def test_requests_that_make_no_sense_are_refused_in_words(server: Served) -> Non
     assert words(server.ask("POST", f"jobs/{job}/solve", b" " * 10**6))[0] == 413
     assert "moved" in words(server.solve(job, "mowed"))[1]
     assert "--length" in words(server.solve(job, "moved", numbers={"length": -1}))[1]
+    for numbers in ([1], "many", 5, {"length": 10**400}):
+        assert words(server.solve(job, "moved", numbers=numbers))[0] == 400
+    assert words(server.ask("POST", f"jobs/{job}/solve", b"[" * 19_000))[0] == 400
     assert "another file" in words(server.solve(job, "holes"))[1]
     assert words(server.solve(job, "moved", strength="much"))[0] == 400
     assert words(server.ask("POST", f"jobs/{job}/attach?role=output&name=x", b"x"))[0] == 400
@@ -208,6 +233,43 @@ def test_holes_are_filled_by_an_uploaded_mask(server: Served) -> None:
     assert server.until(job, "done", "failed")["phase"] == "done"
     found = Image.open(io.BytesIO(server.ask("GET", f"jobs/{job}/result")[1]))
     assert np.abs(np.asarray(found).astype(int) - picture)[mask == 0].mean() < 10
+
+
+def test_of_files_beside_the_picture_one_a_role_is_kept(server: Served) -> None:
+    job = server.upload(encoded(blurred()), "mask-a.png")
+    server.until(job, "ready")
+    for name in ("b.png", "c.png", "a.png"):  # the last would be called as the picture is
+        path = f"jobs/{job}/attach?role=mask&name={name}"
+        assert server.ask("POST", path, encoded(blurred(16)))[0] == 201
+    (folder,) = server.temporary.rglob(job)
+    kept = sorted(file.name for file in folder.iterdir() if file.is_file())
+    assert kept == ["mask-a.png", "mask-mask-a.png"]
+    assert (folder / "mask-a.png").read_bytes() == encoded(blurred())
+    assert words(server.ask("POST", path, b""))[0] == 400
+    assert "needs another file" in words(server.solve(job, "holes"))[1]
+
+
+def test_another_mask_of_the_same_name_is_another_run(server: Served) -> None:
+    job, mask = server.upload(encoded(blurred(24))), np.full((24, 24), 255, np.uint8)
+    server.until(job, "ready")
+    for row in (4, 16):
+        hole = mask.copy()
+        hole[row] = 0
+        assert (
+            server.ask("POST", f"jobs/{job}/attach?role=mask&name=m.png", encoded(hole))[0] == 201
+        )
+        assert server.solve(job, "holes")[0] == 202
+        done = server.until(job, "done", "failed")
+        assert done["phase"] == "done"
+        assert EARLIER_START not in done["result"]["warnings"]
+
+
+def test_a_worker_that_died_unused_is_replaced(server: Served) -> None:
+    server.until(server.upload(encoded(blurred())), "ready")
+    (worker,) = children(server.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    assert soon(lambda: worker not in children(server.process.pid))
+    assert server.until(server.upload(encoded(blurred())), "ready", "failed")["phase"] == "ready"
 
 
 def test_a_run_is_cancelled_at_once_and_the_next_goes_on(server: Served) -> None:
@@ -250,7 +312,7 @@ def test_a_removed_picture_is_gone(server: Served) -> None:
     assert not list(server.temporary.rglob(job))
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_cleanly_with_a_page_open(tmp_path: Path, how: signal.Signals) -> None:
     with served(tmp_path) as server:
         job = server.upload(encoded(blurred()))

@@ -33,9 +33,11 @@ def test_a_name_is_a_name(given: str, kept: str) -> None:
 
 
 def test_a_long_name_keeps_its_suffix() -> None:
-    kept = clean_name("x" * 500 + ".tiff")
-    assert kept.endswith(".tiff")
-    assert len(kept) <= 80
+    for letter in "xé一𠀀":
+        kept = clean_name(letter * 500 + ".tiff")
+        assert kept.endswith(f"{letter}.tiff")
+        assert 100 < len(kept.encode()) <= 180  # a file system takes 255, results are longer
+    assert len(clean_name("x." + "𠀀" * 500).encode()) <= 180
 
 
 def test_the_folder_is_private_and_goes(tmp_path: Path) -> None:
@@ -97,3 +99,17 @@ def test_what_is_in_use_is_not_removed_for_another(tmp_path: Path, phase: str) -
     with pytest.raises(FullError, match="as many pictures as it may"):
         store.new("more.png")
     assert len(store.jobs) == stores.ROOM
+
+
+def test_an_upload_may_be_called_as_the_folder_of_results(tmp_path: Path) -> None:
+    store = Store(1000, tmp_path)
+    for name in ("out", "Out"):
+        job = store.new(name)
+        assert not (job.folder / job.name).exists()
+        assert (job.folder / "out").is_dir()
+
+
+def test_a_folder_that_was_tidied_away_does_not_end_the_server(tmp_path: Path) -> None:
+    store = Store(1000, tmp_path)
+    store.close()
+    store.sweep()
