@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import runpy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -75,10 +76,14 @@ PRIOR = Station(
     ("contracts", "proximal", "networks", "priors", "models", "training"),
 )
 HOUSE = Station(
-    "around it", (), "#eceff1", ("errors", "registry", "manifolds", "pnp_recon", "cli", "scripts")
+    "around it",
+    (),
+    "#eceff1",
+    ("errors", "registry", "manifolds", "pnp_recon.operators", "pnp_recon", "cli", "scripts"),
 )
 
 
+@cache
 def order() -> tuple[str, ...]:
     """The units, lowest first, as the test of imports has them."""
     found: tuple[str, ...] = runpy.run_path(str(ROOT / "tests/support/import_graph.py"))["ORDER"]
@@ -86,8 +91,9 @@ def order() -> tuple[str, ...]:
 
 
 def short(unit: str) -> str:
-    """The unit without the package's name."""
-    return unit.removeprefix("pnp_recon.")
+    """The unit without the package's name, unless another unit is called so."""
+    bare = unit.removeprefix("pnp_recon.")
+    return unit if bare in order() else bare
 
 
 def colours() -> dict[str, str]:
@@ -162,7 +168,8 @@ def draw(axes: Axes) -> None:
         x, y = 0.2 + column * (width + gap), bottom - 0.42 - 0.44 * row
         box(axes, x, y, width, 0.34, fill[short(unit)])
         axes.text(x + 0.1, y + 0.16, str(index + 1), size=8, va="center", color=PALE)
-        axes.text(x + 0.36, y + 0.16, short(unit), size=9.5, va="center")
+        name = short(unit)
+        axes.text(x + 0.36, y + 0.16, name, size=9.5 if len(name) < 16 else 8, va="center")
 
 
 def main() -> None:

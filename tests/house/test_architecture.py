@@ -28,7 +28,7 @@ SHORT = [architecture.short(unit) for unit in ORDER]
 def units(page: str) -> list[str]:
     """The first column of the table of units."""
     section = page.partition("## The house, unit by unit")[2].partition("\n## ")[0]
-    return re.findall(r"^\| `(\w+)` \|", section, flags=re.M)
+    return re.findall(r"^\| `([\w.]+)` \|", section, flags=re.M)
 
 
 def sample(title: str) -> dict[str, Any]:

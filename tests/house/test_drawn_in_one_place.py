@@ -23,6 +23,7 @@ ALLOWED = {
     "pnp_recon/models/energies.py": "a picture at which a gradient is checked",
     "pnp_recon/models/unproven.py": "where an attack starts",
     "pnp_recon/models/euler.py": "where an attack and a power iteration start",
+    "pnp_recon/models/portable.py": "pictures that an exported model is compared on",
     "pnp_recon/models/precision.py": "pictures that rounding is measured on",
     "pnp_recon/priors/attack.py": "where an attack starts",
     "pnp_recon/priors/energies/base.py": "a picture on which operations are looked at",

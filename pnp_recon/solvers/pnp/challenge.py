@@ -27,6 +27,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from pnp_recon.errors import InputError
 from pnp_recon.guarantees import Guarantee
 from pnp_recon.solvers.core.laws import ROUNDING_UNITS
 from pnp_recon.solvers.core.solver import norms
@@ -222,7 +223,8 @@ class Challenge:
                 point = at.z.clone().requires_grad_()
                 image = at.denoise(point)
                 torch.autograd.grad(image.sum(), point, retain_graph=True)
-        except (RuntimeError, NotImplementedError):
+        # A function of somebody's own fails as an InputError.
+        except (RuntimeError, NotImplementedError, InputError):
             return None
 
         def back(vector: Tensor) -> Tensor:
