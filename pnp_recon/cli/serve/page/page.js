@@ -9,7 +9,6 @@ let job = null; // the number of the job of this tab; kept in the address, so th
 let state = null;
 let events = null;
 let announced = "";
-let moved = false; // the strength, while the one before was being solved
 
 // ---- talking to the server ----------------------------------------------------------------------
 
@@ -96,7 +95,6 @@ async function again() {
   const old = job;
   events?.close();
   events = job = state = null;
-  moved = false;
   history.replaceState(null, "", location.pathname);
   fail("");
   $("file").value = "";
@@ -171,8 +169,6 @@ async function restore(event) {
 async function change() {
   const strength = state.found_strength * 2 ** Number($("strength").value);
   fail("");
-  moved = state.phase === "waiting" || state.phase === "working"; // then it is solved after that
-  if (moved) return;
   try {
     await post(`jobs/${job}/solve`, { wrong: state.choice.wrong, numbers: state.choice.numbers, strength });
   } catch (error) {
@@ -241,9 +237,7 @@ function outcome(result, busy) {
   $("strengths").hidden = !result.adjustable || !state.found_strength;
   const asked = state.asked_strength;
   const octaves = asked ? Math.log2(asked / state.found_strength) : 0;
-  if (!busy && state.phase !== "done") moved = false;
-  if (moved && !busy) change();
-  else if (!moved && (document.activeElement !== $("strength") || !busy)) $("strength").value = octaves;
+  if (document.activeElement !== $("strength") || !busy) $("strength").value = octaves;
   factor();
   $("result").href = `jobs/${job}/result`;
   $("report").href = `jobs/${job}/report`;
