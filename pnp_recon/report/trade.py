@@ -35,6 +35,10 @@ MEANING = {
         f"{_MAP} This run took shortcuts, kept so small that the theorem stays true."
     ),
     "anchored nonexpansive map": _MAP,
+    "strong convexity along geodesics": (
+        "What is made small curves upwards along every shortest way. So it has one lowest point, and "
+        "the slope where the run ended bounds how far away that is."
+    ),
     "saddle point": (
         "The method works on the picture and on a second set of numbers together; one step never "
         "moves two such pairs further apart, in a distance made for the purpose. A theorem then "

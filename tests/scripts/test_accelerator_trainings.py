@@ -44,7 +44,9 @@ def tiny(name: str, data: Path, out: Path) -> None:
 
 
 def test_every_shipped_model_has_its_training() -> None:
-    assert sorted(trainings.NAMES) == sorted(shipped_models())
+    # Patch flows train in minutes of a processor.
+    large = [name for name in shipped_models() if not name.startswith("patch_flow")]
+    assert sorted(trainings.NAMES) == sorted(large)
     assert set(trainings.NAMES) >= set(CONFIGS)
 
 
