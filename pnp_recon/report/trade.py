@@ -36,8 +36,8 @@ MEANING = {
     ),
     "anchored nonexpansive map": _MAP,
     "strong convexity along geodesics": (
-        "What is made small curves upwards along every shortest way. So it has one lowest point, and "
-        "the slope where the run ended bounds how far away that is."
+        "What is made small curves upwards along every shortest way. So it has one lowest point, "
+        "and the slope where the run ended bounds how far away that is."
     ),
     "saddle point": (
         "The method works on the picture and on a second set of numbers together; one step never "
