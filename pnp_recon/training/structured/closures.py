@@ -1,4 +1,4 @@
-"""What the optimisers share: the closure that evaluates the loss, and numbers that are refused."""
+"""What the optimisers share: closures that evaluate the loss, and numbers that are refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,29 @@ def needed(closure: Closure | None) -> Closure:
     return closure
 
 
+def value_of(loss: Any) -> float:
+    """A loss as a number.
+
+    Raises:
+        InputError: the closure gave none.
+    """
+    try:
+        return float(loss)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the closure gives a {type(loss).__name__}; expected the loss, a number"
+        ) from error
+
+
 def positive(**values: float) -> None:
     for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise InputError(f"{name} is {value:g}; expected a finite number above 0")
+        if not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise InputError(f"{name} is {value!r}; expected a finite number above 0")
+
+
+class Stepping(torch.optim.Optimizer):
+    """An optimiser of torch whose groups have each a step size of their own, all above 0."""
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        positive(lr=self.param_groups[-1]["lr"])

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, needed, positive
+from pnp_recon.training.structured.closures import Closure, Stepping, needed, positive, value_of
 from pnp_recon.training.structured.orthogonal import Orthonormal, tall
 
 Value = Callable[[float], float]
@@ -111,7 +111,7 @@ SOLVES: dict[str, Solve] = {"exact": itoh_abe, "frugal": frugal}
 # ---- optimisers ---------------------------------------------------------------------------------
 
 
-class _Sweeps(torch.optim.Optimizer):
+class _Sweeps(Stepping):
     """Coordinates one after the other; the last step of each is where its next search begins."""
 
     first = 1e-3
@@ -128,23 +128,23 @@ class _Sweeps(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
-        """One sweep over all coordinates; the result is the loss before it.
+        """One sweep over the coordinates that are not frozen; the result is the loss before it.
 
         Raises:
-            InputError: no closure.
+            InputError: no closure, or one that gives no number.
         """
         evaluate = needed(closure)
         loss = evaluate()
-        current = float(loss)
+        current = value_of(loss)
         for group in self.param_groups:
             solve = SOLVES[group["solve"]]
-            for parameter in group["params"]:
+            for parameter in filter(lambda p: p.requires_grad, group["params"]):
                 lengths = self.state[parameter].setdefault("lengths", {})
                 for i, (first, move) in enumerate(self._coordinates(parameter)):
 
                     def value(s: float, move: Callable[[float], None] = move) -> float:
                         move(s)
-                        return float(evaluate())
+                        return value_of(evaluate())
 
                     length = lengths.get(i, first)
                     s, current = solve(value, group["lr"], length, current)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, evaluated, needed, positive
+from pnp_recon.training.structured.closures import Closure, Stepping, evaluated, needed, positive
 
 
 def heavy_ball(
@@ -35,7 +35,7 @@ def relativistic(
     return u + h * p / (p.square().sum() + softening).sqrt(), p
 
 
-class _Momentum(torch.optim.Optimizer):
+class _Momentum(Stepping):
     """A momentum beside every parameter."""
 
     def _with_slopes(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, needed, positive
+from pnp_recon.training.structured.closures import Closure, Stepping, needed, positive
 
 
-class NaturalGradient(torch.optim.Optimizer):
+class NaturalGradient(Stepping):
     """u⁺ = u − h(G + λI)⁻¹∇J, J = 1/(2N) Σ‖rₙ‖², G = (1/N) ΣJₙᵀJₙ with Jₙ = ∂rₙ/∂u.
 
     A linear model is solved in one step of h = 1, λ = 0, and with λ = 0 the step does not depend on

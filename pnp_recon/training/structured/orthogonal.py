@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, evaluated, positive
+from pnp_recon.training.structured.closures import Closure, Stepping, evaluated, positive
 
 # Largest entry of UᵀU − I with which a parameter is taken, in units of the rounding of its type.
 TAKEN = 1e3
@@ -99,7 +99,7 @@ def _polished(u: Tensor) -> Tensor:
 # ---- optimisers ---------------------------------------------------------------------------------
 
 
-class Orthonormal(torch.optim.Optimizer):
+class Orthonormal(Stepping):
     """Refuses parameters without orthonormal columns."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pnp_recon.errors import InputError
 from pnp_recon.training.structured.discrete import ItohAbe, ItohAbeStiefel, frugal
+from pnp_recon.training.structured.momentum import HeavyBall
 from pnp_recon.training.structured.orthogonal import defect, orthonormalise
 from scripts.studies.optimisers.plane import START, camel
 
@@ -137,3 +138,27 @@ def test_what_cannot_be_is_refused() -> None:
             made()
     with pytest.raises(InputError, match="known: exact, frugal"):
         ItohAbe(u, 1.0, "cheap")
+
+
+def test_frozen_parameters_stay() -> None:
+    """And the others beside them move."""
+    free, frozen = (
+        torch.ones(1, dtype=torch.float64, requires_grad=held) for held in (True, False)
+    )
+    optimiser = ItohAbe([free, frozen], 0.1)
+    optimiser.step(lambda: free.square().sum() + frozen.square().sum())
+    assert frozen.tolist() == [1.0]
+    assert free.item() < 1
+
+
+def test_a_closure_without_a_number_is_refused() -> None:
+    with pytest.raises(InputError, match="gives a NoneType; expected the loss"):
+        ItohAbe([torch.ones(1, requires_grad=True)], 0.1).step(lambda: None)
+
+
+def test_the_step_size_of_a_group_is_checked() -> None:
+    u = torch.ones(1, requires_grad=True)
+    with pytest.raises(InputError, match="lr is -1"):
+        ItohAbe([{"params": [u], "lr": -1}], 0.1)
+    with pytest.raises(InputError, match="lr is 'a'"):
+        HeavyBall([{"params": [u], "lr": "a"}], 0.1, 1.0)
