@@ -299,11 +299,23 @@ def test_a_computation_that_dies_is_said_and_the_next_one_runs(server: Served) -
     assert server.until(server.upload(encoded(blurred())), "ready", "failed")["phase"] == "ready"
 
 
+def listened(server: Served, job: str) -> tuple[threading.Thread, list[Any]]:
+    """A thread that listens to a job, and what it was told; not before it was told something."""
+    told: list[Any] = []
+
+    def listen() -> None:
+        for state in server.states(job):
+            told.append(state)
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    assert soon(lambda: bool(told))
+    return listening, told
+
+
 def test_a_removed_picture_is_gone(server: Served) -> None:
     job = server.upload(encoded(blurred()))
-    told: list[Any] = []
-    listening = threading.Thread(target=lambda: told.extend(server.states(job)))
-    listening.start()
+    listening, told = listened(server, job)
     server.until(job, "ready")
     assert server.ask("DELETE", f"jobs/{job}")[0] == 200
     listening.join(20)
@@ -318,9 +330,7 @@ def test_it_ends_cleanly_with_a_page_open(tmp_path: Path, how: signal.Signals) -
         pytest.skip("started by nohup, which a server heeds as well")
     with served(tmp_path) as server:
         job = server.upload(encoded(blurred()))
-        told: list[Any] = []
-        listening = threading.Thread(target=lambda: told.extend(server.states(job)))
-        listening.start()
+        listening, told = listened(server, job)
         server.until(job, "ready")
         workers = children(server.process.pid)
         assert server.end(how) == 0
