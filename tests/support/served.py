@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -158,3 +159,17 @@ def soon(happens: Callable[[], bool], seconds: float = 20.0) -> bool:
             return True
         time.sleep(0.05)
     return happens()
+
+
+def listened(server: Served, job: str) -> tuple[threading.Thread, list[Any]]:
+    """A thread that listens to a job, and what it was told; not before it was told something."""
+    told: list[Any] = []
+
+    def listen() -> None:
+        for state in server.states(job):
+            told.append(state)
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    assert soon(lambda: bool(told))
+    return listening, told

@@ -9,13 +9,11 @@ import os
 import signal
 import struct
 import sys
-import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +26,7 @@ from pnp_recon.cli.run.case import EARLIER_START
 from pnp_recon.cli.verify.files import output_claim
 from pnp_recon.cli.verify.rerun import run_claims
 from pnp_recon.report import validate_report
-from support.served import Served, alive, blurred, children, encoded, served, soon
+from support.served import Served, alive, blurred, children, encoded, listened, served, soon
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
@@ -297,20 +295,6 @@ def test_a_computation_that_dies_is_said_and_the_next_one_runs(server: Served) -
     os.kill(worker, signal.SIGKILL)
     assert "want of memory" in server.until(job, "failed", "done")["error"]
     assert server.until(server.upload(encoded(blurred())), "ready", "failed")["phase"] == "ready"
-
-
-def listened(server: Served, job: str) -> tuple[threading.Thread, list[Any]]:
-    """A thread that listens to a job, and what it was told; not before it was told something."""
-    told: list[Any] = []
-
-    def listen() -> None:
-        for state in server.states(job):
-            told.append(state)
-
-    listening = threading.Thread(target=listen)
-    listening.start()
-    assert soon(lambda: bool(told))
-    return listening, told
 
 
 def test_a_removed_picture_is_gone(server: Served) -> None:
