@@ -153,3 +153,15 @@ def test_no_size_is_taken_for_known(
     line = only_line("pnp-deblur", capsys.readouterr().err)
     assert f"--kernel {kernel} needs {option}" in line
     assert "--kernel blind" in line
+
+
+@pytest.mark.parametrize("given", [["--length", "0"], ["--length", "-3"], ["--length", "nan"]])
+@pytest.mark.parametrize("angle", [[], ["--angle", "30"]])
+def test_a_length_that_is_none_is_refused_whatever_is_estimated(
+    tmp_path: Path, given: list[str], angle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path / "a.png", 1)
+    args = [str(source), "--kernel", "motion", "--sigma", "2.55/255", "--max-iter", "5", "--quiet"]
+    assert main([*args, *given, *angle]) == 2
+    assert "length" in only_line("pnp-deblur", capsys.readouterr().err)
+    assert main([*args, "--length", "3", *angle, *DONE, "--strength", "1"]) == 0

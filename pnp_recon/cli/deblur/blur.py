@@ -140,9 +140,9 @@ def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     estimate = estimate_motion(x, options.noise_level)
     if length is None and angle is None and estimate.confidence < LOW_CONFIDENCE:
         return _not_straight(options, x, source, estimate)
-    length = estimate.length if length is None else length
+    length = max(estimate.length, 1.0) if length is None else length
     angle = estimate.angle if angle is None else angle
-    kernel = kernels.linear_motion(max(length, 1.0), angle, size, dtype=torch.float64)
+    kernel = kernels.linear_motion(length, angle, size, dtype=torch.float64)
     warnings: tuple[str, ...] = ()
     if estimate.confidence < LOW_CONFIDENCE:
         warnings = (
