@@ -155,11 +155,11 @@ class Pages:
         choice = {**run, "attached": job.attached}  # another file may have the same name
         warm = job.state.get("choice") == choice and job.state.get("result") is not None
         request_ = {"what": "solve", "name": job.name, "strength": strength, "warm": warm, **run}
+        self.workshop.put(job, request_)  # before anything changes: it may refuse
         if not warm:
             job.change(result=None, preview=None, facts=None)
         run_number = job.state.get("run", 0) + 1
         job.change(choice=choice, lines=[], run=run_number, asked_strength=strength)
-        self.workshop.put(job, request_)
         return JSONResponse({}, 202)
 
     async def cancel(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """How the worker tells what happens: events as lines of JSON, among them the live line's.
 
-Imports no torch.
+Imports no torch until it tells.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ PAUSE = 0.1
 Tell = Callable[..., None]
 
 
+def as_line(event: str, facts: dict[str, Any]) -> str:
+    """One event as JSON that a browser reads: what is no finite number is null."""
+    from pnp_recon.report import plain_json
+
+    return json.dumps(plain_json({"event": event, **facts}), allow_nan=False)
+
+
 def teller() -> Tell:
     """Writes events where stdout was; what libraries print goes to stderr from now on."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -31,7 +38,7 @@ def teller() -> Tell:
             if time.monotonic() - last < PAUSE:
                 return
             last = time.monotonic()
-        print(json.dumps({"event": event, **facts}), file=out, flush=True)
+        print(as_line(event, facts), file=out, flush=True)
 
     return tell
 

@@ -26,6 +26,10 @@ HEAVY = 2 * 2**30
 LONGEST = 100
 # Bytes of one event.
 LINE = 4 * 2**20
+NOT_LOADED = (
+    "the program could not be loaded; the terminal in which pnp-recon serve runs says why, and the "
+    "next try begins anew"
+)
 Request = dict[str, Any]
 
 
@@ -110,8 +114,16 @@ class Workshop:
             self._process = process
             if (await self._event(process)).get("event") != "ready":
                 self._process = None
-                await asyncio.sleep(1)  # whatever is wrong, it said so on stderr
+                await self._give_up()
         return self._process
+
+    async def _give_up(self) -> None:
+        """No process can be had: says so to all that wait, and comes back when more is asked."""
+        self._work.clear()
+        while self.waiting:
+            job, _ = self.waiting.popleft()
+            job.change(phase="failed", error=NOT_LOADED, fraction=None, left=None)
+        await self._work.wait()
 
     async def _follow(self, process: Process, job: Job, request: Request) -> None:
         """Sends a request and turns events into the job's state, until it has ended."""

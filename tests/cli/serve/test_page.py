@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import shutil
 import signal
@@ -103,6 +104,11 @@ def finish(page: Any) -> None:
     page.locator("#running").wait_for(state="hidden")
 
 
+def octaves(state: dict[str, Any]) -> float:
+    """Of the strength that was asked for, above the one that was found."""
+    return math.log2(state["asked_strength"] / state["found_strength"])
+
+
 def downloaded(page: Any, link: str) -> tuple[str, bytes]:
     with page.expect_download() as waiting:
         page.click(link)
@@ -136,10 +142,21 @@ def test_from_a_drop_to_the_downloads(page: Any, server: Served) -> None:
     assert page.get_attribute("#strength", "aria-valuetext") == "1.4 times what was found"
     assert downloaded(page, "#report")[1] != before
 
+    # Moved twice more before that is solved, the last one is solved after it.
+    page.focus("#strength")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.locator("#factor", has_text="2.8 times").wait_for()
+    job = page.url.partition("#")[2]
+    server.when(job, lambda now: now["phase"] == "done" and octaves(now) > 1.4)
+    finish(page)
+    assert page.locator("#error").is_hidden()
+    assert page.input_value("#strength") == "1.5"
+
     # A reload finds the job by the number in the address.
     page.reload()
     finish(page)
-    assert page.input_value("#strength") == "0.5"
+    page.wait_for_function("document.querySelector('#strength').value === '1.5'")
 
 
 def test_the_line_between_before_and_after_moves_by_keys_and_by_hand(

@@ -9,6 +9,7 @@ let job = null; // the number of the job of this tab; kept in the address, so th
 let state = null;
 let events = null;
 let announced = "";
+let moved = false; // the strength, while a run was on: solved once that has ended
 
 // ---- talking to the server ----------------------------------------------------------------------
 
@@ -95,6 +96,7 @@ async function again() {
   const old = job;
   events?.close();
   events = job = state = null;
+  moved = false;
   history.replaceState(null, "", location.pathname);
   fail("");
   $("file").value = "";
@@ -167,11 +169,18 @@ async function restore(event) {
 }
 
 async function change() {
-  const strength = state.found_strength * 2 ** Number($("strength").value);
+  const before = state;
+  const { phase, choice, found_strength } = before;
+  moved = phase === "waiting" || phase === "working";
+  if (moved) return;
+  before.phase = "waiting"; // it is, before the server has said so: the next move may come first
   fail("");
   try {
-    await post(`jobs/${job}/solve`, { wrong: state.choice.wrong, numbers: state.choice.numbers, strength });
+    const strength = found_strength * 2 ** Number($("strength").value);
+    await post(`jobs/${job}/solve`, { wrong: choice.wrong, numbers: choice.numbers, strength });
   } catch (error) {
+    before.phase = phase;
+    moved = false;
     fail(error.message);
   }
 }
@@ -183,6 +192,7 @@ const picture = (name) => `jobs/${job}/picture/${name}?run=${state.run ?? 0}`;
 function draw() {
   const { phase, asked, result, preview } = state;
   const busy = phase === "waiting" || phase === "working";
+  moved &&= busy || phase === "done"; // not after what was cancelled, or failed
   const solving = busy && asked === "solve";
   const known = state.picture !== undefined;
   $("start").hidden = true;
@@ -198,6 +208,7 @@ function draw() {
   view(known, result, preview, solving);
   fail(phase === "failed" ? state.error : phase === "cancelled" ? "Cancelled." : "");
   announce();
+  if (moved && phase === "done") change();
 }
 
 function about() {
@@ -237,7 +248,7 @@ function outcome(result, busy) {
   $("strengths").hidden = !result.adjustable || !state.found_strength;
   const asked = state.asked_strength;
   const octaves = asked ? Math.log2(asked / state.found_strength) : 0;
-  if (document.activeElement !== $("strength") || !busy) $("strength").value = octaves;
+  if (!moved && (document.activeElement !== $("strength") || !busy)) $("strength").value = octaves;
   factor();
   $("result").href = `jobs/${job}/result`;
   $("report").href = `jobs/${job}/report`;
