@@ -58,7 +58,7 @@ class Ridged(Fidelity):
         Raises:
             InputError: what was found.
         """
-        if not 0 < self.weight < math.inf:
+        if isinstance(self.weight, bool) or not 0 < self.weight < math.inf:
             raise InputError(
                 f"the weight of the ridge is {self.weight}; expected a finite number > 0, or none "
                 "for no ridge"

@@ -23,11 +23,13 @@ from pnp_recon.priors.fingerprints import fingerprint
 from pnp_recon.priors.proof import (
     CHANGED,
     HALF,
+    TRAINING,
     changed,
     is_ours,
     narrow,
     proven_now,
     proves_itself,
+    unsteady,
 )
 from pnp_recon.priors.tiling import TILE, TILING_PIXELS, Tileable, tiled_network
 
@@ -113,6 +115,8 @@ class Denoiser(nn.Module):
             return guarantees.none(f"{self.name}: {HALF.format(dtype=dtype)}")
         if type(self) is Denoiser and (what := changed(self)) is not None:
             return guarantees.none(f"{self.name} is not as it was made: it {what}")
+        if (part := unsteady(self)) is not None:
+            return guarantees.none(f"denoiser {self.name}: {TRAINING.format(part=part)}")
         mark = fingerprint(self.function)
         if self._known is None or self._known[0] != mark:
             self._known = (mark, self._found())

@@ -24,6 +24,12 @@ CHANGED = (
     "its weights, or how it computes, changed after its constant was declared; declare it anew for "
     "what is there now"
 )
+TRAINING = (
+    "its {part} is in training mode, in which it goes by chance or by the other pictures of the "
+    "batch; call eval() of what was given"
+)
+# Names of classes, whoever wrote them, whose map is another one in training.
+UNSTEADY = ("Dropout", "DropPath", "BatchNorm", "RReLU")
 
 
 @runtime_checkable
@@ -83,6 +89,15 @@ def narrow(module: nn.Module) -> torch.dtype | None:
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.dtype in NARROW:
             return tensor.dtype
+    return None
+
+
+def unsteady(module: nn.Module) -> str | None:
+    """The class of a part whose map is no fixed one while it is in training mode, or None."""
+    for part in module.modules():
+        name = type(part).__name__
+        if part.training and any(word in name for word in UNSTEADY) and getattr(part, "p", 1) != 0:
+            return name
     return None
 
 

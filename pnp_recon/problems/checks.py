@@ -93,7 +93,7 @@ def looked_at(A: LinearOperator, y: Tensor) -> Tensor:
 
 
 def check_finite(what: str, values: Tensor) -> None:
-    """Refuses NaN and infinities.
+    """Refuses NaN and infinities, which an operator may leave out of data alone.
 
     Raises:
         InputError: how many there are, and where the first one is.
@@ -102,11 +102,13 @@ def check_finite(what: str, values: Tensor) -> None:
     if not bool(broken.any()):
         return
     first = tuple(broken.nonzero()[0].tolist())
+    left_out = (
+        f", or leave them out: with known = torch.isfinite({what}) it is torch.where(known, "
+        f"{what}, 0), and A is operators.Inpainting(known[0], A.measurement_shape) @ A"
+    )
     raise InputError(
         f"{what} is not finite in {int(broken.sum())} of {values.numel()} entries, the first one "
-        f"is {float(values[first])} at {first}; replace them, or leave "
-        f"them out: with known = torch.isfinite({what}) it is torch.where(known, {what}, 0), and "
-        "A is operators.Inpainting(known[0], A.measurement_shape) @ A"
+        f"is {float(values[first])} at {first}; replace them{left_out if what == 'y' else ''}"
     )
 
 

@@ -19,7 +19,7 @@ def checked_number(
     hint: str = "",
     error: type[InputError | StepSizeError] = InputError,
 ) -> float:
-    """A finite number as a float; NaN and infinities are none.
+    """A finite number as a float; NaN and infinities are none, and neither are True and False.
 
     Args:
         name: what a message calls it.
@@ -33,7 +33,7 @@ def checked_number(
         InputError: saying what was found and what is expected; or `error`.
     """
     try:
-        number = math.nan if isinstance(value, str | bytes) else float(value)  # type: ignore[arg-type]
+        number = math.nan if isinstance(value, str | bytes | bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, RuntimeError):
         number = math.nan
     if math.isfinite(number) and number > above and number >= least:

@@ -65,7 +65,8 @@ class Problem:
         """Refuses what no solver could make sense of.
 
         y and start are finite tensors in float32 or float64, the same for both, on one device, of
-        shapes that fit A, with at least one picture; the noise level is finite and ≥ 0.
+        shapes that fit A, with at least one picture; so is the truth, in either precision; the
+        noise level is finite and ≥ 0.
 
         Raises:
             InputError: saying what was found, what is expected and what to do.
@@ -86,7 +87,8 @@ class Problem:
                 )
             check_finite("start", start)
         if self.truth is not None:
-            checked_tensor("the reference", self.truth, len(y), self.A.image_shape)
+            truth = checked_tensor("the reference", self.truth, len(y), self.A.image_shape)
+            check_finite("the reference", truth)
         if self.noise_level is not None:
             checked_number("noise_level", self.noise_level, least=0.0)
         if not (self.fidelity is None or isinstance(self.fidelity, Fidelity)):

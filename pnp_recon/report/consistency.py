@@ -178,20 +178,21 @@ def _remarks(report: Mapping[str, Any], certificate: Certificate) -> list[Claim]
         known = [item.value for item in theorem.constants if item.name == "q"]
         what = "constant of the error bar"
         found.append(claim(what, theorem.error_bar.constant, min(known, default=None)))
-    made, stated = _said(theorem, history), certificate.remarks
-    made = () if certificate.contradicted else made
+    made, stated = said(theorem, history), certificate.remarks
+    made = made if certificate.holds else ()
     if len(made) == len(stated) and all(map(same_words, stated, made)):
         return [*found, Claim("remarks", told(stated), told(made))]
     # Pictures that were solved in parts, each with constants of its own, say as much each.
     parts = columns(history)
-    kinds = {skeleton(words) for part in parts for words in _said(theorem, part)}
+    kinds = {skeleton(words) for part in parts for words in said(theorem, part)}
     if len(parts) > 1 and all(skeleton(words) in kinds for words in stated):
         reason = "the pictures were solved in parts, each with constants of its own"
         return [*found, unchecked("remarks", stated, reason)]
     return [*found, Claim("remarks", told(stated), told(made), False)]
 
 
-def _said(theorem: Theorem, history: History) -> tuple[str, ...]:
+def said(theorem: Theorem, history: History) -> tuple[str, ...]:
+    """The remarks of a run with this history."""
     rate = theorem.laws().rate if theorem.holds else None
     reach = None
     if history.bounds and rate is not None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write, sha256_of
-from pnp_recon.report.consistency import evidence, observable
+from pnp_recon.report.consistency import evidence, observable, said
 from pnp_recon.report.document import history_block, plain_json
 from pnp_recon.report.reading import certificate_of
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
@@ -132,11 +132,12 @@ def _certificate(solution: Solution, block: Mapping[str, Any]) -> Certificate:
     if not found.proven:
         return found
     if void := _void(solution, block):
-        return replace(found, void=found.void or void)
+        return replace(found, void=found.void or void, remarks=())
     theorem = found.theorem
-    if UNSHOWN in theorem.premises:
-        return found
-    return replace(found, theorem=replace(theorem, premises=(*theorem.premises, UNSHOWN)))
+    if UNSHOWN not in theorem.premises:
+        theorem = replace(theorem, premises=(*theorem.premises, UNSHOWN))
+    # What was proven of the run holds of the file under its conditions.
+    return replace(found, theorem=theorem, remarks=said(theorem, solution.history))
 
 
 def _void(solution: Solution, block: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pnp_recon import guarantees
 from pnp_recon.errors import InputError
+from pnp_recon.guarantees import Guarantee
 from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser, wrap
@@ -200,3 +201,32 @@ def test_autocast_of_the_caller_is_off_inside() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(denoiser(x, 0.1), expected)
         assert not torch.equal(net(denoiser)(x, 0.1), expected)  # the network alone is not
+
+
+class Steadied(nn.Module):
+    """Halves a picture, with one part between."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, x: Tensor, sigma: float) -> Tensor:
+        found: Tensor = self.part(x)
+        return 0.5 * found
+
+
+STEADY = (nn.Dropout(0.0), nn.Identity())
+
+
+@pytest.mark.parametrize("part", [nn.Dropout(0.1), nn.BatchNorm2d(1, affine=False)])
+@pytest.mark.parametrize("declared", [None, guarantees.averaged(0.5, "why")])
+def test_what_goes_by_chance_has_no_guarantee(part: nn.Module, declared: Guarantee | None) -> None:
+    denoiser = wrap(Steadied(part).train(), "one", declared)
+    assert not denoiser.guarantee.holds
+    assert f"its {type(part).__name__} is in training mode" in str(denoiser.guarantee)
+    # The twins: what is switched off, or has no such part, is as it was declared.
+    calm = (Steadied(part).eval(), *(Steadied(one).train() for one in STEADY))
+    for module in calm:
+        held = wrap(module, "one", declared).guarantee
+        assert held.holds is (declared is not None)
+        assert "training mode" not in str(held)

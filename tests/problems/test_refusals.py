@@ -60,6 +60,10 @@ MEASUREMENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "start of another size": ({"start": X[..., 1:]}, "start has the shape"),
     "start is a list": ({"start": X.tolist()}, "start is a list"),
+    **{
+        f"reference {v}": ({"reference": spoilt(v)}, "the reference is not finite in 1 of 312")
+        for v in NUMBERS
+    },
     "another reference": ({"reference": X[..., 1:]}, "the reference has the shape"),
     "A is a function": ({"A": lambda x: x}, "A is a function; expected a LinearOperator"),
     "A is None": ({"A": None}, "A is a NoneType; .*from_deepinv"),
@@ -87,7 +91,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
             "gamma": {},
             "step": {"solver": "pnp-pgd"},
         }.items()
-        for value in (*NUMBERS, -1.0, "a lot", 10**400, torch.zeros(2))
+        for value in (*NUMBERS, -1.0, "a lot", 10**400, torch.zeros(2), True)
     },
     "strength 0": ({"strength": 0.0}, "strength must be a finite number above 0, found 0.0"),
     "scaling 0": ({"denoiser_scaling": 0.0}, "denoiser_scaling must be"),
@@ -140,7 +144,11 @@ def test_every_solver_refuses_what_is_not_finite(name: str, spoil: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{name: value} for name in ("tol", "time_limit") for value in (*NUMBERS, -1.0, 0.0, "1e-3")]
+    [
+        {name: value}
+        for name in ("tol", "time_limit")
+        for value in (*NUMBERS, -1.0, 0.0, "1e-3", True)
+    ]
     + [
         {name: value} for name in ("max_iter", "check_every") for value in (0, 2.5, "9", True, None)
     ],

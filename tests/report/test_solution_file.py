@@ -316,3 +316,23 @@ def test_parameters_that_are_none_are_refused(tmp_path: Path) -> None:
     described.write_text(json.dumps({**held, "parameters": 5}))
     with pytest.raises(InputError, match="hold no solution"):
         pnp_recon.load_solution(described)
+
+
+def test_remarks_of_a_file_say_under_which_condition(tmp_path: Path) -> None:
+    """Of a run they say "proven", of a file never, and of one that is false nothing at all."""
+    A = Convolution(kernels.gaussian(1.0), (1, 16, 16), boundary="circular")
+    y = A.A(torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)))
+    held = pnp_recon.reconstruct(
+        y, A, "euler_grey", noise_level=0.05, strength=1, solver="pnp-hqs", ridge=0.1
+    )
+    assert any("(proven)" in words for words in held.certificate.remarks)
+    _, described = pnp_recon.save_solution(held, tmp_path / "run")
+    back = pnp_recon.load_solution(described).certificate
+    assert len(back.remarks) == len(held.certificate.remarks)
+    assert not any("(proven" in words for words in back.remarks)
+    assert any("(if what is declared is true)" in words for words in back.remarks)
+    file = json.loads(described.read_text(encoding="utf-8"))
+    file["certificate"]["remarks"] = ["the picture is the truth (proven)"]
+    described.write_text(json.dumps(file), encoding="utf-8")
+    forged = pnp_recon.load_solution(described).certificate
+    assert (forged.label, forged.remarks) == ("not certified", ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 
 from laws.networks import picture, random_tensor
 from laws.solvers import FOREVER, SIZE, blur, random_kernel
-from operators import Inpainting
+from operators import Convolution, Inpainting
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import LeastSquares
 from pnp_recon.problems.noise import standard_normal
 from pnp_recon.reconstruction import reconstruct
+from pnp_recon.report.solution_file import load_solution, save_solution
 from pnp_recon.solvers import CGLS, Anderson, Landweber, Status, Stopping, iterate
 from pnp_recon.solvers.in_time import InTime
 from scripts.figures.rates.fixed_point import Matrix
@@ -135,6 +137,32 @@ def test_a_run_ends_where_each_picture_turned() -> None:
         stopping=Stopping(FOREVER, 500),
     )
     assert float((found.image - truth).norm()) < 0.8 * float((limit.image - truth).norm())
+
+
+def test_no_bar_is_claimed_of_a_picture_that_is_not_the_last(tmp_path: Path) -> None:
+    """The bar of the last iterate is false of a picture that turned before it."""
+    kernel = torch.zeros(3, 3, dtype=torch.float64)
+    kernel[1, 1], kernel[0, 1], kernel[2, 1], kernel[1, 0], kernel[1, 2] = 0.7, *[0.075] * 4
+    A = Convolution(kernel, SIZE)
+    noise = random_tensor(2, *SIZE) * torch.tensor([0.02, 0.4]).double()[:, None, None, None]
+    y = A.A(picture(2, *SIZE, seed=3)) + noise
+    found = reconstruct(
+        y, A, noise_level=0.2, solver="landweber", stopping=Stopping(FOREVER, 400, least_error=True)
+    )
+    assert found.certificate.holds
+    assert found.error_bars == ()
+    assert not any("root mean square" in words for words in found.certificate.remarks)
+    assert "chosen by an estimate" in found.certificate.verdict
+    save_solution(found, tmp_path / "kept")
+    assert load_solution(tmp_path / "kept").error_bars == ()
+    # The twin: as many plain steps have a bar, true of their picture and false of the kept one.
+    step = found.parameters["step"]
+    plain = Landweber(LeastSquares(A, y), torch.zeros_like(y), step_size=step)
+    last = iterate(plain, Stopping(FOREVER, found.iterations))
+    exact = iterate(plain, Stopping(FOREVER, 2000)).image
+    norms = torch.tensor([bar.norm for bar in last.error_bars])
+    assert bool(((last.image - exact).flatten(1).norm(dim=1) <= norms).all())
+    assert bool(((found.image - exact).flatten(1).norm(dim=1) > norms).any())
 
 
 def test_a_level_that_is_too_low_does_not_run_on() -> None:

@@ -70,7 +70,7 @@ def test_plain_least_squares_takes_none(solver: str) -> None:
         reconstruct(y, A, solver=solver, ridge=0.1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan"), float("inf"), True])
 def test_a_ridge_is_a_positive_number(ridge: float) -> None:
     y, A = posed()
     with pytest.raises(InputError, match="weight of the ridge is"):

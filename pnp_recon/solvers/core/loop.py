@@ -281,5 +281,5 @@ class _Run:
             void = wrong_formula(self.history)
         self.history = replace(self.history, floor=first_at_floor(floor, self.history.iterations))
         found = Certificate(theorem, observed, void)
-        said = () if found.contradicted else remarks(theorem, self.history, self.reach)
+        said = remarks(theorem, self.history, self.reach) if found.holds else ()
         return replace(found, remarks=said)
