@@ -4,13 +4,14 @@
 
 Tables are the validation figures that both cards have, and runs of `pnp-bench` with both models
 (`--methods NAME,OUT/models/NAME.json`), in which a model is known by the hash of its weights: the
-mean PSNR of every suite, problem and level. A single lower figure keeps the shipped model. Without
-`--to` nothing is written.
+mean PSNR of every suite, problem and level. A single lower figure keeps the shipped model, and so
+does a picture of which only the old one has a figure. Without `--to` nothing is written.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -51,10 +52,13 @@ def of_cards(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Cell]:
 
 
 def of_run(folder: Path, before: str, after: str) -> list[Cell]:
-    """Mean PSNR over the pictures that both models have, by suite, problem and level."""
+    """Mean PSNR over the pictures that both models have, by suite, problem and level.
+
+    Pictures on which the new model was not run, or failed, have a cell without a number.
+    """
     held: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in table.read(folder / "results.csv"):
-        if row.model_sha256 in (before, after) and row.psnr is not None:
+        if row.model_sha256 in (before, after) and row.measured and row.psnr is not None:
             cell = f"{row.suite}, {row.problem or 'noise'} {row.noise:g}"
             held[cell][row.model_sha256][row.picture] = row.psnr
     found = []
@@ -63,6 +67,9 @@ def of_run(folder: Path, before: str, after: str) -> list[Cell]:
         if common:
             means = [fmean(models[m][picture] for picture in common) for m in (before, after)]
             found.append(Cell(f"{what} ({len(common)} pictures)", *means))
+        if lost := models[before].keys() - models[after].keys():
+            mean = fmean(models[before][picture] for picture in lost)
+            found.append(Cell(f"{what} ({len(lost)} pictures, old only)", mean, math.nan))
     return found
 
 

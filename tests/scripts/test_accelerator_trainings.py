@@ -208,6 +208,19 @@ def test_a_single_lower_figure_keeps_the_shipped_model(
     assert (to / "euler_grey.safetensors").exists() == replaced
 
 
+@pytest.mark.parametrize("ending", ["failed", "diverged", None])
+def test_a_picture_on_which_the_new_model_has_no_figure_keeps_the_shipped_one(
+    tmp_path: Path, ending: str | None
+) -> None:
+    card, run = new_model(tmp_path / "new", 0.1), a_run(tmp_path / "run", {"motion": 0.1})
+    assert replacing.main([str(card), "--runs", str(run)]) == 0  # the twin
+    *held, last = table.read(run / "results.csv")
+    assert last.model_sha256 == "new"
+    # Not run at all, or ended without a result.
+    table.write(run / "results.csv", held + ([replace(last, status=ending)] if ending else []))
+    assert replacing.main([str(card), "--runs", str(run)]) == 1
+
+
 def test_without_a_run_nothing_is_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,8 @@ def test_what_it_is_not_for_is_refused() -> None:
         approximate(Flow([field, field], "euler", [1.0, 1.0]), inputs(), loss, 1.0)
     with pytest.raises(InputError, match="proximity is 0"):
         approximate(flow(), inputs(), loss, 0.0)
+    with pytest.raises(InputError, match="proximity is inf"):
+        approximate(flow(), inputs(), loss, float("inf"))
 
 
 # ---- stopping times -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pnp_recon.errors import InputError
 from pnp_recon.networks.flows.facts import NORM, RODS, SUM, Facts
 from pnp_recon.networks.flows.fields import SLOPES, Field
 from pnp_recon.networks.flows.matrices import ROUNDING
@@ -168,7 +169,9 @@ class RodField(EnergyField):
         return self.function(x)
 
     def structure(self, x: Tensor) -> Tensor:
-        count = x.shape[-1] // 3
+        count, rest = divmod(x.shape[-1], 3)
+        if rest:
+            raise InputError(f"found {x.shape[-1]} numbers a state; expected three for each rod")
         u = x[..., : 2 * count].unflatten(-1, (count, 2))
         turned = torch.stack([-u[..., 1], u[..., 0]], -1)
         eye = torch.eye(count, dtype=x.dtype, device=x.device)

@@ -21,6 +21,7 @@ from pnp_recon.networks.flows.fields import Field
 from pnp_recon.networks.flows.flow import Flow
 from pnp_recon.networks.flows.integrators import RungeKutta
 from pnp_recon.training.control.gradients import Loss, costates
+from pnp_recon.training.structured.closures import positive
 
 # How often ρ is doubled before a step is given up.
 DOUBLINGS = 40
@@ -54,7 +55,8 @@ def approximate(
         safe: ρ is doubled until the loss does not rise; the weights stay where none was found.
 
     Raises:
-        InputError: another integrator, shared weights, or ρ is not positive.
+        InputError: another integrator, shared weights, or ρ is no finite number
+            above 0.
     """
     method = flow.method
     tableau = method.tableau if isinstance(method, RungeKutta) else None
@@ -64,8 +66,7 @@ def approximate(
     own = [list(field.parameters()) for field in fields]
     if len({id(p) for layer in own for p in layer}) < sum(map(len, own)):
         raise InputError("layers share weights; expected weights of its own for each layer")
-    if not proximity > 0:
-        raise InputError(f"proximity is {proximity}; expected a number above 0")
+    positive(proximity=proximity)
     found = costates(flow, x, loss)
     # The costates of −J, whose Hamiltonian is maximised.
     adjoint = [-p for p in found.costates]

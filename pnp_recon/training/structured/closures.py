@@ -46,9 +46,31 @@ def positive(**values: float) -> None:
             raise InputError(f"{name} is {value!r}; expected a finite number above 0")
 
 
+def not_negative(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < math.inf:
+            raise InputError(f"{name} is {value:g}; expected at least 0")
+
+
 class Stepping(torch.optim.Optimizer):
-    """An optimiser of torch whose groups have each a step size of their own, all above 0."""
+    """An optimiser of torch whose groups may each have numbers of their own, which are checked.
+
+    Attributes:
+        takes_complex: whether its law holds for complex parameters, as pairs of real ones.
+    """
+
+    takes_complex = False
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
-        positive(lr=self.param_groups[-1]["lr"])
+        self.check(self.param_groups[-1])
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuses parameters and numbers of a group for which the law does not hold.
+
+        Raises:
+            InputError: it does not.
+        """
+        positive(lr=group["lr"])
+        if not self.takes_complex and any(u.is_complex() for u in group["params"]):
+            raise InputError("found a complex parameter; expected real ones")

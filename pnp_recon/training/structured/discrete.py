@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, Stepping, needed, positive, value_of
+from pnp_recon.training.structured.closures import Closure, Stepping, needed, value_of
 from pnp_recon.training.structured.orthogonal import Orthonormal, tall
 
 Value = Callable[[float], float]
@@ -117,10 +117,12 @@ class _Sweeps(Stepping):
     first = 1e-3
 
     def __init__(self, params: Any, lr: float, solve: str) -> None:
-        positive(lr=lr)
-        if solve not in SOLVES:
-            raise InputError(f"unknown solve {solve!r}; known: {', '.join(SOLVES)}")
         super().__init__(params, {"lr": lr, "solve": solve})
+
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        if group["solve"] not in SOLVES:
+            raise InputError(f"unknown solve {group['solve']!r}; known: {', '.join(SOLVES)}")
 
     def _coordinates(self, parameter: Tensor) -> Iterator[tuple[float, Callable[[float], None]]]:
         """(first length, s -> the parameter moved by s from where it was) of each coordinate."""
@@ -172,12 +174,11 @@ class ItohAbe(_Sweeps):
         super().__init__(params, lr, solve)
 
     def _coordinates(self, parameter: Tensor) -> Iterator[tuple[float, Callable[[float], None]]]:
-        entries = parameter.view(-1)
-        for i in range(len(entries)):
-            before = float(entries[i])
+        for place in product(*map(range, parameter.shape)):
+            before = float(parameter[place])
 
-            def move(s: float, i: int = i, before: float = before) -> None:
-                entries[i] = before + s
+            def move(s: float, place: tuple[int, ...] = place, before: float = before) -> None:
+                parameter[place] = before + s
 
             yield self.first * (1 + abs(before)), move
 

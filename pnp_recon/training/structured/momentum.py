@@ -8,7 +8,6 @@ Nesterov's method is not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,14 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, Stepping, evaluated, needed, positive
+from pnp_recon.training.structured.closures import (
+    Closure,
+    Stepping,
+    evaluated,
+    needed,
+    not_negative,
+    positive,
+)
 
 
 def heavy_ball(
@@ -32,11 +38,13 @@ def relativistic(
 ) -> tuple[Tensor, Tensor]:
     """p⁺ = (p − h∇J(u))/(1 + hγ), u⁺ = u + hp⁺/√(‖p⁺‖² + ε): JᵀΩJ = Ω/(1 + hγ), ‖u⁺ − u‖ < h."""
     p = (p - h * slope) / (1 + h * damping)
-    return u + h * p / (p.square().sum() + softening).sqrt(), p
+    return u + h * p / (p.abs().square().sum() + softening).sqrt(), p
 
 
 class _Momentum(Stepping):
     """A momentum beside every parameter."""
+
+    takes_complex = True
 
     def _with_slopes(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for u in group["params"]:
@@ -59,10 +67,14 @@ class HeavyBall(_Momentum):
     """
 
     def __init__(self, params: Any, lr: float, damping: float, mass: float = 1.0) -> None:
-        positive(lr=lr, mass=mass)
-        if not 0 <= lr * damping < 1:
-            raise InputError(f"hγ is {lr * damping:g}; expected at least 0 and below 1")
         super().__init__(params, {"lr": lr, "damping": damping, "mass": mass})
+
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        positive(mass=group["mass"])
+        product = group["lr"] * group["damping"]
+        if not 0 <= product < 1:
+            raise InputError(f"hγ is {product:g}; expected at least 0 and below 1")
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
@@ -90,10 +102,12 @@ class Nesterov(_Momentum):
     """
 
     def __init__(self, params: Any, lr: float, momentum: float = 0.9) -> None:
-        positive(lr=lr)
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum is {momentum:g}; expected at least 0 and below 1")
         super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        if not 0 <= group["momentum"] < 1:
+            raise InputError(f"momentum is {group['momentum']:g}; expected at least 0 and below 1")
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
@@ -132,10 +146,12 @@ class Relativistic(_Momentum):
     """
 
     def __init__(self, params: Any, lr: float, damping: float, softening: float = 1.0) -> None:
-        positive(lr=lr, softening=softening)
-        if not 0 <= damping < math.inf:
-            raise InputError(f"damping is {damping:g}; expected at least 0")
         super().__init__(params, {"lr": lr, "damping": damping, "softening": softening})
+
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        positive(softening=group["softening"])
+        not_negative(damping=group["damping"])
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, Stepping, needed, positive
+from pnp_recon.training.structured.closures import Closure, Stepping, needed, not_negative
 
 
 class NaturalGradient(Stepping):
@@ -28,10 +27,11 @@ class NaturalGradient(Stepping):
     """
 
     def __init__(self, params: Any, lr: float = 1.0, damping: float = 0.0) -> None:
-        positive(lr=lr)
-        if not 0 <= damping < math.inf:
-            raise InputError(f"damping is {damping:g}; expected at least 0")
         super().__init__(params, {"lr": lr, "damping": damping})
+
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        not_negative(damping=group["damping"])
         if len(self.param_groups) > 1:
             raise InputError("found several groups of parameters; expected one, which G couples")
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.structured.closures import Closure, Stepping, evaluated, positive
+from pnp_recon.training.structured.closures import Closure, Stepping, evaluated
 
 # Largest entry of UᵀU − I with which a parameter is taken, in units of the rounding of its type.
 TAKEN = 1e3
@@ -31,11 +31,18 @@ def tall(parameter: Tensor) -> Tensor:
     """The view U (n, p), n ≥ p, of a parameter (rows, …).
 
     Raises:
-        InputError: the parameter has fewer than two axes.
+        InputError: the parameter has fewer than two axes, or its filters are no rows in memory, as
+            with `torch.channels_last`: what is written to a copy would be lost.
     """
     if parameter.ndim < 2:
         raise InputError(f"expected a matrix or filters, found the shape {tuple(parameter.shape)}")
-    matrix = parameter.flatten(1)
+    try:
+        matrix = parameter.view(len(parameter), -1)
+    except RuntimeError as error:
+        raise InputError(
+            f"filters {tuple(parameter.shape)} lie in memory by {parameter.stride()}; expected "
+            "contiguous ones"
+        ) from error
     return matrix if len(matrix) >= matrix.shape[1] else matrix.mT
 
 
@@ -102,12 +109,12 @@ def _polished(u: Tensor) -> Tensor:
 class Orthonormal(Stepping):
     """Refuses parameters without orthonormal columns."""
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        retraction = param_group.get("retraction", "exp")
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        retraction = group.get("retraction", "exp")
         if retraction not in RETRACTIONS:
             raise InputError(f"unknown retraction {retraction!r}; known: {', '.join(RETRACTIONS)}")
-        for u in self.param_groups[-1]["params"]:
+        for u in group["params"]:
             found = defect(u)
             if not found < TAKEN * torch.finfo(u.dtype).eps:
                 raise InputError(
@@ -133,7 +140,6 @@ class Stiefel(Orthonormal):
     """
 
     def __init__(self, params: Any, lr: float, retraction: str = "cayley") -> None:
-        positive(lr=lr)
         super().__init__(params, {"lr": lr, "retraction": retraction})
 
     @torch.no_grad()
@@ -145,7 +151,7 @@ class Stiefel(Orthonormal):
                 if parameter.grad is None:
                     continue
                 u = tall(parameter)
-                b = rotation(u, tall(parameter.grad))
+                b = rotation(u, tall(parameter.grad.contiguous()))
                 u.copy_(_polished(move(-group["lr"] * b, u)))
         return loss
 
@@ -177,10 +183,13 @@ class Mec(Orthonormal):
     """
 
     def __init__(self, params: Any, lr: float, damping: float, retraction: str = "cayley") -> None:
-        positive(lr=lr)
-        if not 0 <= lr * damping <= 0.5:
-            raise InputError(f"hγ is {lr * damping:g}; expected at least 0 and at most 0.5")
         super().__init__(params, {"lr": lr, "damping": damping, "retraction": retraction})
+
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        product = group["lr"] * group["damping"]
+        if not 0 <= product <= 0.5:
+            raise InputError(f"hγ is {product:g}; expected at least 0 and at most 0.5")
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
@@ -192,6 +201,7 @@ class Mec(Orthonormal):
                     continue
                 u, state = tall(parameter), self.state[parameter]
                 b = state.get("rotation", u.new_zeros(len(u), len(u)))
-                moved, state["rotation"] = mec(u, b, tall(parameter.grad), *numbers)
+                slope = tall(parameter.grad.contiguous())
+                moved, state["rotation"] = mec(u, b, slope, *numbers)
                 u.copy_(_polished(moved))
         return loss

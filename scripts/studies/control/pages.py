@@ -83,7 +83,7 @@ def unrolled(found: Learned) -> list[str]:
         "T was learned with "
         f"the weights to {found.time:.3f}, where dlog J/dlog T = {found.slope:.1e} on the "
         "training pictures; with the weights "
-        f"held it is 0 ({found.condition:.0e}) at T = {found.settled:.3f}. New pictures, PSNR "
+        f"held it is {found.condition:.0e} at T = {found.settled:.3f}. New pictures, PSNR "
         "and the mean step:",
         "",
         "| rule | PSNR | step |",

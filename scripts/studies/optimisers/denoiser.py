@@ -52,9 +52,8 @@ def trained(
     # The two halves of the held-out pictures: one for the rate, one for the table.
     shown = data.validation[seed != TUNING_SEED :: 2]
     folder = runs / f"{method.name}_{rate:g}_{seed}_{steps}".replace(" ", "_")
-    trainer = MethodTrainer(
-        trial.make(), trial.settings(), data.training, shown, folder, method, rate
-    )
+    start = trial.make(), trial.settings(), data.training, shown, folder
+    trainer = MethodTrainer(*start, method=method, rate=rate)
     try:
         trainer.run(lambda progress: None, every=max(1, steps // 6))
         found = {"status": "done", **{level: round(trainer.psnr[level], 3) for level in LEVELS}}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pnp_recon.errors import InputError
-from pnp_recon.training.denoiser.recipe import DenoiserRecipe
 from pnp_recon.training.denoiser.trainer import DenoiserTrainer
 from pnp_recon.training.families import calibrate, matrices
 from pnp_recon.training.optimisers import Optimiser
@@ -100,18 +99,9 @@ class Structured(Optimiser):
 class MethodTrainer(DenoiserTrainer):
     """A `DenoiserTrainer` whose steps are those of a method at a rate."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        recipe: DenoiserRecipe,
-        pictures: list[Tensor],
-        validation: list[Tensor],
-        folder: Path,
-        method: Method,
-        rate: float,
-    ) -> None:
+    def __init__(self, *given: Any, method: Method, rate: float) -> None:
         self.method, self.peak = method, rate
-        super().__init__(network, recipe, pictures, validation, folder)
+        super().__init__(*given)
 
     def make_optimiser(self) -> Optimiser:
         if self.method.parts is None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pnp_recon.errors import InputError
 from pnp_recon.networks.flows.conserving import HamiltonianField, RodField
 from pnp_recon.networks.flows.facts import ENERGY, RODS
 from pnp_recon.networks.flows.registry import integrator
@@ -57,6 +58,13 @@ def test_a_structure_at_the_old_point_loses_the_rods(monkeypatch: pytest.MonkeyP
     rods, energy = swung("gonzalez")
     assert rods > 1e-4
     assert energy < 1e-13
+
+
+def test_states_of_other_sizes_are_refused() -> None:
+    field = RodField(lambda x: x.square().sum(-1))
+    assert field(torch.rand(2, 6)).shape == (2, 6)
+    with pytest.raises(InputError, match="found 7 numbers"):
+        field(torch.rand(2, 7))
 
 
 def test_rods_turn_as_angles_do() -> None:

@@ -162,3 +162,18 @@ def test_the_step_size_of_a_group_is_checked() -> None:
         ItohAbe([{"params": [u], "lr": -1}], 0.1)
     with pytest.raises(InputError, match="lr is 'a'"):
         HeavyBall([{"params": [u], "lr": "a"}], 0.1, 1.0)
+
+
+def test_complex_parameters_and_unknown_solves_of_a_group_are_refused() -> None:
+    with pytest.raises(InputError, match="complex"):
+        ItohAbe([torch.ones(1, dtype=torch.cfloat, requires_grad=True)], 0.1)
+    with pytest.raises(InputError, match="unknown solve"):
+        ItohAbe([{"params": [torch.ones(1, requires_grad=True)], "solve": "none"}], 0.1)
+
+
+def test_entries_move_however_they_lie_in_memory() -> None:
+    filters = torch.ones(2, 3, 2, 2).to(memory_format=torch.channels_last).requires_grad_()
+    with pytest.raises(RuntimeError):
+        filters.view(-1)  # what lies like this has no flat view
+    ItohAbe([filters], 0.5, "frugal").step(lambda: filters.square().sum())
+    assert bool((filters < 1).all())

@@ -23,6 +23,7 @@ from scripts.studies.optimisers.plane import START, camel
 
 H, GAMMA = 0.1, 0.7
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Made = Callable[[list[Tensor]], torch.optim.Optimizer]
 SLOPE = torch.func.grad(camel)
 
 
@@ -80,7 +81,7 @@ def test_the_energy_falls_by_the_friction_and_not_by_half_of_it(name: str) -> No
     assert rate != pytest.approx(expected / 2, rel=0.2)
 
 
-def run(made: Callable[[list[Tensor]], torch.optim.Optimizer], steps: int) -> list[Tensor]:
+def run(made: Made, steps: int) -> list[Tensor]:
     u = START.clone().requires_grad_()
     optimiser, points = made([u]), [START.clone()]
 
@@ -131,6 +132,58 @@ def test_what_cannot_be_is_refused() -> None:
     ):
         with pytest.raises(InputError, match="expected"):
             made()
+
+
+def test_the_numbers_of_a_group_are_checked() -> None:
+    u = torch.zeros(2, requires_grad=True)
+    HeavyBall([{"params": [u], "lr": 0.5}], 0.1, 1.0)  # the twin: hγ = ½
+    for group, made in (
+        ({"lr": 2.0}, lambda groups: HeavyBall(groups, 0.1, 1.0)),
+        ({"momentum": 1.5}, lambda groups: Nesterov(groups, 0.1)),
+        ({"softening": 0.0}, lambda groups: Relativistic(groups, 0.1, 1.0)),
+        ({"damping": -1.0}, lambda groups: Relativistic(groups, 0.1, 1.0)),
+    ):
+        with pytest.raises(InputError, match="expected"):
+            made([{"params": [u], **group}])
+
+
+def complex_steps(made: Made, as_pairs: bool) -> Tensor:
+    """Ten steps on ‖Mz − c‖² of complex z, or of the pairs of real numbers that z is."""
+    m, c = torch.tensor([[1, 2j], [0.5, 1 - 1j]]).cdouble(), torch.tensor([1 + 1j, -2j]).cdouble()
+    z = torch.tensor([0.3 - 0.4j, 0.2j]).cdouble()
+    u = (torch.view_as_real(z) if as_pairs else z).clone().requires_grad_()
+    optimiser = made([u])
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        z = torch.view_as_complex(u) if as_pairs else u
+        loss = (m @ z - c).abs().square().sum()
+        loss.backward()
+        return loss
+
+    for _ in range(10):
+        optimiser.step(closure)
+    return u.detach() if as_pairs else torch.view_as_real(u.detach())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda u: HeavyBall(u, 0.1, 1.0),
+        lambda u: Nesterov(u, 0.01),
+        lambda u: Relativistic(u, 0.02, 0.1, 1e-2),
+    ],
+)
+def test_complex_parameters_are_pairs_of_real_ones(made: Made) -> None:
+    whole, pairs = (complex_steps(made, as_pairs) for as_pairs in (False, True))
+    torch.testing.assert_close(whole, pairs, atol=1e-13, rtol=0)
+
+
+def test_the_length_of_a_complex_momentum_is_not_the_sum_of_its_squares() -> None:
+    p = torch.tensor([3j, 3.0]).cdouble()  # squares that sum to 0
+    moved, _ = relativistic(torch.zeros_like(p), p, torch.zeros_like(p), H, 0.0, 1e-6)
+    assert float(moved.norm()) < H
+    assert float((H * p / (p.square().sum() + 1e-6).sqrt()).norm()) > 100 * H  # the twin
 
 
 def test_a_refused_step_leaves_the_parameters_where_they_were() -> None:

@@ -99,3 +99,9 @@ def test_a_closure_that_gives_a_loss_is_refused() -> None:
     with pytest.raises(InputError, match="the closure gives no residuals"):
         optimiser.step(lambda: u.square().sum())
     assert float(optimiser.step(lambda: 2 * u)) == 2.0
+
+
+def test_a_second_group_is_refused_whenever_it_comes() -> None:
+    made = NaturalGradient([torch.ones(1, requires_grad=True)])
+    with pytest.raises(InputError, match="several groups"):
+        made.add_param_group({"params": [torch.ones(1, requires_grad=True)]})

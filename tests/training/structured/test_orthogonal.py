@@ -192,3 +192,20 @@ def test_what_cannot_be_is_refused() -> None:
             made()
     with pytest.raises(InputError, match="known: exp, cayley, qr"):
         Stiefel([start(3, 2)], 0.1, "polar")
+
+
+def test_filters_that_are_no_rows_in_memory_are_refused_before_a_copy_is_moved() -> None:
+    filters = torch.randn(3, 2, 2, 2, generator=torch.Generator().manual_seed(0))
+    scattered = filters.to(memory_format=torch.channels_last)
+    with pytest.raises(InputError, match="expected contiguous"):
+        orthonormalise(scattered)
+    # The twin: a copy is made orthonormal, and the filters stay as they were.
+    orthonormalise(scattered.flatten(1))
+    assert torch.equal(scattered, filters)
+    orthonormalise(filters)
+    optimiser = Stiefel([filters.requires_grad_()], 0.1)
+    filters.grad = torch.randn(3, 2, 2, 2).to(memory_format=torch.channels_last)
+    before = filters.detach().clone()
+    optimiser.step()
+    assert not torch.equal(filters, before)
+    assert defect(filters) < 1e-6
