@@ -20,6 +20,8 @@ FAR, BELOW = 6.0, 0.5
 STRUCTURE = 0.05, 3
 # Noise is told for so many levels of the line integrals: behind metal there is more of it.
 LEVELS = 16
+# The noise is at least that of the lowest level with so many values: of fewer it may seem small.
+ENOUGH = 100
 # Of a Gaussian, median absolute deviation over standard deviation.
 _MAD = 0.6745
 
@@ -37,7 +39,8 @@ def find_zingers(
     a value below zero by 6 deviations that neither its neighbours in the view nor its pixel in the
     views around share: nothing absorbs less than nothing.
 
-    In Gaussian noise the chance is below 1e-12 for each value. In objects it is a heuristic: of 576
+    In Gaussian noise of a known level the chance is below 3e-10 for each value; with the level as
+    it is found here none of 7·10⁷ was lost. In objects it is a heuristic: of 576
     clean scans of eight phantoms of 96² pixels (metal, wires, porous; 45 to 180 views; 100 photons
     a ray to 10⁵, and no noise) 22 lost values, all of a lattice of voids that a view looks exactly
     along. Of flashes as deep as 0.3 of the largest value 93 % are found, of those of 10 deviations
@@ -85,8 +88,12 @@ def _noise(one: NDArray[np.float64], middle: NDArray[np.float64]) -> NDArray[np.
     their size, and less than 0.1 % of the largest is not looked at."""
     off, low, high = np.abs(middle - one), middle.min(), middle.max()
     level = (LEVELS * (middle - low) / max(high - low, 1e-300)).astype(int).clip(0, LEVELS - 1)
-    known = [np.median(off[level == k]) / _MAD if (level == k).any() else 0 for k in range(LEVELS)]
-    return np.maximum(np.maximum.accumulate(known)[level], 1e-3 * np.abs(one).max())
+    count = np.bincount(level.ravel(), minlength=LEVELS)
+    known = np.array([np.median(off[level == k]) if n else 0 for k, n in enumerate(count)]) / _MAD
+    full = known[count >= ENOUGH]
+    least = full[0] if len(full) else np.median(off) / _MAD
+    known = np.maximum.accumulate(known.clip(least))
+    return np.maximum(known[level], 1e-3 * np.abs(one).max())
 
 
 def _like(array: NDArray[np.generic], lines: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from pnp_recon import guarantees
 from pnp_recon.cli.deblur import main
@@ -27,6 +28,28 @@ def test_iteration_limit_is_code_3_and_the_picture_is_written(
     assert main([str(source), *FAST, *ENDLESS]) == 3
     assert (tmp_path / "a_deblurred.png").exists()
     assert "iteration limit" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_the_input_is_said_before_the_run_and_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], load: Load
+) -> None:
+    heard = []
+
+    def listening(x: torch.Tensor, sigma: float) -> torch.Tensor:
+        heard.append(capsys.readouterr().err)
+        return smooth(x, sigma)
+
+    load(Denoiser(listening, "mean", guarantees.firm("a mean")))
+    source = tmp_path / "a.jpg"
+    with Image.open(save(tmp_path / "a.png", 3)) as picture:
+        picture.convert("CMYK").save(source)
+    assert main([str(source), *FAST, *ENDLESS]) == 3
+    later = "".join(heard[1:]) + capsys.readouterr().err
+    assert "is in CMYK" in heard[0]
+    assert "is in CMYK" not in later
+    # The twin: what only the run can tell.
+    assert "iteration limit" not in heard[0]
+    assert "iteration limit" in later
 
 
 def test_ctrl_c_writes_what_there_is(

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from pnp_recon.cli.deblur import main
-from pnp_recon.cli.run.timings import WORDS, Stopwatch, since_the_process_began, timings_line
+from pnp_recon.cli.run.timings import (
+    WORDS,
+    Stopwatch,
+    in_short,
+    since_the_process_began,
+    timings_line,
+)
 from support.pictures import pillow_picture
 
 BLUR = ["--simulate", "--kernel", "gaussian", "--denoiser", "median", "--max-iter", "2"]
@@ -36,6 +42,8 @@ def test_stages_add_up_to_the_time_that_passed() -> None:
     assert watch.seconds == {"read": 4, "iterations": 1, "strength": 4, "forecast": 6}
     assert timings_line(watch.seconds).endswith("total 15.00")
     assert set(watch.seconds) <= set(WORDS)
+    assert in_short(watch.seconds) == {"prepare": 4, "reconstruct": 11, "total": 15}
+    assert in_short({"start": 1, "write": 2}) == {"prepare": 0, "reconstruct": 0, "total": 3}
 
 
 def test_a_command_prints_them_where_asked(

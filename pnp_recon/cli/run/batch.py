@@ -72,12 +72,15 @@ def _run_jobs(
             if not silent:
                 live.write(line)
 
+        def warn(line: str) -> None:
+            live.write(f"{program}: warning: {line}", error=True)
+
         for index, job in enumerate(jobs):
             live.file(job.source.name)
             if len(jobs) > 1:
                 say(f"{job.source}")
             try:
-                result = run_job(command, job, session, live, say)
+                result = run_job(command, job, session, live, say, warn)
             except KeyboardInterrupt:
                 message = (
                     f"interrupted: nothing was written for {job.source}; {index} of {len(jobs)} "
@@ -98,7 +101,8 @@ def _run_jobs(
                 records.append({**text.as_json(result), **timed})
                 codes.append(text.exit_code(result))
                 for line in text.warnings(result):
-                    live.write(f"{program}: warning: {line}", error=True)
+                    if line not in result.told:
+                        warn(line)
                 told = options.weighed or (options.levelled and options.prior_kind == "denoiser")
                 say("\n".join(text.lines(result, options.verbose, told)))
                 if options.timings:
@@ -108,7 +112,7 @@ def _run_jobs(
                 if result.run.solution.status is Status.INTERRUPTED:
                     left = len(jobs) - index - 1
                     if left:
-                        live.write(f"{program}: warning: {left} files were not begun", error=True)
+                        warn(f"{left} files were not begun")
                     break
             live.done()
     return max(codes, key=_SEVERITY.index)

@@ -5,7 +5,6 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from pnp_recon.cli.run.plan import Job, check_places
 from pnp_recon.cli.run.preview import check_preview, cropped, preview
 from pnp_recon.cli.run.session import Session
 from pnp_recon.cli.run.solve import Prior, choose_prior, model_warnings, solve
-from pnp_recon.cli.run.timings import Stopwatch
+from pnp_recon.cli.run.timings import Stopwatch, in_short
 from pnp_recon.contracts import PriorRecord
 from pnp_recon.files import atomic_write, sha256_of
 from pnp_recon.pictures.metrics import psnr, ssim
@@ -48,11 +47,19 @@ NO_PRIOR = PriorRecord(
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One finished input; `seconds` by stage."""
+    """One finished input.
+
+    Attributes:
+        notes: all that is to be warned of.
+        told: those of the notes that were said before the run.
+        seconds: by stage.
+        wrote: files beside the target.
+    """
 
     job: Job
     run: Run
     notes: tuple[str, ...]
+    told: tuple[str, ...]
     seconds: Mapping[str, float]
     wrote: tuple[Path, ...] = ()
 
@@ -63,17 +70,19 @@ def run_job(
     session: Session[Options],
     live: LiveLine,
     say: Callable[[str], None],
+    warn: Callable[[str], None] | None = None,
 ) -> Result:
     """Reconstructs one input and writes everything that was asked for.
 
-    `say` gets lines of text as soon as they are known.
+    `say` gets lines of text as soon as they are known, and `warn`, where given, the warnings that
+    are known before the run: it may take long, and be in vain.
 
     Raises:
         PnPReconError, OperatorError: nothing was written then, unless the picture is finished and
             its report cannot be written.
         KeyboardInterrupt: interrupted before the first iteration; nothing was written.
     """
-    options, begin = session.options, time.perf_counter()
+    options = session.options
     watch = session.watch = Stopwatch()
     watch.to("read")
     check_places(command.names, job, options)
@@ -89,18 +98,19 @@ def run_job(
     for line in (*case.lines, f"noise: {case.noise_in_words}"):
         say(line)
     warnings = (*case.warnings, *model_warnings(case, session))
+    if warn is not None:
+        for line in warnings:
+            warn(line)
     watch.to("read")
     prior = choose_prior(case, session)
     model = session.learned()
     if model is not None:
         say(f"model: {model.name}, trained for {model.trained_on}")
-    prepared = time.perf_counter()
     watch.to("forecast")
     with listening(live.doing):
         solution, track, crops = _solve_all(command.program, job, case, prior, session, live, say)
     if solution.status is Status.INTERRUPTED and not solution.iterations:
         raise KeyboardInterrupt  # the picture would be the start: there is no result
-    solved = time.perf_counter()
     watch.to("write")
     if case.adopt is not None and solution.found:
         told = case.lines
@@ -116,12 +126,8 @@ def run_job(
     doubts = (*case.doubts(solution.image), *((restless,) if restless else ()))
     named = [f"{job.target}: {doubt}" for doubt in doubts]
     notes = (*warnings, *named, *case.write(job.target, solution.image))
-    timings = {
-        "prepare": prepared - begin,
-        "reconstruct": solved - prepared,
-        "total": time.perf_counter() - begin,
-    }
-    run = replace(run, program=command.program, timings=timings, doubts=doubts)
+    watch.to("write")  # counts what was written up to here
+    run = replace(run, program=command.program, timings=in_short(watch.seconds), doubts=doubts)
     run = replace(run, notes=(*notes, *crops))
     if job.residuals is not None:
         atomic_write(job.residuals, residuals_csv(solution.history, track))
@@ -130,7 +136,7 @@ def run_job(
         run = replace(run, output_sha256=sha256_of(job.target))
         write_report(job.report, run, overwrite=options.overwrite)
     watch.to(None)
-    return Result(job, run, notes, watch.seconds, case.wrote)
+    return Result(job, run, notes, warnings if warn else (), watch.seconds, case.wrote)
 
 
 def _solve_all(

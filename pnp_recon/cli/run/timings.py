@@ -14,7 +14,7 @@ from pathlib import Path
 WORDS = {
     "start": "start",
     "read": "read",
-    "estimate": "kernel and noise",
+    "estimate": "preparation",
     "forecast": "forecast",
     "strength": "strength trials",
     "iterations": "iterations",
@@ -50,6 +50,16 @@ class Stopwatch:
         seconds = min(max(seconds, 0.0), now - self.since)
         self.add(stage, seconds)
         self.since += seconds
+
+
+def in_short(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The three numbers of a report: what comes before the solver, the solver, and all."""
+    before, solver = ("read", "estimate"), ("forecast", "strength", "iterations")
+    out = {
+        name: sum(seconds.get(stage, 0.0) for stage in stages)
+        for name, stages in (("prepare", before), ("reconstruct", solver))
+    }
+    return {**out, "total": sum(seconds.values())}
 
 
 def timings_line(seconds: Mapping[str, float]) -> str:
