@@ -9,10 +9,10 @@ from operators.borders import BOUNDARIES, Boundary
 from operators.channelwise import Channelwise
 from operators.checks import adjoint_mismatch, check_adjoint, check_norm, to_matrix
 from operators.convolution import Convolution
+from operators.ct_numbers import MU_WATER, attenuation, hounsfield
 from operators.differences import Gradient
 from operators.downsampling import Downsampling
 from operators.errors import OperatorError
-from operators.hounsfield import MU_WATER, attenuation, hounsfield
 from operators.interop import from_deepinv, to_deepinv
 from operators.jpeg import Component, JPEGCoefficients
 from operators.matrix import from_matrix

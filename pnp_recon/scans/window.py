@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.hounsfield import MU_WATER, attenuation
+from operators.ct_numbers import MU_WATER, attenuation
 from pnp_recon.errors import InputError
 
 # From the smallest value of a 12 bit scanner, below air (−1000), to dense bone.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import pkgutil
 import pydoc
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -68,8 +70,24 @@ def test_the_finder_is_what_keeps_them_the_same() -> None:
     """The twin: without it a module below is loaded a second time."""
     import_module(OURS)
     sys.meta_path[:] = without(sys.meta_path)
-    twice = import_module("pnp_recon.operators.hounsfield")
-    assert twice is not import_module("operators.hounsfield")
+    twice = import_module("pnp_recon.operators.ct_numbers")
+    assert twice is not import_module("operators.ct_numbers")
+
+
+def hidden(package: ModuleType) -> set[str]:
+    """Public names that a module below hides as soon as it is imported by a second name."""
+    below = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    return {
+        n for n in package.__all__ if n in below and not isinstance(vars(package)[n], ModuleType)
+    }
+
+
+def test_no_public_name_is_that_of_a_module_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`import pnp_recon.operators.x` makes x the module."""
+    assert hidden(operators) == set()
+    monkeypatch.setattr(operators, "ct_numbers", operators.hounsfield, raising=False)
+    monkeypatch.setattr(operators, "__all__", [*operators.__all__, "ct_numbers"])
+    assert hidden(operators) == {"ct_numbers"}
 
 
 def test_operators_are_loaded_when_they_are_used() -> None:
