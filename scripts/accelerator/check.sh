@@ -15,10 +15,10 @@ status=0
 set -- -m cuda tests/devices tests/operators
 [ -z "$dry" ] || set -- tests/devices
 if [ -z "$dry" ] && "$python" -c 'import xdist' 2>/dev/null; then set -- -n 4 "$@"; fi
-# At most half of the time for the tests; what they leave goes to the measurements. An interrupted
-# pytest still says what failed.
-timeout -s INT -k 10 $(($(left) / 2)) "$python" -m pytest -p no:cacheprovider -rfEs -vv \
-  --tb=short --continue-on-collection-errors --junitxml "$out/tests.xml" "$@" >"$out/tests.txt" 2>&1 || status=1
+# At most half of the time for the tests; what they leave goes to the measurements.
+timeout -k 10 $(($(left) / 2)) "$python" -m scripts.accelerator.tests -p no:cacheprovider -rfEs -vv \
+  --tb=short --continue-on-collection-errors --junitxml "$out/tests.xml" "$@" \
+  >"$out/tests.txt" 2>&1 || status=1
 tail -n 40 "$out/tests.txt"
 sections check || status=1
 "$python" -m scripts.accelerator.report "$out/check.json" -o "$out/check.md" || status=1
