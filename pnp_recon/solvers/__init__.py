@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pnp_recon.solvers.acceleration.anderson import Anderson
     from pnp_recon.solvers.acceleration.momentum import Nesterov, PnPFISTA
     from pnp_recon.solvers.acceleration.wrapped import Halpern, KrasnoselskiiMann, Wrapped
+    from pnp_recon.solvers.cgls import CGLS
     from pnp_recon.solvers.choice import variational_solver
-    from pnp_recon.solvers.classical import CGLS, SIRT, Landweber
+    from pnp_recon.solvers.classical import SIRT, Landweber
     from pnp_recon.solvers.convex.fista import FISTA
     from pnp_recon.solvers.convex.gradient import ISTA, GradientDescent, ProximalGradient
     from pnp_recon.solvers.convex.pdhg import PDHG
@@ -54,7 +55,8 @@ _NAMES = {
     "acceleration.anderson": ("Anderson",),
     "acceleration.momentum": ("Nesterov", "PnPFISTA"),
     "acceleration.wrapped": ("Halpern", "KrasnoselskiiMann", "Wrapped"),
-    "classical": ("CGLS", "SIRT", "Landweber"),
+    "cgls": ("CGLS",),
+    "classical": ("SIRT", "Landweber"),
     "choice": ("variational_solver",),
     "convex.fista": ("FISTA",),
     "convex.gradient": ("ISTA", "GradientDescent", "ProximalGradient"),

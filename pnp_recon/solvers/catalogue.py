@@ -202,7 +202,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "cgls",
-            "pnp_recon.solvers.classical:CGLS",
+            "pnp_recon.solvers.cgls:CGLS",
             (),
             ("none",),
             "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",
