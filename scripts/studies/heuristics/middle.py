@@ -1,7 +1,8 @@
 """Pictures that lie in the corners of their field of view, told from those with bright corners.
 
-The centres of the k-space of photographs of BSDS500 train, grey, and of CT slices, each as it is
-and moved by half its size. Corners alone would accuse what is brighter there than in the middle.
+The centres of the k-space of grey photographs of BSDS500 outside BSD68 and `test`, and of CT
+slices, each as it is and moved by half its size. Corners alone would accuse what is brighter there
+than in the middle.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The noise of a palette as it is estimated, over the true error of the picture.
 
-Photographs of BSDS500 train, blurred by a Gaussian of 1.5 pixels or sharp and made smaller, stored
-with 16 to 256 colours by median cut, with and without the dither of Floyd and Steinberg.
+Twenty photographs of BSDS500 train, blurred by a Gaussian of 1.5 pixels, or sharp and made smaller,
+stored with 16 to 256 colours by median cut, with and without the dither of Floyd and Steinberg.
 """
 
 from __future__ import annotations

@@ -107,22 +107,24 @@ def measure(quick: bool) -> Iterator[tuple[str, str]]:
     for views, pixels in SIZES:
         count = max(1, values // (views * pixels))
         rng = np.random.default_rng(0)
-        lost = sum(int(found(rng.normal(size=(views, pixels))).sum()) for _ in range(count))
+        taken = sum(int(found(rng.normal(size=(views, pixels))).sum()) for _ in range(count))
         yield (
             f"values of plain noise, scans of {views} × {pixels}, taken for flashes",
-            f"{lost} of {count * views * pixels}",
+            f"{taken} of {count * views * pixels}",
         )
     draws = range(1 if quick else DRAWN)
     cases = list(product(KINDS[:2] if quick else KINDS, draws, VIEWS[:1] if quick else VIEWS))
     clean = {case: lines_of(*case) for case in cases}
-    lost, scans = dict.fromkeys(KINDS, 0), 0
-    for ((kind, seed, _), lines), photons in product(clean.items(), PHOTONS):
-        lost[kind] += bool(found(counted(lines, photons, seed)).any())
-        scans += 1
-    words = ", ".join(f"{kind} {count}" for kind, count in lost.items() if count)
-    yield "clean scans that lose a value", f"{sum(lost.values())} of {scans}" + (
-        f" ({words})" if words else ""
-    )
+    for photons in PHOTONS:
+        lost = dict.fromkeys(KINDS, 0)
+        for (kind, seed, _), lines in clean.items():
+            lost[kind] += bool(found(counted(lines, photons, seed)).any())
+        words = ", ".join(f"{kind} {count}" for kind, count in lost.items() if count)
+        name = f"{photons:g} photons a ray" if math.isfinite(photons) else "no noise"
+        yield (
+            f"clean scans, {name}, that lose a value",
+            f"{sum(lost.values())} of {len(clean)}" + (f" ({words})" if words else ""),
+        )
     for depth, name in (("deep", "0.3 of the largest value"), ("faint", "10 deviations")):
         hits = [struck(lines, 1e4, depth, case[1]) for case, lines in clean.items()]
         share = sum(hit for hit, _ in hits) / sum(count for _, count in hits)
