@@ -30,6 +30,7 @@ NOT_LOADED = (
     "the program could not be loaded; the terminal in which pnp-recon serve runs says why, and the "
     "next try begins anew"
 )
+NOT_STARTED = "the program could not be started ({why}); the next try begins anew"
 Request = dict[str, Any]
 
 
@@ -108,21 +109,25 @@ class Workshop:
             # -P: never import from the folder that it happens to be in, which is a job's.
             command = (sys.executable, "-P", "-m", "pnp_recon.cli.serve.worker", *self.arguments)
             environment = {**os.environ, "PYTHONPATH": path}
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, limit=LINE, env=environment
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdin=PIPE, stdout=PIPE, limit=LINE, env=environment
+                )
+            except OSError as error:  # of memory or processes, there are no more
+                await self._give_up(NOT_STARTED.format(why=error.strerror or error))
+                continue
             self._process = process
             if (await self._event(process)).get("event") != "ready":
                 self._process = None
-                await self._give_up()
+                await self._give_up(NOT_LOADED)
         return self._process
 
-    async def _give_up(self) -> None:
+    async def _give_up(self, why: str) -> None:
         """No process can be had: says so to all that wait, and comes back when more is asked."""
         self._work.clear()
         while self.waiting:
             job, _ = self.waiting.popleft()
-            job.change(phase="failed", error=NOT_LOADED, fraction=None, left=None)
+            job.change(phase="failed", error=why, fraction=None, left=None)
         await self._work.wait()
 
     async def _follow(self, process: Process, job: Job, request: Request) -> None:

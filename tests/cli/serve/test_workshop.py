@@ -19,7 +19,7 @@ from pnp_recon.cli.serve import workshop as workshops
 from pnp_recon.cli.serve.app import Pages
 from pnp_recon.cli.serve.store import Job, Store
 from pnp_recon.cli.serve.telling import as_line
-from pnp_recon.cli.serve.workshop import NOT_LOADED, BusyError, Workshop
+from pnp_recon.cli.serve.workshop import NOT_LOADED, NOT_STARTED, BusyError, Workshop
 
 WORKS = """echo '{"event": "ready"}'
 read request
@@ -35,15 +35,19 @@ async def in_phase(job: Job, *phases: str) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the worker is a shell script")
-def test_a_worker_that_cannot_be_loaded_is_said_and_tried_again_when_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [(0o700, NOT_LOADED), (0o600, NOT_STARTED.format(why="Permission denied"))],
+)
+def test_a_worker_that_cannot_be_had_is_said_and_tried_again_when_asked(
+    mode: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, starts = tmp_path / "worker", tmp_path / "starts"
     monkeypatch.setattr(sys, "executable", str(worker))
 
-    def write(rest: str) -> None:
+    def write(rest: str, mode: int) -> None:
         worker.write_text(f"#!/bin/sh\necho >> {starts}\n{rest}\n", encoding="utf-8")
-        worker.chmod(0o700)
+        worker.chmod(mode)
 
     async def ask(shop: Workshop) -> dict[str, Any]:
         job = Store(1000, tmp_path).new("photo.png")
@@ -53,9 +57,9 @@ def test_a_worker_that_cannot_be_loaded_is_said_and_tried_again_when_asked(
     async def course() -> tuple[dict[str, Any], dict[str, Any]]:
         shop = Workshop(1, 0)
         working = asyncio.create_task(shop.run())
-        write("exit 1")
+        write("exit 1", mode)
         broken = await ask(shop)
-        write(WORKS)
+        write(WORKS, 0o700)
         mended = await ask(shop)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
@@ -63,9 +67,10 @@ def test_a_worker_that_cannot_be_loaded_is_said_and_tried_again_when_asked(
 
     broken, mended = asyncio.run(course())
     assert broken["phase"] == "failed"
-    assert broken["error"] == NOT_LOADED
+    assert broken["error"] == said
     assert mended["phase"] == "ready"
-    assert len(starts.read_text(encoding="utf-8").splitlines()) == 2  # and not once a second
+    tries = len(starts.read_text(encoding="utf-8").splitlines())
+    assert tries == (2 if said == NOT_LOADED else 1)  # and not once a second
 
 
 def test_what_finds_no_place_in_the_queue_keeps_its_result(
