@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the extra web is not installed")
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pnp_recon.cli.serve import workshop as workshops
@@ -25,6 +27,25 @@ WORKS = """echo '{"event": "ready"}'
 read request
 echo '{"event": "done", "held": 0, "scan": true}'
 read end"""
+
+
+def request_to(job: Job, asked: dict[str, Any]) -> Request:
+    """To solve it, as the page sends it."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(asked).encode(), "more_body": False}
+
+    return Request({"type": "http", "headers": [], "path_params": {"id": job.id}}, receive)
+
+
+# Tells that it is done when something comes through the pipe `goes_on`.
+WORKS_ON = """#!/bin/sh
+echo '{{"event": "ready"}}'
+while read request; do
+  echo "$request" >> {asked}
+  read go < {goes_on}
+  echo '{{"event": "done", "held": 0, "result": {{"strength": 1}}}}'
+done"""
 
 
 async def in_phase(job: Job, *phases: str) -> dict[str, Any]:
@@ -81,14 +102,50 @@ def test_what_finds_no_place_in_the_queue_keeps_its_result(
     job = store.new("photo.png")
     job.state.update(phase="done", result={"file": "photo.png"})
     before = dict(job.state)
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b'{"wrong": "moved"}', "more_body": False}
-
-    request = Request({"type": "http", "headers": [], "path_params": {"id": job.id}}, receive)
     with pytest.raises(BusyError):
-        asyncio.run(Pages(store, Workshop(1, 0)).solve(request))
+        asyncio.run(Pages(store, Workshop(1, 0)).solve(request_to(job, {"wrong": "moved"})))
     assert job.state == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the worker is a shell script")
+def test_of_strengths_that_come_while_a_run_is_on_the_last_one_is_solved_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, asked, goes_on = (tmp_path / name for name in ("worker", "asked", "goes_on"))
+    worker.write_text(WORKS_ON.format(asked=asked, goes_on=goes_on), encoding="utf-8")
+    worker.chmod(0o700)
+    os.mkfifo(goes_on)
+    monkeypatch.setattr(sys, "executable", str(worker))
+    store = Store(1000, tmp_path)
+    job = store.new("photo.png")
+    choice = {"wrong": "moved", "numbers": {}, "files": {}, "attached": 0}
+    job.state.update(phase="done", choice=choice, result={"file": "photo.png"}, found_strength=1)
+
+    async def course() -> None:
+        pages = Pages(store, Workshop(1, 0))
+        working = asyncio.create_task(pages.workshop.run())
+        await pages.solve(request_to(job, {"wrong": "moved", "strength": 1}))
+        await asyncio.wait_for(in_phase(job, "working"), 60)
+        for strength in (2, 3, 4):
+            await pages.solve(request_to(job, {"wrong": "moved", "strength": strength}))
+            assert job.state["phase"] == "working"
+        # What is no other strength of this run is refused as ever.
+        for other in ({"wrong": "moved"}, {"wrong": "focus", "strength": 2}):
+            with pytest.raises(HTTPException, match="409"):
+                await pages.solve(request_to(job, other))
+        for run in (1, 2):
+            await asyncio.to_thread(goes_on.write_text, "on\n", encoding="utf-8")
+            while job.state["result"].get("run") != run:
+                await asyncio.sleep(0.01)
+        assert job.state["phase"] == "done"
+        assert not pages.workshop.waiting
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(course(), 60))
+    solved = [json.loads(line)["strength"] for line in asked.read_text("utf-8").splitlines()]
+    assert solved == [1, 4]
+    assert job.state["asked_strength"] == 4
 
 
 def test_a_number_that_is_none_is_told_as_null() -> None:
