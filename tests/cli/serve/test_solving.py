@@ -48,7 +48,9 @@ def test_a_preview_that_breaks_costs_the_preview_alone(
         raise ZeroDivisionError("a defect of the preview")
 
     monkeypatch.setattr(previewing, "_show", broken)
-    assert solve(told)["holds"]
+    found = solve(told)
+    assert found["holds"]
+    assert found["steps"].endswith("from a start of 8 steps")
     assert "preview" not in told
     assert "a defect of the preview" in capsys.readouterr().err  # in the server's terminal
 

@@ -247,8 +247,7 @@ const SENTENCES = {
 function outcome(result) {
   $("verdict").textContent = SENTENCES[result.label] ?? result.verdict;
   $("theorem").textContent = result.verdict;
-  const count = result.iterations === 1 ? "1 iteration" : `${result.iterations} iterations`;
-  $("ended").textContent = `The run ${result.ended}; ${count}, ${result.seconds.toFixed(1)} s.`;
+  $("ended").textContent = `The run ${result.ended}; ${result.steps}, ${result.seconds.toFixed(1)} s.`;
   list("lines", result.details);
   list("warnings", result.warnings);
   $("strengths").hidden = !result.adjustable || !state.found_strength;
