@@ -16,9 +16,11 @@ from operators import Convolution, kernels
 from pnp_recon.errors import InputError
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.report.document import plain_json
-from pnp_recon.report.solution_file import UNSHOWN
+from pnp_recon.report.solution_file import TRIED, UNSHOWN
 from pnp_recon.solvers.core.gap import Gap
 from pnp_recon.solvers.core.laws import GRADIENT, TOTAL
+from pnp_recon.solvers.descent.differences import LAW
+from pnp_recon.solvers.in_time import KEPT
 from solvers.test_descent import run, tiny
 
 
@@ -141,6 +143,27 @@ def gapless(held: dict[str, Any]) -> None:
     held["status"] = "GAP"
 
 
+def unasked(held: dict[str, Any]) -> None:
+    held["stopping"] = None
+
+
+def silent(held: dict[str, Any]) -> None:
+    del held["stopping"]
+
+
+def coarse(held: dict[str, Any]) -> None:
+    """Rounding as large as that lets every law hold."""
+    held["history"]["unit"] = 1.0
+
+
+def longer(held: dict[str, Any]) -> None:
+    held["history"]["stride"] = 1e9
+
+
+def of_others(held: dict[str, Any]) -> None:
+    held["history"]["pixels"] *= 2
+
+
 def as_kind(held: dict[str, Any], kind: str, law: str) -> None:
     """The block of a theorem that never fails, with an observation of nothing."""
     block, history = held["certificate"], held["history"]
@@ -180,6 +203,11 @@ def nothing(held: dict[str, Any]) -> None:
         (early, "no run of it ended 'EARLY_STOP'"),
         (direct, "no run of it ended 'DIRECT'"),
         (gapless, "no run of it ended 'GAP'"),
+        (unasked, "does not say when its run was to stop"),
+        (silent, "does not say when its run was to stop"),
+        (coarse, "does not agree with itself (rounding 1"),
+        (longer, "a stride of 1e+09"),
+        (of_others, "a history of other pictures"),
         (krylov, "nothing that its theorem can be held against"),
         (nothing, ""),  # the twin
     ],
@@ -207,7 +235,7 @@ def test_what_no_history_shows_is_a_condition(tmp_path: Path) -> None:
     pnp_recon.save_solution(certified, tmp_path / "descent")
     back = pnp_recon.load_solution(tmp_path / "descent")
     assert back.certificate.label == "certified if"
-    assert back.certificate.conditions == (UNSHOWN.words,)
+    assert back.certificate.conditions == (UNSHOWN.words, TRIED.format(LAW))
     pnp_recon.save_solution(back, tmp_path / "again")
     again = pnp_recon.load_solution(tmp_path / "again")
     assert again.certificate == back.certificate
@@ -297,12 +325,66 @@ def test_a_total_that_was_not_checked_is_seen(prior: str, tmp_path: Path) -> Non
     )
     assert made.certificate.untried == ()
     _, described = pnp_recon.save_solution(made, tmp_path / "kept")
+    conditions = pnp_recon.load_solution(described).certificate.conditions
+    assert any(TOTAL in words and "as the file says" in words for words in conditions)
+    assert not any(TOTAL in words for words in made.certificate.conditions)
     held = json.loads(described.read_text())
     for left, holds in ((TOTAL, False), ("no law", True)):
         kept = [one for one in held["certificate"]["observations"] if left not in one["law"]]
         edited = {**held, "certificate": {**held["certificate"], "observations": kept}}
         described.write_text(json.dumps(edited))
         assert pnp_recon.load_solution(described).certificate.holds == holds
+
+
+@pytest.mark.parametrize("law", [TOTAL, GRADIENT])
+def test_no_file_sets_the_limit_of_a_law(law: str, tmp_path: Path) -> None:
+    A = Convolution(kernels.gaussian(1.0), (1, 16, 16))
+    y = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    stopping = pnp_recon.Stopping(1e-2, 5)
+    made = pnp_recon.reconstruct(
+        y, A, "ridge_grey", noise_level=0.05, strength=1, keep_total=True, stopping=stopping
+    )
+    _, described = pnp_recon.save_solution(made, tmp_path / "kept")
+    for factor in (1.0, 1e9):
+        held = json.loads(described.read_text())
+        (item,) = (i for i in held["certificate"]["observations"] if i["law"].startswith(law))
+        item["limit"] *= factor
+        item["worst"] *= factor
+        (tmp_path / "kept.json").write_text(json.dumps(held))
+        back = pnp_recon.load_solution(described).certificate
+        assert back.holds == (factor == 1.0), back.lines()
+        assert factor == 1.0 or "limit" in back.unchecked
+
+
+def test_a_bar_that_an_earlier_version_saved_is_gone(tmp_path: Path) -> None:
+    """It was of the last iterate; the picture of such a run is another."""
+    A = Convolution(kernels.gaussian(0.5), (1, 16, 16), boundary="circular")
+    y = A.A(torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)))
+    asked = pnp_recon.Stopping(1e-6, 400)
+    made = pnp_recon.reconstruct(y, A, solver="landweber", noise_level=0.1, stopping=asked)
+    assert made.error_bars
+    _, described = pnp_recon.save_solution(made, tmp_path / "made")
+    plain = pnp_recon.load_solution(described)
+    assert plain.error_bars == made.error_bars  # the twin: its picture is the last iterate
+    held = json.loads(described.read_text())
+    for earlier in ({"stopping": {**held["stopping"], "least_error": True}},
+                    {"parameters": {**held["parameters"], "steps_worth_making": 9.0}}):  # fmt: skip
+        described.write_text(json.dumps({**held, **earlier}))
+        back = pnp_recon.load_solution(described)
+        assert back.certificate.holds, back.certificate.lines()
+        assert back.error_bars == ()
+        assert back.certificate.theorem.error_bar is None
+        assert not any("lies within" in words for words in back.certificate.remarks)
+        assert KEPT in back.certificate.verdict
+
+
+def test_a_gap_that_contradicts_duality_voids_a_file(
+    solution: pnp_recon.Solution, tmp_path: Path
+) -> None:
+    for faulty in (False, True):
+        gap = Gap(torch.tensor([1e-3, 1e-3]), torch.ones(2), torch.tensor([False, faulty]))
+        pnp_recon.save_solution(replace(solution, gap=gap), tmp_path / "gap")
+        assert pnp_recon.load_solution(tmp_path / "gap").certificate.holds != faulty
 
 
 def test_parameters_that_are_none_are_refused(tmp_path: Path) -> None:
