@@ -17,8 +17,8 @@ from torch import Tensor
 
 from pnp_recon import load_denoiser
 from scripts.accelerator import cards, run, train
-from scripts.accelerator.files import Files
 from scripts.accelerator.data import Patches, split
+from scripts.accelerator.files import Files
 from scripts.accelerator.losses import ProximalLoss
 from scripts.accelerator.optimiser import Optimiser, orthogonalise
 from scripts.accelerator.settings import CONFIGS, Settings, parse
