@@ -209,19 +209,15 @@ def make_folder(folder: Path) -> None:
 
 
 def package_version() -> str:
-    """The version of the installed package; of a bare checkout, what pyproject.toml says."""
+    """The version of the installed package; of a bare checkout, what that says of itself."""
     from importlib import metadata
 
     try:
         return metadata.version("pnp-recon")
     except metadata.PackageNotFoundError:
-        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
-        if not project.is_file():
-            return "unknown"
-        import tomllib
+        from pnp_recon import __version__
 
-        fields = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
-        return f"{fields['version']} (not installed)"
+        return f"{__version__} (not installed)"
 
 
 def interactive() -> bool:
