@@ -27,14 +27,21 @@ def test_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_checkout_that_is_not_installed_has_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = package_version()
-    assert "not installed" not in installed
-
     def missing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
     assert package_version() == f"{pnp_recon.__version__} (not installed)"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [("deepinv", 2, "this needs deepinv, which is not installed"), ("pnp_recon.x", 1, "defect")],
+)
+def test_a_library_that_is_missing_is_named(name: str, code: int, said: str) -> None:
+    error = ModuleNotFoundError(f"No module named {name!r}", name=name)
+    assert said in describe(error)
+    assert exit_code_of(error) == code
 
 
 @pytest.mark.parametrize(
