@@ -140,12 +140,13 @@ def summary(record: Found) -> str:
 def command(
     description: str, sections: Sequence[Section], limit: float, argv: Sequence[str] | None
 ) -> int:
-    """A command that runs these sections: OUT.json [--device …] [--limit S] [--only NAME,NAME]."""
+    """A command that runs these sections: OUT.json [--device …] [--limit S] [--only NAME,NAME] …"""
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("out", type=Path, help="Write the results to this file.")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--limit", type=float, default=limit, help="Take so many seconds.")
     parser.add_argument("--only", default="", help="Run these sections only, with commas between.")
+    parser.add_argument("--tiny", action="store_true", help="Take the sizes of a dry run.")
     given: Any = parser.parse_args(argv)
     wanted = chosen(sections, given.only)
     if given.device == "cuda" and not torch.cuda.is_available():
@@ -153,7 +154,7 @@ def command(
     device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1 if device == "cpu" else min(8, os.cpu_count() or 1))
     faulthandler.dump_traceback_later(given.limit + GRACE, exit=True)
-    record = run(wanted, Session(device, tiny=device == "cpu"), given.limit, given.out)
+    record = run(wanted, Session(device, given.tiny or device == "cpu"), given.limit, given.out)
     faulthandler.cancel_dump_traceback_later()
     print(summary(record))
     return 0
