@@ -170,7 +170,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "admm",
-            "pnp_recon.solvers.convex.splitting:ADMM",
+            "pnp_recon.solvers.convex.admm:ADMM",
             ("gamma", "relaxation"),
             ("functional",),
             "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas "
@@ -202,7 +202,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "cgls",
-            "pnp_recon.solvers.classical:CGLS",
+            "pnp_recon.solvers.cgls:CGLS",
             (),
             ("none",),
             "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",
