@@ -193,7 +193,7 @@ class _Run:
             self.changed |= fingerprint(self.solver) != self.mark
         turned = solver.turned(self.state)
         if turned is not None and bool(turned.all()):
-            return Status.EARLY_STOP
+            return Status.LEAST_ERROR
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
