@@ -1,7 +1,4 @@
-"""Conjugate gradients for A x = y (CGLS): the classical iteration without a step to choose.
-
-It knows no prior and no box; an early stop is the regularisation. See `classical` for the others.
-"""
+"""Conjugate gradients for least squares (CGLS); as in `classical` an early stop regularises."""
 
 from __future__ import annotations
 

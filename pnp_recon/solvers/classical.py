@@ -1,4 +1,4 @@
-"""Classical iterations for A x = y by gradient steps: Landweber, SIRT. For CGLS see `cgls`.
+"""Classical iterations for A x = y: Landweber and SIRT; conjugate gradients are in `cgls`.
 
 They know no prior: noise enters as the iterations go on, and an early stop is the regularisation.
 The certificate is about the least-squares problem, not about the picture of an early stop. The

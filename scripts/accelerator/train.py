@@ -189,8 +189,9 @@ def finish(stepper: Stepper, files: Files) -> None:
         files.save()
         if s.critical_seconds:
             tf32(True)
-            files.info["critical"] = critical(energy, test[:8], device, s)
-            log(s.name, f"motion blur, at critical points: {files.info['critical']}")
+            found = critical(energy, test[:8], device, s)
+            files.info["critical" if key == "bsd68" else f"critical_{key}"] = found
+            log(s.name, f"motion blur, at critical points: {found}")
     except Exception as error:  # weights are worth more than figures
         log(s.name, f"evaluation failed: {type(error).__name__}: {str(error)[:600]}")
     files.save()

@@ -22,7 +22,7 @@ def minimised(
     others of the batch.
 
     Args:
-        gradient: of the energy, z ↦ z − y + ∇R(z) for a proximal map.
+        gradient: the gradient of the energy, z ↦ z − y + ∇R(z) for a proximal map.
         y: where it starts, (B, C, H, W).
         step: one over a Lipschitz constant of the gradient, (B, 1, 1, 1).
         iterations: the limit.

@@ -215,6 +215,7 @@ class Descent(Solver[Descending]):
             "lambda": self.objective.weight,
             "step": self.step_size,
             "penalty": self.objective.penalty,
+            "continued": float(len(self.continued)),
         }
         if state is not None:
             calls = 0 if state.search is None else state.search.calls
