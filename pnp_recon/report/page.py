@@ -135,7 +135,12 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
         if kernel["origin"] == "estimated":
             sure = kernel["confidence"]
             said = "" if sure is None else f", with confidence {sure:.2f} of 1"
-            yield f"The kernel was estimated from the picture{said}; proofs are about it only."
+            apart = (
+                f" (but its {' and '.join(kernel['given'])}, as given)" if kernel["given"] else ""
+            )
+            yield (
+                f"The kernel was estimated from the picture{apart}{said}; proofs are about it only."
+            )
     if report["physics"] is not None and report["physics"]["words"]:
         yield report["physics"]["words"]
     if noise["level"] is not None:

@@ -83,10 +83,6 @@ def report() -> str:
         "without a memory, were taken while up to sixteen processes shared the two cores, which",
         "counts as CPU seconds, too: the same product took up to twice as long.",
         "",
-        "By the clock, two threads on two idle cores, by hand: 640² with 181 views by filtered",
-        "back-projection 5.3 s, by plug-and-play 78 s (38.60 dB); 1260² with 181 views, where the",
-        "default above one megapixel is `euler_ct`, 265 s (15 iterations, 23.01 to 37.58 dB).",
-        "",
         "| method | side | views | code | CPU s | memory, GB | iterations | PSNR, dB |",
         "|---|---|---|---|---|---|---|---|",
     ]

@@ -117,6 +117,7 @@ def as_json(result: Result) -> dict[str, Any]:
                 "origin": kernel.origin,
                 "parameters": kernel.parameters,
                 "confidence": kernel.confidence,
+                "given": kernel.given,
             },
             "physics": None
             if physics is None
