@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Help and tables are folded at the width of the terminal; a test of another width sets its own.
@@ -17,6 +18,7 @@ import torch
 
 from operators.checks import Probe
 from support.absent import absent
+from support.standin import standin
 
 torch.set_num_threads(1)
 # Several CUDA kernels have no deterministic variant and would refuse to run; on a CPU all have.
@@ -25,6 +27,18 @@ torch.use_deterministic_algorithms(not torch.cuda.is_available())
 # The same examples in every run, and no time limit for one: machines differ.
 hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("reproducible")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "Run the tests marked cuda on a stand-in for a GPU, see tests/support/standin."
+    parser.addoption("--standin-cuda", action="store_true", help=words)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--standin-cuda"):
+        stack = ExitStack()
+        stack.enter_context(standin())
+        config.add_cleanup(stack.close)
 
 
 @pytest.hookimpl(wrapper=True)
