@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -49,6 +49,18 @@ def pytest_runtest_setup() -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
     yield from _skipped_where_a_library_is_absent()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    call = getattr(report, "call", None)
+    if report.failed and call is not None and (name := absent(call.excinfo.value)) is not None:
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 1, f"Skipped: {name} is not installed")
+    return report
 
 
 def _skipped_where_a_library_is_absent() -> Iterator[None]:
