@@ -14,7 +14,7 @@ from pnp_recon.cli.deblur.facts import LEAST_LEVEL, Facts, case_of, inside
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.deblur.photons import Photons, check_counts, photons_of
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.pictures import read_input, read_reference, source_file
+from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, unknown_loss
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.region import MIN_SIDE
 from pnp_recon.cli.run.session import Session
@@ -74,7 +74,8 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         found = estimate_noise(*about, clipped)
         if clipped is not None and not _clips(problem.A, y, clipped, found.level):
             clipped, found = None, estimate_noise(*about)
-        level, origin, strength = found.level, found.words, _strength(found, options)
+        level, origin = found.level, found.words + unknown_loss(picture)
+        strength = _strength(found, options)
     elif clipped is not None and not _clips(problem.A, y, clipped, level):
         clipped = None
     facts = Facts(
