@@ -118,9 +118,10 @@ def case_of(
     start = window.to_unit(direct)
     truth = None if found.truth is None else window.to_unit(found.truth)
     needed = _needed(found, radius, options)
+    is_formula = options.method == CtMethod.fbp  # which no data in the window are needed for
     share = found.noise / float(y.abs().max().clamp_min(1e-30))
     case = Case(
-        y=window.measurements(A, found.clean, found.lengths),
+        y=found.clean if is_formula else window.measurements(A, found.clean, found.lengths),
         A=A,
         noise_level=window.noise_level(found.noise),
         noise_origin=found.origin,
@@ -161,11 +162,11 @@ def _with_method(
         held = Certificate(unproven(FORMULA))
         numbers = {"cutoff": options.cutoff}
         solution = Solution(start, Status.DIRECT, held, History(), method.value, numbers)
-        # What was there before: the same without the filter.
-        plain = _smeared(found)
+        if options.report is not None or case.reference is not None:
+            # What was there before: the same without the filter.
+            case = replace(case, degraded=_middle(view.window.to_unit(_smeared(found))))
         return replace(
             case,
-            degraded=_middle(view.window.to_unit(plain)),
             solve=lambda: solution,
             doubts=lambda _: (),  # it knows no box
         )
