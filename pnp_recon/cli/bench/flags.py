@@ -89,7 +89,7 @@ Strength = Annotated[
         show_default=DEFAULT_STRENGTH,
     ),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Run so many processes.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Work in so many processes.")]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="Use so many threads in each process.", show_default="cores / jobs"),

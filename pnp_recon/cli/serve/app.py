@@ -217,10 +217,10 @@ class Pages:
 
     async def report(self, request: Request) -> Response:
         job = self._job(request)
-        return self._download(job, "report.zip", f"{Path(job.name).stem}_report.zip")
+        return self._download(job, "out/report.zip", f"{Path(job.name).stem}_report.zip")
 
     def _download(self, job: Job, name: str | None, called: str | None) -> Response:
-        path = job.folder / "out" / (name or "")
+        path = job.folder / (name or "")
         if job.state.get("result") is None or name is None or not path.is_file():
             raise HTTPException(404, "there is no result yet")
         return FileResponse(path, filename=called, media_type="application/octet-stream")

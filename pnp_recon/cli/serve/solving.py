@@ -66,13 +66,13 @@ class Solver:
         strength = request["strength"]
         options = command.options(
             inputs=[request["name"]],
-            output=f"{OUT}/",
             report=OUT / REPORT,
             overwrite=True,
             strength="auto" if strength is None else repr(float(strength)),
             **chosen,
         )
         options.check()
+        # The result lies beside the upload: reports name it as whoever downloads both has it.
         (job,) = plan_jobs(command.names, options)
         session = Session(options, priors=self.priors)
         key, warm = self._key(request), bool(request["warm"])

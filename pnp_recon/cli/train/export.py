@@ -26,7 +26,10 @@ def export(
         typer.Option(help="The model gets this name.", show_default="that of the run"),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Put the model into this folder, which is made.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Put the model into this folder, which is made if it is missing."
+        ),
     ] = Path(),
     onnx: Annotated[
         bool,

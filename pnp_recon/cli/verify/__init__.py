@@ -38,7 +38,8 @@ def verify(
     attack_steps: Annotated[
         int,
         typer.Option(
-            min=0, help="Attack the weights with this many gradient steps from each start."
+            min=0,
+            help="Try to refute a model's constants by this many gradient steps from each start.",
         ),
     ] = 30,
     inputs: Annotated[
@@ -58,7 +59,7 @@ def verify(
         bool,
         typer.Option(
             "--no-run",
-            help="Do not repeat the run of a report, or of slices, which takes as long as it did.",
+            help="Do not repeat the run, which takes about as long as when the report was made.",
         ),
     ] = False,
     as_json: Annotated[

@@ -88,6 +88,12 @@ def test_a_picture_becomes_the_picture_of_the_command(server: Served, tmp_path: 
         stated = json.loads(report.read("report.json"))
     validate_report(stated)
     assert stated["program"] == "pnp-deblur"
+    # Unpacked beside the picture that was downloaded, the report is whole.
+    assert [file["path"] for file in stated["inputs"]] == ["Mein_Bild.png"]
+    assert stated["output"] == found["file"]
+    (tmp_path / found["file"]).write_bytes(picture)
+    assert output_claim(stated, tmp_path).holds
+    assert output_claim({**stated, "output": f"out/{found['file']}"}, tmp_path).holds is None
 
     strength = 4 * done["found_strength"]
     assert server.solve(job, "moved", numbers=KNOWN, strength=strength)[0] == 202
