@@ -199,7 +199,7 @@ class _Run:
             held_to_it()
         turned = solver.turned(self.state)
         if turned is not None and bool(turned.all()):
-            return Status.EARLY_STOP
+            return Status.LEAST_ERROR
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
