@@ -14,7 +14,7 @@ from torch import nn
 
 from operators.reach import reached
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.priors.fingerprints import everywhere, foreign, replaced
+from pnp_recon.priors.fingerprints import everywhere, foreign, methods_put, replaced
 
 NARROW = (torch.float16, torch.bfloat16)
 HALF = (
@@ -83,6 +83,11 @@ def changed(part: nn.Module) -> str | None:
     if names := [*replaced(part), *foreign(kind)]:
         return f"has a {names[0]} of its own"
     return None
+
+
+def tampered(thing: object) -> list[str]:
+    """Methods of an object of this package that somebody put there, by name."""
+    return methods_put(thing) if is_ours(type(thing)) else []
 
 
 def narrow(module: nn.Module) -> torch.dtype | None:
