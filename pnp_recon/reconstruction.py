@@ -238,7 +238,8 @@ def reconstruct(
             if require_certificate:
                 _require(chosen, known)
         elif fixed != 1:
-            found = heeded(fixed, chosen, configure(problem, 1.0))
+            weighing = weighing_of("none" if known is None else known.kind)
+            found = heeded(fixed, chosen, configure(problem, 1.0), weighing)
     except StepSizeError as error:
         if require_certificate:
             raise CertificateError(f"a certificate was required: {error}") from error

@@ -191,6 +191,7 @@ def _kernel(kernel: KernelRecord | None) -> dict[str, Any] | None:
         "parameters": kernel.parameters,
         "confidence": kernel.confidence,
         "method": kernel.method,
+        "given": kernel.given,
         "shape": tuple(kernel.weights.shape),
         "weights": kernel.weights.detach().cpu(),
     }

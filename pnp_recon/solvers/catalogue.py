@@ -172,7 +172,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "admm",
-            "pnp_recon.solvers.convex.splitting:ADMM",
+            "pnp_recon.solvers.convex.admm:ADMM",
             ("gamma", "relaxation"),
             ("functional",),
             "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas "

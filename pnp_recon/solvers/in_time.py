@@ -108,10 +108,7 @@ class InTime(Solver[Watched]):
 
     def theorem(self) -> Theorem:
         """The inner theorem; its error bar is true of the last iterate and not of the picture."""
-        held = self.inner.theorem()
-        if not held.holds:
-            return held
-        return replace(held, statement=held.statement + KEPT, error_bar=None)
+        return of_one_of_them(self.inner.theorem())
 
     def init(self) -> Watched:
         z = self.inner.init().z
@@ -188,6 +185,14 @@ class InTime(Solver[Watched]):
     def parameters(self, state: Watched | None = None) -> dict[str, float]:
         counted = {} if state is None else {"steps_worth_making": float(state.worth.max())}
         return {**self.inner.parameters(), **counted}
+
+
+def of_one_of_them(held: Theorem) -> Theorem:
+    """The theorem of an iteration where the picture is one of its points, and not the last."""
+    if not held.holds:
+        return held
+    statement = held.statement.removesuffix(KEPT) + KEPT
+    return replace(held, statement=statement, error_bar=None)
 
 
 def in_time(

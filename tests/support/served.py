@@ -96,12 +96,14 @@ class Served:
 
 
 @contextmanager
-def served(temporary: Path, *arguments: str) -> Iterator[Served]:
-    """A server with these options, whose private folder lies in `temporary`."""
+def served(temporary: Path, *arguments: str, browser: str | None = None) -> Iterator[Served]:
+    """A server with these options, whose private folder lies in `temporary`; it opens `browser`, a
+    program, or none."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
-    environment["OMP_NUM_THREADS"] = "1"
+    environment |= {"OMP_NUM_THREADS": "1", "BROWSER": f"{browser} %s"}
+    opens = "--no-open" if browser is None else "--open"
     process = subprocess.Popen(
-        [sys.executable, "-c", START, "serve", "--no-open", *arguments],
+        [sys.executable, "-c", START, "serve", opens, *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

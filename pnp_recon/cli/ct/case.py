@@ -46,8 +46,7 @@ from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.theorem import unproven
 
-# What --denoiser auto means where a map is iterated, if it ships; otherwise the model for grey
-# pictures.
+# See `auto_denoiser`.
 MODEL = "euler_ct"
 # So few photons have a logarithm that is no Gaussian measurement; said of so many rays.
 FEW, MANY_FEW = 10, 0.01
@@ -56,6 +55,12 @@ AT_ONCE = {"cpu": 2, "cuda": 16}
 
 WHY = "for filtered back-projections, by a few views; "
 FORMULA = "filtered back-projection is a formula, not an iteration; it has no convergence to prove"
+
+
+def auto_denoiser() -> str:
+    """What --denoiser auto means where a map is iterated; the model for grey pictures where the
+    one for slices does not ship."""
+    return MODEL if MODEL in store.shipped_models() else load.AUTO[1]
 
 
 def make_case(job: Job, session: Session[CtOptions]) -> Case:
@@ -132,7 +137,7 @@ def case_of(
             "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
             "incident": options.photons or options.incident,
         },
-        model=MODEL if MODEL in store.shipped_models() else load.AUTO[1],
+        model=auto_denoiser(),
         energy=load.ENERGIES[1],
         # A matrix in float32 is there, as much again is taken by its coefficients in float64.
         operator_bytes=A.memory_bytes / (2 if A.storage == "matrix" else 1),

@@ -6,8 +6,10 @@ Runs in the worker, in the job's folder. Loads torch.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,12 @@ from pnp_recon.cli.serve.previewing import of_case, of_middle
 from pnp_recon.cli.serve.telling import Tell, Telling
 from pnp_recon.cli.serve.wrongs import WRONGS
 from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write
 from pnp_recon.priors.energies.base import LearnedEnergy
 
 OUT = Path("out")
 BEFORE, AFTER, KERNEL, REPORT = "before.png", "after.png", "kernel.png", "report"
+LAST = OUT / "last.pt"
 # A level below that of every noise: a good start is kept, and no continuation leads away from it.
 NO_CONTINUATION = 1e-4
 
@@ -105,10 +109,9 @@ class Solver:
 
 def begun_at_last(case: Case, session: Session[Any]) -> Case:
     """The case with the last result as its start, where there is one of its shape."""
-    path = OUT / "last.pt"
-    if not path.exists():
+    if not LAST.exists():
         return case
-    start = torch.load(path, weights_only=True)
+    start = torch.load(LAST, weights_only=True)
     if case.parts or start.shape[1:] != torch.Size(case.A.image_shape):
         return case
     given: dict[str, Any] = {"start": start.to(case.y)}
@@ -135,12 +138,16 @@ def facts(case: Case) -> dict[str, Any]:
 
 
 def finished(result: Result, scans: bool) -> dict[str, Any]:
-    """Writes what the page shows; returns the rest."""
+    """Writes what the page shows, each file whole or not at all: to cancel is to be killed here.
+
+    Returns the rest.
+    """
     run, solution = result.run, result.run.solution
-    torch.save(solution.image.detach().cpu(), OUT / "last.pt")
+    atomic_write(LAST, partial(torch.save, solution.image.detach().cpu()))
     size = save(run.degraded, OUT / BEFORE)
     save(run.restored, OUT / AFTER)
-    shutil.make_archive(str(OUT / REPORT), "zip", OUT / REPORT)
+    archive = shutil.make_archive(str(OUT / f"{REPORT}.new"), "zip", OUT / REPORT)
+    os.replace(archive, OUT / f"{REPORT}.zip")
     strength, certificate = solution.strength, solution.certificate
     return {
         "result": {
@@ -150,8 +157,8 @@ def finished(result: Result, scans: bool) -> dict[str, Any]:
             "label": certificate.label,
             "holds": certificate.holds,
             "details": certificate.lines()[1:],
-            "ended": solution.status.value,
-            "iterations": solution.iterations,
+            "ended": text.ending(solution),
+            "steps": text.steps(solution),
             "seconds": run.timings["total"],
             "strength": None if strength is None else strength.value,
             "strength_words": None if strength is None else strength.words,

@@ -54,7 +54,13 @@ def verify(
         bool,
         typer.Option("--strict", help="Fail as well where a claim of a report cannot be checked."),
     ] = False,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Do not repeat the run.")] = False,
+    no_run: Annotated[
+        bool,
+        typer.Option(
+            "--no-run",
+            help="Do not repeat the run of a report, or of slices, which takes as long as it did.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print nothing but one JSON object.")
     ] = False,
@@ -93,12 +99,12 @@ def verify(
     from pnp_recon.cli.verify.report import verify_report  # loads torch
 
     moved = _moved(inputs or [])
+    live = not (quiet or as_json)
     if summary is not None:
         from pnp_recon.cli.verify.volume import verify_volume  # loads torch
 
-        claims = verify_volume(summary, moved, run=not no_run)
+        claims = verify_volume(summary, moved, run=not no_run, live=live)
     else:
-        live = not (quiet or as_json)
         claims = verify_report(path, moved, attack_steps, run=not no_run, live=live)
     if as_json:
         print_json(_plain(path, claims))

@@ -275,7 +275,7 @@ class _Run:
         if self.examination is not None:
             observed = (*observed, *self.examination.observations)
         if observed:  # a run of no iteration shows nothing
-            observed = (*observed, *self.solver.picture_laws(picture))
+            observed = (*observed, *self.solver.picture_laws(self.shown, picture))
         floor = partial(self.solver.error_tolerance, self.start)
         if not void and floor(0) is None:
             void = wrong_formula(self.history)

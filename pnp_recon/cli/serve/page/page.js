@@ -9,7 +9,8 @@ let job = null; // the number of the job of this tab; kept in the address, so th
 let state = null;
 let events = null;
 let announced = "";
-let moved = false; // the strength, while a run was on: solved once that has ended
+let touched = false; // the strength is being moved; the server has not heard of it yet
+let wanted = null; // the strength to send next, while another is on its way
 
 // ---- talking to the server ----------------------------------------------------------------------
 
@@ -95,8 +96,8 @@ async function attach(role, file) {
 async function again() {
   const old = job;
   events?.close();
-  events = job = state = null;
-  moved = false;
+  events = job = state = wanted = null;
+  touched = false;
   history.replaceState(null, "", location.pathname);
   fail("");
   $("file").value = "";
@@ -157,6 +158,8 @@ async function restore(event) {
     if (input.value !== "") numbers[one.name] = input.valueAsNumber;
   }
   fail("");
+  touched = false;
+  $("go").disabled = true; // not twice
   try {
     for (const one of wrong.files) {
       const [file] = $(`file-${one.role}`).files;
@@ -166,33 +169,37 @@ async function restore(event) {
   } catch (error) {
     fail(error.message);
   }
+  $("go").disabled = false;
 }
 
+// The server solves the last strength it was told, also where another run is on. One request at a
+// time, so that the last move is the last to arrive.
 async function change() {
-  const before = state;
-  const { phase, choice, found_strength } = before;
-  moved = phase === "waiting" || phase === "working";
-  if (moved) return;
-  before.phase = "waiting"; // it is, before the server has said so: the next move may come first
+  const sending = wanted !== null;
+  wanted = state.found_strength * 2 ** Number($("strength").value);
+  if (sending) return;
   fail("");
   try {
-    const strength = found_strength * 2 ** Number($("strength").value);
-    await post(`jobs/${job}/solve`, { wrong: choice.wrong, numbers: choice.numbers, strength });
+    while (wanted !== null) {
+      const [strength, { choice }] = [wanted, state];
+      await post(`jobs/${job}/solve`, { wrong: choice.wrong, numbers: choice.numbers, strength });
+      if (wanted === strength) wanted = null;
+    }
   } catch (error) {
-    before.phase = phase;
-    moved = false;
+    wanted = null;
     fail(error.message);
   }
+  touched = false;
 }
 
 // ---- drawing ------------------------------------------------------------------------------------
 
-const picture = (name) => `jobs/${job}/picture/${name}?run=${state.run ?? 0}`;
+// `run`: the one that it comes from, so that a later one is another address.
+const picture = (name, run = 0) => `jobs/${job}/picture/${name}?run=${run}`;
 
 function draw() {
   const { phase, asked, result, preview } = state;
   const busy = phase === "waiting" || phase === "working";
-  moved &&= busy || phase === "done"; // not after what was cancelled, or failed
   const solving = busy && asked === "solve";
   const known = state.picture !== undefined;
   $("start").hidden = true;
@@ -203,12 +210,11 @@ function draw() {
   $("running").hidden = !busy;
   if (busy) progress(solving);
   $("outcome").hidden = !result;
-  if (result) outcome(result, busy);
+  if (result) outcome(result);
   facts(state.facts);
   view(known, result, preview, solving);
   fail(phase === "failed" ? state.error : phase === "cancelled" ? "Cancelled." : "");
   announce();
-  if (moved && phase === "done") change();
 }
 
 function about() {
@@ -238,17 +244,16 @@ const SENTENCES = {
   "no guarantee": "No guarantee: nothing is proven about this computation.",
 };
 
-function outcome(result, busy) {
+function outcome(result) {
   $("verdict").textContent = SENTENCES[result.label] ?? result.verdict;
   $("theorem").textContent = result.verdict;
-  const count = result.iterations === 1 ? "1 iteration" : `${result.iterations} iterations`;
-  $("ended").textContent = `The run ${result.ended}; ${count}, ${result.seconds.toFixed(1)} s.`;
+  $("ended").textContent = `The run ${result.ended}; ${result.steps}, ${result.seconds.toFixed(1)} s.`;
   list("lines", result.details);
   list("warnings", result.warnings);
   $("strengths").hidden = !result.adjustable || !state.found_strength;
   const asked = state.asked_strength;
   const octaves = asked ? Math.log2(asked / state.found_strength) : 0;
-  if (!moved && (document.activeElement !== $("strength") || !busy)) $("strength").value = octaves;
+  if (!touched) $("strength").value = octaves;
   factor();
   $("result").href = `jobs/${job}/result`;
   $("report").href = `jobs/${job}/report`;
@@ -265,24 +270,21 @@ function facts(found) {
   $("facts").hidden = !found;
   if (!found) return;
   $("kernel").hidden = !found.kernel;
-  if (found.kernel && $("kernel").dataset.run !== `${job} ${state.run}`) {
-    $("kernel").src = picture("kernel");
-    $("kernel").dataset.run = `${job} ${state.run}`;
-  }
+  const kernel = picture("kernel", found.run);
+  if (found.kernel && $("kernel").getAttribute("src") !== kernel) $("kernel").src = kernel;
   const blur = found.kernel?.words ?? "";
   $("blur").textContent = blur.charAt(0).toUpperCase() + blur.slice(1);
   $("noise").textContent = `Noise: ${found.noise}`;
 }
 
 function view(known, result, preview, solving) {
-  const done = result && !solving;
   $("view").hidden = !(known && (state.picture || result));
   document.body.classList.toggle("seen", Boolean(result || preview));
-  if (done || (result && !preview)) {
-    compare.show(picture("before"), picture("after"));
+  if (result) {
+    compare.show(picture("before", result.run), picture("after", result.run));
     $("caption").textContent = solving ? "The result so far; the new strength is being solved." : "Before and after.";
   } else if (preview) {
-    compare.show(picture("previewed"), picture("preview"));
+    compare.show(picture("previewed", preview.run), picture("preview", preview.run));
     $("caption").textContent = "A quick preview of the middle, before and after. The result will be better.";
   } else if (state.picture) {
     compare.show(picture("seen"));
@@ -310,9 +312,9 @@ function say(words) {
 function announce() {
   const { phase, asked, preview, fraction } = state;
   if (phase === "done") {
-    if (announced !== `${state.run} done`) {
+    if (announced !== `${state.result.run} done`) {
       say($("verdict").textContent);
-      announced = `${state.run} done`;
+      announced = `${state.result.run} done`;
     }
   } else if (phase === "ready") say("The picture was read. Choose what is wrong with it.");
   else if (phase === "working" && asked === "solve")
@@ -326,7 +328,10 @@ $("file").addEventListener("change", () => $("file").files[0] && upload($("file"
 $("another").addEventListener("click", () => again().then(() => $("file").focus()));
 $("form").addEventListener("submit", restore);
 $("cancel").addEventListener("click", () => post(`jobs/${job}/cancel`).catch((error) => fail(error.message)));
-$("strength").addEventListener("input", factor);
+$("strength").addEventListener("input", () => {
+  touched = true;
+  factor();
+});
 $("strength").addEventListener("change", change);
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
