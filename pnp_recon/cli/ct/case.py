@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from operators import StripeFilter, hounsfield
+from operators import RayTransform, StripeFilter, hounsfield
 from operators.filtered_back_projection import mean_of_rays
 from pnp_recon.cli.ct.ahead import of_back_projections
 from pnp_recon.cli.ct.data import measured
@@ -54,6 +54,12 @@ FEW, MANY_FEW = 10, 0.01
 AT_ONCE = {"cpu": 2, "cuda": 16}
 
 WHY = "for filtered back-projections, by a few views; "
+TOO_SMALL = (
+    "the object goes on beyond the slice of {side} pixels; what is missing there is put at its "
+    "rim, which also takes long to settle: give --size {needed}"
+)
+# Of a measured scan of 332 pixels 64² and 128² took more than six times what was foretold.
+SLOWER = "a slice that does not hold the object settles late"
 FORMULA = "filtered back-projection is a formula, not an iteration; it has no convergence to prove"
 
 
@@ -111,6 +117,7 @@ def case_of(
     window = view.window
     start = window.to_unit(direct)
     truth = None if found.truth is None else window.to_unit(found.truth)
+    needed = _needed(found, radius, options)
     is_formula = options.method == CtMethod.fbp  # which no data in the window are needed for
     share = found.noise / float(y.abs().max().clamp_min(1e-30))
     case = Case(
@@ -130,7 +137,7 @@ def case_of(
         warnings=(
             *found.warnings,
             *outside(found, direct, view, options),
-            *_too_small(found, radius, options),
+            *(() if needed is None else (TOO_SMALL.format(side=_side(A), needed=needed),)),
         ),
         physics=_physics(found, view, options),
         facts={
@@ -140,6 +147,7 @@ def case_of(
         model=auto_denoiser(),
         energy=load.ENERGIES[1],
         # A matrix in float32 is there, as much again is taken by its coefficients in float64.
+        slower="" if needed is None else SLOWER,
         operator_bytes=A.memory_bytes / (2 if A.storage == "matrix" else 1),
     )
     return _with_method(case, found, start, view, options)
@@ -216,20 +224,20 @@ def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor
         return found.A.fbp(found.clean, options.filter.value, options.cutoff, radius)
 
 
-def _too_small(found: Measurement, radius: float | None, options: CtOptions) -> tuple[str, ...]:
-    """A warning where the slice does not hold the object: iterations put the rest at its rim."""
+def _side(A: RayTransform) -> int:
+    return min(A.image_shape[1:])
+
+
+def _needed(found: Measurement, radius: float | None, options: CtOptions) -> int | None:
+    """The side of a slice that would hold the object, where this one does not: iterations put the
+    rest at its rim."""
     if options.method == CtMethod.fbp:
-        return ()
-    scan, side = found.A.geometry, min(found.A.image_shape[1:])
+        return None
+    scan = found.A.geometry
     beside = beside_the_slice(found.y, found.lengths, scan, found.noise)
     reach = max(0 if radius is None else radius / scan.magnification, beside or 0)
     needed = math.ceil(2 * reach / scan.pixel_mm) + 4
-    if needed <= side:
-        return ()
-    return (
-        f"the object goes on beyond the slice of {side} pixels; what is missing there is put at "
-        f"its rim, give --size {needed}",
-    )
+    return None if needed <= _side(found.A) else needed
 
 
 def _smeared(found: Measurement) -> Tensor:
