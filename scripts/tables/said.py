@@ -94,7 +94,11 @@ def measured(what: str, name: str, side: int) -> dict[str, Any]:
         command = [sys.executable, "-m", "scripts.tables.said", "--one", *words, str(source), *more]
         places = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
-            command, env={**os.environ, **places}, capture_output=True, text=True, check=False
+            command,
+            env={**os.environ, **places},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
     if done.returncode != 0:
         raise SystemExit(done.stderr)
