@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from operators.base import LinearOperator
+from operators.reach import reached
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 # What torch keeps at a module for whoever wants to look at, or change, what it computes.
@@ -33,7 +34,8 @@ _HOOKS = (
 def fingerprint(thing: Any) -> str:
     """A hash of the content of tensors, modules, operators, dataclasses and containers of them.
 
-    Anything else counts by its type, functions by their names: what they do cannot be hashed.
+    Anything else counts by its type, functions by their names, and by the modules that they come
+    by (`operators.reach`): what they do besides cannot be hashed.
     """
     digest = hashlib.blake2b(digest_size=16)
     _add(digest, thing, set())
@@ -72,6 +74,8 @@ def _add(digest: Any, thing: Any, seen: set[int]) -> None:
             _add(digest, value, seen)
     else:
         digest.update(getattr(thing, "__qualname__", "").encode())
+        for module in reached(thing):
+            _add(digest, module, seen)
 
 
 def _add_module(digest: Any, module: nn.Module, seen: set[int]) -> None:

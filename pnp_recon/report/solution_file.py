@@ -212,9 +212,10 @@ def _ended(solution: Solution) -> bool:
     if status is Status.GAP:
         gap = solution.gap
         return gap is not None and asked.gap is not None and gap.relative <= asked.gap
+    if status is Status.LEAST_ERROR:
+        return asked.least_error and solution.parameters.get(EARLIER, steps) < steps
     if status is Status.EARLY_STOP:
-        turned = asked.least_error and solution.parameters.get(EARLIER, steps) < steps
-        return turned or (asked.early and steps >= asked.max_iter)
+        return asked.early and steps >= asked.max_iter
     return True
 
 

@@ -14,8 +14,12 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pnp_recon.scans.ranks import least_beside, median, ranked
+
 # Times the noise below the smallest around; times what the values around vary by.
 FAR, BELOW = 6.0, 0.5
+# Ranks among 15 values, without the outermost fifths.
+FIFTHS = (3, 12)
 # More of one view, and more than so many, are structure that this view alone looks along.
 STRUCTURE = 0.05, 3
 # Noise is told for so many levels of the line integrals: behind metal there is more of it.
@@ -48,31 +52,26 @@ def find_zingers(
         lines: views in the order of their angles.
         angles: one a view, radians, in that order; None: the views are taken for a full turn.
     """
-    from scipy.ndimage import median_filter, minimum_filter, percentile_filter
-
     array = lines.detach().cpu().double().numpy()
     views, pixels = array.shape[1:]
     step = 2 * math.pi / views
     if angles is not None and views > 1:
         step = float(angles.double().diff().abs().median())
     reach = min(max(1, math.ceil(pixels / 2 * step)), max(1, pixels // 8))
-    beside = np.ones((3, 2 * reach + 1), bool)
-    beside[1] = False
     found = np.zeros(array.shape, bool)
     mended = array.copy()
     for index, one in enumerate(array):
-        middle = median_filter(one, size=(3, 5), mode="mirror")
+        middle = median(one, (3, 5))
         noise = FAR * _noise(one, middle)
-        around = [median_filter(one, size=size, mode="mirror") for size in ((1, 7), (7, 1))]
+        around = [median(one, size) for size in ((1, 7), (7, 1))]
         impossible = (one < -noise) & (np.minimum(*around) - one > noise)
         one = np.where(impossible, middle, one)
-        least = minimum_filter(one, footprint=beside, mode="mirror")
-        own = median_filter(one, size=(1, 7), mode="mirror")
+        least = least_beside(one, reach)
+        own = median(one, (1, 7))
         below = np.minimum(least, own) - one
         place = below > noise
         if place.any():
-            high = percentile_filter(one, 80, size=(3, 5), mode="mirror")
-            low = percentile_filter(one, 20, size=(3, 5), mode="mirror")
+            low, high = ranked(one, (3, 5), FIFTHS)
             place &= below > BELOW * (high - low)
             place[place.sum(1) > max(STRUCTURE[0] * pixels, STRUCTURE[1])] = False
         found[index] = place | impossible

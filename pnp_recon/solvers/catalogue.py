@@ -27,6 +27,7 @@ class SolverEntry(Entry):
         theorem: what is proven about it, in one line; "none: " and why where nothing is.
         steps: its steps come from norms, though none can be set.
         tried_with: the solver that strengths are tried with in its place, or itself.
+        least_error: `Stopping.least_error` is a rule of it.
     """
 
     takes: tuple[str, ...]
@@ -34,6 +35,7 @@ class SolverEntry(Entry):
     theorem: str
     steps: bool = False
     tried_with: str = ""
+    least_error: bool = False
 
     @property
     def needs_norm(self) -> bool:
@@ -191,6 +193,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
             ("step",),
             ("none",),
             "averaged for 0 < τ < 2/‖A‖²; converges to a least-squares solution",
+            least_error=True,
         ),
         SolverEntry(
             "sirt",

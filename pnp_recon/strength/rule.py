@@ -69,6 +69,28 @@ def explore(
     if stop():
         return trials
     trials.append(measure(2**STRIDE))
+    if stop():
+        return trials
+    if noise > 0 and all(suspicion(trial, noise) for trial in trials):
+        trials.append(measure(2**REACH))
+    else:
+        _bracket(trials, measure, score, stop)
+    if noise > 0 and suspicion(min(trials, key=score), noise):
+        for _ in range(MORE):
+            found = _crossing(trials, DISCREPANCY * noise)
+            if stop() or _distance(found, trials) < NEAR:
+                break
+            trials.append(measure(2**found))
+    return trials
+
+
+def _bracket(
+    trials: list[Trial],
+    measure: Measure,
+    score: Callable[[Trial], float],
+    stop: Callable[[], bool],
+) -> None:
+    """Adds to two trials those around the minimum of a score, and one at the minimum."""
     direction = 1 if score(trials[1]) < score(trials[0]) else -1
     place = STRIDE if direction > 0 else 0.0
     while not stop() and abs(place + direction * STRIDE) < REACH + 1e-9:
@@ -79,13 +101,6 @@ def explore(
     vertex = _vertex(trials, score)
     if not stop() and vertex is not None and _distance(vertex, trials) > NEAR:
         trials.append(measure(2**vertex))
-    if noise > 0 and suspicion(min(trials, key=score), noise):
-        for _ in range(MORE):
-            found = _crossing(trials, DISCREPANCY * noise)
-            if stop() or _distance(found, trials) < NEAR:
-                break
-            trials.append(measure(2**found))
-    return trials
 
 
 def settle(trials: Sequence[Trial], noise: float, weighing: Weighing = STANDARD) -> Strength:
@@ -113,10 +128,14 @@ def settle(trials: Sequence[Trial], noise: float, weighing: Weighing = STANDARD)
         return taken(1.0, Rule.FIXED, words if filled else "there was no time for enough trials")
     least = min(usable, key=score)
     if noise > 0 and (why := suspicion(least, noise)):
+        why += ", so that cross-validation is not trusted"
+        if _out_of_reach(usable, DISCREPANCY * noise):
+            words = f"{why}; no strength that was tried leaves a residual as strong as the noise"
+            return taken(1.0, Rule.FIXED, words)
         found = HALFWAY * _crossing(usable, DISCREPANCY * noise)
         words = (
-            f"{why}, so that cross-validation is not trusted; half-way from 1 to the strength at "
-            "which the residual is as strong as the noise"
+            f"{why}; half-way from 1 to the strength at which the residual is as strong as the "
+            "noise"
         )
         return taken(2**found, Rule.DISCREPANCY, words)
     scores = [score(trial) for trial in usable]
@@ -190,6 +209,15 @@ def _vertex(trials: Sequence[Trial], score: Callable[[Trial], float]) -> float |
     # The slope of the parabola at b, weighted by the distances.
     slope = (left * (c - b) + right * (b - a)) / (c - a)
     return b if bend <= 0 else min(max(b - slope * (c - a) / (2 * bend), a), c)
+
+
+def _out_of_reach(trials: Sequence[Trial], wanted: float) -> bool:
+    """Does the strongest prior that may be tried leave less than the wanted deviation?
+
+    That of a JPEG file does: most of what it rounded looks like a picture to every prior.
+    """
+    strongest = max(trials, key=lambda trial: trial.strength)
+    return strongest.strength > 2 ** (REACH - NEAR) and strongest.deviation < wanted
 
 
 def _crossing(trials: Sequence[Trial], wanted: float) -> float:

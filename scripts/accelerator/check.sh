@@ -13,7 +13,7 @@ minutes=4
 
 status=0
 set -- -m cuda tests/devices tests/operators
-[ -z "$dry" ] || set -- tests/devices
+[ -z "$dry" ] || set -- tests/devices/test_maps.py tests/devices/test_runs.py
 if [ -z "$dry" ] && "$python" -c 'import xdist' 2>/dev/null; then set -- -n 4 "$@"; fi
 # At most half of the time for the tests; what they leave goes to the measurements.
 timeout -k 10 $(($(left) / 2)) "$python" -m scripts.accelerator.tests -p no:cacheprovider -rfEs -vv \

@@ -197,7 +197,7 @@ def summary(record: Found) -> str:
 def command(
     description: str, sections: Sequence[Section], limit: float, argv: Sequence[str] | None
 ) -> int:
-    """A command: OUT.json [--device …] [--limit S] [--only NAME,NAME] [--go-on].
+    """A command: OUT.json [--device …] [--limit S] [--only NAME,NAME] [--go-on] ….
 
     The exit code is 1 where sections are left, to be gone on with in another process.
     """
@@ -207,13 +207,14 @@ def command(
     parser.add_argument("--limit", type=float, default=limit, help="Take so many seconds.")
     parser.add_argument("--only", default="", help="Run these sections only, with commas between.")
     parser.add_argument("--go-on", action="store_true", help="Keep what OUT.json holds.")
+    parser.add_argument("--tiny", action="store_true", help="Take the sizes of a dry run.")
     given: Any = parser.parse_args(argv)
     wanted = chosen(sections, given.only)
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device here; take --device cpu")
     device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1 if device == "cpu" else min(8, os.cpu_count() or 1))
-    session = Session(device, tiny=device == "cpu")
+    session = Session(device, given.tiny or device == "cpu")
     record = run(wanted, session, given.limit, given.out, given.go_on)
     print(summary(record))
     return 0 if all(section.name in record["sections"] for section in wanted) else 1

@@ -1,6 +1,6 @@
 """pytest that still says what failed, and in which words, when it is told to end.
 
-    python -m scripts.accelerator.tests ARGUMENTS OF PYTEST
+python -m scripts.accelerator.tests ARGUMENTS OF PYTEST
 """
 
 from __future__ import annotations

@@ -59,6 +59,15 @@ def test_the_report_holds_the_curve(good: Good) -> None:
         assert trial["gcv"] == pytest.approx((trial["deviation"] / (1 - trial["df"])) ** 2)
 
 
+@pytest.mark.parametrize(("value", "told"), [("0.4", True), ("1.2", False)])
+def test_too_weak_an_energy_is_warned_of(
+    tmp_path: Path, value: str, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [str(save(tmp_path / "in.png", 1)), *TV[:-2], "--max-iter", "1", "--strength", value]
+    assert deblur.main([*args, "-o", str(tmp_path / "out.png"), "-q"]) == 3
+    assert (f"strength {value}, as given" in capsys.readouterr().err) is told
+
+
 def test_the_run_of_the_chosen_number_is_verified(
     good: Good, capsys: pytest.CaptureFixture[str]
 ) -> None:

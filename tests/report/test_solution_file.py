@@ -51,14 +51,14 @@ def test_a_run_that_ended_in_time_comes_back(tmp_path: Path) -> None:
     y = A.A(x) + 0.1 * torch.randn(x.shape, generator=draws)
     stopping = pnp_recon.Stopping(max_iter=400, least_error=True)
     found = pnp_recon.reconstruct(y, A, solver="landweber", noise_level=0.1, stopping=stopping)
-    assert found.status is pnp_recon.Status.EARLY_STOP
+    assert found.status is pnp_recon.Status.LEAST_ERROR
     pnp_recon.save_solution(found, tmp_path / "in_time")
     assert pnp_recon.load_solution(tmp_path / "in_time").certificate.label == "certified if"
     worth = {"steps_worth_making": float(found.iterations)}
     forged = replace(found, parameters={**found.parameters, **worth})
     pnp_recon.save_solution(forged, tmp_path / "forged")
     back = pnp_recon.load_solution(tmp_path / "forged")
-    assert "no run of it ended 'EARLY_STOP'" in back.certificate.verdict
+    assert "no run of it ended 'LEAST_ERROR'" in back.certificate.verdict
 
 
 def test_a_gap_comes_back(solution: pnp_recon.Solution, tmp_path: Path) -> None:

@@ -26,15 +26,19 @@ def wiener(strength: float) -> torch.Tensor:
     return power / (power + strength * NOISE**2 / PICTURE)
 
 
+def coloured(reach: float | None) -> torch.Tensor:
+    """Noise of the energy of white noise under a low pass; None: white noise."""
+    shape = torch.ones_like(FREQUENCIES) if reach is None else (-((FREQUENCIES / reach) ** 2)).exp()
+    return shape * (SIZE / shape.square().sum()).sqrt()
+
+
 def measured(
-    noise: float = NOISE, wrong: float = 1.0, colour: bool = False
+    noise: float = NOISE, wrong: float = 1.0, colour: float | None = None
 ) -> Callable[..., Trial]:
     """Trials whose residual is drawn once and whose df is exact, or false by a factor."""
     generator = torch.Generator().manual_seed(0)
     draws = torch.randn(2, SIZE, generator=generator, dtype=torch.float64)
-    # Noise of the same energy under a low pass.
-    shape = (-((FREQUENCIES / 0.1) ** 2)).exp() if colour else torch.ones_like(FREQUENCIES)
-    shape = shape * (SIZE / shape.square().sum()).sqrt()
+    shape = coloured(colour)
     y = BLUR * PICTURE.sqrt() * draws[0] + NOISE * shape * draws[1]
 
     def trial(strength: float) -> Trial:
@@ -48,10 +52,10 @@ def measured(
     return trial
 
 
-def risk(strength: float) -> float:
+def risk(strength: float, colour: float | None = None) -> float:
     """The expected square of A x̂ − A x, per entry: what the best strength, 1, makes least."""
-    kept = wiener(strength)
-    return float(((1 - kept).square() * BLUR.square() * PICTURE + kept.square() * NOISE**2).mean())
+    kept, noise = wiener(strength), NOISE**2 * coloured(colour).square()
+    return float(((1 - kept).square() * BLUR.square() * PICTURE + kept.square() * noise).mean())
 
 
 def chosen(trial: Callable[..., Trial], noise: float = NOISE) -> tuple[float, Rule]:
@@ -76,9 +80,29 @@ def test_the_unit_of_the_data_does_not_matter() -> None:
 
 
 def test_coloured_noise_is_seen() -> None:
-    value, by = chosen(measured(colour=True))
+    value, by = chosen(measured(colour=0.3))
     assert by is Rule.DISCREPANCY
     assert value > 1
+
+
+def test_noise_that_looks_like_a_picture_is_not_waited_for() -> None:
+    """The blur lets all of it through: no residual of a good picture is as strong as it."""
+    value, by = chosen(measured(colour=0.1))
+    assert (value, by) == (1.0, Rule.FIXED)
+    # The twin: half-way to where the residual would be as strong.
+    assert risk(value, 0.1) < 0.9 * risk(2 ** (rule.HALFWAY * rule.REACH), 0.1)
+
+
+@pytest.mark.parametrize("most", [0.6, 3.0])
+def test_noise_that_every_prior_keeps_leaves_the_fixed_rule(most: float) -> None:
+    """As in a JPEG, whose error looks like the picture; the twin has a residual to wait for."""
+
+    def trial(strength: float) -> Trial:
+        octaves = math.log2(strength) / rule.REACH
+        return Trial(strength, 0.05, 0.4 * (most / 0.4) ** max(octaves, 0.0), 0.5, 1)
+
+    value, by = chosen(trial, 1.0)
+    assert (by, value == 1) == ((Rule.FIXED, True) if most < 1 else (Rule.DISCREPANCY, False))
 
 
 def test_white_noise_is_taken_for_white() -> None:

@@ -25,7 +25,8 @@ from pnp_recon.cli.run.solve import choose_prior
 from pnp_recon.cli.serve.looking import save
 from pnp_recon.cli.serve.previewing import of_case, of_middle
 from pnp_recon.cli.serve.telling import Tell, Telling
-from pnp_recon.cli.serve.wrongs import WRONGS
+from pnp_recon.cli.serve.wording import for_the_page
+from pnp_recon.cli.serve.wrongs import WRONGS, Wrong
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write
 from pnp_recon.priors.energies.base import LearnedEnergy
@@ -92,7 +93,7 @@ class Solver:
 
         live = Telling(tell)
         result = run_job(replace(command, prepare=prepare), job, session, live, live.write)
-        return finished(result, wrong.scans)
+        return finished(result, wrong)
 
     def _check(self, case: Case) -> None:
         pixels = math.prod(case.degraded.shape[-2:])
@@ -137,7 +138,7 @@ def facts(case: Case) -> dict[str, Any]:
     }
 
 
-def finished(result: Result, scans: bool) -> dict[str, Any]:
+def finished(result: Result, wrong: Wrong) -> dict[str, Any]:
     """Writes what the page shows, each file whole or not at all: to cancel is to be killed here.
 
     Returns the rest.
@@ -157,12 +158,12 @@ def finished(result: Result, scans: bool) -> dict[str, Any]:
             "label": certificate.label,
             "holds": certificate.holds,
             "details": certificate.lines()[1:],
-            "ended": text.ending(solution),
+            "ended": for_the_page(text.ending(solution), wrong),
             "steps": text.steps(solution),
             "seconds": run.timings["total"],
             "strength": None if strength is None else strength.value,
             "strength_words": None if strength is None else strength.words,
-            "warnings": text.warnings(result),
-            "adjustable": not scans and solution.strength is not None,
+            "warnings": [for_the_page(words, wrong) for words in text.warnings(result)],
+            "adjustable": not wrong.scans and solution.strength is not None,
         }
     }

@@ -193,7 +193,7 @@ class _Run:
             self.changed |= fingerprint(self.solver) != self.mark
         turned = solver.turned(self.state)
         if turned is not None and bool(turned.all()):
-            return Status.EARLY_STOP
+            return Status.LEAST_ERROR
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
@@ -275,7 +275,7 @@ class _Run:
         if self.examination is not None:
             observed = (*observed, *self.examination.observations)
         if observed:  # a run of no iteration shows nothing
-            observed = (*observed, *self.solver.picture_laws(picture))
+            observed = (*observed, *self.solver.picture_laws(self.shown, picture))
         floor = partial(self.solver.error_tolerance, self.start)
         if not void and floor(0) is None:
             void = wrong_formula(self.history)

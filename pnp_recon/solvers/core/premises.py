@@ -12,8 +12,8 @@ from operators.base import LinearOperator
 from operators.checks import probe
 from operators.knowledge import built_here
 from pnp_recon.errors import InputError
-from pnp_recon.priors.proof import is_ours
-from pnp_recon.solvers.core.theorem import Basis, Premise, Theorem
+from pnp_recon.priors.proof import TRAINING, is_ours, unsteady
+from pnp_recon.solvers.core.theorem import Basis, Premise, Theorem, unproven
 
 LAWS = Premise("every step keeps the laws that the theorem implies", Basis.CHECKED)
 _BY = {
@@ -90,7 +90,12 @@ def solved(A: LinearOperator) -> tuple[Premise, ...]:
 
 
 def own(solver: object, theorem: Theorem) -> Theorem:
-    """The theorem, with somebody's own solver as a premise: that its steps are those of the map."""
+    """The theorem, with somebody's own solver as a premise: that its steps are those of the map.
+
+    There is none where the map is no fixed one.
+    """
+    if theorem.holds and (kind := unsteady(solver)) is not None:
+        return unproven(TRAINING.format(part=kind))
     strange, part = [], solver
     while part is not None:  # an acceleration is around another solver
         if not is_ours(type(part)):

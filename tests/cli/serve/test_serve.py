@@ -207,7 +207,7 @@ def test_requests_that_make_no_sense_are_refused_in_words(server: Served) -> Non
     assert words(server.ask("POST", f"jobs/{job}/solve", b"nothing"))[0] == 400
     assert words(server.ask("POST", f"jobs/{job}/solve", b" " * 10**6))[0] == 413
     assert "moved" in words(server.solve(job, "mowed"))[1]
-    assert "--length" in words(server.solve(job, "moved", numbers={"length": -1}))[1]
+    assert "How far it moved" in words(server.solve(job, "moved", numbers={"length": -1}))[1]
     for numbers in ([1], "many", 5, {"length": 10**400}):
         assert words(server.solve(job, "moved", numbers=numbers))[0] == 400
     assert words(server.ask("POST", f"jobs/{job}/solve", b"[" * 19_000))[0] == 400

@@ -145,7 +145,7 @@ function fields() {
       type: "number", id: `field-${one.name}`, min: one.low, max: one.high,
       step: one.whole ? 1 : "any", value: one.default ?? "", placeholder: "found in the picture",
     });
-    $("extras").append(element("label", {}, `${one.words} (${one.flag})`, input));
+    $("extras").append(element("label", {}, one.words, input));
   }
 }
 
