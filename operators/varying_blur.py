@@ -13,7 +13,15 @@ from torch.nn import functional
 
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, continued, pad, pad_transpose, require_weight
+from operators.borders import (
+    Bordered,
+    Boundary,
+    axes,
+    continued,
+    pad,
+    pad_transpose,
+    require_weight,
+)
 from operators.convolution import DIRECT_MAX_TAPS
 from operators.errors import OperatorError
 from operators.fourier import crop, fft_convolution_error, multiply, next_smooth, place, rfft2
@@ -21,7 +29,7 @@ from operators.norms import EPS, NormBound
 from operators.windows import cut, hats, on_pieces, pasted, require_partition, supports
 
 
-class VaryingBlur(LinearOperator):
+class VaryingBlur(Bordered, LinearOperator):
     """y = Σₙ wₙ ⊙ (kₙ ∗ x): each pixel of y is seen through a blend of the kernels around it.
 
     The convolutions are those of `Convolution`, with the same border rules and centre. The windows
@@ -96,16 +104,6 @@ class VaryingBlur(LinearOperator):
             self.register_buffer("kernels", kernels.detach().clone())
             self.register_buffer("row_windows", windows[0].detach().to(kernels.device).clone())
             self.register_buffer("column_windows", windows[1].detach().to(kernels.device).clone())
-
-    @property
-    def boundary(self) -> Boundary:
-        """What lies beyond the border."""
-        return self._rows.boundary
-
-    @property
-    def center(self) -> tuple[int, int]:
-        """The kernels' origin (row, column)."""
-        return self._rows.center, self._columns.center
 
     def _own_content(self) -> tuple[object, ...]:
         return self._rows, self._columns, self._down, self._across

@@ -97,7 +97,6 @@ def measured(what: str, name: str, side: int) -> dict[str, Any]:
             command,
             env={**os.environ, **places},
             capture_output=True,
-            text=True,
             encoding="utf-8",
             check=False,
         )

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from operators import Gradient
-from pnp_recon.cli.ct import main
 from pnp_recon.cli.ct.volume import across, probe
 from pnp_recon.cli.run import memory
 from support.cli import only_line
 from support.ct_files import save_counts
+from support.volumes import rows, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SLICES = 4
@@ -29,15 +29,6 @@ TV = ["--method", "tv", "--tol", "1e-3", "--strength", "1.5", "--size", "32"]
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_counts(tmp_path_factory.mktemp("scan") / "s.h5", SLICES)
-
-
-def run(*args: object) -> int:
-    return main([*map(str, args)])
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    lines = path.with_name(f"{path.name}.slices.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines[1:]]
 
 
 def variation(x: np.ndarray, spacing: float = 1.0) -> float:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pnp_recon.cli.ct import main
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
 from pnp_recon.cli.ct.volume import session, worker
 from pnp_recon.files import shipped
 from pnp_recon.volumes import store
 from support.cli import only_line
 from support.ct_files import SIZE, save_counts
+from support.volumes import rows, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SLICES = 5
@@ -32,15 +32,6 @@ FBP = ["--method", "fbp", "-q"]
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_counts(tmp_path_factory.mktemp("scan") / "s.h5", SLICES)
-
-
-def run(*args: object) -> int:
-    return main([*map(str, args)])
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    lines = path.with_name(f"{path.name}.slices.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines[1:]]
 
 
 def summary(path: Path) -> dict[str, Any]:

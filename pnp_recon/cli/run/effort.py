@@ -38,9 +38,9 @@ SHORT = 20.0
 # From so many pixels on a step of a map or a functional is timed.
 PIXELS = 200 * 200
 
-# What runs took, with the usual tolerance. A descent: evaluations of the energy and solves of the
-# data, its search of the strength included (128² and 200² pixels, grey and colour, blurred: 5.4 s
-# said and 5.6 taken, 9.2 and 7.8, 10.7 and 8.9).
+# What runs took, with the usual tolerance; what is said of others by it, and what they took, is in
+# docs/results/said.md. A descent: evaluations of the energy and solves of the data, its search of
+# the strength included.
 EVALUATIONS, SOLVES = 110.0, 90.0
 # Others: iterations, and steps of the search, whose pictures are two (scans of 128² to 512² pixels,
 # a blur and missing pixels).
