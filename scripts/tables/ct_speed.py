@@ -100,7 +100,7 @@ def report() -> str:
         "counts as CPU seconds, too: the same product took up to twice as long.",
         "",
         "*Running*: processes that wanted the two cores meanwhile, this one included, where that",
-        "was recorded. *Light*: a formula of a measured scan loads neither SciPy nor ODL, and what",
+        "was recorded. *Light*: a formula of a measured scan does not load ODL, and what",
         "nobody looks at is not made; of its processor seconds about 2 load torch.",
         "",
         "| method | side | views | code | running | CPU s | memory, GB | iterations | PSNR, dB |",

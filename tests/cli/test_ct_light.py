@@ -1,4 +1,4 @@
-"""Filtered back-projection of a measured scan loads neither SciPy nor a library of tomography."""
+"""Filtered back-projection of a measured scan loads no library of tomography."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODE = """
 import sys
 from pnp_recon.cli.ct import main
 code = main(sys.argv[1:])
-print(code, *sorted({"scipy", "odl", "astra", "skimage"} & set(sys.modules)))
+print(code, *sorted({"odl", "astra", "skimage"} & set(sys.modules)))
 """
 
 
