@@ -40,11 +40,8 @@ def find_zingers(
     views around share: nothing absorbs less than nothing.
 
     In Gaussian noise of a known level the chance is below 3e-10 for each value; with the level as
-    it is found here none of 7·10⁷ was lost. In objects it is a heuristic: of 576
-    clean scans of eight phantoms of 96² pixels (metal, wires, porous; 45 to 180 views; 100 photons
-    a ray to 10⁵, and no noise) 22 lost values, all of a lattice of voids that a view looks exactly
-    along. Of flashes as deep as 0.3 of the largest value 93 % are found, of those of 10 deviations
-    73 %: at edges, and where two lie side by side, they are not told from structure. What is
+    it is found here, and in objects, it is a heuristic, whose rates `docs/results/heuristics.md`
+    counts: at edges, and where two lie side by side, flashes are not told from structure. What is
     smaller than 0.6 % of the largest value is let be.
 
     Args:
