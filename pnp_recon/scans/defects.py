@@ -18,6 +18,7 @@ from pnp_recon.errors import InputError
 
 # The median over so many detector pixels says what one should show: a stripe is narrower than half.
 _NARROW = 7
+_VIEWS = 256
 # Times its own noise, a stripe or a drift is seen.
 _SEEN = 3.0
 # Of the largest mean line integral: what air may be off zero, and what it may vary along the
@@ -53,16 +54,21 @@ def find_stripes(lines: Float[Tensor, "slices angles detectors"], noise: float) 
         lines: line integrals.
         noise: standard deviation of the noise of one of them.
     """
-    from scipy.ndimage import median_filter
-
-    array = lines.detach().cpu().double().numpy()
-    narrow = array - median_filter(array, size=(1, 1, _NARROW), mode="nearest")
-    profile = np.median(narrow, axis=1)
+    profile = np.stack([np.median(_narrow(one).numpy(), axis=0) for one in lines.detach().cpu()])
     # Of a median of n values.
-    own = math.sqrt(math.pi / 2 / array.shape[1]) * noise
+    own = math.sqrt(math.pi / 2 / lines.shape[1]) * noise
     profile[np.abs(profile) < _SEEN * own] = 0
     level = float(np.sqrt(np.square(profile).mean()))
     return Stripes(torch.from_numpy(profile).to(lines), level)
+
+
+def _narrow(lines: Float[Tensor, "angles detectors"]) -> Float[Tensor, "angles detectors"]:
+    """What stands out of the median over the detector pixels around, in float64."""
+    rows = lines.double()
+    padded = torch.nn.functional.pad(rows[None], (_NARROW // 2, _NARROW // 2), mode="replicate")[0]
+    # Some views at a time: each takes the memory of seven.
+    around = [part.unfold(-1, _NARROW, 1).median(-1).values for part in padded.split(_VIEWS)]
+    return rows - torch.cat(around)
 
 
 def own_stripes(
