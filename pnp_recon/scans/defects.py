@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pnp_recon.errors import InputError
+from pnp_recon.scans.ranks import median
 
 # The median over so many detector pixels says what one should show: a stripe is narrower than half.
 _NARROW = 7
@@ -53,10 +54,8 @@ def find_stripes(lines: Float[Tensor, "slices angles detectors"], noise: float) 
         lines: line integrals.
         noise: standard deviation of the noise of one of them.
     """
-    from scipy.ndimage import median_filter
-
     array = lines.detach().cpu().double().numpy()
-    narrow = array - median_filter(array, size=(1, 1, _NARROW), mode="nearest")
+    narrow = array - np.stack([median(one, (1, _NARROW), "edge") for one in array])
     profile = np.median(narrow, axis=1)
     # Of a median of n values.
     own = math.sqrt(math.pi / 2 / array.shape[1]) * noise

@@ -1,28 +1,33 @@
 """Medians and other ranks of the values around each value of a picture, by NumPy alone.
 
 SciPy's filters give the same numbers; loading them takes longer than all that a scan asks of them.
-Borders are mirrored without repeating the outermost value.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Border = Literal["reflect", "edge"]
 # Values that are laid side by side at a time: 64 MB.
 AT_ONCE = 1 << 23
 
 
-def ranked(values: Floats, size: tuple[int, int], ranks: tuple[int, ...]) -> list[Floats]:
+def ranked(
+    values: Floats, size: tuple[int, int], ranks: tuple[int, ...], border: Border = "reflect"
+) -> list[Floats]:
     """The values of some ranks, counted from 0, among the `size` values around each: (H, W) each.
 
     Args:
         values: (H, W); a side shorter than the window is mirrored again and again.
         size: two odd numbers.
+        border: beyond it values are mirrored at the outermost one, or that goes on.
     """
     height, width = values.shape
-    padded = np.pad(values, [(n // 2, n // 2) for n in size], mode="reflect")
+    padded = np.pad(values, [(n // 2, n // 2) for n in size], mode=border)
     rows = max(1, AT_ONCE // (width * size[0] * size[1]))
     out = [np.empty_like(values) for _ in ranks]
     for first in range(0, height, rows):
@@ -34,9 +39,9 @@ def ranked(values: Floats, size: tuple[int, int], ranks: tuple[int, ...]) -> lis
     return out
 
 
-def median(values: Floats, size: tuple[int, int]) -> Floats:
+def median(values: Floats, size: tuple[int, int], border: Border = "reflect") -> Floats:
     """The median of the values around each, (H, W)."""
-    return ranked(values, size, (size[0] * size[1] // 2,))[0]
+    return ranked(values, size, (size[0] * size[1] // 2,), border)[0]
 
 
 def least_beside(values: Floats, reach: int) -> Floats:
