@@ -120,6 +120,23 @@ def axes(
     return Axis(height, kh, row, boundary), Axis(width, kw, column, boundary)
 
 
+class Bordered:
+    """What operators with a border rule along both axes say of it."""
+
+    _rows: Axis
+    _columns: Axis
+
+    @property
+    def boundary(self) -> Boundary:
+        """What lies beyond the border."""
+        return self._rows.boundary
+
+    @property
+    def center(self) -> tuple[int, int]:
+        """The origin (row, column) of a kernel."""
+        return self._rows.center, self._columns.center
+
+
 def require_weight(kernel: Tensor) -> None:
     """Raise OperatorError for a kernel that is not finite, or whose weight float64 cannot square.
 

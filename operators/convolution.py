@@ -12,7 +12,15 @@ from torch.nn import functional
 from operators import convolution_bounds as bounds
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, continued, pad, pad_transpose, require_weight
+from operators.borders import (
+    Bordered,
+    Boundary,
+    axes,
+    continued,
+    pad,
+    pad_transpose,
+    require_weight,
+)
 from operators.errors import OperatorError
 from operators.fourier import (
     crop,
@@ -33,7 +41,7 @@ Method = Literal["auto", "fft", "direct"]
 DIRECT_MAX_TAPS = {torch.float32: 25, torch.float64: 9}
 
 
-class Convolution(LinearOperator):
+class Convolution(Bordered, LinearOperator):
     """y[i] = sum over u of kernel[u] · x[i + center − u], the same kernel in every channel.
 
     A true convolution: the image of a single bright pixel is the kernel, not its mirror image.
@@ -85,16 +93,6 @@ class Convolution(LinearOperator):
         # A tensor made under inference_mode could not be used in a differentiated call later.
         with torch.inference_mode(False):
             self.register_buffer("kernel", kernel.detach().clone())
-
-    @property
-    def boundary(self) -> Boundary:
-        """What lies beyond the border."""
-        return self._rows.boundary
-
-    @property
-    def center(self) -> tuple[int, int]:
-        """The kernel's origin (row, column)."""
-        return self._rows.center, self._columns.center
 
     def _own_content(self) -> tuple[object, ...]:
         return self._rows, self._columns

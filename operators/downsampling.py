@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, pad, pad_transpose, require_weight
+from operators.borders import Bordered, Boundary, axes, pad, pad_transpose, require_weight
 from operators.errors import OperatorError
 from operators.fourier import rfft2
 from operators.norms import NormBound, round_down, round_up
@@ -20,7 +20,7 @@ from operators.norms import NormBound, round_down, round_up
 PICTURE = 0.5
 
 
-class Downsampling(LinearOperator):
+class Downsampling(Bordered, LinearOperator):
     """y[i] = (kernel ∗ x)[f · i]: every f-th pixel of a convolution, from the first one on.
 
     The convolution is that of `Convolution`, with the same kernels, border rules and centre; the
@@ -81,16 +81,6 @@ class Downsampling(LinearOperator):
         # A tensor made under inference_mode could not be used in a differentiated call later.
         with torch.inference_mode(False):
             self.register_buffer("kernel", kernel.detach().clone())
-
-    @property
-    def boundary(self) -> Boundary:
-        """What lies beyond the border."""
-        return self._rows.boundary
-
-    @property
-    def center(self) -> tuple[int, int]:
-        """The kernel's origin (row, column)."""
-        return self._rows.center, self._columns.center
 
     @property
     def factor(self) -> int:

@@ -13,15 +13,23 @@ from torch.nn import functional
 
 from operators import norms
 from operators.base import LinearOperator
-from operators.borders import Boundary, axes, continued, pad, pad_transpose, require_weight
+from operators.borders import (
+    Bordered,
+    Boundary,
+    axes,
+    continued,
+    pad,
+    pad_transpose,
+    require_weight,
+)
 from operators.convolution import DIRECT_MAX_TAPS
 from operators.errors import OperatorError
 from operators.fourier import crop, fft_convolution_error, multiply, next_smooth, place, rfft2
 from operators.norms import EPS, NormBound
-from operators.windows import Pieces, hats, require_partition, supports
+from operators.windows import cut, hats, on_pieces, pasted, require_partition, supports
 
 
-class VaryingBlur(LinearOperator):
+class VaryingBlur(Bordered, LinearOperator):
     """y = Σₙ wₙ ⊙ (kₙ ∗ x): each pixel of y is seen through a blend of the kernels around it.
 
     The convolutions are those of `Convolution`, with the same border rules and centre. The windows
@@ -97,16 +105,6 @@ class VaryingBlur(LinearOperator):
             self.register_buffer("row_windows", windows[0].detach().to(kernels.device).clone())
             self.register_buffer("column_windows", windows[1].detach().to(kernels.device).clone())
 
-    @property
-    def boundary(self) -> Boundary:
-        """What lies beyond the border."""
-        return self._rows.boundary
-
-    @property
-    def center(self) -> tuple[int, int]:
-        """The kernels' origin (row, column)."""
-        return self._rows.center, self._columns.center
-
     def _own_content(self) -> tuple[object, ...]:
         return self._rows, self._columns, self._down, self._across
 
@@ -137,23 +135,10 @@ class VaryingBlur(LinearOperator):
         return height + self._rows.taps - 1, width + self._columns.taps - 1
 
     def _cut(self, t: Tensor, size: tuple[int, int]) -> Tensor:
-        """The pieces of t (B, C, P, Q), (B, C, N, h, w)."""
-        strips = torch.stack([t[..., a : a + size[0], :] for a in self._down.starts], dim=2)
-        pieces = [strips[..., a : a + size[1]] for a in self._across.starts]
-        return torch.stack(pieces, dim=3).flatten(2, 3)
+        return cut(t, self._down, self._across, size)
 
     def _pasted(self, pieces: Tensor, size: tuple[int, int], whole: Sequence[int]) -> Tensor:
-        """The transpose of `_cut`: pieces added up at their places."""
-        # First along the rows: gh + gw sums of large arrays instead of gh·gw of small ones.
-        down, across = self._down.starts, self._across.starts
-        pieces = pieces.unflatten(2, (len(down), len(across)))
-        strips = pieces.new_zeros(*pieces.shape[:3], size[0], whole[1])
-        for n, start in enumerate(across):
-            strips[..., start : start + size[1]] += pieces[:, :, :, n]
-        total = pieces.new_zeros(*pieces.shape[:2], *whole)
-        for n, start in enumerate(down):
-            total[..., start : start + size[0], :] += strips[:, :, n]
-        return total
+        return pasted(pieces, self._down, self._across, size, whole)
 
     def _convolved(self, pieces: Tensor) -> Tensor:
         """Every piece with its kernel, without what lies beyond it: (B, C, N, h, w)."""
@@ -202,7 +187,7 @@ class VaryingBlur(LinearOperator):
 
         def compute() -> Tensor:
             rows, columns = (
-                _pieces_of(windows.to(dtype=like.dtype, device=like.device), pieces)
+                on_pieces(windows.to(dtype=like.dtype, device=like.device), pieces)
                 for windows, pieces in (
                     (self.row_windows, self._down),
                     (self.column_windows, self._across),
@@ -328,12 +313,6 @@ class VaryingBlur(LinearOperator):
     def _forget(self) -> None:
         super()._forget()
         self._cached.clear()
-
-
-def _pieces_of(windows: Tensor, pieces: Pieces) -> Tensor:
-    """What each window (count, length) is on its own piece."""
-    ends = [(start, start + pieces.length) for start in pieces.starts]
-    return torch.stack([w[a:b] for w, (a, b) in zip(windows, ends, strict=True)])
 
 
 def _largest_norm(pieces: Tensor) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -88,3 +88,19 @@ class Registry(Mapping[str, E], Generic[E]):
         home = sys._getframe(1).f_globals["__name__"]
         made: type[StrEnum] = StrEnum(title, members, module=home)  # type: ignore[misc, assignment]
         return made
+
+
+def by_need(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package whose names are loaded when they are asked for (PEP 562).
+
+    Args:
+        package: its name.
+        homes: public name -> the module below the package that it lives in.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return get

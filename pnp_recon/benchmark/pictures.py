@@ -106,6 +106,19 @@ def read(
     return pixels if crop is None else centre_crop(pixels, crop).contiguous()
 
 
+def is_colour(data: Path, split: str, name: str) -> bool:
+    """Does a picture hold colours? Not where it cannot be read: its own cells say so.
+
+    Args:
+        data, split, name: as given to and by `select`.
+    """
+    try:
+        pixels = read(data, split, name, 3, None)
+    except InputError:
+        return False
+    return bool((pixels != pixels[:, :1]).any())
+
+
 def read_slice_values(data: Path, split: str, name: str) -> Float[Tensor, "1 1 H W"]:
     """A CT slice as float32 (1, 1, H, W) in HU.
 

@@ -10,8 +10,9 @@ Names are resolved when they are first used (PEP 562): the modules load torch, t
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pnp_recon.registry import by_need
 
 if TYPE_CHECKING:
     from pnp_recon.pictures.colour import linear_to_srgb, srgb_to_linear, to_grey
@@ -50,10 +51,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = by_need(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -117,6 +117,11 @@ def _reading(kind: str) -> Iterator[None]:
             detail = str(error).splitlines()[0] if str(error) else type(error).__name__
             if isinstance(error, UnidentifiedImageError):  # its text shows a memory address
                 detail = "its header is broken"
+            if "requires the 'imagecodecs' package" in detail:
+                raise FormatError(
+                    f"is a {kind} file whose compression needs imagecodecs, which is not "
+                    "installed; install it, or export the picture without compression"
+                ) from error
             raise FormatError(
                 f"is a damaged {kind} file ({detail}); expected a complete one, copy or export "
                 "it again"
@@ -185,6 +190,7 @@ def _decode_pillow(data: bytes, kind: str, frame: int | None) -> Decoded:
             "exif": exif.kept(found),
             "dpi": _dpi(image),
             "notes": notes,
+            "lossy": _lossy(data, kind),
         }
         if deep:
             values = _deep_png(data)
@@ -195,6 +201,19 @@ def _decode_pillow(data: bytes, kind: str, frame: int | None) -> Decoded:
             about |= {"icc_profile": None, "notes": (*notes, FROM_CMYK)}
             return Decoded(without_black(scaled(np.asarray(image), 255)), 1, 8, "CMYK", **about)
         return Decoded(_expanded(image), 255, 8, image.mode, jpeg=jpeg_components(image), **about)
+
+
+def _lossy(data: bytes, kind: str) -> str:
+    """The format, where it lost something of the pixels that no table in the file tells."""
+    if kind == "HEIF":
+        return "HEIC"
+    at = 12  # chunks of RIFF; b"VP8L" is lossless (RFC 9649, 2.5 and 2.6)
+    while kind == "WEBP" and at + 8 <= len(data):
+        name, length = struct.unpack_from("<4sI", data, at)
+        if name == b"VP8 ":
+            return "WebP"
+        at += 8 + length + length % 2
+    return ""
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:

@@ -48,6 +48,7 @@ class Picture:
         dpi: pixels per inch (x, y), or None.
         notes: what must not be overlooked, a sentence each.
         jpeg: how a JPEG file quantises its components; nothing for other files.
+        lossy: the format that lost something nobody can tell ("WebP", "HEIC"); may be empty.
     """
 
     pixels: Float[Tensor, "1 C H W"]
@@ -62,6 +63,7 @@ class Picture:
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     jpeg: tuple[JpegComponent, ...] = ()
+    lossy: str = ""
 
 
 def read_picture(
@@ -125,6 +127,7 @@ def read_picture(
         dpi=decoded.dpi,
         notes=tuple(f"{source} {note}" for note in decoded.notes),
         jpeg=decoded.jpeg,
+        lossy=decoded.lossy,
     )
 
 

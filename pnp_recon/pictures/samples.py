@@ -49,6 +49,7 @@ class Decoded:
         dpi: pixels per inch (x, y).
         notes: what must not be overlooked, as half sentences like those of a `FormatError`.
         jpeg: the components of a JPEG file; nothing for other files.
+        lossy: the format that lost something nobody can tell ("WebP", "HEIC"); may be empty.
     """
 
     values: NDArray[Any]
@@ -62,6 +63,7 @@ class Decoded:
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     jpeg: tuple[JpegComponent, ...] = ()
+    lossy: str = ""
 
     @property
     def colours(self) -> int:

@@ -6,10 +6,10 @@ torch is loaded.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pnp_recon.proximal.catalogue import REGULARISERS
+from pnp_recon.registry import by_need
 
 if TYPE_CHECKING:
     from pnp_recon.proximal.base import Composite, Regulariser
@@ -51,10 +51,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = by_need(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -27,7 +27,7 @@ from pnp_recon.report.run import KernelRecord, PhysicsRecord, Quality, Run, nois
 from pnp_recon.report.strength import strength_block
 from pnp_recon.solvers import History
 
-SCHEMA_VERSION = "1.7"
+SCHEMA_VERSION = "1.8"
 _SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 _LIBRARIES = ("torch", "deepinv", "numpy", "scikit-image", "safetensors", "odl")
 
@@ -191,6 +191,7 @@ def _kernel(kernel: KernelRecord | None) -> dict[str, Any] | None:
         "parameters": kernel.parameters,
         "confidence": kernel.confidence,
         "method": kernel.method,
+        "given": kernel.given,
         "shape": tuple(kernel.weights.shape),
         "weights": kernel.weights.detach().cpu(),
     }

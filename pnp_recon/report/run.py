@@ -41,6 +41,7 @@ class KernelRecord:
         parameters: numbers that it was made from (length, angle, size, seed ...).
         confidence: how sure the estimate is, in [0, 1]; None where nothing was estimated.
         method: how it was estimated, with the citation.
+        given: which of the parameters of an estimated kernel were given all the same.
     """
 
     weights: Tensor
@@ -49,6 +50,7 @@ class KernelRecord:
     parameters: Mapping[str, float | int | str | None] = field(default_factory=dict)
     confidence: float | None = None
     method: str | None = None
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

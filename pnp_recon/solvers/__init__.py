@@ -6,21 +6,23 @@ torch is loaded.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pnp_recon.registry import by_need
 from pnp_recon.solvers.catalogue import ACCELERATIONS, SOLVERS
 
 if TYPE_CHECKING:
     from pnp_recon.solvers.acceleration.anderson import Anderson
     from pnp_recon.solvers.acceleration.momentum import Nesterov, PnPFISTA
     from pnp_recon.solvers.acceleration.wrapped import Halpern, KrasnoselskiiMann, Wrapped
+    from pnp_recon.solvers.cgls import CGLS
     from pnp_recon.solvers.choice import variational_solver
-    from pnp_recon.solvers.classical import CGLS, SIRT, Landweber
+    from pnp_recon.solvers.classical import SIRT, Landweber
+    from pnp_recon.solvers.convex.admm import ADMM
     from pnp_recon.solvers.convex.fista import FISTA
     from pnp_recon.solvers.convex.gradient import ISTA, GradientDescent, ProximalGradient
     from pnp_recon.solvers.convex.pdhg import PDHG
-    from pnp_recon.solvers.convex.splitting import ADMM, HQS, DouglasRachford
+    from pnp_recon.solvers.convex.splitting import HQS, DouglasRachford
     from pnp_recon.solvers.convex.total_variation import total_variation_solver
     from pnp_recon.solvers.core.certificate import Certificate, Observation
     from pnp_recon.solvers.core.fixed_point import FixedPoint
@@ -54,12 +56,14 @@ _NAMES = {
     "acceleration.anderson": ("Anderson",),
     "acceleration.momentum": ("Nesterov", "PnPFISTA"),
     "acceleration.wrapped": ("Halpern", "KrasnoselskiiMann", "Wrapped"),
-    "classical": ("CGLS", "SIRT", "Landweber"),
+    "cgls": ("CGLS",),
+    "classical": ("SIRT", "Landweber"),
     "choice": ("variational_solver",),
+    "convex.admm": ("ADMM",),
     "convex.fista": ("FISTA",),
     "convex.gradient": ("ISTA", "GradientDescent", "ProximalGradient"),
     "convex.pdhg": ("PDHG",),
-    "convex.splitting": ("ADMM", "HQS", "DouglasRachford"),
+    "convex.splitting": ("HQS", "DouglasRachford"),
     "convex.total_variation": ("total_variation_solver",),
     "core.certificate": ("Certificate", "Observation"),
     "core.fixed_point": ("FixedPoint",),
@@ -150,10 +154,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = by_need(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

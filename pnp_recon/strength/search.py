@@ -23,6 +23,10 @@ from pnp_recon.strength.rule import explore, settle
 
 # Of a time limit, what the search may take.
 SHARE = 0.5
+WEAK = (
+    "a learned energy that is weighed so little can draw stripes and grain that are in no data, as "
+    "convincing as they look; 1 and more is safe"
+)
 NOTHING = "nothing in this run depends on it"
 # Iterations of the first trial and of those that begin where another ended, at most.
 COLD, WARM = 60, 30
@@ -55,14 +59,17 @@ def automatic(
     return replace(found, seconds=time.perf_counter() - begin)
 
 
-def heeded(value: float, solver: Solver[Any], plain: Solver[Any]) -> Strength:
+def heeded(
+    value: float, solver: Solver[Any], plain: Solver[Any], weighing: Weighing = STANDARD
+) -> Strength:
     """A strength that was given, or that it moves nothing.
 
     Args:
         solver, plain: what runs with it, and what would with 1.
+        weighing: its `least` is the weakest that is taken without a word.
     """
     if fingerprint(solver) != fingerprint(plain):
-        return Strength(value)
+        return Strength(value, reason=WEAK if value < weighing.least else "")
     return Strength(1.0, Rule.FIXED, f"{NOTHING}, so that the given {value:.3g} is not heeded")
 
 

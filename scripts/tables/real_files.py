@@ -4,7 +4,7 @@ Crops of pictures of BSDS500 val without BSD68, blurred beyond the border (what 
 known), with noise of σ·255 = 1, and saved as each kind of file; then the command itself, with
 `--sigma auto` and with each level of a grid. The best of the grid, by PSNR against the truth, is
 what nobody without the truth has. Writes a row for each run as it is done, and goes on where it
-was stopped; rows of `auto` are measured again with --again.
+was stopped; rows of `auto` are measured again with --again, those of some kinds with --kinds.
 
     python -m scripts.tables.real_files --data BSDS500 [--pictures 4] [--minutes 10] [--again]
 """
@@ -101,18 +101,23 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=4, help="the first so many")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     parser.add_argument("--again", action="store_true", help="measure the rows of auto again")
+    parser.add_argument("--kinds", default="", help="only those whose names begin so")
     parser.add_argument("--only", choices=("auto", "grid"), help="run only these levels")
     parser.add_argument("--output", type=Path, default=RESULTS / "real_files.csv")
     options = parser.parse_args()
     rows = read_rows(options.output)
+
+    def among(kind: str) -> bool:
+        return kind.startswith(options.kinds)
+
     if options.again:
-        rows = [row for row in rows if row["sigma"] != "auto"]
+        rows = [row for row in rows if not (row["sigma"] == "auto" and among(row["kind"]))]
     done = {tuple(row[name] for name in FIELDS[:4]) for row in rows}
     wanted = [
         (index, path, kernel, kind, sigma)
         for index, path in enumerate(validation_pictures(options.data)[: options.pictures])
         for kernel in KERNELS
-        for kind in KINDS
+        for kind in filter(among, KINDS)
         for sigma in ("auto", *map(str, GRID))
         if (path.stem, kernel, kind, sigma) not in done
         and options.only in (None, "auto" if sigma == "auto" else "grid")

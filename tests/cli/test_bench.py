@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pnp_recon.benchmark.methods import known_methods
 from pnp_recon.benchmark.store import Results
@@ -37,6 +38,26 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "stability" in text
     assert "euler_grey\t" in text
     assert "NOT HERE: weights drunet" in text
+
+
+def test_who_passes_colours_is_told_that_they_are_taken_as_grey(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = ["run", "denoise", "--noise", "25", "--methods", "tv", "--data"]
+    assert bench(*start, data, "-o", tmp_path / "grey") == 0
+    assert "--colour" not in capsys.readouterr().err
+    colours = tmp_path / "colours"
+    colours.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(colours / "a.png")
+    for name, more, told in (("a", [], True), ("b", ["--grey"], False), ("c", ["--colour"], False)):
+        assert bench(*start, colours, "-o", tmp_path / name, *more) == 0
+        err = capsys.readouterr().err
+        assert ("taken as grey" in err and "--colour keeps" in err) is told
+    # A picture that cannot be read fails in its cell, and not here.
+    (colours / "a.png").write_bytes(b"none")
+    assert bench(*start, colours, "-o", tmp_path / "damaged") == 0
+    assert "taken as grey" not in capsys.readouterr().err
 
 
 def test_report_and_compare(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -183,6 +183,16 @@ def test_cuda_is_used_or_its_absence_said(
         assert "no CUDA device" in only_line("pnp-deblur", last)
 
 
+@pytest.mark.parametrize(("name", "seen"), [("a.webp", True), ("a.png", False)])
+def test_a_loss_that_no_estimate_sees_is_named_beside_the_noise(
+    tmp_path: Path, name: str, seen: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray((255 * pixels(3, 0)).astype(np.uint8)).save(tmp_path / name)
+    args = ["--length", "5", "--angle", "20", "--strength", "1", "--max-iter", "1", *DONE]
+    assert main([str(tmp_path / name), *args]) in (0, 3)
+    assert ("what the WebP file lost is not seen" in capsys.readouterr().out) is seen
+
+
 def test_help_says_what_is_assumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "uniform, straight camera motion" in " ".join(capsys.readouterr().out.split())

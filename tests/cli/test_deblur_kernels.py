@@ -107,9 +107,32 @@ def test_motion_is_estimated_and_doubt_is_said(
         args += ["--boundary", "circular", "--length", "7"]
         assert main(args) == 0
         out = capsys.readouterr()
-        assert f"estimated, confidence {confidence:.2f}" in out.out
+        seen = f"length 7 px (given), angle 20° (estimated); confidence {confidence:.2f}"
+        assert seen in out.out
         assert ("low confidence" in out.err) is doubted
         assert ("pass --length and --angle" in out.err) is doubted
+        assert ("estimate of the motion (angle 20°)" in out.err) is doubted
+
+
+@pytest.mark.parametrize("given", [[], ["length"], ["angle"]])
+def test_what_was_given_of_an_estimate_is_named_in_the_record(
+    tmp_path: Path, given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pnp_recon.estimation import motion as blind
+
+    source = save(tmp_path / "a.png", 1)
+    estimate = blind.MotionEstimate(7.0, 20.0, 0.9, "spectrum")
+    monkeypatch.setattr(blind, "estimate_motion", lambda *_, **__: estimate)
+    args = [str(source), "--sigma", "0.01", "--max-iter", "5", *DONE, "--quiet"]
+    args += ["--boundary", "circular", "--report", str(tmp_path / "report")]
+    for name in given:
+        args += [f"--{name}", "9"]
+    assert main(args) == 0
+    kernel = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))["kernel"]
+    assert (kernel["origin"], kernel["given"]) == ("estimated", given)
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "estimated from the picture" in page
+    assert ("as given)" in page) is bool(given)
 
 
 def test_a_radius_is_estimated_or_nothing_is_deblurred(

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from operators.kernels import linear_motion
 from pnp_recon.cli import ct, deblur
 from support.blurred import save
 from support.ct_files import save_lines
+from support.photographs import blurred, eight_bit, noise_like, photograph
 from support.verified import QUICK, UNRUN, Good, Plain, claims, exported, failing
 
 TV = [
@@ -57,6 +59,45 @@ def test_the_report_holds_the_curve(good: Good) -> None:
     assert f"The strength of the prior is {block['value']:.3g}." in page
     for trial in block["trials"]:
         assert trial["gcv"] == pytest.approx((trial["deviation"] / (1 - trial["df"])) ** 2)
+
+
+@pytest.mark.parametrize(("value", "told"), [("0.4", True), ("1.2", False)])
+def test_too_weak_an_energy_is_warned_of(
+    tmp_path: Path, value: str, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [str(save(tmp_path / "in.png", 1)), *TV[:-2], "--max-iter", "1", "--strength", value]
+    assert deblur.main([*args, "-o", str(tmp_path / "out.png"), "-q"]) == 3
+    assert (f"strength {value}, as given" in capsys.readouterr().err) is told
+
+
+@pytest.mark.parametrize(
+    ("suffix", "more", "rule", "tried"),
+    [
+        (".jpg", [], "the fixed rule", False),
+        (".jpg", ["--strength", "2"], "given", False),
+        (".jpg", ["--sigma", "0.02"], None, True),
+        (".png", [], "generalised cross-validation", True),
+    ],
+)
+def test_no_trials_are_made_of_the_noise_of_a_jpeg(
+    tmp_path: Path,
+    suffix: str,
+    more: list[str],
+    rule: str | None,
+    tried: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    y = blurred(photograph(side=64), linear_motion(5, 20))
+    source = tmp_path / f"in{suffix}"
+    if suffix == ".jpg":
+        eight_bit(y).save(source, quality=50)
+    else:
+        eight_bit(y + noise_like(y, 0.02)).save(source)
+    args = [str(source), *TV[2:], *SHORT, *more, "-o", str(tmp_path / "out.png"), "--json"]
+    assert deblur.main(args) in (0, 3)
+    strength = json.loads(capsys.readouterr().out)["strength"]
+    assert rule in (None, strength["rule"])
+    assert bool(strength["trials"]) is tried
 
 
 def test_the_run_of_the_chosen_number_is_verified(

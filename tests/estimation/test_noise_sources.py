@@ -103,6 +103,27 @@ def test_the_error_of_a_jpeg_is_in_its_tables(quality: int, channels: int) -> No
     assert 0.85 < ratio < 1.7  # too much rather than too little
 
 
+@pytest.mark.parametrize("quality", [50, 75, 90])
+@pytest.mark.parametrize("place", ["chelsea", "coffee"])
+def test_a_kernel_says_which_coefficients_are_too_small_to_be_rounded(
+    quality: int, place: str
+) -> None:
+    kernel = kernels.disk(4)
+    clean = blurred(photograph(place), kernel)
+    y, parts = through_jpeg(clean, quality)
+    true = true_error(y, clean) / 255
+    with_kernel, without = (quantisation_noise(y, parts, k) for k in (kernel, None))
+    assert with_kernel is not None
+    assert without is not None
+    assert 0.85 < with_kernel / true < 1.35
+    # The twin: a power law alone takes what the kernel stopped for lost in rounding.
+    assert without > 1.1 * with_kernel
+    assert abs(math.log(with_kernel / true)) < abs(math.log(without / true))
+    # A kernel of one pixel stops nothing, and a copy of it for each channel is the same kernel.
+    assert quantisation_noise(y, parts, torch.ones(1, 1)) == pytest.approx(without)
+    assert quantisation_noise(y, parts, kernel.expand(3, -1, -1)) == pytest.approx(with_kernel)
+
+
 def test_steps_alone_say_far_too_much() -> None:
     """The twin: most coefficients of a picture fall into the cell of zero."""
     clean = blurred(photograph(), MOTION)[:, :1]

@@ -71,6 +71,22 @@ def test_round_trip_notices_lost_bits(tmp_path):
     assert not torch.equal(read_picture(tmp_path / "cut.png").pixels, picture.pixels)
 
 
+@pytest.mark.parametrize(
+    ("name", "how", "lossy"),
+    [
+        ("a.webp", {"quality": 80}, "WebP"),
+        ("b.webp", {"quality": 80, "exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"}, "WebP"),
+        ("c.webp", {"lossless": True}, ""),
+        ("d.png", {}, ""),
+        ("e.jpg", {"quality": 80}, ""),  # its tables tell
+    ],
+)
+def test_what_a_file_lost_without_a_trace_is_known_to_be_unknown(tmp_path, name, how, lossy):
+    values = np.random.default_rng(0).integers(0, 255, (32, 33, 3), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / name, **how)
+    assert read_picture(tmp_path / name).lossy == lossy
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_lossy_formats_stay_close(tmp_path, suffix, channels):

@@ -182,6 +182,18 @@ def test_a_given_number_that_moves_nothing_is_said_to(settings: dict[str, Any]) 
     assert (heeded.value, heeded.rule) == (3.0, Rule.GIVEN)
 
 
+@pytest.mark.parametrize(
+    ("prior", "value"), [("energy_grey", 0.5), ("energy_grey", 1.5), ("tv", 0.5)]
+)
+def test_an_energy_that_is_weighed_too_little_is_told(prior: str, value: float) -> None:
+    found = run(problem(), prior, strength=value, stopping=Stopping(max_iter=1)).strength
+    assert found is not None
+    assert (found.value, found.rule) == (value, Rule.GIVEN)
+    weak = prior != "tv" and value < 1
+    assert ("stripes" in found.words) is weak
+    assert found.words.startswith(f"{value}, as given")
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 @pytest.mark.parametrize("prior", ["tv", TINY])
 def test_black_data_leave_the_fixed_rule(prior: object, noise: float) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pnp_recon.benchmark.cells import Cell
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.suites.base import Outcome
 from pnp_recon.benchmark.tuner import Report
+from pnp_recon.cli.bar import counting_bar
 from pnp_recon.cli.shell import print_line
 
 # Without a terminal, a line after so many cells.
@@ -27,17 +27,7 @@ class CellDisplay:
     def __init__(self, total: int, done: int, quiet: bool) -> None:
         self.console = Console(stderr=True, quiet=quiet)
         self.total, self.done, self.failed = total, done, 0
-        self.bar = Progress(
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[last]}"),
-            console=self.console,
-            speed_estimate_period=600,
-            disable=quiet or not self.console.is_terminal,
-        )
+        self.bar = counting_bar(self.console)
         self.task = self.bar.add_task("cells", total=total, completed=done, last="")
 
     def report(self, cell: Cell, outcome: Outcome) -> None:

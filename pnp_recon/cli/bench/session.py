@@ -16,6 +16,7 @@ from pnp_recon.benchmark.cells import Plan
 from pnp_recon.benchmark.choice import Choice, Search
 from pnp_recon.benchmark.compare import Comparison, compare, compare_methods
 from pnp_recon.benchmark.methods import known_methods
+from pnp_recon.benchmark.pictures import is_colour
 from pnp_recon.benchmark.planning import begin, search_plan
 from pnp_recon.benchmark.rows import FAILED
 from pnp_recon.benchmark.runner import run
@@ -27,6 +28,8 @@ from pnp_recon.cli.console import print_json
 from pnp_recon.cli.shell import INTERRUPTED, choose_device, make_folder
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write
+
+GREY = "pictures in colour are taken as grey, as in most tables; --colour keeps their colours"
 
 
 def run_benchmark(
@@ -44,6 +47,8 @@ def run_benchmark(
     if not quiet:
         start = f"{done} of {total} cells are done" if done else f"{total} cells"
         typer.echo(f"{folder}: {_plan_words(results.plan)}; {start}", err=True)
+        if not done and choice.grey is None and _loses_colour(results.plan):
+            typer.echo(GREY, err=True)
     jobs = 1 if dask is not None else choice.jobs
     try:
         display = CellDisplay(total, done, quiet)
@@ -66,6 +71,13 @@ def run_benchmark(
 def _on_device(choice: Choice) -> Choice:
     """With the device that "auto" stands for here."""
     return replace(choice, device=str(choose_device(choice.device)))
+
+
+def _loses_colour(plan: Plan) -> bool:
+    """Are colour pictures taken as grey? The first of them says it for all."""
+    if plan.channels != 1 or SUITES[plan.suite].grey_only:
+        return False
+    return is_colour(Path(plan.data), plan.split, plan.pictures[0][0])
 
 
 def _plan_words(plan: Plan) -> str:

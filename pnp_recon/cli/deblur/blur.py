@@ -43,16 +43,15 @@ class Blur:
 
     def lines(self) -> list[str]:
         record = self.record
-        units = {"length": " px", "angle": "°", "size": " px", "std": " px", "radius": " px"}
         numbers = ", ".join(
-            f"{key} {value:.4g}{units.get(key, '')}" if isinstance(value, float | int)
-            else f"{key} {value}"
+            _parameter(key, value, record)
             for key, value in record.parameters.items()
             if value is not None
-        )  # fmt: skip
+        )
         known = {"given": "", "file": " (from file)"}.get(record.origin)
         if known is None:
-            known = f" (estimated, confidence {record.confidence:.2f})"
+            sure = f"confidence {record.confidence:.2f}"
+            known = f"; {sure}" if record.given else f" (estimated, {sure})"
         lines = [f"blur: {record.name}{': ' if numbers else ''}{numbers}{known}"]
         if record.origin == "estimated":
             lines.append("the kernel is an estimate, by a heuristic: proofs are about this kernel")
@@ -111,6 +110,15 @@ def _blur(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     return _given(kernels.uniform(side, dtype=torch.float64), "uniform", {"size": side})
 
 
+def _parameter(key: str, value: float | int | str, record: KernelRecord) -> str:
+    """A parameter in its unit, and where it is from if they differ in that."""
+    if isinstance(value, str):
+        return f"{key} {value}"
+    units = {"length": " px", "angle": "°", "size": " px", "std": " px", "radius": " px"}
+    origin = "given" if key in record.given else "estimated"
+    return f"{key} {value:.4g}{units.get(key, '')}{f' ({origin})' if record.given else ''}"
+
+
 def _given(kernel: Tensor, name: str, parameters: dict[str, float | int | str | None]) -> Blur:
     return Blur(kernel, KernelRecord(kernel, name, "given", parameters))
 
@@ -140,13 +148,16 @@ def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
     estimate = estimate_motion(x, options.noise_level)
     if length is None and angle is None and estimate.confidence < LOW_CONFIDENCE:
         return _not_straight(options, x, source, estimate)
+    told = {"length": length, "angle": angle, "size": size}
     length = max(estimate.length, 1.0) if length is None else length
     angle = estimate.angle if angle is None else angle
     kernel = kernels.linear_motion(length, angle, size, dtype=torch.float64)
     warnings: tuple[str, ...] = ()
     if estimate.confidence < LOW_CONFIDENCE:
+        sizes = {"length": f"length {length:.3g} px", "angle": f"angle {angle:.3g}°"}
+        found = ", ".join(words for name, words in sizes.items() if told[name] is None)
         warnings = (
-            f"{source}: the estimate of the motion (length {length:.3g} px, angle {angle:.3g}°) "
+            f"{source}: the estimate of the motion ({found}) "
             f"has a low confidence of {estimate.confidence:.2f}; the blur may be none of a "
             "straight motion. If the result rings or doubles edges, pass --length and --angle "
             "as you see them, or a kernel of another kind",
@@ -158,6 +169,7 @@ def _motion(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
         {"length": length, "angle": angle, "size": size},
         min(max(estimate.confidence, 0.0), 1.0),
         estimate.method,
+        tuple(name for name, value in told.items() if value is not None),
     )
     return Blur(kernel, record, warnings=warnings)
 
@@ -201,9 +213,9 @@ def _disk(options: DeblurOptions, x: Tensor, source: Path) -> Blur:
         )
     kernel = kernels.disk(radius, size, dtype=torch.float64)
     numbers: dict[str, float | int | str | None] = {"radius": radius, "size": size}
-    return Blur(
-        kernel, KernelRecord(kernel, "disk", "estimated", numbers, confidence, estimate.method)
-    )
+    given = () if size is None else ("size",)
+    record = KernelRecord(kernel, "disk", "estimated", numbers, confidence, estimate.method, given)
+    return Blur(kernel, record)
 
 
 def _not_straight(options: DeblurOptions, x: Tensor, source: Path, motion: MotionEstimate) -> Blur:

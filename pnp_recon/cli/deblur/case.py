@@ -14,13 +14,14 @@ from pnp_recon.cli.deblur.facts import LEAST_LEVEL, Facts, case_of, inside
 from pnp_recon.cli.deblur.options import DeblurOptions
 from pnp_recon.cli.deblur.photons import Photons, check_counts, photons_of
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.pictures import read_input, read_reference, source_file
+from pnp_recon.cli.run.pictures import read_input, read_reference, source_file, unknown_loss
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.region import MIN_SIDE
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.estimation.clipping import are_clipped, clipped_pixels
-from pnp_recon.estimation.noise import estimate_noise
+from pnp_recon.estimation.noise import NoiseEstimate, estimate_noise
+from pnp_recon.estimation.noise.estimate import JPEG
 from pnp_recon.pictures.colour import srgb_slope, srgb_to_linear
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.noise import command_noise, command_photons
@@ -28,6 +29,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import blur as optics
 from pnp_recon.problems.simulate import counted_deblurring, deblurring
 from pnp_recon.report import SourceFile
+from pnp_recon.solvers.core.strength import Rule, Strength
 
 
 def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
@@ -61,6 +63,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         # No photon came where it is black, and none is a count.
         clipped = clipped_pixels(picture.pixels, picture.bit_depth, black=photons is None)
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
+    strength = None
     if photons is not None:
         check_counts(y, photons, picture)
         y = y - photons.offset
@@ -71,7 +74,8 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         found = estimate_noise(*about, clipped)
         if clipped is not None and not _clips(problem.A, y, clipped, found.level):
             clipped, found = None, estimate_noise(*about)
-        level, origin = found.level, found.words
+        level, origin = found.level, found.words + unknown_loss(picture)
+        strength = _strength(found, options)
     elif clipped is not None and not _clips(problem.A, y, clipped, level):
         clipped = None
     facts = Facts(
@@ -87,8 +91,17 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
         _files(picture, reference, blur),
         options,
         photons,
+        strength,
     )
     return case_of(facts)
+
+
+def _strength(noise: NoiseEstimate, options: DeblurOptions) -> Strength | None:
+    """1 where a JPEG file made the noise: every prior keeps most of it, and trials tell nothing."""
+    priorless = options.model is not None or options.prior_kind == "none"
+    if noise.source != JPEG or priorless or options.asked_strength != "auto":
+        return None
+    return Strength(1.0, Rule.FIXED, "the noise of a JPEG file is not white, as trials need it")
 
 
 def _files(picture: Picture, reference: Picture | None, blur: Blur) -> tuple[SourceFile, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from operators import Inpainting
 from operators.base import LinearOperator
 from operators.borders import Boundary
 from operators.fourier import next_smooth
@@ -30,6 +31,8 @@ from pnp_recon.pictures.colour import linear_to_srgb
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.simulate import blur as optics
 from pnp_recon.report import SourceFile
+from pnp_recon.solvers.catalogue import solvers_for
+from pnp_recon.solvers.core.strength import Strength
 
 # Weights are 1/σ²: no level is taken for less.
 LEAST_LEVEL = 0.1 / 255
@@ -47,6 +50,7 @@ class Facts:
         y, A: y = A x + noise, whatever the size of x.
         truth: the true picture where y is, if it is known; `clipped` has that size, too.
         photons: the counts behind the pixels, if they are known; y is then without the background.
+        strength: where no trials are to find it.
     """
 
     y: Tensor
@@ -61,6 +65,7 @@ class Facts:
     files: tuple[SourceFile, ...]
     options: DeblurOptions
     photons: Photons | None = None
+    strength: Strength | None = None
     boundary: Boundary | None = None
     # Of what is solved, what is shown.
     shown: Region | None = None
@@ -118,9 +123,14 @@ def case_of(facts: Facts) -> Case:
     lines = (*range_lines(picture), *facts.blur.lines())
     if photons is not None:
         lines = (*lines, LIKELY if takes_likelihood(options) else WEIGHED)
+    solved, data = A, y if fidelity is None else fidelity.y
+    if known is not None and photons is None and options.named_solver in solvers_for("none"):
+        # These know no weights: of clipped pixels nothing is measured.
+        seen = Inpainting(known[0, 0], A.measurement_shape)
+        solved, data, fidelity = seen @ A, seen.A(y), None
     return Case(
-        y=y if fidelity is None else fidelity.y,
-        A=A,
+        y=data,
+        A=solved,
         noise_level=facts.level,
         noise_origin=facts.origin,
         noise_words=None if photons is None else photons.words(y),
@@ -136,7 +146,8 @@ def case_of(facts: Facts) -> Case:
         boundary=facts.border,
         linear_light=options.linear_light,
         energy=load.ENERGIES.get(y.shape[1]),
-        arguments={} if fidelity is None else _arguments(facts, fidelity),
+        arguments=_arguments(facts, fidelity),
+        strength=facts.strength,
         # The kernels of a part of a field are not those of the whole.
         excerpt=None
         if facts.shown is not None or facts.kernel.dim() == 4
@@ -194,11 +205,14 @@ def _fidelity(facts: Facts, known: Tensor | None) -> Fidelity | None:
     return WeightedLeastSquares(A, y, weights)
 
 
-def _arguments(facts: Facts, fidelity: Fidelity) -> dict[str, Any]:
+def _arguments(facts: Facts, fidelity: Fidelity | None) -> dict[str, Any]:
     """Arguments of `reconstruct`; counts begin where least squares would."""
+    known = {} if facts.strength is None else {"strength": facts.strength.value}
+    if fidelity is None:
+        return known
     if facts.photons is None or fidelity.y is facts.y:
-        return {"fidelity": fidelity}
-    return {"fidelity": fidelity, "start": facts.A.initial_guess(facts.y).clamp(0, 1)}
+        return {**known, "fidelity": fidelity}
+    return {**known, "fidelity": fidelity, "start": facts.A.initial_guess(facts.y).clamp(0, 1)}
 
 
 def _clipping_words(picture: Picture, known: Tensor | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import torch
 from operators.errors import OperatorError
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.flags import SolverName
-from pnp_recon.cli.run.live import span_words
+from pnp_recon.cli.run.live import span_words, time_words
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.solve import Prior, searched, solver_name
 from pnp_recon.errors import PnPReconError
@@ -38,9 +38,9 @@ SHORT = 20.0
 # From so many pixels on a step of a map or a functional is timed.
 PIXELS = 200 * 200
 
-# What runs took, with the usual tolerance. A descent: evaluations of the energy and solves of the
-# data, its search of the strength included (128² and 200² pixels, grey and colour, blurred: 5.4 s
-# said and 5.6 taken, 9.2 and 7.8, 10.7 and 8.9).
+# What runs took, with the usual tolerance; what is said of others by it, and what they took, is in
+# docs/results/said.md. A descent: evaluations of the energy and solves of the data, its search of
+# the strength included.
 EVALUATIONS, SOLVES = 110.0, 90.0
 # Others: iterations, and steps of the search, whose pictures are two (scans of 128² to 512² pixels,
 # a blur and missing pixels).
@@ -70,9 +70,13 @@ class Span:
 # ---- time ----------------------------------------------------------------------------------------
 
 
-def time_lines(span: Span | None, why: str = "") -> tuple[str, ...]:
-    """A range of time in words; nothing where it is not known."""
-    return () if span is None else (f"time: {span.words} ({why}an estimate)",)
+def time_lines(span: Span | None, why: str = "", slower: str = "") -> tuple[str, ...]:
+    """A range of time in words, or its lower end where it may be longer; nothing where it is not
+    known."""
+    if span is None:
+        return ()
+    words = f"{time_words(span.low)} or much longer: {slower}" if slower else span.words
+    return (f"time: {words} ({why}an estimate)",)
 
 
 def by_a_piece(case: Case, prior: Prior, options: Options) -> Span | None:

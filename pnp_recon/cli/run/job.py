@@ -36,6 +36,7 @@ from pnp_recon.report import (
     write_report,
 )
 from pnp_recon.solvers import Look, Solution, Status
+from pnp_recon.solvers.core.strength import Rule, Strength
 from pnp_recon.solvers.core.unsettled import unsettled
 
 # The PSNR is recorded where the iteration has grown by this factor: a picture costs a solve.
@@ -122,8 +123,8 @@ def run_job(
         line, physics = case.after(solution.image)
         run = replace(run, physics=physics)
         say(line)
-    restless = unsettled(solution)
-    doubts = (*case.doubts(solution.image), *((restless,) if restless else ()))
+    others = (unsettled(solution), _weak(solution.strength))
+    doubts = (*case.doubts(solution.image), *filter(None, others))
     named = [f"{job.target}: {doubt}" for doubt in doubts]
     notes = (*warnings, *named, *case.write(job.target, solution.image))
     watch.to("write")  # counts what was written up to here
@@ -137,6 +138,13 @@ def run_job(
         write_report(job.report, run, overwrite=options.overwrite)
     watch.to(None)
     return Result(job, run, notes, warnings if warn else (), watch.seconds, case.wrote)
+
+
+def _weak(strength: Strength | None) -> str:
+    """What is to be feared of a strength that was given."""
+    if strength is None or strength.rule is not Rule.GIVEN or not strength.reason:
+        return ""
+    return f"strength {strength.words}"
 
 
 def _solve_all(
@@ -168,7 +176,7 @@ def _solve_all(
     else:
         span = by_a_piece(case, prior, options) if middle is None else None
         ahead = Outlook(options, iterations=iterations_of(prior), span=span)
-    for words in (*ahead.notes, *time_lines(ahead.span, why)):
+    for words in (*ahead.notes, *time_lines(ahead.span, why, case.slower)):
         say(words)
     live.begin(ahead.iterations)
     session.watch.to("iterations")

@@ -20,11 +20,10 @@ from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.priors.energies.base import LearnedEnergy
 
 # Bytes that a run works with for each value of the picture (pixels times channels), above measured
-# peaks: 158 for a mask, 316 for a blur with unknown border, 166 for total variation. An energy
-# takes them for each pixel, as its features are, and the channels add to it: 830 for each value of
-# three, 1500 of one, its gradient in float64.
-DIRECT_BYTES, INNER_BYTES, TERM_BYTES = 190, 390, 220
-ENERGY_PIXEL, ENERGY_VALUE = 900, 700
+# peaks (scripts/tables/said.py) of a mask, a blur with unknown border, total variation. An energy
+# takes them for each pixel, as its features are, and the channels add to it.
+DIRECT_BYTES, INNER_BYTES, TERM_BYTES = 260, 390, 220
+ENERGY_PIXEL, ENERGY_VALUE = 2100, 470
 # The same of slices that are one problem: for each voxel and for each datum, above measured peaks
 # (total variation: 64 slices of 128²; an energy: 16 of them); for each pixel of the few slices
 # whose energy is computed at a time, and what loading it takes.

@@ -61,6 +61,13 @@ def range_lines(picture: Picture) -> tuple[str, ...]:
     return (f"values: {scale.words}; --sigma is a share of that",)
 
 
+def unknown_loss(picture: Picture) -> str:
+    """What no estimate of the noise sees, as the end of its words; empty where nothing was lost."""
+    if not picture.lossy:
+        return ""
+    return f"; what the {picture.lossy} file lost is not seen, give a larger --sigma if grain stays"
+
+
 def source_file(role: str, picture: Picture) -> SourceFile:
     shape = tuple(picture.pixels.shape[1:])
     return SourceFile(role, picture.source, picture.sha256, shape, picture.bit_depth)

@@ -18,6 +18,7 @@ from pnp_recon.cli.run.pictures import (
     range_lines,
     read_input,
     source_file,
+    unknown_loss,
     writer,
 )
 from pnp_recon.cli.run.plan import Job
@@ -85,7 +86,7 @@ def make_case(job: Job, session: Session[EnlargeOptions]) -> Case:
     level, origin = options.noise_level, "simulated" if options.simulate else "given"
     if level is None:
         found = estimate_sharp_noise(y, picture.bit_depth, picture.jpeg)
-        level, origin = found.level, found.words
+        level, origin = found.level, found.words + unknown_loss(picture)
     degraded = enlarged(y, factor)
 
     def show(image: Tensor) -> Tensor:

@@ -133,7 +133,8 @@ def _made(kernel: Mapping[str, Any] | None) -> Any:
     if kernel is None:
         return None
     name = None if kernel["origin"] == "file" else kernel["name"]
-    return [name, *_picked(kernel, "origin", "parameters", "confidence", "method", "shape")]
+    told = ("origin", "parameters", "confidence", "method", "given", "shape")
+    return [name, *_picked(kernel, *told)]
 
 
 def _words(what: str, *sides: str | None) -> Claim:

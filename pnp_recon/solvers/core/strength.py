@@ -71,7 +71,8 @@ class Strength:
     Attributes:
         value: by which the weight of the prior was multiplied.
         rule: by what it was chosen.
-        reason: why it is no cross-validation, in a sentence; may be empty.
+        reason: why it is no cross-validation, or what is to be feared of the given one, in a
+            sentence; may be empty.
         trials: what was tried, in this order.
         noise: the noise level in the units of the trials' deviation.
         weighing: how cross-validation was read.
@@ -95,10 +96,15 @@ class Strength:
     @property
     def words(self) -> str:
         """One line: what was chosen, by what, and why by nothing better."""
+        reason = f"; {self.reason}" if self.reason else ""
         if self.rule is Rule.GIVEN:
-            return f"{self.value:.3g}, as given"
+            return f"{self.value:.3g}, as given{reason}"
         count = len(self.trials)
         where = f" {self.where}" if self.where else ""
-        tried = "" if not count else f" ({count} trial{'' if count == 1 else 's'}{where})"
-        reason = f"; {self.reason}" if self.reason else ""
+        trials = f"{count} trial{'' if count == 1 else 's'}{where}"
+        if count and self.rule is Rule.FIXED:
+            decides = "decides" if count == 1 else "decide"
+            why = f": {self.reason}" if self.reason else ""
+            return f"{self.value:.3g} from {self.rule.value}, as {trials} {decides} nothing{why}"
+        tried = f" ({trials})" if count else ""
         return f"{self.value:.3g} from {self.rule.value}{tried}{reason}"

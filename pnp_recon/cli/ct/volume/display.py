@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pnp_recon.cli.bar import counting_bar
 from pnp_recon.cli.shell import print_line
 from pnp_recon.solvers import Look
 
@@ -24,17 +24,7 @@ class SliceDisplay:
     def __init__(self, total: int, done: int, quiet: bool) -> None:
         self.console = Console(stderr=True, quiet=quiet)
         self.total, self.done = total, done
-        self.bar = Progress(
-            TextColumn("slice {task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[last]}"),
-            console=self.console,
-            speed_estimate_period=600,
-            disable=quiet or not self.console.is_terminal,
-        )
+        self.bar = counting_bar(self.console, "slice")
         self.task = self.bar.add_task("slices", total=total, completed=done, last="")
 
     def look(self, seen: Look) -> None:
