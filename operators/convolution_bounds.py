@@ -56,7 +56,7 @@ def _by_long_fft(
     In the transpose, folding adds the error up as often as a pixel was copied, and rounds as
     many times.
     """
-    kernel, v = kernel.to(torch.float64), v.to(torch.float64)
+    kernel, v = kernel.to(v.device, torch.float64), v.to(torch.float64)
     grid = tuple(1 << (axis.padded - 1).bit_length() for axis in (rows, columns))
     transform = torch.fft.rfft2(kernel, s=grid)
     unit = fft_convolution_error(float(torch.linalg.vector_norm(kernel)), grid)

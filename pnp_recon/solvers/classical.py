@@ -224,7 +224,7 @@ class SIRT(_Descent):
 
         ‖R^½ A C^½‖² is the spectral radius of C Aᵀ R A, and that is at most any norm of it.
         """
-        rows, columns = absolute_sums(self.fidelity.A)
+        rows, columns = absolute_sums(self.fidelity.A, self.start.device)
         peaks = [
             float((weight.double() * sums).max())
             for weight, sums in zip(self.weights, (rows, columns), strict=False)

@@ -174,9 +174,10 @@ def finish(stepper: Stepper, files: Files) -> None:
     batch = 8
     if isinstance(energy, RidgeNet) and device.type == "cuda":
         batch = 4
-        energy.secant, energy.potential = (
-            torch.compile(f, dynamic=False) for f in (potentials.secant, potentials.potential)
-        )
+        if "compile" in files.info["variant"]:  # it works here
+            energy.secant, energy.potential = (
+                torch.compile(f, dynamic=False) for f in (potentials.secant, potentials.potential)
+            )
     small = 0 if device.type == "cuda" else s.validation_size
     test = stepper.split.test[: s.pictures or None]
     try:

@@ -182,6 +182,7 @@ def test_a_run_that_cannot_be_repeated_is_not_counted_as_true(
     words: str,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    good.edit(lambda p: p["environment"].update(device="cpu"))
     good.edit(change)
     found = claims(capsys, good.report, *QUICK)
     assert found["run"]["holds"] is None

@@ -16,15 +16,17 @@ import operators.registry
 from laws.adversary.judge import tiny_energy
 from laws.operators import OPERATORS, OperatorCase
 from laws.solvers import SIZE, blur, invertible_kernel, measurements, tiny_denoiser
-from operators import OperatorError, kernels
+from operators import OperatorError, RayTransform, kernels, parallel_beam
 from operators.masks import blocks, random_pixels, strokes
 from pnp_recon import Solution, Stopping, load_denoiser, load_energy, reconstruct
 from pnp_recon.errors import InputError
-from pnp_recon.fidelity import Huber
+from pnp_recon.estimation.noise.brightness import brightness_noise
+from pnp_recon.estimation.noise.estimate import estimate_noise
+from pnp_recon.fidelity import Huber, LeastSquares
 from pnp_recon.models.store import shipped_models
 from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.proximal import L1, REGULARISERS, Ridge
-from pnp_recon.solvers import ACCELERATIONS, SOLVERS
+from pnp_recon.solvers import ACCELERATIONS, SOLVERS, iterate, total_variation_solver
 from support import unrolled
 from support.devices import installed
 
@@ -70,6 +72,9 @@ def test_operators_go_with_their_pictures(case: OperatorCase, moved: bool) -> No
     assert_same(A.A_adjoint(y.cuda()), host.A_adjoint(y))
     assert_same(A.prox_l2(x.cuda(), y.cuda(), 0.5), host.prox_l2(x, y, 0.5))
     assert A.norm_bound == pytest.approx(host.norm_bound, rel=1e-5)
+    if host.nonnegative:
+        for found, expected in zip(A.enclosure(x.cuda()), host.enclosure(x), strict=True):
+            assert_same(found, expected)
 
 
 def test_every_operator_is_looked_at() -> None:
@@ -138,6 +143,14 @@ def test_proximal_maps_are_those_of_the_cpu(name: str) -> None:
     assert_same(functional.value(x.cuda()), functional.value(x))
 
 
+def test_noise_is_estimated_there() -> None:
+    y = torch.linspace(0.1, 0.9, 64).expand(1, 1, 64, 64)
+    y = y + 0.1 * y * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    assert brightness_noise(y) is not None  # it grows with the brightness
+    assert brightness_noise(y.cuda()) == pytest.approx(brightness_noise(y))
+    assert estimate_noise(y.cuda()) == pytest.approx(estimate_noise(y))
+
+
 # ---- runs ---------------------------------------------------------------------------------------
 
 PRIORS: dict[str, Callable[[], Any]] = {
@@ -148,11 +161,13 @@ PRIORS: dict[str, Callable[[], Any]] = {
 }
 
 
-def run(device: str, name: str, fidelity: Any = None, **settings: Any) -> Solution:
+def run(
+    device: str, name: str, fidelity: Any = None, operator: Any = None, **settings: Any
+) -> Solution:
     kind = SOLVERS[name].prior_kinds[0]
-    A, prior = blur(invertible_kernel()), PRIORS[kind]()
+    A, prior = operator or blur(invertible_kernel()), PRIORS[kind]()
     y = measurements(A, 1 if name == "joint-descent" else 2).to(device)
-    A = A.to(device)
+    A = A if operator else A.to(device)
     if name == "gradient-descent":
         prior = Ridge(0.1)
     usual: dict[str, Any] = {"acceleration": "none"}
@@ -180,6 +195,30 @@ def assert_same_run(name: str, **settings: Any) -> None:
 @pytest.mark.parametrize("name", SOLVERS)
 def test_solvers_run_there(name: str) -> None:
     assert_same_run(name)
+
+
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "descent"])
+def test_solvers_run_there_with_an_operator_of_the_cpu(name: str) -> None:
+    assert_same_run(name, operator=blur(invertible_kernel()))
+
+
+def test_uneven_steps_lie_where_their_scan_does() -> None:
+    A = RayTransform(parallel_beam(9, SIZE[1:]), SIZE)
+    y, start = A.A(drawn(1, *SIZE)), torch.zeros(1, *SIZE)
+    here, there = (
+        total_variation_solver(LeastSquares(A, y.to(d)), 0.02, start.to(d), step_rule="diagonal")
+        for d in ("cpu", "cuda")
+    )
+    assert there.theorem().holds
+    assert_same(
+        iterate(there, Stopping(max_iter=2)).image, iterate(here, Stopping(max_iter=2)).image
+    )
+
+
+@pytest.mark.parametrize("name", ["sirt", "pdhg", "cgls", "pnp-hqs"])
+def test_scans_are_reconstructed_there(name: str) -> None:
+    """The operator has no tensors of its own that say where it lies."""
+    assert_same_run(name, operator=RayTransform(parallel_beam(9, SIZE[1:]), SIZE))
 
 
 ELSEWHERE: dict[str, tuple[Callable[[], object], str]] = {

@@ -38,7 +38,7 @@ def brightness_noise(y: Tensor) -> float | None:
         groups = values[order].tensor_split(GROUPS)
         found.append(torch.stack([(group.median() / MEDIAN).square() for group in groups]))
     variances = torch.stack(found).mean(0)
-    centres = torch.arange(GROUPS, dtype=torch.float64) - (GROUPS - 1) / 2
+    centres = torch.arange(GROUPS, dtype=torch.float64, device=y.device) - (GROUPS - 1) / 2
     slope = float((centres * variances).sum() / centres.square().sum())
     ends = float(variances[-2:].mean()), float(variances[:2].mean())
     spread = float((variances - variances.mean() - slope * centres).square().mean().sqrt())

@@ -56,15 +56,19 @@ def diagonal_steps(
     return BUDGET / (weight * columns + others), weight / reached, others
 
 
-def absolute_sums(operator: LinearOperator) -> tuple[Tensor, Tensor]:
+def absolute_sums(
+    operator: LinearOperator, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """Proven upper bounds of the row sums A1 and of the column sums Aᵀ1, for entries ≥ 0.
 
-    From the operator's own enclosures, which allow for its rounding.
+    From the operator's own enclosures, which allow for its rounding; on `device`, or where the
+    operator lies.
 
     Returns:
         (1, *measurement_shape) and (1, C, H, W) in float64, ≥ 0.
     """
-    device, dtype = operator.certificate_start().device, operator.certificate_dtype
+    device = operator.certificate_start().device if device is None else device
+    dtype = operator.certificate_dtype
     pixels = torch.ones(1, *operator.image_shape, dtype=dtype, device=device)
     data = torch.ones(1, *operator.measurement_shape, dtype=dtype, device=device)
     with torch.no_grad():
@@ -83,7 +87,7 @@ def step_product(blocks: Sequence[Block], tau: Steps, sigmas: Sequence[Steps]) -
     total: Steps = 0.0
     for block, sigma in zip(blocks, sigmas, strict=True):
         if isinstance(sigma, Tensor):
-            rows, columns = absolute_sums(block.operator)
+            rows, columns = absolute_sums(block.operator, sigma.device)
             total = total + float((sigma.double() * rows).max()) * columns
         else:
             total = total + sigma * block.operator.norm_bound * block.operator.norm_bound

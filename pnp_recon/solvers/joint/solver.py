@@ -103,7 +103,7 @@ class JointDescent(Solver[Pair]):
                 f"{cls.name} takes one picture with its kernel, found {len(problem.y)}; give one "
                 "at a time"
             )
-        kernel = project_simplex(A.kernel.double())
+        kernel = project_simplex(A.kernel.to(problem.y.device, torch.float64))
         joint = JointObjective(objective, kernel, 1.0)
         curvature = joint.of(alone.start).lipschitz / objective.weight
         return cls(replace(joint, unit=2.0 ** round(math.log2(curvature) / 2)), alone)
