@@ -16,12 +16,13 @@ DEMO = $(BIN)/pnp-deblur $(PHOTO) --simulate --kernel motion --length 15 --angle
 # A process for each core; every test runs on one thread.
 PYTEST_ARGS ?= -n auto
 
-.PHONY: help demo test lint format types docs clean
+.PHONY: help demo test standin lint format types docs clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo    install, blur a bundled photograph, restore it; results in $(OUT)/'
 	@echo 'make test    install what tests need and run them all'
+	@echo 'make standin run the tests that need a GPU on a stand-in for one'
 	@echo 'make lint    ruff: rules and format'
 	@echo 'make format  ruff: apply both'
 	@echo 'make types   mypy, strict'
@@ -34,6 +35,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+standin: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --standin-cuda -m cuda -rs
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

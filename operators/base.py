@@ -17,10 +17,11 @@ from torch import Tensor
 
 from operators.conjugate_gradient import best_factor, conjugate_gradient, image_norms, per_image
 from operators.errors import OperatorError
+from operators.inputs import require_as_many, require_batch, steps_like
 from operators.knowledge import Known, built_here
 from operators.norms import NormBound, collatz_wielandt, require_size, widened
 from operators.shifted import residual_error, shifted_solve
-from operators.values import are_positive, kept_precision, values_like
+from operators.values import kept_precision, values_like
 
 if TYPE_CHECKING:
     from deepinv.physics import LinearPhysics
@@ -194,10 +195,7 @@ class LinearOperator(Known, ABC):
         self._check(y, self.measurement_shape, "measurement")
         start = z if x0 is None else x0
         self._check(start, self.image_shape, "starting image")
-        for what, t in (("measurement", y), ("starting image", start)):
-            if len(t) not in (1, len(z)):
-                found = f"the {what} is a batch of {len(t)}, the image one of {len(z)}"
-                raise OperatorError(f"{found}; give as many")
+        require_as_many(z, {"measurement": y, "starting image": start})
         wide = torch.promote_types(z.dtype, self.certificate_dtype)
         step_ = per_image(values_like(gamma, z.new_empty(0, dtype=wide)), z)
         if self.prox_closed_form:
@@ -323,26 +321,9 @@ class LinearOperator(Known, ABC):
         return f"{self.name}: {self.image_shape} -> {self.measurement_shape}"
 
     def _check(self, t: Tensor, shape: tuple[int, ...], what: str) -> None:
-        if not isinstance(t, Tensor):
-            raise OperatorError(f"the {what} is a {type(t).__name__}; expected a torch tensor")
-        if t.dtype not in (torch.float32, torch.float64):
-            raise OperatorError(f"the {what} has dtype {t.dtype}; convert to float32 or float64")
-        if t.ndim > 0 and len(t) == 0:
-            raise OperatorError(f"the {what} is an empty batch, {tuple(t.shape)}; give one or more")
-        if t.ndim != len(shape) + 1 or tuple(t.shape[1:]) != shape:
-            expected = ", ".join(("B", *map(str, shape)))
-            raise OperatorError(
-                f"the {what} has shape {tuple(t.shape)}; '{self.name}' expects ({expected})"
-            )
+        require_batch(t, shape, what, self.name)
 
     def _checked_gamma(self, gamma: float | Tensor, like: Tensor) -> Tensor:
         """γ as a tensor that multiplies images: one number, or one per image."""
         self._check(like, self.image_shape, "image")
-        step = values_like(gamma, like)
-        if step.numel() not in (1, like.shape[0]):
-            raise OperatorError(
-                f"gamma has {step.numel()} values; expected one, or one per image ({like.shape[0]})"
-            )
-        if not are_positive(gamma, like):
-            raise OperatorError(f"gamma is {gamma}; expected finite numbers > 0")
-        return per_image(step, like)
+        return steps_like(gamma, like)

@@ -10,7 +10,7 @@ import torch
 
 from operators.base import LinearOperator
 from operators.checks.measures import ADJOINT_TOLERANCE, adjoint_mismatch
-from operators.checks.probe import probe
+from operators.checks.probing import probe
 from operators.checks.steady import remember
 from operators.errors import OperatorError
 from operators.knowledge import Fact, KnownBy

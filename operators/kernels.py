@@ -104,6 +104,8 @@ def trajectory(
     _require(0 < extent <= 1, f"extent {extent}", "a number in (0, 1]")
     _require(steps >= 2, f"{steps} steps", "at least 2")
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+    found = f"a generator on {generator.device}"
+    _require(generator.device.type == "cpu", found, "one on the CPU: torch.Generator()")
     noise = torch.randn(2, steps, generator=generator, dtype=torch.float64)
     decay = math.exp(-1 / (inertia * steps))
     gain = math.sqrt(1 - decay**2)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from operators.errors import OperatorError
+from operators.reach import reached
 
 # The strongest first: a whole is known as its weakest part.
 KnownBy = Literal["construction", "measurement", "declaration"]
@@ -137,7 +138,8 @@ class Known(torch.nn.Module):
         """A digest of the coefficients: facts are about one, and are forgotten with it.
 
         It covers the bytes of parameters and buffers, public attributes that are tensors or plain
-        values, replaced methods, and the same of all parts. What a function keeps in a closure, and
+        values, replaced methods, and the same of all parts; of what was not built here also the
+        modules that its functions come by (`reach`). What else a function keeps in a closure, and
         what is private to a class from elsewhere, is not seen.
         """
         found = hashlib.blake2b(repr(_content(self)).encode(), digest_size=16).hexdigest()
@@ -217,7 +219,24 @@ def _content(module: torch.nn.Module) -> tuple[object, ...]:
         if name not in NO_COEFFICIENT:
             inner = child.fingerprint() if isinstance(child, Known) else _content(child)
             held.append((name, inner))
+    if not held[1] or (isinstance(module, Known) and module.transpose_by != "construction"):
+        held.extend(_hidden(module))
     return tuple(held)
+
+
+def _hidden(module: torch.nn.Module) -> list[object]:
+    """Mode and tensors of the modules that functions of an operator from elsewhere come by."""
+    left_out = (*NO_COEFFICIENT, "_modules", "_kept")
+    inside = (value for name, value in vars(module).items() if name not in left_out)
+    maps = (getattr(type(module), name, None) for name in MAPS)
+    own = set(module.modules())
+    found: list[object] = []
+    for part in reached(*inside, *maps):
+        if part not in own:
+            tensors = (*part.named_parameters("", False), *part.named_buffers("", False))
+            held = [(name, _digest(tensor)) for name, tensor in tensors]
+            found.append((type(part).__qualname__, part.training, *held))
+    return found
 
 
 def _plain(value: object) -> object:

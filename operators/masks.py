@@ -30,12 +30,13 @@ def random_pixels(shape: Sequence[int], rate_missing: float, generator: torch.Ge
         A mask of that shape.
 
     Raises:
-        OperatorError: for a shape or rate out of range.
+        OperatorError: for a shape, rate or generator that is none of these.
     """
     size = _checked_shape(shape, (2, 3))
     count = math.prod(size)
     if not (math.isfinite(rate_missing) and 0 <= rate_missing <= 1):
         raise OperatorError(f"rate_missing is {rate_missing}; expected a number from 0 to 1")
+    _require_cpu(generator)
     missing = round(rate_missing * count)
     if missing == count:
         raise OperatorError(
@@ -59,10 +60,11 @@ def blocks(shape: Sequence[int], count: int, side: int, generator: torch.Generat
         A mask (H, W).
 
     Raises:
-        OperatorError: for numbers out of range, or where nothing would be left.
+        OperatorError: for numbers out of range, another generator, or where nothing would be left.
     """
     height, width = _checked_shape(shape, (2,))
     _require(count >= 1, f"{count} blocks", "at least 1")
+    _require_cpu(generator)
     largest = min(height, width)
     _require(1 <= side <= largest, f"side {side}", f"1 to {largest} pixels, inside the picture")
     mask = torch.ones(height, width, dtype=torch.bool)
@@ -97,10 +99,11 @@ def strokes(
         A mask (H, W).
 
     Raises:
-        OperatorError: for numbers out of range, or where nothing would be left.
+        OperatorError: for numbers out of range, another generator, or where nothing would be left.
     """
     size = _checked_shape(shape, (2,))
     _require(count >= 1, f"{count} strokes", "at least 1")
+    _require_cpu(generator)
     _require(math.isfinite(width) and width >= 1, f"brush width {width}", "1 pixel or more")
     reach = max(size) / 2 if length is None else length
     _require(math.isfinite(reach) and reach > 0, f"stroke length {reach}", "a number above 0")
@@ -142,3 +145,8 @@ def _some_left(mask: Tensor) -> Tensor:
 def _require(condition: bool, found: str, expected: str) -> None:
     if not condition:
         raise OperatorError(f"found {found}; expected {expected}")
+
+
+def _require_cpu(generator: torch.Generator) -> None:
+    found = f"a generator on {generator.device}"
+    _require(generator.device.type == "cpu", found, "one on the CPU: torch.Generator()")

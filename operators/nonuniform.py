@@ -122,7 +122,8 @@ class NonuniformMRI(LinearOperator):
             centred = (torch.arange(n, dtype=torch.float64) - n // 2 for n in (height, width))
             parts = []
             for axis, place in enumerate(centred):
-                turns = self.trajectory[:, axis].double()[:, None] * place.to(like.device)
+                along = self.trajectory[:, axis].to(like.device, torch.float64)
+                turns = along[:, None] * place.to(like.device)
                 size = torch.full_like(turns, len(place) ** -0.5)
                 kind = torch.promote_types(like.dtype, torch.complex64)
                 parts.append(torch.polar(size, -2 * math.pi * turns).to(kind))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
@@ -73,7 +74,8 @@ class RayTransform(LinearOperator):
 
     Raises:
         OperatorError: if the back end is not installed or lacks the geometry, the shapes do not
-            fit, or the memory does not suffice (how much is needed, how much there is).
+            fit, or the memory does not suffice (how much is needed, how much there is). Without a
+            matrix, astra_cpu is looked for where the operator is first applied.
     """
 
     def __init__(
@@ -112,7 +114,8 @@ class RayTransform(LinearOperator):
         self._storage, self._lean, self.memory_bytes = chosen_storage(
             self._backend, geometry, shapes, storage, memory_budget
         )
-        if self.storage == "on_the_fly" or not own_coefficients(geometry):
+        stored = self.storage == "matrix"
+        if self.backend != "astra_cpu" or (stored and not own_coefficients(geometry)):
             import_tomo(self.backend)
         self._device = "cpu"
         if self.backend == "astra_cuda":
@@ -124,9 +127,10 @@ class RayTransform(LinearOperator):
         _memory.require(self.memory_bytes, what, remedy, self._device)
         # A volume goes to ODL as a whole, everything else slice by slice.
         self._whole = volume or (geometry.kind == "parallel_3d" and self.backend == "astra_cuda")
-        self._projector = self._build()
+        if stored:
+            _ = self._projector
         self.measured_mismatch: float | None = None
-        if self.storage == "on_the_fly" or self._lean:
+        if not stored or self._lean:
             self.certificate_dtype = torch.float32
         if self.backend != "astra_cpu":
             self._measure_mismatch()
@@ -161,7 +165,9 @@ class RayTransform(LinearOperator):
         measured = self.measured_mismatch
         return measured is None or measured <= ADJOINT_TOLERANCE[torch.float32]
 
-    def _build(self) -> Projector:
+    @cached_property
+    def _projector(self) -> Projector:
+        """What maps; without a matrix it waits until it is asked for, as a formula never does."""
         shape = self.image_shape if self._whole else self.image_shape[1:]
         if self.storage == "on_the_fly":
             return OdlProjector(self.geometry, shape, self.backend, self._device)

@@ -18,7 +18,7 @@ from operators.convolution import DIRECT_MAX_TAPS
 from operators.errors import OperatorError
 from operators.fourier import crop, fft_convolution_error, multiply, next_smooth, place, rfft2
 from operators.norms import EPS, NormBound
-from operators.windows import Pieces, hats, require_partition, supports
+from operators.windows import cut, hats, on_pieces, pasted, require_partition, supports
 
 
 class VaryingBlur(LinearOperator):
@@ -137,23 +137,10 @@ class VaryingBlur(LinearOperator):
         return height + self._rows.taps - 1, width + self._columns.taps - 1
 
     def _cut(self, t: Tensor, size: tuple[int, int]) -> Tensor:
-        """The pieces of t (B, C, P, Q), (B, C, N, h, w)."""
-        strips = torch.stack([t[..., a : a + size[0], :] for a in self._down.starts], dim=2)
-        pieces = [strips[..., a : a + size[1]] for a in self._across.starts]
-        return torch.stack(pieces, dim=3).flatten(2, 3)
+        return cut(t, self._down, self._across, size)
 
     def _pasted(self, pieces: Tensor, size: tuple[int, int], whole: Sequence[int]) -> Tensor:
-        """The transpose of `_cut`: pieces added up at their places."""
-        # First along the rows: gh + gw sums of large arrays instead of gh·gw of small ones.
-        down, across = self._down.starts, self._across.starts
-        pieces = pieces.unflatten(2, (len(down), len(across)))
-        strips = pieces.new_zeros(*pieces.shape[:3], size[0], whole[1])
-        for n, start in enumerate(across):
-            strips[..., start : start + size[1]] += pieces[:, :, :, n]
-        total = pieces.new_zeros(*pieces.shape[:2], *whole)
-        for n, start in enumerate(down):
-            total[..., start : start + size[0], :] += strips[:, :, n]
-        return total
+        return pasted(pieces, self._down, self._across, size, whole)
 
     def _convolved(self, pieces: Tensor) -> Tensor:
         """Every piece with its kernel, without what lies beyond it: (B, C, N, h, w)."""
@@ -202,7 +189,7 @@ class VaryingBlur(LinearOperator):
 
         def compute() -> Tensor:
             rows, columns = (
-                _pieces_of(windows.to(dtype=like.dtype, device=like.device), pieces)
+                on_pieces(windows.to(dtype=like.dtype, device=like.device), pieces)
                 for windows, pieces in (
                     (self.row_windows, self._down),
                     (self.column_windows, self._across),
@@ -328,12 +315,6 @@ class VaryingBlur(LinearOperator):
     def _forget(self) -> None:
         super()._forget()
         self._cached.clear()
-
-
-def _pieces_of(windows: Tensor, pieces: Pieces) -> Tensor:
-    """What each window (count, length) is on its own piece."""
-    ends = [(start, start + pieces.length) for start in pieces.starts]
-    return torch.stack([w[a:b] for w, (a, b) in zip(windows, ends, strict=True)])
 
 
 def _largest_norm(pieces: Tensor) -> float:

@@ -1,10 +1,12 @@
-"""Smooth windows along one axis that add up to one: what blends the kernels of a grid.
+"""Smooth windows along one axis that add up to one, which blend the kernels of a grid, and the
+pieces of a picture that they see.
 
 Knows no kernels. Two axes make a grid by their product: (Σᵢ rᵢ)(Σⱼ cⱼ) = 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,3 +76,31 @@ def supports(windows: Tensor) -> Pieces:
     last = [int(place[-1]) if len(place) else 0 for place in found]
     longest = max(b - a + 1 for a, b in zip(first, last, strict=True))
     return Pieces(tuple(min(a, windows.shape[1] - longest) for a in first), longest)
+
+
+def on_pieces(windows: Tensor, pieces: Pieces) -> Tensor:
+    """What each window (count, length) is on its own piece."""
+    ends = [(start, start + pieces.length) for start in pieces.starts]
+    return torch.stack([w[a:b] for w, (a, b) in zip(windows, ends, strict=True)])
+
+
+def cut(t: Tensor, down: Pieces, across: Pieces, size: tuple[int, int]) -> Tensor:
+    """The N pieces of t (B, C, P, Q) that begin where the windows do, (B, C, N, h, w)."""
+    strips = torch.stack([t[..., a : a + size[0], :] for a in down.starts], dim=2)
+    pieces = [strips[..., a : a + size[1]] for a in across.starts]
+    return torch.stack(pieces, dim=3).flatten(2, 3)
+
+
+def pasted(
+    pieces: Tensor, down: Pieces, across: Pieces, size: tuple[int, int], whole: Sequence[int]
+) -> Tensor:
+    """The transpose of `cut`: pieces of this size added up at their places in (B, C, *whole)."""
+    # First along the rows: gh + gw sums of large arrays instead of gh·gw of small ones.
+    pieces = pieces.unflatten(2, (len(down.starts), len(across.starts)))
+    strips = pieces.new_zeros(*pieces.shape[:3], size[0], whole[1])
+    for n, start in enumerate(across.starts):
+        strips[..., start : start + size[1]] += pieces[:, :, :, n]
+    total = pieces.new_zeros(*pieces.shape[:2], *whole)
+    for n, start in enumerate(down.starts):
+        total[..., start : start + size[0], :] += strips[:, :, n]
+    return total

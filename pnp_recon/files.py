@@ -216,6 +216,25 @@ def atomic_write(
     _sync_folder(target.parent)
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Appends a whole line in one write, flushed to the disk: a kill leaves it out or whole.
+
+    Raises:
+        OutputError: the disk is full, or the file cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            written = os.write(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {write_reason(error)}") from error
+    if written < len(line):
+        raise OutputError(f"cannot write {path}: the disk is full; free some space")
+
+
 def _utf8(text: str) -> bytes:
     """A file name that is no text in any encoding (surrogates) must not cost the file."""
     return text.encode("utf-8", "backslashreplace")

@@ -31,7 +31,7 @@ from pnp_recon.solvers.core.solver import Solver
 from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.core.strength import Strength, Trial
 from pnp_recon.solvers.core.unsettled import UnsettledWarning, unsettled
-from pnp_recon.solvers.in_time import in_time
+from pnp_recon.solvers.in_time import in_time, levels
 from pnp_recon.solvers.knobs import Knobs
 from pnp_recon.solvers.priors import (
     WORDS,
@@ -57,7 +57,7 @@ def reconstruct(
     prior: Prior | Callable[..., Any] = "auto",
     *,
     fidelity: Fidelity | None = None,
-    noise_level: float | None = None,
+    noise_level: float | Tensor | np.ndarray | None = None,
     solver: str = "auto",
     acceleration: str = "auto",
     strength: float | Literal["auto"] | None = None,
@@ -97,6 +97,7 @@ def reconstruct(
         fidelity: how misfit is measured, made of the same y and A; None: least squares.
         noise_level: standard deviation of the noise in y, in the units of y; estimated where it
             is None. With a `fidelity` of your own the data count as scaled to noise of level 1.
+            One for each datum, shaped like y, is for `Stopping(least_error=True)` alone.
         solver: a name from `solvers.catalogue`, or "auto": pnp-hqs for denoisers, for regularisers
             pdhg for functionals of a gradient, FISTA or drs for others.
         acceleration: "none", a name from `solvers.catalogue`, or "auto": Anderson's where a
@@ -174,7 +175,8 @@ def reconstruct(
     data = taken_array("y", y)
     operator = taken_operator(A, data)
     begin, truth = taken_array("start", start), taken_array("reference", reference)
-    problem = Problem(operator, data, noise_level, truth, begin, fidelity, ridge)
+    level, shares = levels(taken_array("noise_level", noise_level), data, stopping)
+    problem = Problem(operator, data, level, truth, begin, fidelity, ridge)
     problem.check_operator()
     if isinstance(prior, str) and prior not in WORDS:
         prior = loaded(prior, problem)
@@ -214,7 +216,7 @@ def reconstruct(
         )
         if stopping is None or not stopping.least_error:
             return made
-        return in_time(made, given.noise(), step is not None)
+        return in_time(made, given.noise(), step is not None, shares)
 
     free = replace(knobs, keep_total=None)  # a window has a total of its own
     tried = SOLVERS[entry.tried_with] if entry is not None and entry.tried_with else None

@@ -71,7 +71,11 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 class Rows:
-    """Rows of a table in a JSON Lines file: appended one by one, so that a run can go on."""
+    """Rows of a table in a JSON Lines file: appended one by one, so that a run can go on.
+
+    Each says in which environment it was measured, which may be another than that of whoever
+    writes the page (`measured_in`).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,6 +87,7 @@ class Rows:
         return any(all(row.get(k) == v for k, v in key.items()) for row in self.rows)
 
     def add(self, **row: Any) -> None:
+        row.setdefault("environment", environment())
         self.rows.append(row)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -90,6 +95,13 @@ class Rows:
     def mean(self, field: str, **key: Any) -> float:
         values = [r[field] for r in self.rows if all(r.get(k) == v for k, v in key.items())]
         return sum(values) / len(values) if values else float("nan")
+
+    def measured_in(self) -> str:
+        """The environments of the rows, in words for the head of a table."""
+        known = dict.fromkeys(str(row["environment"]) for row in self.rows if "environment" in row)
+        older = sum("environment" not in row for row in self.rows)
+        words = list(known) + ([f"{older} rows without a note of versions"] if older else [])
+        return "; ".join(words) or "no rows yet"
 
 
 @torch.inference_mode()

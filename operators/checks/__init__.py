@@ -25,7 +25,7 @@ from operators.checks.measures import (
     iterated_prox,
     to_matrix,
 )
-from operators.checks.probe import Probe, attained, negative_entry, norm_or_attained, probe
+from operators.checks.probing import Probe, attained, negative_entry, norm_or_attained, probe
 from operators.errors import OperatorError
 
 __all__ = [

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from pnp_recon.benchmark.rows import Row, from_fields, header, to_line
-from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import atomic_write, write_reason
+from pnp_recon.errors import InputError
+from pnp_recon.files import append_line, atomic_write
 
 
 def read(path: Path) -> list[Row]:
@@ -46,15 +45,4 @@ def append(path: Path, row: Row) -> None:
     Raises:
         OutputError: the disk is full, or the file cannot be written.
     """
-    line = to_line(row).encode("utf-8", "backslashreplace")
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-        try:
-            written = os.write(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {write_reason(error)}") from error
-    if written < len(line):
-        raise OutputError(f"cannot write {path}: the disk is full; free some space")
+    append_line(path, to_line(row).encode("utf-8", "backslashreplace"))

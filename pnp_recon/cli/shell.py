@@ -92,6 +92,8 @@ def describe(error: BaseException) -> str:
         return f"not enough memory ({text}); use a smaller picture or --device cpu"
     if _is_full(error):
         return f"the disk is full ({text}); make room on it, and try again"
+    if (library := _missing_library(error)) is not None:
+        return f"this needs {library}, which is not installed; install it (docs/install.md)"
     if not _is_expected(error):
         return (
             f"{type(error).__name__}: {text}; this is a defect of the program, please report "
@@ -104,11 +106,18 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, PnPReconError):
         return error.exit_code
     memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return BAD_INPUT if memory or _is_full(error) or _is_expected(error) else DEFECT
+    known = memory or _is_full(error) or _is_expected(error)
+    return BAD_INPUT if known or _missing_library(error) is not None else DEFECT
 
 
 def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _missing_library(error: BaseException) -> str | None:
+    """The library that is not found; a module of this package that is not is a defect."""
+    name = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+    return name if name.partition(".")[0] not in ("", "pnp_recon", "operators") else None
 
 
 def _is_expected(error: BaseException) -> bool:
@@ -209,19 +218,15 @@ def make_folder(folder: Path) -> None:
 
 
 def package_version() -> str:
-    """The version of the installed package; of a bare checkout, what pyproject.toml says."""
+    """The version of the installed package; of a bare checkout, what that says of itself."""
     from importlib import metadata
 
     try:
         return metadata.version("pnp-recon")
     except metadata.PackageNotFoundError:
-        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
-        if not project.is_file():
-            return "unknown"
-        import tomllib
+        from pnp_recon import __version__
 
-        fields = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
-        return f"{fields['version']} (not installed)"
+        return f"{__version__} (not installed)"
 
 
 def interactive() -> bool:

@@ -6,7 +6,7 @@ What is BSDS500 is decided by the names of its 500 pictures, which come with the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,19 +75,23 @@ class Bsds500:
         """The pictures of a part that are there, by name; other files are passed over."""
         return _known(self.root if self.flat else self.root / part, part)
 
-    def part(self, part: str) -> list[Path]:
-        """All pictures of "train", "val" or "test", by name.
+    def part(self, part: str, stems: Collection[str] | None = None) -> list[Path]:
+        """All pictures of "train", "val" or "test" by name, or those of these stems.
 
         Raises:
             InputError: some are missing; says which, and what of the other parts is there.
         """
-        paths = self.found(part)
-        missing = sorted(names(part) - {path.name for path in paths})
+        wanted = names(part)
+        if stems is not None:
+            wanted &= {f"{stem}.jpg" for stem in stems}
+        paths = [path for path in self.found(part) if path.name in wanted]
+        missing = sorted(wanted - {path.name for path in paths})
         if missing:
             place = self.root if self.flat else self.root / part
             of_it = f" of {part}" if self.flat else ""
+            of_it += "" if stems is None else " that are asked for"
             raise InputError(
-                f"{place} holds {len(paths)} pictures{of_it}; expected {len(names(part))} "
+                f"{place} holds {len(paths)} pictures{of_it}; expected {len(wanted)} "
                 f"({missing[0]} and {len(missing) - 1} more missing; found in all: "
                 f"{count_text(len(self.found(one)) for one in PARTS)}). {HELP}"
             )

@@ -95,11 +95,9 @@ def _list(folder: Path, split: str) -> list[Path]:
     if split == "test":
         return pictures.part("test")
     _check_listing(pictures)
-    val = pictures.part("val")
-    names = set(BSD68)
     if split == "bsd68":
-        return [path for path in val if path.stem in names]
-    rest = [path for path in val if path.stem not in names]
+        return pictures.part("val", BSD68)
+    rest = pictures.part("val", {Path(name).stem for name in bsds500.names("val")} - {*BSD68})
     return rest if split == "validation" else pictures.part("train") + rest
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.checks.probe import norm_or_attained
+from operators.checks.probing import norm_or_attained
 from operators.conjugate_gradient import image_norms
 from operators.deadlines import expired
 from operators.norms import round_down, round_up

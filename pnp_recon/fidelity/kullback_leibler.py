@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from operators.checks.probe import norm_or_attained
+from operators.checks.probing import norm_or_attained
 from operators.conjugate_gradient import conjugate_gradient, image_dots, image_norms, per_image
 from operators.deadlines import expired
 from operators.norms import round_up

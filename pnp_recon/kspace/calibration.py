@@ -95,10 +95,9 @@ def corners_over_middle(values: Tensor) -> float:
 def moved_by_half(images: Tensor) -> bool:
     """Does the picture (N, H, W) lie in the corners of its field of view, with its border amidst?
 
-    A heuristic. Bright corners alone are a bright background as often as a picture that was moved:
-    so it was with 8 % of 200 photographs. A picture that was moved has its border, and there air,
-    along the middle row and column, out to their ends; a background is there as bright as in the
-    corners. Of these photographs none is accused; of 38 CT slices that were moved 36 are.
+    A heuristic, whose rates `docs/results/heuristics.md` counts. Bright corners alone are a bright
+    background as often as a picture that was moved. That one has its border, and there air, along
+    the middle row and column, out to their ends; a background is there as bright as in the corners.
     """
     if corners_over_middle(images) <= SURELY:
         return False

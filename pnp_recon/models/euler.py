@@ -26,7 +26,7 @@ from pnp_recon.models.family import (
     Row,
     levels_255,
 )
-from pnp_recon.models.pinned import PINNED
+from pnp_recon.models.pinned import PINNED, mark
 from pnp_recon.models.precision import FIELD as DEVIATION
 from pnp_recon.models.precision import bf16_deviation
 from pnp_recon.networks.blocks import FlowBlock
@@ -110,7 +110,7 @@ class EulerFamily(DenoiserFamily[EulerNet]):
         return None
 
     def prove(self, denoiser: Denoiser, card: Card) -> None:
-        """See `DenoiserFamily`; weights that the package vouches for are not proven anew."""
+        """See `DenoiserFamily`; a network that the package vouches for is not proven anew."""
         network = denoiser.function
         assert isinstance(network, EulerNet)
         for block in network.flow_blocks():
@@ -118,7 +118,7 @@ class EulerFamily(DenoiserFamily[EulerNet]):
         if denoiser.precision == "bfloat16" or narrow(denoiser) is not None:
             return  # rounded arithmetic, of which nothing is proven
         stated = _number(card.certificate, "averagedness")
-        if card.sha256 in PINNED:
+        if mark(card.sha256, EulerConfig(**card.config)) in PINNED:
             constants = _list(card.certificate, "block_averagedness")
             # The whole follows from the blocks by the same arithmetic everywhere, to the last bit.
             if len(constants) == len(network.blocks):

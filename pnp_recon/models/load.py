@@ -15,7 +15,7 @@ from pnp_recon.errors import InputError, WeightsError
 from pnp_recon.models.card import Card, Kind, load_weights
 from pnp_recon.models.families import FAMILIES
 from pnp_recon.models.family import Family, Options, Tile
-from pnp_recon.models.store import find_card, is_shipped, read_card
+from pnp_recon.models.store import find_card, has_card, read_card
 from pnp_recon.priors.catalogue import CLASSICAL
 from pnp_recon.priors.classical.base import ClassicalMap
 from pnp_recon.priors.denoiser import Denoiser, Precision
@@ -165,7 +165,7 @@ def family_of(card: Card) -> Family:
 def _load(
     name: str, kind: Kind | None, options: Options
 ) -> Denoiser | LearnedEnergy | LearnedReconstruction:
-    if name in CLASSICAL and not is_shipped(name):
+    if not has_card(name):
         return _classical(name, options)
     card = read_card(find_card(name), kind)
     return family_of(card).prior(card, options)

@@ -61,6 +61,11 @@ def is_shipped(name: str) -> bool:
     return not is_path(name) and _shipped_card(name).is_file()
 
 
+def has_card(name: str) -> bool:
+    """Does the name mean a model with a card, not a classical denoiser?"""
+    return is_shipped(name) or name not in CLASSICAL
+
+
 def find_card(name: str) -> Path:
     """The card of a shipped model, or of a path to `.json`, `.safetensors` or their stem.
 

@@ -261,7 +261,7 @@ class ClassifierConfig:
     ] = 0
     blocks: Annotated[int, "The network has this many blocks, a conv one in each stage."] = 6
     stages: Annotated[int, "A conv network has this many stages."] = 2
-    halving: Annotated[str, "Between two stages of conv: unshuffle or pool."] = "unshuffle"
+    halving: Annotated[str, "Between two stages conv halves by unshuffle or pool."] = "unshuffle"
     kernel_size: Annotated[int, "Filters of conv are this many pixels wide, an odd number."] = 3
     activation: Annotated[str, "The activation is relu, leaky_relu or clip."] = "relu"
     integrator: Annotated[str, "Every block is one step of this method, such as euler or rk4."] = (

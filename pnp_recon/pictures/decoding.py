@@ -117,6 +117,11 @@ def _reading(kind: str) -> Iterator[None]:
             detail = str(error).splitlines()[0] if str(error) else type(error).__name__
             if isinstance(error, UnidentifiedImageError):  # its text shows a memory address
                 detail = "its header is broken"
+            if "requires the 'imagecodecs' package" in detail:
+                raise FormatError(
+                    f"is a {kind} file whose compression needs imagecodecs, which is not "
+                    "installed; install it, or export the picture without compression"
+                ) from error
             raise FormatError(
                 f"is a damaged {kind} file ({detail}); expected a complete one, copy or export "
                 "it again"

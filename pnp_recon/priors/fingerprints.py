@@ -9,8 +9,10 @@ that holds them exactly, or another device, changes nothing.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from inspect import getattr_static
 from types import FunctionType
 from typing import Any
 
@@ -19,7 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from operators.base import LinearOperator
+from operators.reach import reached
 
+# What writes methods into classes that ask for it.
+_TYPING = ("typing", "abc", "dataclasses", "functools")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 # What torch keeps at a module for whoever wants to look at, or change, what it computes.
 _HOOKS = (
@@ -33,7 +38,8 @@ _HOOKS = (
 def fingerprint(thing: Any) -> str:
     """A hash of the content of tensors, modules, operators, dataclasses and containers of them.
 
-    Anything else counts by its type, functions by their names: what they do cannot be hashed.
+    Anything else counts by its type, functions by their names, and by the modules that they come
+    by (`operators.reach`): what they do besides cannot be hashed.
     """
     digest = hashlib.blake2b(digest_size=16)
     _add(digest, thing, set())
@@ -60,6 +66,7 @@ def _add(digest: Any, thing: Any, seen: set[int]) -> None:
     elif isinstance(thing, nn.Module):
         _add_module(digest, thing, seen)
     elif is_dataclass(thing) and not isinstance(thing, type):
+        digest.update(repr(methods_put(thing)).encode())
         for field in fields(thing):
             digest.update(field.name.encode())
             _add(digest, getattr(thing, field.name), seen)
@@ -72,6 +79,8 @@ def _add(digest: Any, thing: Any, seen: set[int]) -> None:
             _add(digest, value, seen)
     else:
         digest.update(getattr(thing, "__qualname__", "").encode())
+        for module in reached(thing):
+            _add(digest, module, seen)
 
 
 def _add_module(digest: Any, module: nn.Module, seen: set[int]) -> None:
@@ -101,12 +110,25 @@ def replaced(module: nn.Module) -> list[str]:
 def foreign(kind: type) -> list[str]:
     """Methods of a class that another package has put there, by name."""
     found = []
-    for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
+    for base in kind.__mro__:
         home = base.__module__.partition(".")[0]
+        if base is nn.Module or home in sys.stdlib_module_names:
+            break
         for name, f in vars(base).items():
-            if isinstance(f, FunctionType) and f.__module__.partition(".")[0] != home:
+            f = f.__func__ if isinstance(f, staticmethod | classmethod) else f
+            # What was compiled from a string has no module.
+            given = isinstance(f, FunctionType) and (f.__module__ or home).partition(".")[0]
+            if given and given != home and given not in _TYPING:
                 found.append(name)
     return sorted(found)
+
+
+def methods_put(thing: object) -> list[str]:
+    """Methods of an object that are not of the package of its class, by name."""
+    kind, methods = type(thing), FunctionType | staticmethod | classmethod
+    held = getattr(thing, "__dict__", {})
+    own = [name for name in held if isinstance(getattr_static(kind, name, None), methods)]
+    return [*own, *foreign(kind)]
 
 
 def everywhere() -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from operators.reach import reached
 from pnp_recon.guarantees import Guarantee
-from pnp_recon.priors.fingerprints import everywhere, foreign, replaced
+from pnp_recon.priors.fingerprints import everywhere, foreign, methods_put, replaced
 
 NARROW = (torch.float16, torch.bfloat16)
 HALF = (
@@ -84,21 +85,37 @@ def changed(part: nn.Module) -> str | None:
     return None
 
 
+def tampered(thing: object) -> list[str]:
+    """Methods of an object of this package that somebody put there, by name."""
+    return methods_put(thing) if is_ours(type(thing)) else []
+
+
 def narrow(module: nn.Module) -> torch.dtype | None:
     """The precision of the first weights that are in half precision, or None."""
-    for tensor in (*module.parameters(), *module.buffers()):
-        if tensor.dtype in NARROW:
-            return tensor.dtype
+    for part in _parts(module):
+        for tensor in (*part.parameters(False), *part.buffers(False)):
+            if tensor.dtype in NARROW:
+                return tensor.dtype
     return None
 
 
-def unsteady(module: nn.Module) -> str | None:
-    """The class of a part whose map is no fixed one while it is in training mode, or None."""
-    for part in module.modules():
+def unsteady(thing: object) -> str | None:
+    """The class of a part whose map is no fixed one while it is in training mode, or None.
+
+    Of a module, of a function that comes by one, of whatever holds either.
+    """
+    for part in _parts(thing):
         name = type(part).__name__
         if part.training and any(word in name for word in UNSTEADY) and getattr(part, "p", 1) != 0:
             return name
     return None
+
+
+def _parts(thing: object) -> list[nn.Module]:
+    """The modules of a thing; what proves itself comes by no others than its own."""
+    if isinstance(thing, nn.Module) and proves_itself(getattr(thing, "function", thing)):
+        return list(thing.modules())
+    return reached(thing)
 
 
 def proven_now(function: Any) -> Guarantee:

@@ -88,6 +88,11 @@ class Problem:
             check_finite("start", start)
         if self.truth is not None:
             truth = checked_tensor("the reference", self.truth, len(y), self.A.image_shape)
+            if truth.device != y.device:
+                raise InputError(
+                    f"the reference is on {truth.device}, y is on {y.device}; move one of them, as "
+                    "reference.to(y.device) does"
+                )
             check_finite("the reference", truth)
         if self.noise_level is not None:
             checked_number("noise_level", self.noise_level, least=0.0)
@@ -101,9 +106,9 @@ class Problem:
 
     def _check_fidelity(self, fidelity: Fidelity) -> None:
         """What ran would be about its y and A, the report about ours."""
-        same = fidelity.y is self.y or (
-            fidelity.y.dtype == self.y.dtype and torch.equal(fidelity.y, self.y)
-        )
+        other, y = fidelity.y, self.y
+        alike = (other.dtype, other.device) == (y.dtype, y.device)
+        same = other is y or (alike and torch.equal(other, y))
         if not same or fidelity.A is not self.A:
             what = f"operator '{fidelity.A.name}'" if same else "other data"
             raise InputError(

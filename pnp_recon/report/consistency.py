@@ -20,7 +20,7 @@ from pnp_recon.report.reading import (
 )
 from pnp_recon.report.strength import strength_claims
 from pnp_recon.solvers import Certificate, History, Observation, Status, Stopping
-from pnp_recon.solvers.core.laws import Laws
+from pnp_recon.solvers.core.laws import Laws, limit_of
 from pnp_recon.solvers.core.observing import observe, worst
 from pnp_recon.solvers.core.remarks import remarks
 from pnp_recon.solvers.core.theorem import Theorem
@@ -164,10 +164,27 @@ def _observations(report: Mapping[str, Any], certificate: Certificate) -> list[C
         else:
             given = stated[law]
             found.append(claim(what, [given.worst, given.limit], [made.worst, made.limit]))
-    for law in stated.keys() - seen.keys():
-        reason = "the history does not hold what was tried; the run tries again"
-        found.append(unchecked(f"observed: {law}", stated[law].worst, reason))
+    for law in tried(certificate, history):
+        found.append(_tried(stated[law]))
     return found
+
+
+def tried(certificate: Certificate, history: History) -> tuple[str, ...]:
+    """The laws that were observed and that no history shows."""
+    theorem = certificate.theorem
+    if not theorem.holds:
+        return ()
+    seen = _observed(history, theorem.laws())[0]
+    return tuple(dict.fromkeys(i.law for i in certificate.observed if i.law not in seen))
+
+
+def _tried(given: Observation) -> Claim:
+    """An observation that no history shows: its limit at least is known."""
+    what, limit = f"observed: {given.law}", limit_of(given.law)
+    if given.limit != limit:
+        return Claim(what, f"limit {told(given.limit)}", f"limit {told(limit)}", False)
+    reason = "the history does not hold what was tried; the run tries again"
+    return unchecked(what, given.worst, reason)
 
 
 def _remarks(report: Mapping[str, Any], certificate: Certificate) -> list[Claim]:

@@ -156,8 +156,8 @@ def _story(report: Mapping[str, Any]) -> Iterable[str]:
         )
     elif status["iterations"]:
         yield (
-            f"The method {report['solver']['name']} then {_repeated(status['iterations'])}: make "
-            f"the picture agree with what {what}, then {change}."
+            f"The method {report['solver']['name']} then {_repeated(report)}: make the picture "
+            f"agree with what {what}, then {change}."
         )
     else:
         yield f"The method was {report['solver']['name']}."
@@ -307,8 +307,11 @@ def _largest(row: Iterable[float | None]) -> float | None:
     return max((value for value in row if value is not None), default=None)
 
 
-def _repeated(iterations: int) -> str:
-    return "took one step" if iterations == 1 else f"repeated one step {iterations} times"
+def _repeated(report: Mapping[str, Any]) -> str:
+    iterations = report["status"]["iterations"]
+    before = report["solver"]["parameters"].get("continued")
+    times = "took one step" if iterations == 1 else f"repeated one step {iterations} times"
+    return f"began where {before:g} rougher steps had led, and {times}" if before else times
 
 
 def _number(value: Any, unit: str = "") -> str:

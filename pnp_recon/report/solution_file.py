@@ -17,21 +17,27 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write, sha256_of
-from pnp_recon.report.consistency import evidence, observable, said
+from pnp_recon.report.consistency import evidence, observable, said, tried
 from pnp_recon.report.document import history_block, plain_json
 from pnp_recon.report.reading import certificate_of
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
-from pnp_recon.solvers.core.gap import Gap
+from pnp_recon.solvers.core.gap import FAULT, Gap
 from pnp_recon.solvers.core.remarks import error_bars
 from pnp_recon.solvers.core.strength import Rule, Strength, Trial, Weighing
 from pnp_recon.solvers.core.theorem import Basis, Premise
+from pnp_recon.solvers.in_time import of_one_of_them
 
 VERSION = 1
 _PICTURE, _FOUND, _GAP = "image", "found.", "gap."
 # Nothing is run again.
 UNSHOWN = Premise("the run was and observed what the file says (not checked again)", Basis.DECLARED)
+TRIED = "'{}' was tried and held, as the file says"
+# The parameter of a run whose picture is not its last iterate.
+EARLIER = "steps_worth_making"
 
 
 def save_solution(solution: Solution, path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -112,7 +118,7 @@ def load_solution(path: str | os.PathLike[str]) -> Solution:
         certificate = _certificate(solution, held["certificate"])
         bars = error_bars(certificate.theorem, solution.history) if certificate.holds else ()
         return replace(solution, certificate=certificate, error_bars=bars)
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+    except (SafetensorError, ValueError, LookupError, TypeError, ArithmeticError, OSError) as error:
         raise InputError(f"{described} and {weights.name} hold no solution: {error}") from error
 
 
@@ -133,11 +139,20 @@ def _certificate(solution: Solution, block: Mapping[str, Any]) -> Certificate:
         return found
     if void := _void(solution, block):
         return replace(found, void=found.void or void, remarks=())
-    theorem = found.theorem
-    if UNSHOWN not in theorem.premises:
-        theorem = replace(theorem, premises=(*theorem.premises, UNSHOWN))
+    theorem, history = found.theorem, solution.history
+    words = (TRIED.format(law) for law in tried(found, history))
+    added = (UNSHOWN, *(Premise(one, Basis.DECLARED) for one in words))
+    theorem = replace(theorem, premises=tuple(dict.fromkeys((*theorem.premises, *added))))
+    if _picture_is_earlier(solution):  # files from before this was minded have a bar all the same
+        theorem = of_one_of_them(theorem)
     # What was proven of the run holds of the file under its conditions.
-    return replace(found, theorem=theorem, remarks=said(theorem, solution.history))
+    return replace(found, theorem=theorem, remarks=said(theorem, history))
+
+
+def _picture_is_earlier(solution: Solution) -> bool:
+    """Is the picture one before the last iterate, which the history ends with?"""
+    asked = solution.stopping
+    return EARLIER in solution.parameters or (asked is not None and asked.least_error)
 
 
 def _void(solution: Solution, block: Mapping[str, Any]) -> str:
@@ -147,6 +162,8 @@ def _void(solution: Solution, block: Mapping[str, Any]) -> str:
         return "the run became non-finite"
     if not history.iterations:
         return "the file holds no iteration"
+    if said_otherwise := _of_the_picture(solution):
+        return f"the file does not agree with itself ({said_otherwise})"
     claims = evidence(
         {
             "certificate": block,
@@ -159,26 +176,46 @@ def _void(solution: Solution, block: Mapping[str, Any]) -> str:
         return f"the file does not agree with itself ({false})"
     if not observable(solution.certificate.theorem, history):
         return "the file holds nothing that its theorem can be held against"
+    if solution.gap is not None and bool(solution.gap.faulty.any()):
+        return FAULT
+    if solution.stopping is None:
+        return "the file does not say when its run was to stop"
     if not _ended(solution):
         return f"the file does not agree with itself (no run of it ended '{solution.status.name}')"
+    return ""
+
+
+def _of_the_picture(solution: Solution) -> str:
+    """What the history says and the picture does not, or empty: rounding is that of its precision,
+    and there is a column for each picture."""
+    image, history = solution.image, solution.history
+    gain = max(1.0, 1 / solution.parameters.get("denoiser_scaling", 1.0))
+    unit = torch.finfo(image.dtype).eps * gain
+    if not history.unit <= unit * (1 + 1e-12):
+        return f"rounding {history.unit:.3g}, of {image.dtype} {unit:.3g}"
+    if not 0 < history.stride <= 1:
+        return f"a stride of {history.stride:.3g}"
+    if (len(history.residuals[0]), history.pixels) != (len(image), image[0].numel()):
+        return "a history of other pictures"
     return ""
 
 
 def _ended(solution: Solution) -> bool:
     """Can a run with this history have succeeded as it says? What no history shows is let be."""
     asked, status, steps = solution.stopping, solution.status, solution.history.iterations
-    if status is Status.DIRECT:
+    if status is Status.DIRECT or asked is None:
         return False
-    if asked is None or not status.succeeded:
+    if not status.succeeded:
         return True
     if status is Status.CONVERGED:
         return max(solution.history.relative(-1)) <= asked.tol
     if status is Status.GAP:
         gap = solution.gap
         return gap is not None and asked.gap is not None and gap.relative <= asked.gap
+    if status is Status.LEAST_ERROR:
+        return asked.least_error and solution.parameters.get(EARLIER, steps) < steps
     if status is Status.EARLY_STOP:
-        turned = asked.least_error and solution.parameters.get("steps_worth_making", steps) < steps
-        return turned or (asked.early and steps >= asked.max_iter)
+        return asked.early and steps >= asked.max_iter
     return True
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pnp_recon.errors import InputError
+from pnp_recon.scans.profiles import Spline, least_between, smoothed
 from pnp_recon.scans.zingers import find_zingers
 
 # Both sides are smoothed alike, by this many pixels, before they are compared: reading between
@@ -169,22 +170,18 @@ def _seams(ordered: NDArray[np.float64], step: float) -> list[_Seam]:
 
 def _search(plain: Tensor, mirrored: Tensor, places: NDArray[np.float64]) -> RotationAxis:
     """The mirror that makes (slices, views, detectors) of both sides one smooth function."""
-    from scipy.interpolate import CubicSpline
-    from scipy.ndimage import gaussian_filter1d
-    from scipy.optimize import minimize_scalar
-
     stacks = [t.detach().cpu().double().numpy() for t in (plain, mirrored)]
     count = stacks[0].shape[-1]
     if count < 16:
         raise InputError(f"the detector has {count} pixels; expected at least 16 to find an axis")
     if not all(np.isfinite(stack).all() for stack in stacks):
         raise InputError("the projections hold values that are not finite; repair them first")
-    ours, theirs = (gaussian_filter1d(stack, _SMOOTHING, mode="nearest") for stack in stacks)
+    ours, theirs = (smoothed(stack, _SMOOTHING) for stack in stacks)
     if not np.ptp(ours, axis=-1).max() > 0 or not np.ptp(theirs, axis=-1).max() > 0:
         raise InputError(
             "the projections are flat, there is nothing to register; give the axis instead"
         )
-    spline = CubicSpline(np.arange(count), theirs, axis=-1)
+    spline = Spline(theirs)
     residual = _residual(places)
 
     def mismatch(axis: float, between: bool = True) -> float:
@@ -203,14 +200,9 @@ def _search(plain: Tensor, mirrored: Tensor, places: NDArray[np.float64]) -> Rot
     coarse = np.arange(math.ceil(2 * (middle - reach)), math.floor(2 * (middle + reach)) + 1) / 2
     # In half-pixel steps pixels are mirrored onto pixels: nothing has to be read between them.
     best = float(coarse[int(np.argmin([mismatch(axis, between=False) for axis in coarse]))])
-    found = minimize_scalar(
-        mismatch,
-        bounds=(max(best - 0.5, coarse[0]), min(best + 0.5, coarse[-1])),
-        method="bounded",
-        options={"xatol": _PRECISION},
-    )
-    axis = float(found.x)
-    return RotationAxis(axis, axis - middle, float(found.fun))
+    low, high = max(best - 0.5, float(coarse[0])), min(best + 0.5, float(coarse[-1]))
+    axis, left = least_between(mismatch, low, high, _PRECISION)
+    return RotationAxis(axis, axis - middle, left)
 
 
 def _residual(places: NDArray[np.float64]) -> NDArray[np.float64]:

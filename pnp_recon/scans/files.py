@@ -134,7 +134,7 @@ def read_scan(
         layout = layout_of(entries, key, order, file.is_dir())
         shape = dict(zip(layout.order, entries[layout.name].shape, strict=True))
         shape.setdefault("s", 1)
-        chosen = _chosen_slices(slices, shape["s"], file)
+        chosen = _chosen_slices(slices, shape["s"])
         data = _ordered(_loaded(entries, layout, chosen), layout.order)
         frames = None if layout.frames is None else layout.projections
         found = find_angles(
@@ -201,16 +201,14 @@ def _hash(file: Path) -> str:
     return together.hexdigest()
 
 
-def _chosen_slices(slices: slice | None, total: int, file: Path) -> slice:
+def _chosen_slices(slices: slice | None, total: int) -> slice:
     if slices is None:
         return slice(0, total)
     start = 0 if slices.start is None else slices.start
     stop = total if slices.stop is None else slices.stop
     if not 0 <= start < stop <= total or slices.step not in (None, 1):
-        asked = start if stop == start + 1 else f"{start}:{stop}"
-        raise InputError(
-            f"the slices {asked} were asked for, but {file} holds {total} slices, 0 to {total - 1}"
-        )
+        asked = f"slice {start} was" if stop == start + 1 else f"slices {start}:{stop} were"
+        raise InputError(f"{asked} asked for; it holds {total} slices, 0 to {total - 1}")
     return slice(start, stop)
 
 

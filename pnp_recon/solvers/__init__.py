@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from pnp_recon.solvers.acceleration.anderson import Anderson
     from pnp_recon.solvers.acceleration.momentum import Nesterov, PnPFISTA
     from pnp_recon.solvers.acceleration.wrapped import Halpern, KrasnoselskiiMann, Wrapped
+    from pnp_recon.solvers.cgls import CGLS
     from pnp_recon.solvers.choice import variational_solver
-    from pnp_recon.solvers.classical import CGLS, SIRT, Landweber
+    from pnp_recon.solvers.classical import SIRT, Landweber
+    from pnp_recon.solvers.convex.admm import ADMM
     from pnp_recon.solvers.convex.fista import FISTA
     from pnp_recon.solvers.convex.gradient import ISTA, GradientDescent, ProximalGradient
     from pnp_recon.solvers.convex.pdhg import PDHG
-    from pnp_recon.solvers.convex.splitting import ADMM, HQS, DouglasRachford
+    from pnp_recon.solvers.convex.splitting import HQS, DouglasRachford
     from pnp_recon.solvers.convex.total_variation import total_variation_solver
     from pnp_recon.solvers.core.certificate import Certificate, Observation
     from pnp_recon.solvers.core.fixed_point import FixedPoint
@@ -54,12 +56,14 @@ _NAMES = {
     "acceleration.anderson": ("Anderson",),
     "acceleration.momentum": ("Nesterov", "PnPFISTA"),
     "acceleration.wrapped": ("Halpern", "KrasnoselskiiMann", "Wrapped"),
-    "classical": ("CGLS", "SIRT", "Landweber"),
+    "cgls": ("CGLS",),
+    "classical": ("SIRT", "Landweber"),
     "choice": ("variational_solver",),
+    "convex.admm": ("ADMM",),
     "convex.fista": ("FISTA",),
     "convex.gradient": ("ISTA", "GradientDescent", "ProximalGradient"),
     "convex.pdhg": ("PDHG",),
-    "convex.splitting": ("ADMM", "HQS", "DouglasRachford"),
+    "convex.splitting": ("HQS", "DouglasRachford"),
     "convex.total_variation": ("total_variation_solver",),
     "core.certificate": ("Certificate", "Observation"),
     "core.fixed_point": ("FixedPoint",),

@@ -27,6 +27,7 @@ class SolverEntry(Entry):
         theorem: what is proven about it, in one line; "none: " and why where nothing is.
         steps: its steps come from norms, though none can be set.
         tried_with: the solver that strengths are tried with in its place, or itself.
+        least_error: `Stopping.least_error` is a rule of it.
     """
 
     takes: tuple[str, ...]
@@ -34,6 +35,7 @@ class SolverEntry(Entry):
     theorem: str
     steps: bool = False
     tried_with: str = ""
+    least_error: bool = False
 
     @property
     def needs_norm(self) -> bool:
@@ -170,7 +172,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "admm",
-            "pnp_recon.solvers.convex.splitting:ADMM",
+            "pnp_recon.solvers.convex.admm:ADMM",
             ("gamma", "relaxation"),
             ("functional",),
             "drs on the dual, inexact steps with summable errors (Eckstein & Bertsekas "
@@ -191,6 +193,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
             ("step",),
             ("none",),
             "averaged for 0 < τ < 2/‖A‖²; converges to a least-squares solution",
+            least_error=True,
         ),
         SolverEntry(
             "sirt",
@@ -202,7 +205,7 @@ SOLVERS: Registry[SolverEntry] = Registry(
         ),
         SolverEntry(
             "cgls",
-            "pnp_recon.solvers.classical:CGLS",
+            "pnp_recon.solvers.cgls:CGLS",
             (),
             ("none",),
             "‖x_k − x*‖ and ‖A x_k − y‖ never increase (Hestenes & Stiefel 1952)",

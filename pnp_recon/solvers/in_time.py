@@ -6,17 +6,20 @@ With r = y − A x_k and y = A x* + n the next step x_k + τAᵀr changes ½‖x
 
 a box can only make it smaller. All of it but ⟨n, r⟩ is known, and that has the expectation
 σ²tr(I − A ∂x_k/∂y) for white Gaussian noise (Stein 1981); the trace is measured with one vector of
-signs that is iterated along. For small steps this is dJ/dT = ⟨p(T), f(z(T))⟩ = 0, the condition of
+signs that is iterated along. Where σ differs from datum to datum it is Σ σᵢ²(1 − ∂(A x_k)ᵢ/∂yᵢ),
+by the same signs. For small steps this is dJ/dT = ⟨p(T), f(z(T))⟩ = 0, the condition of
 an optimal stopping time (Effland, Kobler, Kunisch & Pock 2020), without the truth that
 p(T) = x(T) − x* asks for.
 
 Where σ is taken too small that sign never changes. So a run ends as well where generalised cross-
-validation, ‖r‖²/tr(I − A ∂x_k/∂y)², which knows no σ, has risen (Golub, Heath & Wahba 1979).
+validation, ‖r‖²/tr(I − A ∂x_k/∂y)², which knows no σ, has risen (Golub, Heath & Wahba 1979); with
+weights σᵢ² in the trace where they differ.
 Proofs and measurements: docs/control.md.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -30,6 +33,7 @@ from pnp_recon.problems.noise import standard_normal
 from pnp_recon.problems.numbers import checked_number
 from pnp_recon.solvers.classical import Landweber
 from pnp_recon.solvers.core.solver import Solver, State, Step
+from pnp_recon.solvers.core.stopping import Stopping
 from pnp_recon.solvers.core.theorem import Theorem
 
 # The numbers of the signs, which are the same in every run.
@@ -79,7 +83,8 @@ class InTime(Solver[Watched]):
 
     Attributes:
         inner: with a start that was not made of y.
-        noise_level: σ of white Gaussian noise in y.
+        noise_level: σ of white Gaussian noise in y; its root mean square where it differs.
+        shares: variances of y in units of σ², (1 or B, *measurement_shape); None: all alike.
 
     Raises:
         InputError: the iteration is another one, or the level is no number of at least 0.
@@ -87,6 +92,7 @@ class InTime(Solver[Watched]):
 
     inner: Landweber
     noise_level: float
+    shares: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Landweber):
@@ -102,10 +108,7 @@ class InTime(Solver[Watched]):
 
     def theorem(self) -> Theorem:
         """The inner theorem; its error bar is true of the last iterate and not of the picture."""
-        held = self.inner.theorem()
-        if not held.holds:
-            return held
-        return replace(held, statement=held.statement + KEPT, error_bar=None)
+        return of_one_of_them(self.inner.theorem())
 
     def init(self) -> Watched:
         z = self.inner.init().z
@@ -145,7 +148,8 @@ class InTime(Solver[Watched]):
         left, free = self.inner.fidelity.y - A.A(z), signs - A.A(tangent)
         pulled = A.A_adjoint(left)
         fit = image_dots(self.seen * left.double(), left.double())
-        trace = image_dots(self.seen * signs.double(), free.double())
+        counted = self.seen if self.shares is None else self.seen * self.shares
+        trace = image_dots(counted * signs.double(), free.double())
         rise = step / 2 * image_dots(pulled.double(), pulled.double())
         gain = fit - rise - self.noise_level**2 * trace
         return _Look(step * pulled, step * A.A_adjoint(free), gain, fit / trace.square())
@@ -183,10 +187,21 @@ class InTime(Solver[Watched]):
         return {**self.inner.parameters(), **counted}
 
 
-def in_time(solver: Solver, noise_level: float, given: bool) -> InTime:
+def of_one_of_them(held: Theorem) -> Theorem:
+    """The theorem of an iteration where the picture is one of its points, and not the last."""
+    if not held.holds:
+        return held
+    statement = held.statement.removesuffix(KEPT) + KEPT
+    return replace(held, statement=statement, error_bar=None)
+
+
+def in_time(
+    solver: Solver, noise_level: float, given: bool, shares: Tensor | None = None
+) -> InTime:
     """The solver with the rule.
 
     Args:
+        noise_level, shares: see `InTime`.
         given: its step is the caller's. Else it is 1/‖A‖², half the usual one: nearly
             twice that, and what A sees best, the mean brightness, still swings about its value
             when noise comes in, which costs up to 3.4 dB (docs/control.md).
@@ -196,4 +211,42 @@ def in_time(solver: Solver, noise_level: float, given: bool) -> InTime:
     """
     if isinstance(solver, Landweber) and not given and solver.fidelity.A.has_norm_bound:
         solver = replace(solver, step_size=1 / solver.fidelity.lipschitz)
-    return InTime(cast(Landweber, solver), noise_level)
+    return InTime(cast(Landweber, solver), noise_level, shares)
+
+
+def levels(
+    noise_level: float | Tensor | None, y: Tensor, stopping: Stopping | None
+) -> tuple[float | None, Tensor | None]:
+    """The noise level as one number, and what each datum's variance is in units of its square.
+
+    Args:
+        noise_level: a number, None, or one for each datum of y, (1 or B, *measurement_shape).
+
+    Raises:
+        InputError: levels that differ and are not finite, not above zero, of another shape, or
+            for a run without the rule, which would take them for one.
+    """
+    if not isinstance(noise_level, Tensor):
+        return noise_level, None
+    if noise_level.ndim == 0:
+        return float(noise_level), None
+    if stopping is None or not stopping.least_error:
+        raise InputError(
+            "noise_level differs between the data; give its weights to the run, as "
+            "fidelity=WeightedLeastSquares(A, y, 1 / noise_level**2), or one number. Only "
+            "Stopping(least_error=True) takes more"
+        )
+    shape = tuple(noise_level.shape)
+    if shape[1:] != tuple(y.shape[1:]) or shape[0] not in (1, len(y)):
+        raise InputError(
+            f"noise_level has the shape {shape}; expected that of y, {tuple(y.shape)}, or 1 for "
+            "the batch, or one number"
+        )
+    if not bool((torch.isfinite(noise_level) & (noise_level > 0)).all()):
+        raise InputError(
+            "noise_level is not finite and above zero everywhere; give a datum that is not to be "
+            "believed a large level"
+        )
+    variances = noise_level.to(y.device, torch.float64).square()
+    mean = float(variances.mean())
+    return math.sqrt(mean), variances / mean

@@ -1,8 +1,8 @@
 """Training runs as folders: written, read, started, resumed, exported.
 
-`run.json` is written once, before the first step, and is all that resuming and exporting need.
-Beside it lie the checkpoint and the log (`trainer`), sample sheets and TensorBoard's files. What
-differs between tasks is theirs (`task`).
+`run.json` is written before the first step, and anew where the data have moved; it is all that
+resuming and exporting need. Beside it lie the checkpoint and the log (`trainer`), sample sheets and
+TensorBoard's files. What differs between tasks is theirs (`task`).
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def start_or_resume(
     trainer = settings.trainer(network, data, folder, device)
     if not begun:  # what the trainer refused has not begun: other options may follow
         settings = replace(settings, description=data.description)
+    if not begun or read_run(folder).data != settings.data:
         write_run(folder, settings)
     return trainer, settings
 

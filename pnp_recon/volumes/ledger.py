@@ -8,12 +8,11 @@ out, and dropped before anything is appended.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from pnp_recon.errors import InputError, OutputError
-from pnp_recon.files import atomic_write, write_reason
+from pnp_recon.errors import InputError
+from pnp_recon.files import append_line, atomic_write
 from pnp_recon.volumes.plan import Plan
 
 VERSION = 1
@@ -93,18 +92,7 @@ class Ledger:
         Raises:
             OutputError: the disk is full, or the file cannot be written.
         """
-        line = _line(row).encode()
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-            try:
-                written = os.write(descriptor, line)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {write_reason(error)}") from error
-        if written < len(line):
-            raise OutputError(f"cannot write {self.path}: the disk is full; free some space")
+        append_line(self.path, _line(row).encode())
         self.rows[row["slice"]] = row
 
     def _rewrite(self) -> None:

@@ -10,6 +10,7 @@ usage="bench.sh OUT [--wheels DIR] [--minutes M] [--dry-run]"
 minutes=5
 . "$(dirname "$0")/prepare.sh"
 
-"$python" -m scripts.accelerator.bench "$out/bench.json" --device "$device" \
-  --limit $((seconds - 20)) || exit 1
-"$python" -m scripts.accelerator.report_bench "$out/bench.json" -o "$out/bench.md"
+sections bench
+status=$?
+"$python" -m scripts.accelerator.report_bench "$out/bench.json" -o "$out/bench.md" || status=1
+exit $status

@@ -13,15 +13,13 @@ minutes=4
 
 status=0
 set -- -m cuda tests/devices tests/operators
-[ -z "$dry" ] || set -- tests/devices
+[ -z "$dry" ] || set -- tests/devices/test_maps.py tests/devices/test_runs.py
 if [ -z "$dry" ] && "$python" -c 'import xdist' 2>/dev/null; then set -- -n 4 "$@"; fi
 # At most half of the time for the tests; what they leave goes to the measurements.
-began=$(date +%s)
-timeout -k 10 $((seconds / 2)) "$python" -m pytest -p no:cacheprovider -rs -q \
-  --continue-on-collection-errors --junitxml "$out/tests.xml" "$@" >"$out/tests.txt" 2>&1 || status=1
+timeout -k 10 $(($(left) / 2)) "$python" -m scripts.accelerator.tests -p no:cacheprovider -rfEs -vv \
+  --tb=short --continue-on-collection-errors --junitxml "$out/tests.xml" "$@" \
+  >"$out/tests.txt" 2>&1 || status=1
 tail -n 40 "$out/tests.txt"
-left=$((seconds - $(date +%s) + began))
-"$python" -m scripts.accelerator.check "$out/check.json" --device "$device" --limit "$left" \
-  || status=1
+sections check || status=1
 "$python" -m scripts.accelerator.report "$out/check.json" -o "$out/check.md" || status=1
 exit $status

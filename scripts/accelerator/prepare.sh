@@ -42,13 +42,28 @@ case $minutes in '' | *[!0-9]*) refuse "--minutes is $minutes, expected a whole 
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 [ -z "$data" ] || data=$(cd "$here" && realpath "$data")
-seconds=$((60 * minutes))
+deadline=$(($(date +%s) + 60 * minutes))
 device=cuda
 [ -z "$dry" ] || device=cpu
+
+# Seconds until the end of this call, wheels and the start of Python counted in.
+left() { echo $((deadline - $(date +%s))); }
+
+# The sections of `check` or `bench`. Where one ends the process, a new one goes on after it.
+sections() {
+  rm -f "$out/$1.json"
+  for _ in 1 2 3 4; do
+    "$python" -m "scripts.accelerator.$1" "$out/$1.json" --device "$device" \
+      --limit $(($(left) - 10)) --go-on && return
+    [ "$(left)" -gt 0 ] || break
+  done
+  return 1
+}
 
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 if [ -n "$wheels" ]; then
   site=$(mktemp -d)
+  trap 'rm -rf "$site"' EXIT
   "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" \
     "$wheels"/*.whl || refuse "the wheels of $wheels cannot be installed"
   PYTHONPATH="$PYTHONPATH:$site"

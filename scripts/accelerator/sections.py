@@ -1,17 +1,21 @@
 """Runs sections, each for its share of a limited time, and writes one record of what they found.
 
 What fails is kept in the record as an error and what cannot run as a reason; neither stops the
-rest, and the record is written anew after every section. Knows no section.
+rest, and the record is written anew while they run. What ends the process, such as a call that
+never comes back, leaves the record of what was found before: with `--go-on` the sections that have
+not begun have their turn. Knows no section.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
+import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -30,8 +34,10 @@ from scripts.accelerator.checks.session import (
     write,
 )
 
-# A call that never comes back is ended with the process, this long after the limit.
+# A call that never comes back is ended with the process, this long after its section's time.
 GRACE = 15.0
+# What the record says of a section until it has come to its end.
+UNENDED = "the process ended in this section"
 CHECKS, BENCHES = "scripts.accelerator.checks", "scripts.accelerator.benches"
 Measure = Callable[[Session, Found, Budget], None]
 
@@ -60,27 +66,77 @@ def torch_defaults() -> Found:
     }
 
 
-def run(sections: Sequence[Section], session: Session, limit: float, out: Path) -> Found:
-    """All sections, one after the other; returns what is written to `out`."""
+def run(
+    sections: Sequence[Section], session: Session, limit: float, out: Path, going_on: bool = False
+) -> Found:
+    """All sections, one after the other; returns what is written to `out`.
+
+    With `going_on` those that the record in `out` knows are over. A device that answers no more
+    does so for the whole process: then the rest is left to the next one.
+    """
     record: Found = {
         "commit": commit(),
         "limit_s": limit,
         "torch_defaults": torch_defaults(),
+        "total_s": 0.0,
         "sections": {},
-        "errors": session.errors,
+        "errors": [],
+        "ceilings": {},
     }
-    begin = time.perf_counter()
-    for number, section in enumerate(sections):
-        left = limit - (time.perf_counter() - begin)
-        seconds = left * section.share / sum(item.share for item in sections[number:])
-        found: Found = {}
+    if going_on and out.exists():
+        record |= json.loads(out.read_text(encoding="utf-8"))
+    session.errors, session.ceilings = record["errors"], record["ceilings"]
+    session.save = every(1.0, lambda: write(out, record))
+    begin, before = time.perf_counter(), record["total_s"]
+    left = [section for section in sections if section.name not in record["sections"]]
+    while left and usable(session):
+        section, found = left[0], {"error": UNENDED}
+        seconds = limit - (time.perf_counter() - begin)
+        seconds *= section.share / sum(item.share for item in left)
         record["sections"][section.name] = found
-        started = time.perf_counter()
-        perform(section, session, found, seconds)
-        found["budget_s"], found["seconds"] = max(0.0, seconds), time.perf_counter() - started
-        record["total_s"] = time.perf_counter() - begin
         write(out, record)
+        started = time.perf_counter()
+        with ended_after(seconds + GRACE):
+            perform(section, session, found, seconds)
+        if found.get("error") == UNENDED:
+            del found["error"]
+        found["budget_s"], found["seconds"] = max(0.0, seconds), time.perf_counter() - started
+        record["total_s"] = before + time.perf_counter() - begin
+        write(out, record)
+        del left[0]
     return record
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Ends the process, with a traceback, in what takes longer and cannot be interrupted."""
+    faulthandler.dump_traceback_later(max(GRACE, seconds), exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def usable(session: Session) -> bool:
+    """Whether the device still answers: after an illegal access it never does in this process."""
+    try:
+        session.sync()
+    except RuntimeError:
+        return False
+    return True
+
+
+def every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+    """`call`, but not so soon after its last time."""
+    last = time.perf_counter()
+
+    def maybe() -> None:
+        nonlocal last
+        if time.perf_counter() - last >= seconds:
+            call()
+            last = time.perf_counter()
+
+    return maybe
 
 
 def perform(section: Section, session: Session, found: Found, seconds: float) -> None:
@@ -132,7 +188,8 @@ def summary(record: Found) -> str:
         end = next(
             (f"{word}: {found[word]}" for word in ("skipped", "error", "cut") if word in found), ""
         )
-        lines.append(f"{name:20} {found['seconds']:6.1f} s of {found['budget_s']:5.1f}  {end}")
+        took = f"{found.get('seconds', 0):6.1f} s of {found.get('budget_s', 0):5.1f}"
+        lines.append(f"{name:20} {took}  {end}")
     places = sorted({item["at"] for item in record["errors"]})
     return "\n".join([*lines, f"{len(places)} attempts failed: {', '.join(places) or 'none'}"])
 
@@ -140,20 +197,24 @@ def summary(record: Found) -> str:
 def command(
     description: str, sections: Sequence[Section], limit: float, argv: Sequence[str] | None
 ) -> int:
-    """A command that runs these sections: OUT.json [--device …] [--limit S] [--only NAME,NAME]."""
+    """A command: OUT.json [--device …] [--limit S] [--only NAME,NAME] [--go-on] ….
+
+    The exit code is 1 where sections are left, to be gone on with in another process.
+    """
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("out", type=Path, help="Write the results to this file.")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--limit", type=float, default=limit, help="Take so many seconds.")
     parser.add_argument("--only", default="", help="Run these sections only, with commas between.")
+    parser.add_argument("--go-on", action="store_true", help="Keep what OUT.json holds.")
+    parser.add_argument("--tiny", action="store_true", help="Take the sizes of a dry run.")
     given: Any = parser.parse_args(argv)
     wanted = chosen(sections, given.only)
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device here; take --device cpu")
     device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1 if device == "cpu" else min(8, os.cpu_count() or 1))
-    faulthandler.dump_traceback_later(given.limit + GRACE, exit=True)
-    record = run(wanted, Session(device, tiny=device == "cpu"), given.limit, given.out)
-    faulthandler.cancel_dump_traceback_later()
+    session = Session(device, given.tiny or device == "cpu")
+    record = run(wanted, session, given.limit, given.out, given.go_on)
     print(summary(record))
-    return 0
+    return 0 if all(section.name in record["sections"] for section in wanted) else 1

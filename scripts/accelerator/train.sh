@@ -14,4 +14,4 @@ named=yes name=""
 
 [ -n "$data" ] || refuse "--data is missing"
 "$python" -m scripts.accelerator.trainings "$name" --data "$data" --out "$out" \
-  --device "$device" --seconds $((seconds - 20)) ${dry:+--tiny}
+  --device "$device" --seconds $(($(left) - 20)) ${dry:+--tiny}

@@ -145,7 +145,7 @@ def of_a_task(name: str, given: argparse.Namespace) -> bool:
     began, folder = time.perf_counter(), given.out / name
     torch.backends.cudnn.benchmark = given.device == "cuda"  # patches have one size
     if run_file(folder).exists():
-        settings = read_run(folder)
+        settings = replace(read_run(folder), data=given.data.resolve())  # it may have moved
     else:
         settings, step = fitted(planned(name, given.data, given.tiny), given.device, given.tiny)
         steps = 4 if given.tiny else max(1, int(TRAINING * given.seconds * given.calls / step))

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,8 +23,8 @@ from pnp_recon.pictures import read_picture, write_picture
 from pnp_recon.problems.noise import command_noise
 from pnp_recon.problems.simulate import deblurring
 from scripts.protocol import IMAGES
+from scripts.serving import serving
 
-START = "from pnp_recon.cli.listing import main; raise SystemExit(main())"
 LONGEST = 1_800_000  # milliseconds
 PHONE = {"width": 390, "height": 780}
 
@@ -76,22 +74,10 @@ def main() -> None:
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
     parser.add_argument("--out", type=Path, default=IMAGES)
     given = parser.parse_args()
-    server = subprocess.Popen(
-        [sys.executable, "-c", START, "serve", "--no-open"],
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
-        with tempfile.TemporaryDirectory() as folder:
-            photo = Path(folder) / "cat.png"
-            moved(photo)
-            photograph(url, photo, given.chromium, given.out)
-    finally:
-        server.terminate()
-        server.wait()
+    with serving("--no-open") as (_, url), tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "cat.png"
+        moved(photo)
+        photograph(url, photo, given.chromium, given.out)
 
 
 if __name__ == "__main__":

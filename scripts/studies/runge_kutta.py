@@ -22,7 +22,7 @@ from pnp_recon import load_denoiser
 from pnp_recon.datasets.splits import bsd68
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.denoiser import Denoiser
-from scripts.protocol import LEVELS, RESULTS, Rows, crop, environment, processor_seconds
+from scripts.protocol import LEVELS, RESULTS, Rows, crop, processor_seconds
 from scripts.studies.equivariance.denoisers import (
     DENOISING,
     deblur,
@@ -69,7 +69,7 @@ def table(rows: Rows) -> str:
         f"({pictures['denoise']} whole grey pictures); deblurring of {pictures['deblur']} BSDS500 "
         "test pictures at the certified fixed point (256² crops, motion 15 px at 30°, circular, "
         "pnp-hqs to 1e-5); mean PSNR in dB; processor seconds for one picture of 481×321, median "
-        f"of seven. {environment()}.",
+        f"of seven. {rows.measured_in()}.",
         "",
         "| model | method × blocks | evaluations | parameters | proven time | flow time | "
         f"certified α | denoising σ·255 = {' / '.join(f'{level:g}' for level in DENOISING)} | "

@@ -26,7 +26,7 @@ from pnp_recon.problems.noise import table_noise
 from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import deblurring, inpainting
 from pnp_recon.solvers import Stopping
-from scripts.protocol import LEVELS, Rows, crop, deblurring_kernels, environment
+from scripts.protocol import LEVELS, Rows, crop, deblurring_kernels
 
 
 def problems(x: Tensor, index: int) -> Iterator[tuple[str, Problem, str]]:
@@ -82,7 +82,7 @@ def table(rows: Rows, size: int) -> str:
     names = list(dict.fromkeys(row["problem"] for row in rows.rows))
     lines = [
         f"Three val pictures ({size}² crops, colour, euler_colour), iterations to 1e-5, means over "
-        f"pictures; {environment()}.",
+        f"pictures; {rows.measured_in()}.",
         "",
         "| problem | plain | Anderson | ratio | PSNR plain | PSNR Anderson | largest distance |",
         "|---|---|---|---|---|---|---|",

@@ -29,7 +29,7 @@ from pnp_recon.problems.simulate import in_window, tomography
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.scans import hounsfield_window
 from pnp_recon.solvers import Stopping
-from scripts.protocol import Rows, environment
+from scripts.protocol import Rows
 
 VIEWS, NOISE = 60, 0.01
 TUNED_ON = 12
@@ -162,7 +162,7 @@ def table(rows: Rows, tuning: Rows) -> str:
     count = len(values["FBP"])
     lines = [
         f"{count} val slices, {VIEWS} views, Gaussian noise {NOISE:.0%} of the sinogram's maximum, "
-        f"peak = window of 2524 HU; mean ± standard deviation over slices; {environment()}.",
+        f"peak = window of 2524 HU; mean ± standard deviation over slices; {rows.measured_in()}.",
         "",
         "| method | parameters | PSNR (dB) | SSIM | above FBP | above TV | iterations to 1e-5 |",
         "|---|---|---|---|---|---|---|",

@@ -27,7 +27,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.problems.simulate import inpainting
 from pnp_recon.proximal import TotalVariation
 from pnp_recon.solvers import Stopping
-from scripts.protocol import Rows, crop, environment
+from scripts.protocol import Rows, crop
 
 MISSING = (0.5, 0.8)
 METHODS = ("filled", "TV", "pnp-hqs", "pnp-drs")
@@ -131,7 +131,7 @@ def table(rows: Rows, tuning: Rows, size: int | None) -> str:
     area = "whole pictures" if size is None else f"central {size}² crops"
     lines = [
         f"Ten BSDS500 val pictures outside BSD68 (colour, {area}), random missing pixels, no "
-        f"noise, PSNR in dB / SSIM; {environment()}.",
+        f"noise, PSNR in dB / SSIM; {rows.measured_in()}.",
         "",
         "| missing | method | parameters | PSNR / SSIM | above TV | iterations to 1e-5 |",
         "|---|---|---|---|---|---|",

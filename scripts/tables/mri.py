@@ -29,7 +29,7 @@ from pnp_recon.kspace import head
 from pnp_recon.pictures.files import write_picture
 from pnp_recon.scans import HOUNSFIELD_WINDOW
 from pnp_recon.scans.window import Window
-from scripts.protocol import Rows, crop, environment
+from scripts.protocol import Rows, crop
 
 SIDE, SIGMA, FACTORS = 128, 0.01, (4, 8)
 METHODS: dict[str, list[str]] = {
@@ -134,7 +134,7 @@ def main() -> None:
                     if not rows.has(**key):
                         rows.add(**key, **measured(modulus, method, factor, coils))
                         print(rows.rows[-1], flush=True)
-    text = f"{HEAD}\n\n{environment()}.\n\n{table(rows)}\n"
+    text = f"{HEAD}\n\n{rows.measured_in()}.\n\n{table(rows)}\n"
     (options.results / "mri.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
 
@@ -18,6 +20,8 @@ from laws.adversary.priors import (
     DENOISERS,
     FIDELITIES,
     FUNCTIONALS,
+    TAMPERED_FIDELITIES,
+    TAMPERED_FUNCTIONALS,
     TRUE,
     declared,
     plain,
@@ -66,6 +70,24 @@ def test_no_false_certificate_of_a_fidelity(route: Route, runner: Runner) -> Non
 @pytest.mark.parametrize("route", FUNCTIONALS, ids=str)
 def test_no_false_certificate_of_a_functional(route: Route, runner: Runner) -> None:
     assert falsely_certified(runner.rig, route) == ""
+
+
+@pytest.mark.parametrize("runner", every, ids=str)
+@pytest.mark.parametrize("route", TAMPERED_FIDELITIES, ids=str)
+def test_none_of_a_fidelity_with_a_method_of_somebody(route: Route, runner: Runner) -> None:
+    assert falsely_certified(runner.rig, route) == ""
+
+
+@pytest.mark.parametrize("runner", functional, ids=str)
+@pytest.mark.parametrize("route", TAMPERED_FUNCTIONALS, ids=str)
+def test_none_of_a_functional_with_one(route: Route, runner: Runner) -> None:
+    assert falsely_certified(runner.rig, route) == ""
+
+
+def test_methods_that_nobody_looks_for_are_caught() -> None:
+    route, runner = TAMPERED_FUNCTIONALS[0], Runner("fista")
+    with mock.patch("pnp_recon.solvers.core.premises.tampered", return_value=[]):
+        assert falsely_certified(runner.rig, route) != ""
 
 
 @pytest.mark.parametrize("runner", every, ids=str)

@@ -17,7 +17,7 @@ from laws.adversary.judge import (
     ending,
     false_claim,
 )
-from laws.adversary.runs import BYTES, CHANGES, ENDS, HARMLESS, NUMBERS, RANGES
+from laws.adversary.runs import BYTES, CHANGES, ENDS, HARMLESS, INTERCEPTED, NUMBERS, RANGES
 from laws.solvers import random_kernel
 from operators import Convolution
 from pnp_recon.solvers import SOLVERS, Solution, Status, Stopping
@@ -82,6 +82,18 @@ def test_settings_of_the_caller_change_nothing(route: Route, runner: Runner) -> 
     assert honest is not None
     if found.certificate.holds:
         assert torch.equal(found.image, honest.image)
+
+
+@runners
+@pytest.mark.parametrize("route", INTERCEPTED, ids=str)
+def test_operations_that_are_not_torchs_own(route: Route, runner: Runner) -> None:
+    assert false_claim(ending(runner.rig(), route.spoil)) == ""
+
+
+def test_operations_that_nobody_looks_at_are_caught() -> None:
+    with mock.patch("pnp_recon.solvers.core.loop.intercepted", return_value=""):
+        found = [false_claim(ending(Runner("pnp-hqs").rig(), r.spoil)) for r in INTERCEPTED]
+    assert any(found)
 
 
 @pytest.mark.parametrize("route", HARMLESS, ids=str)

@@ -130,7 +130,7 @@ def test_a_full_disk_is_said_and_what_was_written_stays(
         return real(descriptor, block)
 
     with monkeypatch.context() as patch:
-        patch.setattr("pnp_recon.benchmark.table.os.write", write)
+        patch.setattr(os, "write", write)
         assert start(data, out, "--methods", "wavelet") == 2
     assert "the disk is full" in error(capsys)
     assert len(Results.open(out).rows) == 3

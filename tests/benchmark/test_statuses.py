@@ -18,6 +18,7 @@ WORDS = {
     Status.CONVERGED: "converged",
     Status.GAP: "converged",
     Status.EARLY_STOP: "early stop",
+    Status.LEAST_ERROR: "early stop",
     Status.ITERATION_LIMIT: "iteration limit",
     Status.TIME_LIMIT: "time limit",
     Status.STAGNATED: "stagnated",

@@ -105,6 +105,22 @@ def test_rings_leave_a_round_object_in_place(
     assert said == ""
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "hinted"),
+    [("rings", [], True), ("rings", ["--rings"], False), ("none", [], False)],
+)
+def test_stripes_that_nobody_asked_for_are_hinted_at(
+    kind: str,
+    more: list[str],
+    hinted: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez(tmp_path / "a.npz", s=with_defect(kind), angles=half_turn(VIEWS).numpy())
+    assert main([str(tmp_path / "a.npz"), "--method", "fbp", "--no-picture", *more]) == 0
+    assert ("--rings fits them along with it" in capsys.readouterr().out) == hinted
+
+
 def test_nothing_changes_where_nothing_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

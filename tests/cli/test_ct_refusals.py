@@ -183,8 +183,11 @@ def test_without_astra(
     from odl.applications import tomo
 
     monkeypatch.setattr(tomo, "ASTRA_AVAILABLE", False)
-    assert main([str(save_lines(tmp_path / "a.npz")), *FBP]) == 2
+    source, report = str(save_lines(tmp_path / "a.npz")), str(tmp_path / "report")
+    # The picture beside the result in a report is made with the operator, the formula without it.
+    assert main([source, *FBP, "--report", report]) == 2
     assert "install pnp-recon[ct]" in only_line("pnp-ct", capsys.readouterr().err)
+    assert main([source, *FBP, "-q"]) == 0
 
 
 def test_values_outside_the_window_are_said(

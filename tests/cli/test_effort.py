@@ -88,6 +88,15 @@ def test_nothing_is_said_where_nobody_reads_it_or_it_is_soon_over(
     assert effort.by_a_piece(case(), PRIOR, options(**changes)) is None
 
 
+def test_what_takes_longer_than_its_pieces_foretell_is_given_no_upper_end() -> None:
+    span = effort.Span(20, 64)
+    assert effort.time_lines(span) == ("time: 20 to 65 seconds (an estimate)",)
+    assert effort.time_lines(span, slower="it settles late") == (
+        "time: about 20 seconds or much longer: it settles late (an estimate)",
+    )
+    assert effort.time_lines(None, slower="it settles late") == ()
+
+
 def test_ranges_in_words() -> None:
     assert span_words(20, 64) == "20 to 65 seconds"
     assert span_words(20, 200) == "20 seconds to 3 minutes"

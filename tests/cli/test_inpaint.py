@@ -67,7 +67,7 @@ def test_writes_beside_the_input_and_never_reads_what_is_missing(
     assert results[0].shape == (1, channels, *SIZE)
     assert torch.equal(*results)
     assert "missing: 2.6% of the pixels" in out.out
-    assert "σ·255 = 0 (given)" in out.out
+    assert "σ·255 = 0 (assumed: known pixels count as exact)" in out.out
     # The denoiser of these tests declares its constant.
     assert "certified if denoiser mean has the constant that is declared for it (0.5): A" in out.out
     assert out.err == ""

@@ -174,14 +174,16 @@ def test_maps_from_a_file_are_normalised(
 
 
 def test_one_coil_with_a_centre_that_is_not_sampled(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     path = scan(tmp_path, coils=1)
     values = np.load(path)
     values[:, SIDE // 2] = 0
     np.save(path, values)
-    assert main([str(path), *TV, "--sigma", "0.01"]) == 0
+    assert main([path.name, *TV, "--sigma", "0.01"]) == 0
     out = capsys.readouterr()
+    assert "picture: scan_reconstructed.png" in out.out.splitlines()  # as it was typed
     assert "the centre of k-space is not sampled" in out.err
     assert "phase: one for the whole picture" in out.out
 

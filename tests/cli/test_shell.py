@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+from importlib import metadata
 
 import pytest
 
+import pnp_recon
 from pnp_recon.cli.catalogue import COMMANDS
 from pnp_recon.cli.deblur import main
-from pnp_recon.cli.shell import describe, exit_code_of, parse_level, parse_positive
+from pnp_recon.cli.shell import describe, exit_code_of, package_version, parse_level, parse_positive
 from pnp_recon.errors import InputError
 from support.cli import only_line
 
@@ -22,6 +24,24 @@ def test_no_input(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert COMMANDS[name].load()(["--version"]) == 0
     assert capsys.readouterr().out.startswith(f"{name} 0.")
+
+
+def test_a_checkout_that_is_not_installed_has_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert package_version() == f"{pnp_recon.__version__} (not installed)"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [("deepinv", 2, "this needs deepinv, which is not installed"), ("pnp_recon.x", 1, "defect")],
+)
+def test_a_library_that_is_missing_is_named(name: str, code: int, said: str) -> None:
+    error = ModuleNotFoundError(f"No module named {name!r}", name=name)
+    assert said in describe(error)
+    assert exit_code_of(error) == code
 
 
 @pytest.mark.parametrize(

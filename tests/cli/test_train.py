@@ -167,8 +167,8 @@ def test_export_works_where_the_pictures_are_gone(pictures, tmp_path):
     shutil.copytree(pictures, data)
     assert start(data, run, "--steps", "2") == 0
     shutil.rmtree(data)
-    assert main(["export", str(run), "-o", str(tmp_path), "-q"]) == 0
-    card = json.loads((tmp_path / "euler_grey.json").read_text())
+    assert main(["export", str(run), "-o", str(tmp_path / "new" / "models"), "-q"]) == 0
+    card = json.loads((tmp_path / "new" / "models" / "euler_grey.json").read_text())
     assert card["validation"]["measured_on"].startswith("during training")
     assert card["validation"]["psnr_db"]["psnr_5"] > 20
 

@@ -39,7 +39,10 @@ def copied(volume: Path, tmp_path: Path) -> Path:
 
 def test_a_good_volume_is_verified(volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(volume)]) == 0
-    said = capsys.readouterr().out
+    out = capsys.readouterr()
+    assert "again, which took about" in out.err
+    assert "--no-run leaves this out" in out.err
+    said = out.out
     assert "FAILED" not in said
     found = claims(capsys, volume.with_name("v.npy.summary.json"))
     assert {f"slice {k}: values" for k in (0, 2, 3)} <= set(found)

@@ -112,7 +112,7 @@ def test_a_half_complete_folder_says_what_is_missing(tmp_path, side_by_side):
     present = [*keys("train", "val")[:270], *keys("test")[5:]]
     lay_out(tmp_path, present, flat=side_by_side)
     counts = "train 200 of 200, val 70 of 100, test 195 of 200"
-    with pytest.raises(InputError, match=rf"70 pictures.*29 more missing.*{counts}.*fetch_bsds"):
+    with pytest.raises(InputError, match=rf" 2 pictures.*29 more missing.*{counts}.*fetch_bsds"):
         splits.training_pictures(tmp_path)
     with pytest.raises(InputError, match=r"195 pictures.*100007\.jpg and 4 more missing"):
         splits.test_pictures(tmp_path)
@@ -120,8 +120,13 @@ def test_a_half_complete_folder_says_what_is_missing(tmp_path, side_by_side):
 
 @pytest.mark.parametrize("side_by_side", [False, True])
 def test_what_is_not_asked_for_may_be_missing(tmp_path, side_by_side):
-    lay_out(tmp_path, keys("train", "val"), flat=side_by_side)
+    bsd68 = {f"val/{name}.jpg" for name in bsds500.BSD68}
+    for_training = [key for key in keys("train", "val") if key not in bsd68]
+    lay_out(tmp_path, for_training, flat=side_by_side)
     assert len(splits.training_pictures(tmp_path)) == 232
+    assert len(splits.validation_pictures(tmp_path)) == 32
+    with pytest.raises(InputError, match=r"0 pictures.*asked for; expected 68.*val 32 of 100"):
+        splits.bsd68(tmp_path)
     with pytest.raises(InputError, match=r"0 pictures.*test 0 of 200"):
         splits.test_pictures(tmp_path)
 

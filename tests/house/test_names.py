@@ -58,8 +58,8 @@ def test_operators_have_two_names_and_are_the_same(statement: str) -> None:
 
 
 def test_modules_below_are_the_same() -> None:
-    probe = import_module("pnp_recon.operators.checks.probe")
-    assert probe is import_module("operators.checks.probe")
+    probing = import_module("pnp_recon.operators.checks.probing")
+    assert probing is import_module("operators.checks.probing")
     with pytest.raises(ImportError, match="nothing"):
         import_module("pnp_recon.operators.nothing")
     with pytest.raises(ImportError, match="nothing"):
@@ -85,6 +85,7 @@ def hidden(package: ModuleType) -> set[str]:
 def test_no_public_name_is_that_of_a_module_below(monkeypatch: pytest.MonkeyPatch) -> None:
     """`import pnp_recon.operators.x` makes x the module."""
     assert hidden(operators) == set()
+    assert hidden(operators.checks) == set()
     monkeypatch.setattr(operators, "ct_numbers", operators.hounsfield, raising=False)
     monkeypatch.setattr(operators, "__all__", [*operators.__all__, "ct_numbers"])
     assert hidden(operators) == {"ct_numbers"}

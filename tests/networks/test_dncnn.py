@@ -109,6 +109,7 @@ def test_the_blind_recipe_evens_levels_out_by_half() -> None:
 
 
 def test_command_trains_resumes_and_exports(tmp_path: Path) -> None:
+    pytest.importorskip("deepinv", reason="deepinv is not installed")
     data, run = tmp_path / "data", tmp_path / "run"
     data.mkdir()
     y, x = np.mgrid[:48, :48]

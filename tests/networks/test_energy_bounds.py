@@ -178,7 +178,7 @@ def test_what_is_kept_of_the_weights_is_theirs() -> None:
     assert energy.float().value(x.float(), LEVEL).dtype == torch.float32
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # of torch's own
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # of torch's own
 def test_derivatives_pass_through_the_pieces() -> None:
     energy = net(4, 3)
     x = torch.rand(1, 3, 150, 140, dtype=torch.float64)

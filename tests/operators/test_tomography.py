@@ -133,7 +133,7 @@ class Unmatched:
         return (1.01 if transposed else 1.0) * t
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # torch's own forward AD
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch's own forward AD
 @pytest.mark.parametrize("label", TINY)
 def test_derivatives_of_both_maps_and_their_derivatives(label: str) -> None:
     A = RayTransform(TINY[label], (1, 5, 4))

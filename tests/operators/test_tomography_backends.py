@@ -114,8 +114,10 @@ def test_a_missing_astra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
         RayTransform(FULL_SCANS["fan flat"], (1, SIZE, SIZE))
     # The matrix of a parallel beam is computed without ASTRA, calls of it are not.
     assert RayTransform(parallel_beam(3, 8), (1, 8, 8)).storage == "matrix"
+    called = RayTransform(parallel_beam(3, 8), (1, 8, 8), storage="on_the_fly")
     with pytest.raises(OperatorError, match=refused):
-        RayTransform(parallel_beam(3, 8), (1, 8, 8), storage="on_the_fly")
+        called.A(torch.ones(1, 1, 8, 8))
+    assert called.fbp(torch.ones(1, *called.measurement_shape)).isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import torch
 from pnp_recon.errors import InputError
 from pnp_recon.pictures import decoding as image_files
 from pnp_recon.pictures.files import read_picture
+from pnp_recon.pictures.samples import FormatError
 from support.pictures import assert_one_line, pillow_bytes, pillow_picture, tiff_bytes
 
 
@@ -191,3 +192,15 @@ def test_missing_folder_and_forbidden_input(tmp_path, monkeypatch):
     with pytest.raises(InputError) as caught:
         read_picture(tmp_path / "locked.png")
     assert_one_line(caught.value, "permission denied")
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("<COMPRESSION.CCITTFAX4: 4> requires the 'imagecodecs' package", "needs imagecodecs"),
+        ("corrupted strip", r"is a damaged TIFF file \(corrupted strip\)"),
+    ],
+)
+def test_a_missing_codec_is_no_damage(what: str, said: str) -> None:
+    with pytest.raises(FormatError, match=said), image_files._reading("TIFF"):
+        raise ValueError(what)

@@ -160,8 +160,11 @@ def test_page_of_a_descent_claims_nothing_of_a_map(tmp_path: Path) -> None:
     assert all(claim in page for claim in claims)
     descent = CriticalPoint("E falls", guarantees.none("no map is iterated"), fall=1e-3, slope=10.0)
     held = replace(run.solution.certificate, theorem=descent)
-    run = replace(run, solution=replace(run.solution, certificate=held))
+    numbers = {**run.solution.parameters, "continued": 8.0}
+    run = replace(run, solution=replace(run.solution, certificate=held, parameters=numbers))
+    assert "began where 8 rougher steps had led" not in page
     page = write_report(tmp_path / "descent", run)[3].read_text(encoding="utf-8")
+    assert "began where 8 rougher steps had led, and repeated one step" in page
     assert "no small change lowers it" in page
     assert not any(claim in page for claim in claims)
 

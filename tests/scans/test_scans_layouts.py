@@ -251,8 +251,9 @@ def test_a_slice_of_a_scan_that_no_memory_holds(tmp_path: Path) -> None:
     assert (float(scan.data.max()), float(scan.flat.max())) == (500, 1000)
     with pytest.raises(InputError, match="of memory"):
         read_scan(path, slices=slice(0, 2000))
-    with pytest.raises(InputError, match="holds 2048 slices, 0 to 2047"):
+    with pytest.raises(InputError, match="holds 2048 slices, 0 to 2047") as refused:
         read_scan(path, slices=slice(2048, 2049))
+    assert str(refused.value).count(path.name) == 1
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".mat", ".v73.mat", ".h5", ".tif"])

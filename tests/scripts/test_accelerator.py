@@ -18,6 +18,7 @@ from torch import Tensor
 from pnp_recon import load_denoiser
 from scripts.accelerator import cards, run, train
 from scripts.accelerator.data import Patches, split
+from scripts.accelerator.files import Files
 from scripts.accelerator.losses import ProximalLoss
 from scripts.accelerator.optimiser import Optimiser, orthogonalise
 from scripts.accelerator.settings import CONFIGS, Settings, parse
@@ -93,7 +94,7 @@ def test_a_phase_that_goes_wrong_cannot_touch_the_best_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stepper = Stepper(small("energy_grey", out=tmp_path))
-    files = train.Files(stepper)
+    files = Files(stepper)
     good = files.validate(10)
     kept = (tmp_path / "energy_grey.best.safetensors").read_bytes()
     for damage in (0.5, float("nan")):

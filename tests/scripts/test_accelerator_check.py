@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,10 +86,12 @@ def endless(session: Session, out: Found, budget: Budget) -> None:
     session.attempt(out, "wait", wait, budget)
 
 
-def ran(tmp_path: Path, *measures: Callable[..., None], limit: float = 300) -> Found:
+def ran(
+    tmp_path: Path, *measures: Callable[..., None], limit: float = 300, going_on: bool = False
+) -> Found:
     """What is written of these sections."""
     chosen = [Given(measure.__name__, 1, measure=measure) for measure in measures]
-    sections.run(chosen, Session("cpu", tiny=True), limit, tmp_path / "record.json")
+    sections.run(chosen, Session("cpu", tiny=True), limit, tmp_path / "record.json", going_on)
     record: Found = json.loads((tmp_path / "record.json").read_text())
     return record
 
@@ -145,6 +150,59 @@ def test_unknown_sections_and_devices_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SystemExit) as refused:
             check.main([out, "--device", "cuda"])
         assert refused.value.code == 2
+
+
+def deadly(session: Session, out: Found, budget: Budget) -> None:
+    session.attempt(out, "before", lambda: 3, budget)
+    session.ceilings["copy"] = 5.0
+    session.attempt(out, "long", lambda: time.sleep(1.1), budget)  # what is found is written by now
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stuck(session: Session, out: Found, budget: Budget) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as a call in C holds it up
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("measure", [deadly, stuck])
+def test_where_a_section_ends_the_process_the_next_one_does_the_rest(
+    measure: sections.Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sections, "GRACE", 0.1)
+    child = multiprocessing.get_context("fork").Process(
+        target=ran, args=(tmp_path, failing, measure, good), kwargs={"limit": 4}
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode not in (0, None)
+    left = json.loads((tmp_path / "record.json").read_text())["sections"]
+    assert "good" not in left
+    found = ran(tmp_path, failing, measure, good, going_on=True)
+    assert found["sections"][measure.__name__]["error"] == sections.UNENDED
+    assert found["sections"]["failing"] == left["failing"]
+    assert found["sections"]["good"]["sum"] == 2
+    assert "error" not in found["sections"]["good"]
+    assert [item["at"] for item in found["errors"]] == ["failing"]
+    if measure is deadly:
+        assert found["sections"]["deadly"]["before"] == 3
+        assert found["ceilings"] == {"copy": 5.0}
+    assert sections.UNENDED in sections.summary(found)
+    # The twin: without it a record is begun anew.
+    assert list(ran(tmp_path, good)["sections"]) == ["good"]
+
+
+def test_on_a_device_that_answers_no_more_no_section_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(session: Session) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def breaking(session: Session, out: Found, budget: Budget) -> None:
+        monkeypatch.setattr(Session, "sync", lost)
+
+    assert list(ran(tmp_path, breaking, good)["sections"]) == ["breaking"]
+    monkeypatch.undo()
+    assert list(ran(tmp_path, breaking, good, going_on=True)["sections"]) == ["breaking", "good"]
 
 
 # ---- the page ----------------------------------------------------------------------------------

@@ -70,9 +70,10 @@ def test_a_training_goes_on_and_ends_in_a_model(
     card = read_fields(tmp_path / "models" / "euler_grey.json")
     assert card["certificate"]["averagedness"] < 1
     assert card["training"]["steps_done"] == 4
-    # As if the call had ended sooner: the next one goes on, with the recipe of the run.
+    # As if the call had ended sooner, and elsewhere: the next one goes on, with the recipe it had.
     stored = json.loads(run_file(run).read_text())
     stored["recipe"]["steps"] = 6
+    stored["data"] = str(tmp_path / "another machine")
     run_file(run).write_text(json.dumps(stored))
     state = torch.load(run / "checkpoint.pt", weights_only=True)
     state["recipe"]["steps"] = 6
@@ -82,7 +83,9 @@ def test_a_training_goes_on_and_ends_in_a_model(
     said = capsys.readouterr().out
     assert "step 6" in said
     assert "step 4" not in said
-    assert read_fields(tmp_path / "models" / "euler_grey.json")["training"]["steps_done"] == 6
+    card = read_fields(tmp_path / "models" / "euler_grey.json")
+    assert card["training"]["steps_done"] == 6
+    assert card["validation"]["measured_on"].startswith("exported weights")  # it found the pictures
 
 
 def test_a_call_that_is_over_stops_and_says_so(

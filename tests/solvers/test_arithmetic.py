@@ -11,7 +11,7 @@ from torch import Tensor
 from laws.solvers import SIZE, TINY, blur, make, measurements, random_kernel
 from pnp_recon.priors.denoiser import Denoiser, wrap
 from pnp_recon.solvers import Solution, Status, Stopping, iterate
-from pnp_recon.solvers.core.arithmetic import _places, full_precision
+from pnp_recon.solvers.core.arithmetic import _places, full_precision, held_to_it
 
 
 @pytest.fixture
@@ -102,3 +102,21 @@ def test_a_step_below_rounding_is_no_convergence() -> None:
     assert tight.iterations < 100
     loose = iterate(make("pnp-hqs", A, y, same, start=y), Stopping(1e-3, 300))
     assert loose.status is Status.CONVERGED
+
+
+def test_what_a_callback_sets_is_taken_back() -> None:
+    """At once, and what the caller had set is there again after the run."""
+    places = _places()
+    if not places:
+        pytest.skip("torch keeps it elsewhere")
+    before = [place.fp32_precision for place in places]
+    try:
+        with full_precision():
+            torch.set_float32_matmul_precision("medium")
+            assert {place.fp32_precision for place in places} != {"ieee"}
+            held_to_it()
+            assert {place.fp32_precision for place in places} == {"ieee"}
+        assert [place.fp32_precision for place in places] == before
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.fp32_precision = value

@@ -18,7 +18,7 @@ from pnp_recon.problems.noise import standard_normal
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.report.solution_file import load_solution, save_solution
 from pnp_recon.solvers import CGLS, Anderson, Landweber, Status, Stopping, iterate
-from pnp_recon.solvers.in_time import InTime
+from pnp_recon.solvers.in_time import InTime, levels
 from scripts.figures.rates.fixed_point import Matrix
 
 LEVEL, MANY = 0.3, 4000
@@ -102,6 +102,42 @@ def test_the_estimate_has_no_bias(box: Box) -> None:
     assert abs(float(twin.mean())) > 10 * float(twin.std()) / MANY**0.5
 
 
+def test_nor_where_every_datum_has_its_own_level() -> None:
+    """What a step is said to gain, against what it gains, in the mean over draws of the noise."""
+    rule, truth = system(MANY)
+    own = torch.tensor([0.05] * 4 + [0.6] * 5).double().view(1, 1, 1, 9)
+    A = rule.inner.fidelity.A
+    y = A.A(truth) + own * standard_normal(truth.new_zeros(MANY, 1, 1, 9), 1)
+    level, shares = levels(own, y, Stopping(least_error=True))
+    assert level == pytest.approx(float(own.square().mean().sqrt()))
+    inner = replace(rule.inner, fidelity=LeastSquares(A, y))
+    for some, biased in ((shares, False), (None, True)):  # the twin: one level for all
+        other = InTime(inner, level or 0.0, some)
+        state = other.init()
+        for k in range(12):
+            before, state = state, other.step(state, k).state
+        fell = halved(other, before.z - truth) - halved(other, state.z - truth)
+        off = other.gain(before) - fell
+        sigmas = abs(float(off.mean())) / (float(off.std()) / MANY**0.5)
+        assert sigmas > 5 if biased else sigmas < 4
+
+
+def test_levels_are_refused_where_they_would_be_taken_for_one() -> None:
+    fidelity, _ = blurred(1)
+    y, A, rule = fidelity.y, fidelity.A, Stopping(FOREVER, 20, least_error=True)
+    own = torch.full_like(y, 0.05)
+    with pytest.raises(InputError, match="WeightedLeastSquares"):
+        reconstruct(y, A, noise_level=own, solver="landweber")
+    with pytest.raises(InputError, match="has the shape"):
+        reconstruct(y, A, noise_level=own[..., :3], solver="landweber", stopping=rule)
+    with pytest.raises(InputError, match="a large level"):
+        reconstruct(y, A, noise_level=0 * own, solver="landweber", stopping=rule)
+    # The twin: levels that are all alike are one.
+    one = reconstruct(y, A, noise_level=0.05, solver="landweber", stopping=rule)
+    same = reconstruct(y, A, noise_level=own.numpy(), solver="landweber", stopping=rule)
+    torch.testing.assert_close(same.image, one.image, rtol=0, atol=0)
+
+
 def blurred(count: int = 2, level: float = 0.05) -> tuple[LeastSquares, Tensor]:
     A = blur(random_kernel(0, 5))
     truth = picture(count, *SIZE, seed=3)
@@ -112,7 +148,7 @@ def test_a_run_ends_where_each_picture_turned() -> None:
     fidelity, truth = blurred()
     rule = Stopping(FOREVER, 500, least_error=True)
     found = reconstruct(fidelity.y, fidelity.A, noise_level=0.05, solver="landweber", stopping=rule)
-    assert found.status is Status.EARLY_STOP
+    assert found.status is Status.LEAST_ERROR
     assert found.certificate.holds
     assert found.parameters["step"] == pytest.approx(1 / fidelity.lipschitz)
     for k in (0, 1):
@@ -170,7 +206,7 @@ def test_a_level_that_is_too_low_does_not_run_on() -> None:
     inner = Landweber(fidelity, torch.zeros_like(truth), step_size=1 / fidelity.lipschitz)
     rule = InTime(inner, 0.0)
     found = iterate(rule, Stopping(FOREVER, 500))
-    assert found.status is Status.EARLY_STOP
+    assert found.status is Status.LEAST_ERROR
     # The estimate of the gain alone, the twin, would have gone on.
     state = rule.init()
     for k in range(100):

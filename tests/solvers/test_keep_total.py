@@ -3,6 +3,8 @@ anyway."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -77,6 +79,26 @@ def test_a_projection_beside_the_plane_fails_the_certificate(
     solution = run(y, A, keep_total=True)
     assert solution.certificate.contradicted
     assert LAW in solution.certificate.verdict
+
+
+@pytest.mark.parametrize("beside", [0.0, 3e-7])
+def test_in_float32_it_is_held_to_one_rounding_of_each_entry(
+    beside: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four machine epsilons of the total, which was the limit, let the twin pass."""
+    exact = BoxTotal.prox
+    monkeypatch.setattr(
+        BoxTotal,
+        "prox",
+        lambda self, x, step, tol=0.0: (exact(self, x, step)[0] + beside, 0 * x[:, 0, 0, 0]),
+    )
+    y, A = posed()
+    prior = copy.deepcopy(TINY).float()
+    solution = run(y.float(), A.float(), prior, keep_total=True, denoiser_level=0.1)
+    (law,) = (item for item in solution.certificate.observed if item.law == LAW)
+    assert law.passed == (beside == 0)
+    total = float(y.sum())
+    assert abs(float(A.A(solution.image.double()).sum()) - total) < 4 * 1.2e-7 * y.numel()
 
 
 def test_what_cannot_keep_it_says_so() -> None:

@@ -90,10 +90,11 @@ def test_false_guarantee_is_contradicted_by_growing_residuals(name: str) -> None
 def test_false_averagedness_is_contradicted_by_the_rate() -> None:
     # The negative is 1-Lipschitz, not averaged: residuals do not grow, and do not fall either.
     solution = run("pnp-pgd", denoiser=declared(lambda x: 1 - x), step_size=1e-9)
-    monotone, rate, challenge = solution.certificate.observed
+    monotone, rate, challenge, steady = solution.certificate.observed
     assert monotone.passed
     assert not rate.passed
     assert not challenge.passed
+    assert steady.passed
     assert solution.certificate.contradicted
     A = blur(lossy_kernel())  # one that cannot be inverted, so that nothing contracts
     honest = run("pnp-pgd", A=A, denoiser=declared(lambda x: 1 - x, 1.0), step_size=1e-9)

@@ -106,6 +106,9 @@ def test_data_that_do_not_tell_leave_the_fixed_rule(
     found = rule.settle(trials, 0.0, PLAIN)
     assert (found.value, found.rule) == (1.0, Rule.FIXED)
     assert words in found.reason
+    assert found.words == f"1 from the fixed rule, as {len(trials)} trials decide nothing: " + (
+        found.reason
+    )
 
 
 def test_a_picture_smoother_than_all_trials_takes_the_strongest() -> None:

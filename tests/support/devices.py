@@ -1,4 +1,4 @@
-"""What a test runs on: the CPU, and a GPU where there is one; which libraries are there."""
+"""What a test runs on: the CPU, and a GPU or its stand-in; which libraries are there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+
+from support.standin import standing_in
 
 CUDA = pytest.param(
     "cuda",
@@ -19,6 +21,14 @@ DEVICES = ["cpu", CUDA]
 
 every_device = pytest.mark.parametrize("device", DEVICES)
 on_a_gpu = pytest.mark.parametrize("device", [CUDA])
+
+
+def on_hardware(why: str) -> pytest.MarkDecorator:
+    """For tests of what the stand-in has not: kernels, their order, the runtime."""
+    skipped = pytest.mark.skipif(standing_in(), reason=f"{why}: that takes a GPU, not a stand-in")
+    return pytest.mark.parametrize(
+        "device", [pytest.param("cuda", marks=[*CUDA.marks, skipped], id="cuda")]
+    )
 
 
 def installed(name: str) -> bool:

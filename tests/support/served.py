@@ -5,10 +5,8 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +19,8 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-START = "from pnp_recon.cli.listing import main; raise SystemExit(main())"
+from scripts.serving import serving
+
 LONG = 300.0
 
 
@@ -96,28 +94,13 @@ class Served:
 
 
 @contextmanager
-def served(temporary: Path, *arguments: str) -> Iterator[Served]:
-    """A server with these options, whose private folder lies in `temporary`."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
-    environment["OMP_NUM_THREADS"] = "1"
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, "serve", "--no-open", *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url.startswith("http://"), url
+def served(temporary: Path, *arguments: str, browser: str | None = None) -> Iterator[Served]:
+    """A server with these options, whose private folder lies in `temporary`; it opens `browser`, a
+    program, or none."""
+    environment = {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", "BROWSER": f"{browser} %s"}
+    opens = "--no-open" if browser is None else "--open"
+    with serving(opens, *arguments, environment=environment) as (process, url):
         yield Served(process, url, temporary)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def blurred(side: int = 48, length: int = 5, seed: int = 0) -> np.ndarray[Any, Any]:

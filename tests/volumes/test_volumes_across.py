@@ -134,7 +134,7 @@ def test_a_volume_that_does_not_fit_says_how_many_slices_would(
         rooms.append(real(*args))
         # Two and a half slices are free.
         free = int(2.5 * rooms[-1].each) + rooms[-1].fixed - memory.room_at_most(0)
-        monkeypatch.setattr(probe, "free_bytes", lambda: free)
+        monkeypatch.setattr(probe, "free_bytes", lambda device: free)
         return rooms[-1]
 
     monkeypatch.setattr(probe, "room", seen)
@@ -149,6 +149,35 @@ def test_a_volume_that_does_not_fit_says_how_many_slices_would(
     across.refuse_too_large(room, range(5), (48, 48), free)
     with pytest.raises(Exception, match=r"--slices 0:10:2"):
         across.refuse_too_large(room, range(0, 20, 2), (48, 48), free)
+
+
+def test_a_volume_has_to_fit_into_the_memory_of_its_device_as_well(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-in numbers: the host has room, a GPU has it for two slices."""
+    rooms = []
+    real = memory.room
+
+    def seen(*args: Any) -> memory.Room:
+        rooms.append(real(*args))
+        few = int(2.5 * rooms[-1].each) + max(rooms[-1].fixed - memory.room_at_most(0), 0)
+        free = {"cpu": 1 << 50, "cuda": few}
+        monkeypatch.setattr(probe, "free_bytes", free.__getitem__)
+        return rooms[-1]
+
+    monkeypatch.setattr(probe, "room", seen)
+    places = probe.places
+    assert places(torch.device("cpu")) == ("cpu",)
+    monkeypatch.setattr(probe, "places", lambda _: places(torch.device("cuda:0")))
+    args = ["--slices", "1:4", *TV, "--across", "auto", "-o", tmp_path / "v.npy"]
+    assert run(scan, *args) == 2
+    said = only_line("pnp-ct", capsys.readouterr().err)
+    assert "GiB are free on cuda; 2 slices would fit: give --slices 1:3" in said
+    # What this process holds is on the host, and counts there alone.
+    room = memory.Room(fixed=memory.room_at_most(0) + 1000, each=10**12)
+    across.refuse_too_large(room, range(5), (48, 48), 5 * 10**12 + 10**9, "cuda")
+    with pytest.raises(Exception, match="free on cuda"):
+        across.refuse_too_large(room, range(5), (48, 48), 5 * 10**12 - 1, "cuda")
 
 
 def big(path: Path, slices: int) -> Path:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import numpy as np
 import pytest
 
 from pnp_recon.cli.ct import main
-from pnp_recon.cli.ct.volume import worker
+from pnp_recon.cli.ct.options import CtMethod, CtOptions
+from pnp_recon.cli.ct.volume import session, worker
+from pnp_recon.files import shipped
 from pnp_recon.volumes import store
 from support.cli import only_line
 from support.ct_files import SIZE, save_counts
@@ -137,6 +141,43 @@ def test_ctrl_c_keeps_what_is_done_and_goes_on(
     assert run(scan, "--slices", "0:4", *FBP, "-o", out) == 2
     assert run(scan, "--slices", "0:4", *FBP, "-o", out, "--overwrite") == 0
     assert np.load(out).shape == (4, SIZE, SIZE)
+
+
+def put_model(folder: Path, name: str) -> Path:
+    """A shipped model under the name `mine`; returns its path without a suffix."""
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(shipped("trained_models") / f"{name}{suffix}", folder / f"mine{suffix}")
+    return folder / "mine"
+
+
+def test_another_prior_of_the_same_name_is_another_volume(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = put_model(tmp_path, "euler_grey")
+    args = [scan, "--slices", "0:1", "--strength", 1, "--max-iter", 1, "-q"]
+    args += ["--denoiser", model, "-o", tmp_path / "v.npy"]
+    assert run(*args) == 3
+    assert run(*args) == 3  # the same prior goes on
+    put_model(tmp_path, "euler_ct")
+    capsys.readouterr()
+    assert run(*args) == 2
+    assert f"was begun with denoiser {model} (" in only_line("pnp-ct", capsys.readouterr().err)
+    # The twin: with names alone the old slices would be taken for those of the other prior.
+    put_model(tmp_path, "euler_grey")
+    monkeypatch.setattr(session, "_with_weights", str)
+    assert run(*args, "--overwrite") == 3
+    put_model(tmp_path, "euler_ct")
+    assert run(*args) == 3
+    assert "euler_grey" in rows(tmp_path / "v.npy")[0]["prior"]["name"]
+
+
+def test_what_auto_means_is_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = CtOptions(inputs=["s.h5"])
+    before = session.settings_of(asked)
+    assert session.settings_of(asked) == before
+    monkeypatch.setattr(session, "auto_denoiser", lambda: "euler_grey")
+    assert session.settings_of(asked)["denoiser"] != before["denoiser"]
+    assert session.settings_of(replace(asked, method=CtMethod.tv))["denoiser"] == "auto"
 
 
 KILLED = """

@@ -48,6 +48,7 @@ STATUS = {
     Status.CONVERGED: "converged",
     Status.GAP: "converged",
     Status.EARLY_STOP: "early stop",
+    Status.LEAST_ERROR: "early stop",
     Status.ITERATION_LIMIT: "iteration limit",
     Status.TIME_LIMIT: "time limit",
     Status.STAGNATED: "stagnated",

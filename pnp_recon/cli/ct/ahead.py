@@ -19,9 +19,9 @@ from pnp_recon.cli.run.effort import RANGE, Span
 # Less is not worth a line, in seconds; and of so few pixels times views nothing is timed.
 SHORT, WORK = 10.0, 3e7
 # One of so many views is back-projected for it, and the whole takes so many back-projections: the
-# picture, a smooth and a sharp one for its window, and what is shown beside it (256² to 1024²
-# pixels: 4 to 6).
-SHARE, TIMES = 64, 5.0
+# picture, a smooth and a sharp one for its window, and what a report shows beside it (640² pixels:
+# 3, and 5 to 6 with that).
+SHARE, TIMES = 64, 4.0
 
 
 def of_back_projections(found: Measurement) -> Span | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from operators import RayTransform, attenuation
 from operators._odl import import_tomo
 from operators.errors import OperatorError
-from pnp_recon.cli.ct.defects import concentric, mended, refuse_for_a_volume
+from pnp_recon.cli.ct.defects import concentric, mended, refuse_for_a_volume, unasked
 from pnp_recon.cli.ct.geometry import check_views, measured_geometry
 from pnp_recon.cli.ct.measurement import Measurement, storage_of
 from pnp_recon.cli.ct.options import CtOptions
@@ -82,9 +82,9 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     gaps = gaps_in_words(scan.missing)
     doubts = [*scan.doubts, *gaps, *corrected.doubts, *below_air(lines.data, whole.noise)]
     fitted: tuple[str, ...] = ()
-    ridge = math.inf
+    ridge, is_cone = math.inf, geometry.kind == "cone"
+    axis = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
     if whole.stripes is not None and profile is not None:
-        axis = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
         round_object = concentric(lines.data, profile, axis, whole.noise)
         if round_object is None:
             fitted, ridge = (FITTED,), (whole.noise / whole.stripes.level) ** 2
@@ -92,11 +92,12 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
             taken, said = round_object
             lines, profile = replace(lines, data=lines.data - taken[:, None]), None
             doubts.append(said)
+    elif not (options.rings or is_cone or options.model):
+        fitted = unasked(lines.data, axis, whole.noise)
     if geometry.kind == "parallel":
         doubts += odd_views(lines.data)
         if scan.order_assumed:
             refuse_other_order(lines.data, source)
-    is_cone = geometry.kind == "cone"
     if is_cone:
         refuse_for_a_volume(options)
         _check_projector(source)

@@ -119,7 +119,8 @@ class CtOptions(VolumeOptions):
     )] = None
     pixel_mm: Annotated[float | None, typer.Option(
         "--pixel-mm",
-        help="A pixel of the slice has this side in mm. By default it is as the detector sees it.",
+        help="A pixel of the slice has this side in mm. By default it is a "
+        "detector pixel, as it is seen at the rotation axis.",
     )] = None
     size: Annotated[int | None, typer.Option(
         "--size", min=8, metavar="N",
@@ -145,12 +146,13 @@ class CtOptions(VolumeOptions):
     )] = Filter.hann
     cutoff: Annotated[float, typer.Option(
         "--cutoff",
-        help="The window ends at this part of the Nyquist frequency.",
+        help="The filter's window ends at this part of the Nyquist frequency, the highest that the "
+        "detector's pixels show.",
     )] = 1.0
     weighted: Annotated[bool | None, typer.Option(
         "--weighted/--unweighted",
-        help="Trust rays by the photons that were counted. This is the default where counts are "
-        "known.",
+        help="Trust a ray the more, the more photons were counted in it. This is the default where "
+        "counts are known.",
     )] = None
     simulate: Annotated[bool, simulate_option(
         "SCAN is a clean slice. Project it, add noise, then reconstruct it and compare.",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from operators import hounsfield
+from operators.filtered_back_projection import back_projections
 from pnp_recon.cli.ct.measurement import Measurement
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.run.plan import Job
@@ -122,9 +123,12 @@ def _found_window(found: Measurement, radius: float | None) -> Window:
     leaves it out is a wrong constraint. So is one that ends below beads or metal, however small
     they are.
     """
+    scan, shape = found.A.geometry, found.A.image_shape
+    size = shape if scan.kind == "cone" else shape[1:]
     with torch.no_grad():
-        smooth = found.A.fbp(found.clean, "hann", SMOOTH, radius)
-        sharp = found.A.fbp(found.clean, "ramp", 1.0, radius)
+        smooth, sharp = back_projections(
+            scan, found.clean, size, [("hann", SMOOTH), ("ramp", 1.0)], radius
+        )
     height, width = smooth.shape[-2:]
     rows = torch.linspace(-1, 1, height, device=smooth.device)[:, None]
     columns = torch.linspace(-1, 1, width, device=smooth.device)

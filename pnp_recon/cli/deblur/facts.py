@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from operators import Inpainting
 from operators.base import LinearOperator
 from operators.borders import Boundary
 from operators.fourier import next_smooth
@@ -30,6 +31,7 @@ from pnp_recon.pictures.colour import linear_to_srgb
 from pnp_recon.pictures.files import Picture
 from pnp_recon.problems.simulate import blur as optics
 from pnp_recon.report import SourceFile
+from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.strength import Strength
 
 # Weights are 1/σ²: no level is taken for less.
@@ -121,9 +123,14 @@ def case_of(facts: Facts) -> Case:
     lines = (*range_lines(picture), *facts.blur.lines())
     if photons is not None:
         lines = (*lines, LIKELY if takes_likelihood(options) else WEIGHED)
+    solved, data = A, y if fidelity is None else fidelity.y
+    if known is not None and photons is None and options.named_solver in solvers_for("none"):
+        # These know no weights: of clipped pixels nothing is measured.
+        seen = Inpainting(known[0, 0], A.measurement_shape)
+        solved, data, fidelity = seen @ A, seen.A(y), None
     return Case(
-        y=y if fidelity is None else fidelity.y,
-        A=A,
+        y=data,
+        A=solved,
         noise_level=facts.level,
         noise_origin=facts.origin,
         noise_words=None if photons is None else photons.words(y),

@@ -88,7 +88,9 @@ def make_case(job: Job, session: Session[InpaintOptions]) -> Case:
         problem = Problem(A, A.A(x), options.noise_level, truth)
     session.watch.to("estimate")
     y = problem.y
-    level, origin = options.noise_level, "simulated" if options.simulate else "given"
+    level = options.noise_level
+    origin = "given" if options.sigma is not None else "assumed: known pixels count as exact"
+    origin = "simulated" if options.simulate else origin
     if level is None:
         found = _estimated(y, known, picture)
         level, origin = found.level, found.words

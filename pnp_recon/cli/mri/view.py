@@ -59,7 +59,8 @@ def picture_target(job: Job, options: MriOptions) -> Path | None:
         return None
     picture = job.target.with_suffix(".png")
     inputs = [job.source, *job.other_inputs]
-    return check_target(picture, overwrite=options.overwrite, inputs=inputs)
+    check_target(picture, overwrite=options.overwrite, inputs=inputs)
+    return picture
 
 
 def writer(

@@ -73,6 +73,8 @@ class Case:
         wrote: files that were written besides the result.
         strength: what --strength means here, where it is not the solver's.
         operator_bytes: what A is still to take, beside what it holds.
+        slower: why it takes longer than a piece of its work foretells, in words; empty: it does
+            not.
     """
 
     y: Tensor
@@ -107,6 +109,7 @@ class Case:
     wrote: tuple[Path, ...] = ()
     strength: Strength | None = None
     operator_bytes: float = 0.0
+    slower: str = ""
 
     @property
     def pixels(self) -> int:

@@ -19,7 +19,7 @@ import torch
 from operators.errors import OperatorError
 from pnp_recon.cli.run.case import Case
 from pnp_recon.cli.run.flags import SolverName
-from pnp_recon.cli.run.live import span_words
+from pnp_recon.cli.run.live import span_words, time_words
 from pnp_recon.cli.run.options import Options
 from pnp_recon.cli.run.solve import Prior, searched, solver_name
 from pnp_recon.errors import PnPReconError
@@ -70,9 +70,13 @@ class Span:
 # ---- time ----------------------------------------------------------------------------------------
 
 
-def time_lines(span: Span | None, why: str = "") -> tuple[str, ...]:
-    """A range of time in words; nothing where it is not known."""
-    return () if span is None else (f"time: {span.words} ({why}an estimate)",)
+def time_lines(span: Span | None, why: str = "", slower: str = "") -> tuple[str, ...]:
+    """A range of time in words, or its lower end where it may be longer; nothing where it is not
+    known."""
+    if span is None:
+        return ()
+    words = f"{time_words(span.low)} or much longer: {slower}" if slower else span.words
+    return (f"time: {words} ({why}an estimate)",)
 
 
 def by_a_piece(case: Case, prior: Prior, options: Options) -> Span | None:

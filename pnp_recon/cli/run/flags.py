@@ -130,9 +130,9 @@ StepSize = Annotated[float | None, typer.Option(
 )]  # fmt: skip
 Ridge = Annotated[str | None, typer.Option(
     "--ridge", metavar="F",
-    help="Add this weight, such as 0.001, times half the squared distance from mid-grey to the "
-    "fidelity. With a certified denoiser or total variation there is then one solution, and a "
-    "proven error bar.",
+    help="Pull the picture towards mid-grey as well, with this weight, such as 0.001, of half the "
+    "squared distance from it. With a certified denoiser or total variation there is then one "
+    "solution, and a proven error bar.",
 )]  # fmt: skip
 MaxIter = Annotated[
     int | None, typer.Option("--max-iter", min=1, help="Stop after so many iterations.")

@@ -176,7 +176,7 @@ def _solve_all(
     else:
         span = by_a_piece(case, prior, options) if middle is None else None
         ahead = Outlook(options, iterations=iterations_of(prior), span=span)
-    for words in (*ahead.notes, *time_lines(ahead.span, why)):
+    for words in (*ahead.notes, *time_lines(ahead.span, why, case.slower)):
         say(words)
     live.begin(ahead.iterations)
     session.watch.to("iterations")

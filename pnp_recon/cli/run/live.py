@@ -130,6 +130,32 @@ class LiveLine:
             self.progress.update(self.task, description=description, **fields)
 
 
+class Repeating(LiveLine):
+    """The line of what was done before and is done again.
+
+    Args:
+        seconds: what it took then.
+        steps: its iterations; None: unknown.
+        enabled: there is somebody to hear of it.
+    """
+
+    def __init__(self, seconds: float, steps: int | None = None, *, enabled: bool = True) -> None:
+        super().__init__(1, enabled)
+        self._seconds, self._steps, self._heard = seconds, steps, enabled
+
+    def announce(self, what: str) -> None:
+        """Says what is done again, for how long, and how it is left out."""
+        if self._heard:
+            self.write(
+                f"{what} again, which took {time_words(self._seconds)} when it was made; --no-run "
+                "leaves this out",
+                error=True,
+            )
+
+    def begin(self, expected: int | None = None) -> None:
+        super().begin(self._steps or expected)
+
+
 class Course:
     """How long a run will still take, by what its own iterations took.
 

@@ -164,6 +164,12 @@ class RunOptions:
             return self.method.value
         return None if self.solver == SolverName.auto else self.solver.value
 
+    @property
+    def ends_in_time(self) -> bool:
+        """The solver that was named can end where the error is estimated to be least."""
+        name, plain = self.named_solver, self.acceleration.value in ("auto", "none")
+        return name is not None and plain and SOLVERS[name].least_error
+
     def companions(self, source: Path) -> tuple[Path, ...]:
         """Files that are read beside this input (kernel, mask), which are never overwritten."""
         return ()

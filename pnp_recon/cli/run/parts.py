@@ -24,6 +24,7 @@ _SEVERITY = (
     Status.FIXED_DEPTH,
     Status.CONVERGED,
     Status.GAP,
+    Status.LEAST_ERROR,
     Status.EARLY_STOP,
     Status.ITERATION_LIMIT,
     Status.TIME_LIMIT,

@@ -22,9 +22,9 @@ def lines(result: Result, verbose: bool, told: bool = False) -> list[str]:
     """The block about a finished picture; `told`: the strength is not the solver's."""
     run, job = result.run, result.job
     solution = run.solution
-    counted = f"{_steps(solution.iterations)}, residual {_residual(run):.2e}, "
+    counted = f"{steps(solution)}, residual {_residual(run):.2e}, "
     counted = counted if solution.iterations else ""
-    out = [f"ended: {_ending(solution)}; {counted}{run.timings['total']:.1f} s"]
+    out = [f"ended: {ending(solution)}; {counted}{run.timings['total']:.1f} s"]
     if run.before is not None and run.after is not None:
         out.append(
             f"quality: PSNR {run.before.psnr:.2f} -> {run.after.psnr:.2f} dB, SSIM "
@@ -54,11 +54,11 @@ def summary(result: Result) -> str:
     verdict = run.solution.certificate.label
     return (
         f"{result.job.source} -> {result.job.target}: {status.name.lower().replace('_', ' ')} "
-        f"after {_steps(run.solution.iterations)}{quality}; {verdict}"
+        f"after {steps(run.solution)}{quality}; {verdict}"
     )
 
 
-def _ending(solution: Solution) -> str:
+def ending(solution: Solution) -> str:
     """How it ended, without the advice to go on where more iterations can be worse."""
     from pnp_recon.solvers.core.unsettled import unsettled  # loads torch
 
@@ -66,8 +66,11 @@ def _ending(solution: Solution) -> str:
     return words.partition(";")[0] if unsettled(solution) else words
 
 
-def _steps(iterations: int) -> str:
-    return "1 iteration" if iterations == 1 else f"{iterations} iterations"
+def steps(solution: Solution) -> str:
+    """How many iterations there were, and steps before them that made their start."""
+    count, before = solution.iterations, int(solution.parameters.get("continued", 0))
+    made = "1 iteration" if count == 1 else f"{count} iterations"
+    return f"{made} from a start of {before} steps" if before else made
 
 
 def warnings(result: Result) -> list[str]:
@@ -81,7 +84,7 @@ def warnings(result: Result) -> list[str]:
     elif not solution.certificate.holds and solution.status is not Status.DIRECT:
         out.append(f"{result.job.source}: {solution.certificate.verdict}")
     if not solution.status.succeeded:
-        out.append(f"{result.job.source}: {_ending(solution)}")
+        out.append(f"{result.job.source}: {ending(solution)}")
     return out
 
 

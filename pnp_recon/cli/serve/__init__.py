@@ -71,6 +71,7 @@ def serve(
 
         from pnp_recon.cli.serve.app import Pages
         from pnp_recon.cli.serve.guard import Guard
+        from pnp_recon.cli.serve.once import Once
     except ImportError as error:
         raise InputError(
             f"pnp-recon serve needs the package {error.name}; install it with pip install "
@@ -82,20 +83,20 @@ def serve(
     listener = _listen(host, port)
     token = secrets.token_urlsafe(24)
     own = _own_name(host)
-    url = f"http://{own}:{listener.getsockname()[1]}/{token}/"
+    server_url = f"http://{own}:{listener.getsockname()[1]}"
     store = Store(round(max_mb * 10**6))
     try:
         pages = Pages(store, Workshop(max_megapixels, _memory()), lambda: server.should_exit)
-        app = Guard(pages.app(), token, (host,), every=host in EVERY)
+        app = Once(Guard(pages.app(), token, (host,), every=host in EVERY), f"/{token}/")
         config = uvicorn.Config(
             app, log_level="error", access_log=False, timeout_graceful_shutdown=2
         )
         server = uvicorn.Server(config)
-        print(url, flush=True)
+        print(f"{server_url}/{token}/", flush=True)
         if not _is_local(listener):
             print(OPEN_TO_OTHERS, file=sys.stderr, flush=True)
         if open_page:
-            webbrowser.open_new_tab(url)
+            webbrowser.open_new_tab(server_url + app.path)
         _serve(server, listener)
     finally:
         store.close()

@@ -139,9 +139,12 @@ class Pages:
         return JSONResponse({"file": kept}, 201)
 
     async def solve(self, request: Request) -> Response:
-        """Begins a run, see `solving.Solver.solve` for what is said in it."""
+        """Begins a run, see `solving.Solver.solve` for what is said in it.
+
+        While one is on, another strength of it is taken all the same, and solved next; of several
+        the last one.
+        """
         job, asked = self._job(request), await read_json(request)
-        self._refuse_busy(job)
         wrong = WRONGS.find(str(asked.get("wrong")))
         numbers = asked.get("numbers") or {}
         if not isinstance(numbers, dict):
@@ -154,12 +157,13 @@ class Pages:
         run = {"wrong": wrong.name, "numbers": numbers, "files": files}
         choice = {**run, "attached": job.attached}  # another file may have the same name
         warm = job.state.get("choice") == choice and job.state.get("result") is not None
+        if not (warm and strength is not None):
+            self._refuse_busy(job)
         request_ = {"what": "solve", "name": job.name, "strength": strength, "warm": warm, **run}
         self.workshop.put(job, request_)  # before anything changes: it may refuse
         if not warm:
             job.change(result=None, preview=None, facts=None)
-        run_number = job.state.get("run", 0) + 1
-        job.change(choice=choice, lines=[], run=run_number, asked_strength=strength)
+        job.change(choice=choice, asked_strength=strength)
         return JSONResponse({}, 202)
 
     async def cancel(self, request: Request) -> Response:
@@ -213,10 +217,10 @@ class Pages:
 
     async def report(self, request: Request) -> Response:
         job = self._job(request)
-        return self._download(job, "report.zip", f"{Path(job.name).stem}_report.zip")
+        return self._download(job, "out/report.zip", f"{Path(job.name).stem}_report.zip")
 
     def _download(self, job: Job, name: str | None, called: str | None) -> Response:
-        path = job.folder / "out" / (name or "")
+        path = job.folder / (name or "")
         if job.state.get("result") is None or name is None or not path.is_file():
             raise HTTPException(404, "there is no result yet")
         return FileResponse(path, filename=called, media_type="application/octet-stream")

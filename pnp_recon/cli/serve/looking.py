@@ -5,6 +5,7 @@ Runs in the worker, in the job's folder. Loads torch.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pnp_recon.cli.ct import SCANS
 from pnp_recon.cli.run.region import Region, centre
 from pnp_recon.cli.serve.telling import Tell
 from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write
 from pnp_recon.pictures.files import read_picture
 
 # The picture as the page shows it before it is worked on, and the middle of which it is previewed.
@@ -58,7 +60,8 @@ def save(pixels: Tensor, path: Path) -> list[int]:
     shown = (pixels[0].detach().cpu().nan_to_num().clamp(0, 1) * 255).round().byte()
     array = shown.permute(1, 2, 0).numpy()
     image = Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[-1] == 1 else array))
-    image.save(path, "PNG", compress_level=1)  # it only goes to the next process
+    # Little compressed, as it only goes to the next process.
+    atomic_write(path, partial(image.save, format="PNG", compress_level=1))
     return list(image.size)
 
 

@@ -7,6 +7,9 @@ them to be found in the whole picture. Runs in the worker, in the job's folder. 
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,26 +34,32 @@ SECONDS = 0.5
 def of_middle(command: Command[Any], options: Any, priors: dict[str, Any], tell: Tell) -> None:
     """Previews by the middle as a picture of its own; says nothing where that does not do."""
     PREVIEW.unlink(missing_ok=True)
-    options = replace(options, inputs=[str(MIDDLE)])
-    if getattr(options, "mask", None) is not None:
-        options = replace(options, mask=_cut(options.mask))
-    session = Session(options, priors=priors)
-    try:
-        case = command.prepare(Job(MIDDLE, PREVIEW), session)
-        _show(case, session, tell)
-    except (PnPReconError, OperatorError):
-        return  # the whole picture may do
+    with _only_a_look():  # the whole picture may do
+        middle_alone = replace(options, inputs=[str(MIDDLE)])
+        if getattr(options, "mask", None) is not None:
+            middle_alone = replace(middle_alone, mask=_cut(options.mask))
+        session = Session(middle_alone, priors=priors)
+        _show(command.prepare(Job(MIDDLE, PREVIEW), session), session, tell)
 
 
 def of_case(case: Case, session: Session[Any], tell: Tell) -> None:
     """Previews by a part of the case, if there is no preview yet."""
     if PREVIEW.exists() or case.excerpt is None:
         return
-    size = (case.degraded.shape[-2], case.degraded.shape[-1])
-    try:
+    with _only_a_look():
+        size = (case.degraded.shape[-2], case.degraded.shape[-1])
         _show(case.excerpt(middle(size)), session, tell)
+
+
+@contextmanager
+def _only_a_look() -> Iterator[None]:
+    """No error of a preview costs the run; a defect is shown in the server's terminal."""
+    try:
+        yield
     except (PnPReconError, OperatorError):
-        return
+        pass
+    except Exception:
+        traceback.print_exc()
 
 
 def _show(case: Case, session: Session[Any], tell: Tell) -> None:

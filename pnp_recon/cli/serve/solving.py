@@ -6,8 +6,10 @@ Runs in the worker, in the job's folder. Loads torch.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,15 @@ from pnp_recon.cli.run.solve import choose_prior
 from pnp_recon.cli.serve.looking import save
 from pnp_recon.cli.serve.previewing import of_case, of_middle
 from pnp_recon.cli.serve.telling import Tell, Telling
-from pnp_recon.cli.serve.wrongs import WRONGS
+from pnp_recon.cli.serve.wording import for_the_page
+from pnp_recon.cli.serve.wrongs import WRONGS, Wrong
 from pnp_recon.errors import InputError
+from pnp_recon.files import atomic_write
 from pnp_recon.priors.energies.base import LearnedEnergy
 
 OUT = Path("out")
 BEFORE, AFTER, KERNEL, REPORT = "before.png", "after.png", "kernel.png", "report"
+LAST = OUT / "last.pt"
 # A level below that of every noise: a good start is kept, and no continuation leads away from it.
 NO_CONTINUATION = 1e-4
 
@@ -61,13 +66,13 @@ class Solver:
         strength = request["strength"]
         options = command.options(
             inputs=[request["name"]],
-            output=f"{OUT}/",
             report=OUT / REPORT,
             overwrite=True,
             strength="auto" if strength is None else repr(float(strength)),
             **chosen,
         )
         options.check()
+        # The result lies beside the upload: reports name it as whoever downloads both has it.
         (job,) = plan_jobs(command.names, options)
         session = Session(options, priors=self.priors)
         key, warm = self._key(request), bool(request["warm"])
@@ -88,7 +93,7 @@ class Solver:
 
         live = Telling(tell)
         result = run_job(replace(command, prepare=prepare), job, session, live, live.write)
-        return finished(result, wrong.scans)
+        return finished(result, wrong)
 
     def _check(self, case: Case) -> None:
         pixels = math.prod(case.degraded.shape[-2:])
@@ -105,10 +110,9 @@ class Solver:
 
 def begun_at_last(case: Case, session: Session[Any]) -> Case:
     """The case with the last result as its start, where there is one of its shape."""
-    path = OUT / "last.pt"
-    if not path.exists():
+    if not LAST.exists():
         return case
-    start = torch.load(path, weights_only=True)
+    start = torch.load(LAST, weights_only=True)
     if case.parts or start.shape[1:] != torch.Size(case.A.image_shape):
         return case
     given: dict[str, Any] = {"start": start.to(case.y)}
@@ -134,13 +138,17 @@ def facts(case: Case) -> dict[str, Any]:
     }
 
 
-def finished(result: Result, scans: bool) -> dict[str, Any]:
-    """Writes what the page shows; returns the rest."""
+def finished(result: Result, wrong: Wrong) -> dict[str, Any]:
+    """Writes what the page shows, each file whole or not at all: to cancel is to be killed here.
+
+    Returns the rest.
+    """
     run, solution = result.run, result.run.solution
-    torch.save(solution.image.detach().cpu(), OUT / "last.pt")
+    atomic_write(LAST, partial(torch.save, solution.image.detach().cpu()))
     size = save(run.degraded, OUT / BEFORE)
     save(run.restored, OUT / AFTER)
-    shutil.make_archive(str(OUT / REPORT), "zip", OUT / REPORT)
+    archive = shutil.make_archive(str(OUT / f"{REPORT}.new"), "zip", OUT / REPORT)
+    os.replace(archive, OUT / f"{REPORT}.zip")
     strength, certificate = solution.strength, solution.certificate
     return {
         "result": {
@@ -150,12 +158,12 @@ def finished(result: Result, scans: bool) -> dict[str, Any]:
             "label": certificate.label,
             "holds": certificate.holds,
             "details": certificate.lines()[1:],
-            "ended": solution.status.value,
-            "iterations": solution.iterations,
+            "ended": for_the_page(text.ending(solution), wrong),
+            "steps": text.steps(solution),
             "seconds": run.timings["total"],
             "strength": None if strength is None else strength.value,
             "strength_words": None if strength is None else strength.words,
-            "warnings": text.warnings(result),
-            "adjustable": not scans and solution.strength is not None,
+            "warnings": [for_the_page(words, wrong) for words in text.warnings(result)],
+            "adjustable": not wrong.scans and solution.strength is not None,
         }
     }

@@ -19,6 +19,7 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     from pnp_recon.cli.serve.looking import look
     from pnp_recon.cli.serve.solving import Solver
     from pnp_recon.cli.serve.unpacked import check_unpacked
-    from pnp_recon.cli.shell import describe
+    from pnp_recon.cli.serve.wording import for_the_page
+    from pnp_recon.cli.serve.wrongs import WRONGS
+    from pnp_recon.cli.shell import DEFECT, describe, exit_code_of
     from pnp_recon.pictures.samples import limit_pixels
 
     most = round(float(megapixels) * 10**6)
@@ -54,7 +57,11 @@ def main(argv: list[str] | None = None) -> int:
             done = (look if request["what"] == "look" else solver.solve)(request, tell)
             tell("done", held=resident_bytes(), **done)
         except Exception as error:
-            tell("failed", message=_words(error, describe), held=resident_bytes())
+            if exit_code_of(error) == DEFECT:
+                traceback.print_exception(error)  # in the server's terminal
+            wrong = WRONGS[request["wrong"]] if "wrong" in request else None
+            message = for_the_page(_words(error, describe), wrong)
+            tell("failed", message=message, held=resident_bytes())
         os.chdir(os.path.sep)
     return 0
 

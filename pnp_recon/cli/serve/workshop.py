@@ -30,6 +30,7 @@ NOT_LOADED = (
     "the program could not be loaded; the terminal in which pnp-recon serve runs says why, and the "
     "next try begins anew"
 )
+NOT_STARTED = "the program could not be started ({why}); the next try begins anew"
 Request = dict[str, Any]
 
 
@@ -53,17 +54,21 @@ class Workshop:
         self._work = asyncio.Event()
 
     def put(self, job: Job, request: Request) -> None:
-        """Queues a request; the job's state says how many are before it.
+        """Queues a request in place of what the job waits for; of one that runs it waits for the
+        end. The job's state says how many are before it.
 
         Raises:
             BusyError: there are too many.
         """
-        if len(self.waiting) >= LONGEST:
+        waiting = [entry for entry in self.waiting if entry[0] is not job]
+        if len(waiting) >= LONGEST:
             raise BusyError(f"{LONGEST} pictures wait already; try again later")
-        looks = sum(1 for _, other in self.waiting if other["what"] == "look")
-        place = looks if request["what"] == "look" else len(self.waiting)
-        self.waiting.insert(place, (job, {**request, "folder": str(job.folder)}))
-        job.change(phase="waiting", asked=request["what"], error=None, stage="", fraction=None)
+        looks = sum(1 for _, other in waiting if other["what"] == "look")
+        place = looks if request["what"] == "look" else len(waiting)
+        waiting.insert(place, (job, {**request, "folder": str(job.folder)}))
+        self.waiting = deque(waiting)
+        if job is not self.current:
+            self._wait(job, request)
         self._number()
         self._work.set()
 
@@ -91,9 +96,15 @@ class Workshop:
                 job, request = self.waiting.popleft()
                 self._number()
                 self.current = job
+                if request["what"] == "solve":
+                    job.change(run=job.state.get("run", 0) + 1, lines=[])
                 job.change(phase="working", stage="beginning", fraction=None)
                 await self._follow(process, job, request)
                 self.current = None
+                for other, following in self.waiting:
+                    if other is job:
+                        self._wait(job, following)
+                self._number()
         finally:
             left = self._process
             self._kill()
@@ -108,21 +119,25 @@ class Workshop:
             # -P: never import from the folder that it happens to be in, which is a job's.
             command = (sys.executable, "-P", "-m", "pnp_recon.cli.serve.worker", *self.arguments)
             environment = {**os.environ, "PYTHONPATH": path}
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, limit=LINE, env=environment
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdin=PIPE, stdout=PIPE, limit=LINE, env=environment
+                )
+            except OSError as error:  # of memory or processes, there are no more
+                await self._give_up(NOT_STARTED.format(why=error.strerror or error))
+                continue
             self._process = process
             if (await self._event(process)).get("event") != "ready":
                 self._process = None
-                await self._give_up()
+                await self._give_up(NOT_LOADED)
         return self._process
 
-    async def _give_up(self) -> None:
+    async def _give_up(self, why: str) -> None:
         """No process can be had: says so to all that wait, and comes back when more is asked."""
         self._work.clear()
         while self.waiting:
             job, _ = self.waiting.popleft()
-            job.change(phase="failed", error=NOT_LOADED, fraction=None, left=None)
+            job.change(phase="failed", error=why, fraction=None, left=None)
         await self._work.wait()
 
     async def _follow(self, process: Process, job: Job, request: Request) -> None:
@@ -161,6 +176,10 @@ class Workshop:
                 self._process.kill()
             self._process = None
 
+    @staticmethod
+    def _wait(job: Job, request: Request) -> None:
+        job.change(phase="waiting", asked=request["what"], error=None, stage="", fraction=None)
+
     def _number(self) -> None:
         """Tells all that wait how many are before them."""
         before = 0 if self.current is None else 1
@@ -172,10 +191,8 @@ class Workshop:
 def _note(job: Job, kind: str, event: dict[str, Any]) -> None:
     if kind == "line":
         job.change(lines=[*job.state.get("lines", []), event["text"]])
-    elif kind == "preview":
-        job.change(preview={"size": event["size"], "run": job.state.get("run", 0)})
-    elif kind == "facts":
-        job.change(facts=event)
+    elif kind in ("preview", "facts"):
+        job.change(**{kind: {**event, "run": job.state["run"]}})
     else:
         job.change(**event)
 
@@ -190,7 +207,8 @@ def _end(job: Job, kind: str, event: dict[str, Any], request: Request) -> None:
         found = {} if request["strength"] is not None else {
             "found_strength": event["result"]["strength"]
         }  # fmt: skip
-        job.change(phase="done", **event, **found, **ended)
+        result = {**event["result"], "run": job.state["run"]}
+        job.change(phase="done", result=result, **found, **ended)
 
 
 def _died(code: int) -> str:

@@ -21,7 +21,7 @@ class Field:
     """A number that may be given.
 
     Attributes:
-        name: the field of the command's options; `flag` is how its messages call it.
+        name: the field of the command's options; `flag` is how its messages call it, see `wording`.
         words: what it is.
         low, high: its range.
         whole: it is a whole number.
@@ -51,8 +51,7 @@ class Field:
         if not inside or (self.whole and number != int(number)):
             kind = "a whole number" if self.whole else "a number"
             raise InputError(
-                f"{self.words} ({self.flag}) is {value!r}; expected {kind} from {self.low:g} to "
-                f"{self.high:g}"
+                f"“{self.words}” is {value!r}; expected {kind} from {self.low:g} to {self.high:g}"
             )
         return int(number) if self.whole else number
 

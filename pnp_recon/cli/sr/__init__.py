@@ -21,9 +21,9 @@ converges, with which numbers, and what the run then showed.
 
 pnp-sr small.jpg --scale 3 writes small_enlarged.jpg, with three times as many pixels on each \
 side. The small picture is taken for a larger one that was blurred with a kernel, of which every \
-third pixel was kept. By what it was shrunk in truth, no picture says; the default is the bicubic \
-filter that most programs have. A wrong kernel shows: one that is too wide rings, one that is too \
-narrow stays soft.
+third pixel was kept. No picture says with which kernel it was really shrunk; the default is the \
+bicubic filter that most programs have. A wrong kernel shows: one that is too wide rings, one \
+that is too narrow stays soft.
 
 """
 HELP += EXIT_CODES

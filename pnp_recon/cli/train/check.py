@@ -18,7 +18,9 @@ def check(
     attack_steps: Annotated[
         int,
         typer.Option(
-            min=0, help="Attack with this many gradient steps from each start; 0: do not."
+            min=0,
+            help="Try to refute the constants by this many gradient steps from each start; 0: do "
+            "not.",
         ),
     ] = 30,
     quiet: Quiet = False,

@@ -35,7 +35,12 @@ BEFORE: Mapping[str, tuple[Any, Any]] = {
     ),
 }  # fmt: skip
 AFTER: Mapping[str, tuple[Any, Any]] = {
-    "device": (Annotated[Device, typer.Option(help="Compute there.")], Device.auto),
+    "device": (
+        Annotated[
+            Device, typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
+        ],
+        Device.auto,
+    ),
     "threads": (
         Annotated[
             int | None,
@@ -55,7 +60,7 @@ AFTER: Mapping[str, tuple[Any, Any]] = {
         Annotated[
             float | None,
             typer.Option(
-                help="Stop after so many minutes of this call; the same call goes on. The "
+                help="Stop after so many minutes; the same command goes on from there. The "
                 "learning rate follows --steps all the same.",
             ),
         ],

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pnp_recon.cli.shell import make_folder
 from pnp_recon.cli.train.command import Quiet, Verbose
 from pnp_recon.cli.train.settings import check_name
 
@@ -25,7 +26,10 @@ def export(
         typer.Option(help="The model gets this name.", show_default="that of the run"),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Put the model into this folder.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Put the model into this folder, which is made if it is missing."
+        ),
     ] = Path(),
     onnx: Annotated[
         bool,
@@ -57,6 +61,7 @@ def export(
         check_name(name)
     if not overwrite:
         check_export(output, name or settings.name)
+    make_folder(output)
     card = export_run(Path(run), output, name)
     say_exported(card, quiet)
     if formats:
@@ -71,6 +76,7 @@ def _write(
     from pnp_recon.models.portable import portable_card, write_onnx, write_program
 
     card = portable_card(model)
+    make_folder(folder)
     for kind in formats:
         target = check_target(folder / f"{name or card.name}{kind}", overwrite=overwrite)
         gap = {".onnx": write_onnx, ".pt2": write_program}[kind](card, target)

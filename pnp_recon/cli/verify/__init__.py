@@ -38,7 +38,8 @@ def verify(
     attack_steps: Annotated[
         int,
         typer.Option(
-            min=0, help="Attack the weights with this many gradient steps from each start."
+            min=0,
+            help="Try to refute a model's constants by this many gradient steps from each start.",
         ),
     ] = 30,
     inputs: Annotated[
@@ -54,7 +55,13 @@ def verify(
         bool,
         typer.Option("--strict", help="Fail as well where a claim of a report cannot be checked."),
     ] = False,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Do not repeat the run.")] = False,
+    no_run: Annotated[
+        bool,
+        typer.Option(
+            "--no-run",
+            help="Do not repeat the run, which takes about as long as when the report was made.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print nothing but one JSON object.")
     ] = False,
@@ -93,12 +100,12 @@ def verify(
     from pnp_recon.cli.verify.report import verify_report  # loads torch
 
     moved = _moved(inputs or [])
+    live = not (quiet or as_json)
     if summary is not None:
         from pnp_recon.cli.verify.volume import verify_volume  # loads torch
 
-        claims = verify_volume(summary, moved, run=not no_run)
+        claims = verify_volume(summary, moved, run=not no_run, live=live)
     else:
-        live = not (quiet or as_json)
         claims = verify_report(path, moved, attack_steps, run=not no_run, live=live)
     if as_json:
         print_json(_plain(path, claims))

@@ -34,7 +34,7 @@ def verify_report(
         moved: role of an input file -> where it lies now, if not where the report says.
         attack_steps: see `models.verify`.
         run: repeat the run.
-        live: draw a line of progress, where there is a terminal.
+        live: say on stderr what takes long, with a line of progress where there is a terminal.
 
     Raises:
         InputError: it is no JSON, or a report of another version.

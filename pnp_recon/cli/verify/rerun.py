@@ -16,7 +16,7 @@ import torch
 from pnp_recon.cli.reconstructions import RECONSTRUCTIONS, rebuilt
 from pnp_recon.cli.run.case import EARLIER_START
 from pnp_recon.cli.run.job import run_job
-from pnp_recon.cli.run.live import LiveLine
+from pnp_recon.cli.run.live import Repeating
 from pnp_recon.cli.run.options import RunOptions
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
@@ -45,7 +45,7 @@ def run_claims(
         folder: where it lies.
         places: role -> file.
         output: the claim that the picture that lies there is the one of the run.
-        live: draw a line of progress.
+        live: say on stderr what is done, with a line of progress where there is a terminal.
     """
     program = report["program"]
 
@@ -68,7 +68,10 @@ def run_claims(
     source = places.get("input")
     if source is None:
         return cannot("it names no input")
-    with TemporaryDirectory() as temporary, LiveLine(1, enabled=live) as line:
+    seconds, steps = report["timings"].get("total", 0.0), report["status"]["iterations"]
+    live_line = Repeating(seconds, steps, enabled=live)
+    with TemporaryDirectory() as temporary, live_line as line:
+        line.announce(f"running {program}")
         target = Path(temporary) / f"result{_suffix(report, command, source)}"
         job = Job(source, target, places.get("reference"))
         line.file(f"repeating {program}: {source.name}")

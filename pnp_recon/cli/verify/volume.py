@@ -21,6 +21,7 @@ from pnp_recon.cli.ct.volume.probe import Probed
 from pnp_recon.cli.ct.volume.session import APART, recipe_of, settings_of
 from pnp_recon.cli.ct.volume.worker import each
 from pnp_recon.cli.reconstructions import rebuilt
+from pnp_recon.cli.run.live import Repeating
 from pnp_recon.cli.verify.compare import HALF_LEVEL
 from pnp_recon.errors import InputError, PnPReconError
 from pnp_recon.report.claims import Claim, claim, unchecked
@@ -37,13 +38,16 @@ BY_HAND = ("time limit", "interrupted")
 _HASHED = re.compile(r"(.*) \([0-9a-f]{64}\)")
 
 
-def verify_volume(path: Path, moved: Mapping[str, Path], *, run: bool = True) -> list[Claim]:
+def verify_volume(
+    path: Path, moved: Mapping[str, Path], *, run: bool = True, live: bool = False
+) -> list[Claim]:
     """What is claimed of a volume, each claim checked as far as that can be done here.
 
     Args:
         path: its summary; ledger and volume lie beside it.
         moved: "input" -> where the scan lies now, if not where the summary says.
         run: repeat the first, the middle, the last and the worst slice, or the run of all.
+        live: say on stderr what takes long.
 
     Raises:
         InputError: summary or ledger cannot be read.
@@ -78,7 +82,7 @@ def verify_volume(path: Path, moved: Mapping[str, Path], *, run: bool = True) ->
         return [*claims, unchecked("run", "pnp-ct", "it was not asked for (--no-run)")]
     if not claims[-2].holds:
         return [*claims, unchecked("run", "pnp-ct", "the scan is not what it was")]
-    return [*claims, *_runs(ledger, store, source)]
+    return [*claims, *_runs(ledger, store, source, live)]
 
 
 def _summary(stated: Mapping[str, Any], ledger: Ledger) -> Claim:
@@ -140,7 +144,7 @@ def _values(ledger: Ledger, store: Store) -> Claim:
     return Claim(what, stated, "so")
 
 
-def _runs(ledger: Ledger, store: Store, source: Path) -> list[Claim]:
+def _runs(ledger: Ledger, store: Store, source: Path, live: bool) -> list[Claim]:
     """Slices computed again with the settings, axis, window and strength of the volume."""
     plan = ledger.plan
     try:
@@ -160,15 +164,23 @@ def _runs(ledger: Ledger, store: Store, source: Path) -> list[Claim]:
     numbers = _chosen(ledger)
     if not numbers:
         return [unchecked("run", "pnp-ct", "no slice ended by itself")]
-    for done in compute(recipe, tuple(numbers)):
-        number = done.row["slice"]
-        held = store.read(plan.slices.index(number))
-        try:
-            claims += _slice(ledger.rows[number], done, held, HALF_LEVEL * width)
-        except (KeyError, TypeError) as error:
-            claims.append(Claim(f"slice {number}", "a row", f"a damaged one ({error!r})", False))
+    across = options.across is not None
+    made = ledger.in_order() if across else [ledger.rows[number] for number in numbers]
+    every = "all slices" if across else f"slices {', '.join(map(str, numbers))}"
+    seconds = sum(row.get("seconds") or 0.0 for row in made)
+    with Repeating(seconds, enabled=live) as line:
+        line.announce(f"computing {every}")
+        line.file(f"computing {every}")
+        for done in compute(recipe, tuple(numbers)):
+            number = done.row["slice"]
+            held = store.read(plan.slices.index(number))
+            try:
+                claims += _slice(ledger.rows[number], done, held, HALF_LEVEL * width)
+            except (KeyError, TypeError) as error:
+                broken = Claim(f"slice {number}", "a row", f"a damaged one ({error!r})", False)
+                claims.append(broken)
     rest = len(ledger.rows) - len(numbers)
-    if rest and options.across is None:
+    if rest and not across:
         reason = "not run again: their premises and constants are words of the ledger"
         claims.append(unchecked("other slices", rest, reason))
     return claims

@@ -14,9 +14,8 @@ from torch import Tensor
 
 # Files of fewer colours are drawings, not photographs.
 FEWEST, MOST = 16, 256
-# True errors over distances/√12, on eight pictures of 16, 64 and 256 colours: 1.4 without dither
-# and 1.9 with it, in the mean, from 0.7 to 2.6. Of 20 sharp ones, shrunk 2 and 4 times to 32, 64
-# and 256 colours without dither, this is 0.8 to 1.9 times the error, 1.0 to 1.2 in the median.
+# True errors over distances/√12, between those without and with dither; how far the estimate is off
+# is counted in docs/results/heuristics.md.
 FACTOR, SPREAD = 1.6, 0.35
 # More is no photograph either.
 LARGEST = 20 / 255

@@ -39,7 +39,8 @@ from pnp_recon.networks.energies.potentials import (
     secant,
     slope,
 )
-from pnp_recon.networks.energies.spectrum import diagonal_sum, waves
+from pnp_recon.networks.energies.proximal import minimised
+from pnp_recon.networks.energies.spectrum import largest_square, waves
 
 NO_GUARANTEE = (
     "the denoiser is the proximal map of an explicit energy (after Goujon et al. 2024), computed "
@@ -188,18 +189,7 @@ class RidgeNet(Energy):
         first, second, third = self.filters
         first = first - first.mean((2, 3), keepdim=True)
         response = self._response((first, second, third)).flatten(2)  # (C, out, pixels)
-        re = (response @ self.cos).permute(2, 1, 0)  # (frequencies, out, C)
-        im = (response @ self.sin).permute(2, 1, 0)
-        real, imag = re.mT @ re + im.mT @ im, re.mT @ im - im.mT @ re
-        gram = torch.cat((torch.cat((real, -imag), -1), torch.cat((imag, real), -1)), -2)
-        trace = diagonal_sum(gram) + 1e-12
-        m, log = gram / trace, torch.zeros_like(trace)
-        for _ in range(5):  # afterwards (gram/trace)³² = m exp(log)
-            m = m @ m
-            size = diagonal_sum(m) + 1e-30
-            m, log = m / size, 2 * log + size.log()
-        # Every singular value occurs twice in the real form, hence the root of two.
-        top = (trace * torch.exp(log / 32) * 2 ** (-1 / 32)).max()
+        top = largest_square(response, self.cos, self.sin)
         return first, second, third * torch.rsqrt(top)
 
     def potentials(self, sigma: Tensor) -> Potentials:
@@ -260,22 +250,11 @@ class RidgeNet(Energy):
         depend on the others of the batch.
         """
         step = (1 / (1 + pot.steepest))[:, None, None, None]
-        x, z, t = y, y, torch.ones_like(step)
-        ready, found = torch.zeros_like(step, dtype=torch.bool), y
-        for _ in range(iterations):
-            g = z - y + self.gradient_with(z, w, pot)
-            if tolerance:
-                now = _norm(g) <= tolerance * _norm(z - y)
-                found, ready = torch.where(now & ~ready, z, found), ready | now
-                if bool(ready.all()):
-                    return found
-            new = z - step * g
-            ahead = (g * (new - x)).sum((1, 2, 3), keepdim=True) > 0
-            t = torch.where(ahead, torch.ones_like(t), t)
-            larger = 0.5 * (1 + (1 + 4 * t * t).sqrt())
-            z = new + ((t - 1) / larger) * (new - x)
-            x, t = new, larger
-        return torch.where(ready, found, x)
+
+        def gradient(z: Tensor) -> Tensor:
+            return z - y + self.gradient_with(z, w, pot)
+
+        return minimised(gradient, y, step, iterations, tolerance)
 
     @torch.no_grad()
     def _constants(self, sigma: float) -> tuple[float, float]:
@@ -325,10 +304,6 @@ class RidgeNet(Energy):
         if self.config.group == 1:
             return factor * v
         return (factor[:, :, None] * self._split(v)).flatten(1, 2)
-
-
-def _norm(v: Tensor) -> Tensor:
-    return v.square().sum((1, 2, 3), keepdim=True).sqrt()
 
 
 def _same(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> bool:

@@ -42,9 +42,8 @@ class StackEnergy(nn.Module):
 
     @property
     def sound(self) -> bool:
-        """Are its fixed numbers such that it is smooth and not negative?"""
-        held: Any = self.network
-        return bool(held.sound) and 0 <= self.bond < math.inf
+        """Are its fixed numbers such that it is smooth and not negative? Silence says no."""
+        return bool(getattr(self.network, "sound", False)) and 0 <= self.bond < math.inf
 
     @property
     def denoises_by_gradient_step(self) -> bool:

@@ -142,8 +142,9 @@ class Wrapped(Solver[A], Generic[A]):
     def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
         return self.inner.error_tolerance(z, self.pace * (iteration + 1) - 1)
 
-    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
-        return self.inner.picture_laws(picture)
+    def picture_laws(self, state: A, picture: Tensor) -> tuple[Observation, ...]:
+        shown = state.z if state.shown is None else state.shown
+        return self.inner.picture_laws(self.inner.at(state.inner, shown), picture)
 
     def examination(self) -> Examination | None:
         return self.inner.examination()

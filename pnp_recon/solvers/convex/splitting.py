@@ -5,8 +5,7 @@ They take proximal maps of f and g alone, so that any coupling γ > 0 is covered
 * HQS  v ← prox_{γg}(prox_{γf}(v)): alternating minimisation over x and v of
   f(x) + g(v) + ‖x − v‖²/(2γ). It minimises g + the Moreau envelope of f, not f + g.
 * DRS  x = prox_{γf}(z), v = prox_{γg}(2x − z), z ← z + ρ(v − x).
-* ADMM  x = prox_{γf}(v − w), x̂ = ρx + (1 − ρ)v, v ← prox_{γg}(x̂ + w), w ← w + x̂ − v: with
-  s = v + w this is Douglas–Rachford on s, g before f (Eckstein & Bertsekas 1992, §5).
+* ADMM, which is Douglas–Rachford in other variables: see `admm`.
 
 Where a proximal map is a loop of its own, its tolerance is summable, and the proven error of each
 call is handed to the loop (Eckstein & Bertsekas 1992, Thm 8; Combettes 2004, Thm 3.1).
@@ -30,7 +29,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.solvers.convex.objective import GAP_FLOOR, Objective, smoothness
 from pnp_recon.solvers.core.inner import LAST, inner_tolerance
-from pnp_recon.solvers.core.solver import Solver, State, Step, norms, share
+from pnp_recon.solvers.core.solver import Solver, State, Step, share
 from pnp_recon.solvers.core.theorem import Constant, Theorem, map_theorem, unproven
 from pnp_recon.solvers.knobs import Knobs
 
@@ -227,7 +226,7 @@ class HQS(_Splitting[Split]):
         return state.z if box is None else box.prox(state.z, 1.0)[0]
 
 
-class _Reflected(_Splitting[T]):
+class Reflected(_Splitting[T]):
     """What Douglas–Rachford and ADMM share: the distance of the start from a fixed point."""
 
     def distance_bound(self, z: Tensor) -> Tensor | None:
@@ -250,7 +249,7 @@ class _Reflected(_Splitting[T]):
 
 
 @dataclass(frozen=True)
-class DouglasRachford(_Reflected[Split]):
+class DouglasRachford(Reflected[Split]):
     """z ← z + ρ(prox_{γg}(2x − z) − x), x = prox_{γf}(z); the picture is prox_{γg}(2x − z)."""
 
     name = "drs"
@@ -286,65 +285,3 @@ class DouglasRachford(_Reflected[Split]):
     def _picture_constant(self) -> float:
         prior = self.regulariser.guarantee_of(self.gamma).lipschitz or 1.0
         return round_up((self._reflection().lipschitz or 1.0) * prior)
-
-
-@dataclass(frozen=True)
-class Multipliers(Split):
-    """The state of ADMM; `owed` is the error bound (B,) of its v, None where v is not yet
-    prox_{γg}(v + w): at the start, and for a z from outside."""
-
-    owed: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class ADMM(_Reflected[Multipliers]):
-    """The alternating direction method of multipliers, scaled; z = (v, w), (B, 2, C, H, W).
-
-    The norm of the laws is ‖v + w‖. A step moves s = v + w by ρ(x − v), and x − v is the primal
-    residual x − v⁺ plus γ times the dual one, (v⁺ − v)/γ (Boyd et al. 2011, §3.3); with ρ = 1 the
-    squares of the two add up to at most the square of its norm in the step after.
-    """
-
-    name = "admm"
-
-    def init(self) -> Multipliers:
-        # The first step finds v again, to the tolerance that belongs to it.
-        return Multipliers(self._split(self.first(), 0, None, None).z)
-
-    def at(self, state: Multipliers, z: Tensor) -> Multipliers:
-        return state if z is state.z else replace(state, z=z, owed=None)
-
-    def step(self, state: Multipliers, iteration: int) -> Step[Multipliers]:
-        if state.owed is None:  # T is a function of v + w
-            state = self._split(state.z.sum(1), iteration, state.data, state.prior)
-        assert state.owed is not None
-        v, w = state.z.unbind(1)
-        x, error = self._data(v - w, iteration, state.data)
-        s = w + v + self.relaxation * (x - v)
-        # s⁺ − s = ρ(x − v): with v off by e, x − v moves by at most e, as in `DouglasRachford`.
-        error = self.relaxation * (error + state.owed)
-        return Step(self._split(s, iteration + 1, x, state.prior), error)
-
-    def _split(self, s: Tensor, iteration: int, data: Tensor | None, memory: Any) -> Multipliers:
-        """The state of s: v = prox_{γg}(s) and w = s − v."""
-        v, error, memory = self._prior(s, iteration, memory)
-        return Multipliers(torch.stack((v, s - v), 1), data, memory, error)
-
-    def norm(self, z: Tensor) -> Tensor:
-        return norms(z.sum(1))
-
-    def error_tolerance(self, z: Tensor, iteration: int) -> float | None:
-        found = self._tolerance(z[:, 0], iteration)
-        return None if found is None else self.relaxation * found
-
-    def image(self, state: Multipliers) -> Tensor:
-        return state.z[:, 0]
-
-    def picture_error(self, state: Multipliers) -> Tensor:
-        return super().picture_error(state) if state.owed is None else state.owed
-
-    def _picture_constant(self) -> float:
-        return self.regulariser.guarantee_of(self.gamma).lipschitz or 1.0
-
-    def _lift(self, start: Tensor) -> Tensor:
-        return torch.stack((start, torch.zeros_like(start)), 1)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from operators.checks.probe import norm_or_attained
+from operators.checks.probing import norm_or_attained
 from operators.norms import round_up
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity

@@ -2,17 +2,24 @@
 
 A caller's autocast would run a float32 denoiser in bfloat16, and TensorFloat-32 rounds the factors
 of products to ten bits. Theorems hold for exact arithmetic, and the laws that a run checks allow
-for the rounding of the precision that its tensors have.
+for the rounding of the precision that its tensors have. Nor are theorems about operations that
+somebody puts in the place of torch's.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import torch
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+# Whose functions torch is made of.
+_OWN = {"torch", *sys.stdlib_module_names} - {"__main__"}
 # Where torch keeps how products in float32 are rounded, since 2.9.
 _PLACES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
 
@@ -40,6 +47,30 @@ def full_precision() -> Iterator[None]:
             place.fp32_precision = value
         if legacy is not None:
             _set_legacy(legacy)
+
+
+def held_to_it() -> None:
+    """Takes back what a callback has set inside a block of `full_precision`, which ends as ever."""
+    for place in _places():
+        place.fp32_precision = "ieee"
+    if not _places():
+        _set_legacy(("highest", False))
+    for kind in ("cpu", "cuda"):
+        torch.set_autocast_enabled(kind, False)
+
+
+def intercepted() -> str:
+    """What stands where torch's own operations are expected, by name; or empty.
+
+    Modes through which every operation goes, and functions and methods of torch that were replaced.
+    """
+    modes = (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
+    found = [f"{type(m).__module__}.{type(m).__qualname__}" for m in modes]
+    for home in (torch, torch.nn.functional, torch.fft, torch.linalg, torch.Tensor):
+        for function in vars(home).values():
+            if isinstance(function, FunctionType):
+                found.append(f"{function.__module__}.{function.__qualname__}")
+    return next((name for name in found if name.partition(".")[0] not in _OWN), "")
 
 
 def _places() -> list[Any]:

@@ -20,7 +20,12 @@ H1 = "H1: E falls by a‖x_{k+1}−x_k‖² at least (ratio)"
 H2 = "H2: ‖∇E(x_{k+1})‖ at most b‖x_{k+1}−x_k‖ (ratio)"
 # What the history does not show, so that the run tries it: the beginning of an observation.
 GRADIENT = "the gradient is that of the energy"
+IN_KERNEL = "the gradient in the kernel is that of the energy"
+SAME = "the energy is at the end what it was at first"
+POSITIVE = "R_σ is not negative"
 TOTAL = "Σ A x = Σ y"
+# The limits of such observations, where they are not 1; a file that says others is not believed.
+TRIED = {GRADIENT: 1e-3, IN_KERNEL: 1e-3, SAME: ENERGY_ROUNDING, POSITIVE: 1e-9}
 # A `Step.ratio` of a step that had nothing to be compared with, such as the first of pairs.
 UNCOMPARED = -1.0
 
@@ -51,6 +56,11 @@ class Laws:
         if self.factor < 1:
             return "‖z_{k+1}−z_k‖ at most q‖z_k−z_{k−1}‖ (ratio)"
         return "‖z_{k+1}−z_k‖ never increases (ratio of successive)"
+
+
+def limit_of(law: str) -> float:
+    """What an observation of this law must not exceed."""
+    return next((limit for words, limit in TRIED.items() if law.startswith(words)), 1.0)
 
 
 def averaged_laws(alpha: float | None, step: str = "") -> Laws:

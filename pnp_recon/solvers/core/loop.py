@@ -19,7 +19,7 @@ from operators.deadlines import deadline, expired
 from operators.progress import tell
 from pnp_recon.errors import InputError
 from pnp_recon.priors.fingerprints import fingerprint
-from pnp_recon.solvers.core.arithmetic import full_precision
+from pnp_recon.solvers.core.arithmetic import full_precision, held_to_it, intercepted
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.endings import Rest, stands, wrong_formula
 from pnp_recon.solvers.core.examination import Examination
@@ -76,6 +76,9 @@ def iterate(
             void = FAULT
         elif run.changed or fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
+        elif run.strange or intercepted():
+            strange = run.strange or intercepted()
+            void = f"operations of torch went through {strange}, of which nothing is known"
         else:
             void = void_by(asked)
     certificate = run.certificate(theorem, void, picture)
@@ -111,6 +114,7 @@ class _Run:
         self.solver, self.stopping = solver, stopping
         self.reference, self.callback = reference, callback
         self.examination, self.mark, self.changed = examination, mark, False
+        self.strange = intercepted()
         self.pending: list[list[Tensor]] = []
         self.descended: list[Tensor] = []
         self.gap: Gap | None = None
@@ -191,9 +195,11 @@ class _Run:
             self.callback(Look(iteration, relative, psnr, image))
             # It may change what runs, and change it back.
             self.changed |= fingerprint(self.solver) != self.mark
+            self.strange = self.strange or intercepted()
+            held_to_it()
         turned = solver.turned(self.state)
         if turned is not None and bool(turned.all()):
-            return Status.EARLY_STOP
+            return Status.LEAST_ERROR
         if solver.depth is None:  # a short step of a schedule says nothing of its end
             if relative <= stopping.tol:
                 return Status.CONVERGED
@@ -275,7 +281,7 @@ class _Run:
         if self.examination is not None:
             observed = (*observed, *self.examination.observations)
         if observed:  # a run of no iteration shows nothing
-            observed = (*observed, *self.solver.picture_laws(picture))
+            observed = (*observed, *self.solver.picture_laws(self.shown, picture))
         floor = partial(self.solver.error_tolerance, self.start)
         if not void and floor(0) is None:
             void = wrong_formula(self.history)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import nn
+
 from operators.base import LinearOperator
 from operators.checks import probe
 from operators.knowledge import built_here
 from pnp_recon.errors import InputError
-from pnp_recon.priors.proof import is_ours
-from pnp_recon.solvers.core.theorem import Basis, Premise, Theorem
+from pnp_recon.priors.proof import TRAINING, is_ours, tampered, unsteady
+from pnp_recon.solvers.core.steadiness import parts
+from pnp_recon.solvers.core.theorem import Basis, Premise, Theorem, unproven
 
 LAWS = Premise("every step keeps the laws that the theorem implies", Basis.CHECKED)
 _BY = {
@@ -90,16 +93,28 @@ def solved(A: LinearOperator) -> tuple[Premise, ...]:
 
 
 def own(solver: object, theorem: Theorem) -> Theorem:
-    """The theorem, with somebody's own solver as a premise: that its steps are those of the map."""
+    """The theorem, with somebody's own solver as a premise: that its steps are those of the map.
+
+    So is a method that somebody put into a part of it: a proximal map, a gradient, a projection.
+    There is none where the map is no fixed one.
+    """
+    if not theorem.holds:
+        return theorem
+    if (kind := unsteady(solver)) is not None:
+        return unproven(TRAINING.format(part=kind))
     strange, part = [], solver
     while part is not None:  # an acceleration is around another solver
         if not is_ours(type(part)):
             strange.append(str(getattr(part, "name", type(part).__name__)))
         part = getattr(part, "inner", None)
-    if not strange or not theorem.holds:
-        return theorem
-    words = f"solver {' and '.join(strange)} makes the steps that its theorem is about"
-    return replace(theorem, premises=(*theorem.premises, Premise(words, Basis.DECLARED)))
+    words = [f"solver {' and '.join(strange)} makes the steps that its theorem is about"]
+    words = words if strange else []
+    # Of networks and operators it is known elsewhere.
+    plain = (one for one in parts(solver) if not isinstance(one, nn.Module))
+    named = (f"{type(one).__name__}.{name}" for one in plain for name in tampered(one)[:1])
+    words += [f"{name}, which is not this package's, is what the proof is about" for name in named]
+    added = tuple(Premise(one, Basis.DECLARED) for one in dict.fromkeys(words))
+    return replace(theorem, premises=(*theorem.premises, *added)) if added else theorem
 
 
 def fitting(fidelity: object) -> tuple[Premise, ...]:

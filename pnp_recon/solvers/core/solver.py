@@ -154,8 +154,8 @@ class Solver(ABC, Generic[S]):
         None."""
         return None
 
-    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
-        """What the theorem implies for the picture that is returned, checked on it."""
+    def picture_laws(self, state: S, picture: Tensor) -> tuple[Observation, ...]:
+        """What the theorem implies for the picture that is returned, that of the state."""
         return ()
 
     def examination(self) -> Examination | None:

@@ -17,7 +17,8 @@ from operators.checks.steady import remember, strayed
 
 def strangers(solver: object) -> tuple[LinearOperator, ...]:
     """The operators in a solver whose transpose is not known by construction, asked once."""
-    found = {id(A): A for A in _operators(solver, set()) if A.transpose_by != "construction"}
+    operators = (part for part in parts(solver) if isinstance(part, LinearOperator))
+    found = {id(A): A for A in operators if A.transpose_by != "construction"}
     for A in found.values():
         remember(A)
     return tuple(found.values())
@@ -34,20 +35,21 @@ def void_by(operators: tuple[LinearOperator, ...]) -> str:
     return f"'{changed[0]}' no longer answers as it did before the run: does it keep a state?"
 
 
-def _operators(thing: object, seen: set[int]) -> Iterator[LinearOperator]:
+def parts(thing: object, seen: set[int] | None = None) -> Iterator[object]:
+    """A solver and all that it is made of: fields, items, children of modules."""
+    seen = set() if seen is None else seen
     if id(thing) in seen:
         return
     seen.add(id(thing))
-    parts: list[Any] = []
-    if isinstance(thing, LinearOperator):
-        yield thing
+    yield thing
+    inside: list[Any] = []
     if isinstance(thing, nn.Module):
-        parts = list(thing.children())
+        inside = list(thing.children())
     elif is_dataclass(thing) and not isinstance(thing, type):
-        parts = [getattr(thing, field.name) for field in fields(thing)]
+        inside = [getattr(thing, field.name) for field in fields(thing)]
     elif isinstance(thing, Mapping):
-        parts = list(thing.values())
+        inside = list(thing.values())
     elif isinstance(thing, list | tuple):
-        parts = list(thing)
-    for part in parts:
-        yield from _operators(part, seen)
+        inside = list(thing)
+    for part in inside:
+        yield from parts(part, seen)

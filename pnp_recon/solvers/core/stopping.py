@@ -16,6 +16,10 @@ class Status(Enum):
     CONVERGED = "converged: the relative residual reached the tolerance"
     GAP = "converged: the duality gap reached its tolerance"
     EARLY_STOP = "stopped early: for this method the early stop is the regularisation"
+    LEAST_ERROR = (
+        "stopped early, before the first step that is estimated to add more noise than it removes "
+        "error: an estimate by the noise level, of which nothing is proven"
+    )
     ITERATION_LIMIT = (
         "stopped at the iteration limit; raise max_iter (--max-iter) or loosen tol (--tol)"
     )
@@ -42,6 +46,7 @@ class Status(Enum):
             Status.EARLY_STOP,
             Status.FIXED_DEPTH,
             Status.GAP,
+            Status.LEAST_ERROR,
         )
 
 
@@ -60,8 +65,9 @@ class Stopping:
             data; reaching it is `Status.EARLY_STOP`.
         least_error: for `reconstruct` with solver "landweber": the picture is the one before the
             first step that is estimated to add more noise than it removes error, which is
-            `Status.EARLY_STOP`, too; `max_iter` stays a limit. The noise must be white, and a start
-            of your own not made of y. See `solvers.in_time` and docs/control.md.
+            `Status.LEAST_ERROR`; `max_iter` stays a limit. The noise must be white, or its level
+            given for each datum, and a start of your own not made of y. See `solvers.in_time` and
+            docs/control.md.
         time_limit: seconds, or None.
         check_every: iterations between two looks at the residuals; each look waits for the
             device once.

@@ -101,5 +101,10 @@ class Strength:
             return f"{self.value:.3g}, as given{reason}"
         count = len(self.trials)
         where = f" {self.where}" if self.where else ""
-        tried = "" if not count else f" ({count} trial{'' if count == 1 else 's'}{where})"
+        trials = f"{count} trial{'' if count == 1 else 's'}{where}"
+        if count and self.rule is Rule.FIXED:
+            decides = "decides" if count == 1 else "decide"
+            why = f": {self.reason}" if self.reason else ""
+            return f"{self.value:.3g} from {self.rule.value}, as {trials} {decides} nothing{why}"
+        tried = f" ({trials})" if count else ""
         return f"{self.value:.3g} from {self.rule.value}{tried}{reason}"

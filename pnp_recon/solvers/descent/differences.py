@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pnp_recon.priors.energies.base import believed
 from pnp_recon.solvers.core.certificate import Observation
-from pnp_recon.solvers.core.laws import ENERGY_ROUNDING, GRADIENT
+from pnp_recon.solvers.core.laws import GRADIENT, POSITIVE, SAME, TRIED, limit_of
 from pnp_recon.solvers.core.premises import basis_of
 from pnp_recon.solvers.core.theorem import Basis
 from pnp_recon.solvers.descent.objective import Objective
@@ -29,14 +29,12 @@ STEPS = (1e-4, 1e-5, 1e-6, 1e-7)
 # Side of the part of the picture that is compared.
 SIDE = 64
 # Relative difference that is allowed: above the cubic term of smooth networks, far below a mistake.
-AGREEMENT = 1e-3
+AGREEMENT = TRIED[GRADIENT]
 # Rounding of a value, relative; and the share of the agreement that it may be of a difference.
 ROUNDING, HIDDEN = 1e-12, 0.1
-# What rounding may take from a value of zero, for each number of the picture.
-BELOW = 1e-9
 LAW = f"{GRADIENT} (relative difference from central differences)"
-SAME = "the energy is at the end what it was at first (relative difference, at one point)"
-POSITIVE = "R_σ is not negative (how far below zero, for each number of the picture)"
+UNCHANGED = f"{SAME} (relative difference, at one point)"
+NOT_BELOW = f"{POSITIVE} (how far below zero, for each number of the picture)"
 
 Sloped = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -79,13 +77,9 @@ class GradientOfEnergy:
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        rows = (
-            (LAW, self.worst, AGREEMENT),
-            (SAME, self.changed, ENERGY_ROUNDING),
-            (POSITIVE, self.below, BELOW),
-        )
+        rows = ((LAW, self.worst), (UNCHANGED, self.changed), (NOT_BELOW, self.below))
         return tuple(
-            Observation(law, worst, most) for law, worst, most in rows if worst is not None
+            Observation(law, worst, limit_of(law)) for law, worst in rows if worst is not None
         )
 
 

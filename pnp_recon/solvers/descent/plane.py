@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pnp_recon.fidelity import Fidelity
-from pnp_recon.proximal.total import BoxTotal
+from pnp_recon.proximal.total import CHANCE, BoxTotal, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +23,12 @@ class Plane:
     Attributes:
         rows: (B, K, N), float64, orthonormal.
         values: (B, K, 1).
+        factor: (B, K, K); its transpose takes them to the rows that the total is about.
     """
 
     rows: Tensor
     values: Tensor
+    factor: Tensor
 
     @classmethod
     def of(cls, kept: BoxTotal, fidelity: Fidelity, flat: Fidelity, share: float) -> Self:
@@ -47,7 +49,7 @@ class Plane:
             lack = (whole * offset).flatten(1).sum(1)
             values = values - lack[:, None] * torch.eye(len(normals)).to(values)[k]
         basis, factor = torch.linalg.qr(torch.stack(rows, 2))
-        return cls(basis.mT, torch.linalg.solve(factor.mT, values[..., None]))
+        return cls(basis.mT, torch.linalg.solve(factor.mT, values[..., None]), factor)
 
     def tangent(self, g: Tensor) -> Tensor:
         """The part of a gradient along the plane, in the precision of g."""
@@ -64,6 +66,13 @@ class Plane:
         ways = torch.stack([move.double().flatten(1) for move in moves], 2)
         far = torch.linalg.solve(self.rows @ ways, self.values - self.rows @ flat)
         return self.onto((flat + ways @ far).view_as(z).to(z))
+
+    def rounding(self, z: Tensor) -> Tensor:
+        """By how much rounding the entries of z may move the total of its picture: (B, K)."""
+        weights = (self.factor.mT @ self.rows).abs()
+        size = (weights * z.double().abs().flatten(1)[:, None]).sum(2)
+        share = CHANCE * (3 * z[0].numel()) ** 0.5 * unit(torch.float64)
+        return (unit(z.dtype) + share) * size
 
     def onto(self, z: Tensor) -> Tensor:
         """The nearest point, in the precision of z."""

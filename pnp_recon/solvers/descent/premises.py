@@ -11,6 +11,7 @@ from pnp_recon import guarantees
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import Fidelity
 from pnp_recon.priors.energies.base import LearnedEnergy, believed
+from pnp_recon.priors.proof import TRAINING, unsteady
 from pnp_recon.solvers.core.laws import GRADIENT, TOTAL
 from pnp_recon.solvers.core.premises import basis_of, bounded_below, fitting, transposed
 from pnp_recon.solvers.core.theorem import (
@@ -62,6 +63,8 @@ def descent_theorem(
             f"no lower bound of the fidelity '{fidelity.name}' is known, without which level sets "
             "of the energy need not be bounded; give it `least`"
         )
+    if part := unsteady(prior):
+        return unproven(f"energy {prior.name}: {TRAINING.format(part=part)}")
     if coarse := _coarse(objective):
         return unproven(
             f"{coarse} of pictures in float64, in which H1 and H2 are to be checked; let it "

@@ -18,7 +18,6 @@ whose denoiser is the gradient step. Nothing is applied after the last one.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -158,15 +157,18 @@ class Descent(Solver[Descending]):
         return Descending(start if plane is None else plane.onto(start))
 
     def image(self, state: Descending) -> Tensor:
-        return self.objective.picture(state.z) if self.objective.split else state.z
+        if not self.objective.split:
+            return state.z
+        # Rounded once, and not in the parts of ∇f(z)/λ, which may be large and cancel.
+        return self.objective.picture(state.z.double()).to(state.z)
 
-    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
-        if self.total is None:
+    def picture_laws(self, state: Descending, picture: Tensor) -> tuple[Observation, ...]:
+        plane = self.objective.plane
+        if self.total is None or plane is None:
             return ()
-        # What z is rounded to, the picture z + ∇f(z)/λ may magnify.
-        bend = self.objective.fidelity.lipschitz / self.objective.weight
-        gain = 1 + bend if self.objective.split and bend < math.inf else 1.0
-        return (total_law(self.total, self.objective.fidelity.A, picture, gain),)
+        # What z was rounded to, the picture z + ∇f(z)/λ may magnify.
+        carried = plane.rounding(state.z)
+        return (total_law(self.total, self.objective.fidelity.A, picture, carried),)
 
     def examined(self, state: Descending) -> Tensor:
         return state.z
@@ -180,6 +182,8 @@ class Descent(Solver[Descending]):
         energy = objective.value(z) if facts is None else facts.energy
         search = Search.begin(objective, z) if state.search is None else state.search
         found = advance(objective, search, CANDIDATE)
+        if objective.plane is not None:  # rounding takes every step a little away from it
+            found = replace(found, x=objective.plane.onto(found.x))
         new, seen, after, halvings = found.x, objective.facts(found.x), found, 0
         good = self._allowed(z, energy, new, seen)
         if not bool(good.all()):
@@ -215,6 +219,7 @@ class Descent(Solver[Descending]):
             "lambda": self.objective.weight,
             "step": self.step_size,
             "penalty": self.objective.penalty,
+            "continued": float(len(self.continued)),
         }
         if state is not None:
             calls = 0 if state.search is None else state.search.calls

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from pnp_recon.solvers.core.certificate import Observation
-from pnp_recon.solvers.descent.differences import AGREEMENT, GradientOfEnergy
+from pnp_recon.solvers.core.laws import IN_KERNEL, limit_of
+from pnp_recon.solvers.descent.differences import GradientOfEnergy
 from pnp_recon.solvers.joint.objective import JointObjective
 
 # Of the differences, relative to the kernel: large, as only rounding speaks against it.
 STEP = 0.1
-LAW = "the gradient in the kernel is that of the energy (relative difference from differences)"
+LAW = f"{IN_KERNEL} (relative difference from differences)"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class JointGradients:
     @property
     def observations(self) -> tuple[Observation, ...]:
         found = self.of_picture.observations
-        return found if self.worst is None else (*found, Observation(LAW, self.worst, AGREEMENT))
+        return (
+            found if self.worst is None else (*found, Observation(LAW, self.worst, limit_of(LAW)))
+        )
 
 
 def difference(joint: JointObjective, x: Tensor, k: Tensor) -> float:

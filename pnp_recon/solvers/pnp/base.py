@@ -168,7 +168,7 @@ class PnP(Solver[Warm]):
         """Proven m ≥ 0 with which f is strongly convex."""
         return self.fidelity.strong_convexity
 
-    def picture_laws(self, picture: Tensor) -> tuple[Observation, ...]:
+    def picture_laws(self, state: Warm, picture: Tensor) -> tuple[Observation, ...]:
         return () if self.total is None else (total_law(self.total, self.fidelity.A, picture),)
 
     def moduli(self) -> tuple[Constant, ...]:

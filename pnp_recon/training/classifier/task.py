@@ -47,7 +47,7 @@ class ClassifierTask(Task):
     network: ClassifierConfig
     recipe: ClassifierRecipe
     hold_out: Annotated[
-        int | None, "Keep this many training pictures, evenly spaced, for the validation instead."
+        int | None, "Keep this many training pictures, evenly spaced, for the validation."
     ]
 
     @classmethod

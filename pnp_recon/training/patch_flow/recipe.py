@@ -27,7 +27,7 @@ class PatchFlowRecipe(DenoiserRecipe):
     bf16: Annotated[bool, "Compute the network in bfloat16; the weights stay float32."] = False
     few: Annotated[int, "Take patches from this many pictures, evenly spaced; 0: from all."] = 6
     score: Annotated[
-        float, "The error of the noise that the flow tells weighs so much beside the likelihood."
+        float, "How well the flow tells the noise weighs so much beside the likelihood."
     ] = 1.0
 
     loss: ClassVar[str] = (

@@ -36,7 +36,7 @@ class SimulatedScans:
     )
     count: Annotated[int | None, "Train on this many slices, chosen by the seed."] = None
     other_geometry: Annotated[
-        str, "What the model does with a scan of another geometry: warn or refuse."
+        str, "The model is to warn of a scan of another geometry, or to refuse it."
     ] = "warn"
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ MODES: tuple[Mode, ...] = ("f32", "bf16")
 def measure(session: Session, out: Found, budget: Budget) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(session.size(1, THREADS))
-    host = Session("cpu", session.tiny, session.errors)
+    host = Session("cpu", session.tiny, session.errors, save=session.save)
     try:
         out["threads"] = torch.get_num_threads()
         table = out.setdefault("denoisers", {})

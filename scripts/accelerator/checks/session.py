@@ -64,12 +64,14 @@ class Session:
         errors: tracebacks of the attempts that failed.
         ceilings: what the device can do, as measured: bytes a second by "copy", operations a second
             by mode.
+        save: writes what was found so far.
     """
 
     device: str
     tiny: bool
     errors: list[dict[str, str]] = field(default_factory=list)
     ceilings: dict[str, float] = field(default_factory=dict)
+    save: Callable[[], None] = lambda: None
 
     @property
     def cuda(self) -> bool:
@@ -90,6 +92,7 @@ class Session:
             return None
         try:
             out[key] = run()
+            self.save()
             return out[key]
         except Late:
             out[key] = "cut: the section's time is over"

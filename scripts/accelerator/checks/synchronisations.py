@@ -13,7 +13,7 @@ import torch
 
 from pnp_recon import Stopping, reconstruct
 from scripts.accelerator.checks.cases import NOISE, measured, model, operator_of, picture
-from scripts.accelerator.checks.session import Budget, Found, Session, precision
+from scripts.accelerator.checks.session import Budget, Found, Session, brief, precision
 
 # What the profiler counts of calls and copies.
 COUNTED = ("Synchronize", "Memcpy", "LaunchKernel", "cudaMalloc", "Memset")
@@ -84,7 +84,11 @@ def counted(run: Run, denoiser_ms: float) -> Found:
     if not run.session.cuda:
         row["profile"] = "skipped: no CUDA"
         return row
-    return row | profiled(run, row["ms_per_iteration"]) | waits(run)
+    row |= waits(run)
+    try:
+        return row | profiled(run, row["ms_per_iteration"])
+    except RuntimeError as error:  # counters may be withheld where their driver is not
+        return row | {"profile": f"skipped: {brief(error)}"}
 
 
 def profiled(run: Run, ms_per_iteration: float) -> Found:

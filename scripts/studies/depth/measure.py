@@ -13,7 +13,7 @@ from pnp_recon import load_denoiser
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.pictures.metrics import psnr
 from pnp_recon.problems.noise import noisy
-from scripts.protocol import Rows, crop, environment, processor_seconds
+from scripts.protocol import Rows, crop, processor_seconds
 
 DENOISING = (5.0, 15.0, 25.0)
 
@@ -61,7 +61,8 @@ def table(rows: Rows) -> str:
         "25; kept: numbers of the blocks of euler_grey that are left; seconds: processor time for "
         "one picture of 481×321, median of seven. Stage `simplex`: Σ of the relative steps is T; "
         "`freed`: what is left, trained on with free steps; `first blocks`: the same depth, the "
-        f"first blocks, as many steps; `from nothing`: the recipe of euler_grey. {environment()}.",
+        "first blocks, as many steps; `from nothing`: the recipe of euler_grey. "
+        f"{rows.measured_in()}.",
         "",
         "| network | stage | T | blocks kept | Σ of steps | certified α | dB at 5 / 15 / 25 | "
         "seconds |",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.protocol import Rows, environment
+from scripts.protocol import Rows
 from scripts.studies.equivariance.ct_data import INCIDENT, TEST_SETS, VIEWS
 from scripts.studies.equivariance.ct_long import CASES, LOOK, STEPS
 from scripts.studies.equivariance.ct_runs import SIDE, WIDTH
@@ -48,7 +48,7 @@ def table(rows: Rows) -> str:
         f"{SIDE}² slices, {VIEWS} views of a parallel beam, {INCIDENT:.0e} photons a ray, peak = "
         f"window of 2524 HU; 136 training scans, {STEPS} steps of one scan, depth 8; means over 13 "
         f"`val` slices in dB; seeds {', '.join(map(str, seeds))} (weights and order); "
-        f"{environment()}.",
+        f"{rows.measured_in()}.",
         "",
         "| network | width | parameters | seed | "
         + "".join(f"at step {step} | " for step in EARLY)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pnp_recon import load_unrolled
-from scripts.protocol import Rows, environment
+from scripts.protocol import Rows
 from scripts.studies.equivariance.ct_data import INCIDENT, TEST_SETS, TESTING, VIEWS, read, scans
 from scripts.studies.equivariance.ct_runs import scores
 
@@ -58,7 +58,7 @@ def table(rows: Rows) -> str:
     lines = [
         f"{SIDE}² slices, {VIEWS} views of a parallel beam, {INCIDENT:.0e} photons a ray, peak = "
         f"window of 2524 HU; 13 `val` slices; mean ± standard deviation over slices, in dB; "
-        f"{environment()}.",
+        f"{rows.measured_in()}.",
         "",
         "| model | weights | group | width | parameters | val | SSIM | val turned | val rotated |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.protocol import Rows, environment
+from scripts.protocol import Rows
 from scripts.studies.equivariance.ct_baselines import GRIDS, best
 from scripts.studies.equivariance.ct_data import INCIDENT, TEST_SETS, VIEWS
 from scripts.studies.equivariance.ct_runs import GROUPS, SEEDS, SIDE, SIZES, STEPS, WIDTH
@@ -36,7 +36,7 @@ def table(rows: Rows, baselines: Rows, tuning: Rows) -> str:
         f"window of 2524 HU; {STEPS} steps of one scan, {WIDTH} channels, depth 8; "
         f"{' / '.join(f'{NAMES[g]}: {count[g]} parameters' for g in GROUPS)}; PSNR in dB, mean ± "
         f"standard deviation over {len(SEEDS)} seeds (weights, training set, order); "
-        f"{environment()}.",
+        f"{rows.measured_in()}.",
         "",
         "| scans | network | val | SSIM | val turned | val rotated | training scans | best look |",
         "|---|---|---|---|---|---|---|---|",

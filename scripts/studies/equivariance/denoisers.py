@@ -24,7 +24,7 @@ from pnp_recon.priors.denoiser import Denoiser
 from pnp_recon.problems.noise import noisy, table_noise
 from pnp_recon.problems.simulate import deblurring
 from pnp_recon.solvers import Stopping
-from scripts.protocol import LEVELS, Rows, crop, environment
+from scripts.protocol import LEVELS, Rows, crop
 
 MODELS = ("euler_grey", "euler_grey_eq")
 DENOISING = (5.0, 15.0, 25.0)
@@ -118,7 +118,7 @@ def table(rows: Rows) -> str:
     lines = [
         "BSD68 (grey, whole pictures) and deblurring of ten BSDS500 test pictures (grey, 256² "
         "crops, motion 15 px at 30°, circular, pnp-hqs to 1e-5); mean PSNR in dB. Turned: picture "
-        f"and kernel turned by 90°, the result turned back. {environment()}.",
+        f"and kernel turned by 90°, the result turned back. {rows.measured_in()}.",
         "",
         "| model | learned numbers | certified α | error of 90° turns, flips (float64) | denoising "
         f"σ·255 = {' / '.join(f'{level:g}' for level in DENOISING)} | deblurring σ·255 = "

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import torch
 from torch import Tensor
 
-from scripts.protocol import Rows, environment, save_figure
+from scripts.protocol import Rows, save_figure
 from scripts.studies.equivariance.denoiser import NETWORKS
 from scripts.studies.equivariance.rectangles_runs import (
     RATE_SEED,
@@ -66,7 +66,7 @@ def table(rows: Rows, budget: str) -> str:
         f"{TEST_PICTURES} test pictures, upright and at random angles; PSNR in dB clipped to "
         "[0, 1], mean ± standard deviation over the seeds; equivariance error of the correction "
         "N(y) − y, relative. Harmonic: the ordinary network with filters in the space in which the "
-        f"equivariant one's lie, not tied; at the same rate. {environment()}.",
+        f"equivariant one's lie, not tied; at the same rate. {rows.measured_in()}.",
         "",
         "| network | parameters | upright | turned | lost | error at 90° | error at 45° | seeds |",
         "|---|---|---|---|---|---|---|---|",

@@ -17,9 +17,9 @@ import torch
 
 from pnp_recon.models.load import load
 from pnp_recon.pictures.metrics import psnr, ssim
-from scripts.protocol import IMAGES, RESULTS, Rows
+from scripts.protocol import IMAGES, RESULTS, Rows, environment, write_rows
 from scripts.studies.patch_flow.problems import Case, ct_cases, deblurring_cases
-from scripts.studies.patch_flow.report import page
+from scripts.studies.patch_flow.report import SAMPLES, page
 from scripts.studies.patch_flow.samples import draw_samples
 from scripts.studies.patch_flow.train import train_all
 
@@ -122,7 +122,10 @@ def main() -> None:
         train_all(options.photographs, options.slices, options.models, options.models / "runs")
         return
     if options.task == "samples":
-        draw_samples(options.photographs, options.models, options.images / "patch_flow_samples.png")
+        picture = options.images / "patch_flow_samples.png"
+        found = draw_samples(options.photographs, options.models, picture)
+        numbers = {name: f"{value:.3g}" for name, value in found.items()}
+        write_rows(options.results / SAMPLES, [{**numbers, "environment": environment()}])
     groups: list[list[Case]] = []
     if options.task in ("tune", "table"):
         if options.photographs:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from scripts.protocol import Rows, environment
+from scripts.protocol import Rows, read_rows
 
 # Rows of scripts/tables/ct.py for the same slices and the same noise.
+SAMPLES = "patch_flow_samples.csv"
 FROM_CT = {"FBP": "FBP", "TV": "TV", "pnp-hqs (euler_ct)": "euler_ct"}
 
 
@@ -22,7 +23,7 @@ def page(rows: Rows, results: Path) -> str:
         "noise level as an input) and with a certified critic (after Lunz et al. 2018), each "
         "trained on six pictures, in some minutes of one core. Strengths are tuned on "
         "other pictures for every method. Few and small pictures: a difference of 0.2 dB means "
-        f"little. {environment()}. From `python -m scripts.studies.patch_flow`.",
+        f"little. Measured in: {rows.measured_in()}. From `python -m scripts.studies.patch_flow`.",
         "",
         "| problem | noise | method | parameters, trained on | theorem | pictures | PSNR / SSIM | "
         "above TV | s |",
@@ -33,7 +34,7 @@ def page(rows: Rows, results: Path) -> str:
         here = [row for row in every if (row["problem"], row["noise"]) == (problem, noise)]
         for method in sorted({row["method"] for row in here}, key=ORDER.index):
             lines.append(_line(problem, noise, method, here))
-    return "\n".join([*lines, "", *NOTES]) + "\n"
+    return "\n".join([*lines, "", *NOTES, *_of_samples(results)]) + "\n"
 
 
 ORDER = ("FBP", "TV", "euler_ct", "euler_grey", "energy_grey", "critic", "patch flow")
@@ -73,6 +74,17 @@ def _line(problem: str, noise: float, method: str, rows: list[dict[str, Any]]) -
         f"| {problem} | {noise:g} | {method} | {TRAINED[method]} | {theorem} | {len(values)} | "
         f"{mean['psnr']:.2f} / {mean['ssim']:.3f} | {gain} | {mean['seconds']:.0f} |"
     )
+
+
+def _of_samples(results: Path) -> list[str]:
+    """What `samples` found, once it was run."""
+    return [
+        f"- Samples with half of the pixels missing: the critical point has {row['descent']} dB, "
+        f"their mean {row['mean']}, one of them {row['sample']}; of the errors of the mean a share "
+        f"of {row['within two']} lies within two standard deviations, and over the missing pixels "
+        f"their correlation with it is {row['correlation']} ({row['environment']})."
+        for row in read_rows(results / SAMPLES)
+    ]
 
 
 def _from_ct(rows: Rows, results: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import torch
 
-from scripts.protocol import Rows, environment, save_figure
+from scripts.protocol import Rows, save_figure
 from scripts.studies.repeated.orbits import LOST, SHOWN
 
 mpl.use("Agg")
@@ -47,7 +47,7 @@ def table(rows: Rows) -> str:
         "DnCNNs of one level with and without batch normalisation, by Adam (8 patches of 32² a "
         f"step). Lost: the norm is above {LOST:g} times the first. Quotient: the largest "
         "‖D(x_k) − D(x_{k−1})‖/‖x_k − x_{k−1}‖ of one picture; above 1 the map is no contraction "
-        f"there. {environment()}.",
+        f"there. {rows.measured_in()}.",
         "",
         "| network | σ·255 | ‖x_k‖/‖x_0‖ at k = " + " / ".join(map(str, COLUMNS)) + " | PSNR in dB "
         "at the same | quotient | lost at k |",

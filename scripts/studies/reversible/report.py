@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.protocol import Rows, environment, save_figure
+from scripts.protocol import Rows, save_figure
 from scripts.studies.equivariance.ct_runs import SIDE
 from scripts.studies.reversible.memory import DEPTHS, MODES, TODAY
 from scripts.studies.reversible.runs import STEPS, WIDTH
@@ -33,7 +33,7 @@ def memory_table(rows: Rows) -> list[str]:
     lines = [
         f"One training step of an unrolled network for {SIDE}² pictures in bfloat16: memory on top",
         "of what the process held, in MB, and CPU seconds of one thread, by how gradients get",
-        f"their features. {environment()}.",
+        f"their features. Measured in: {rows.measured_in()}.",
         "",
         "| network | depth | parameters | "
         + " | ".join(f"{mode}: MB | s" for mode in MODES)

@@ -142,15 +142,20 @@ def test_from_a_drop_to_the_downloads(page: Any, server: Served) -> None:
     assert page.get_attribute("#strength", "aria-valuetext") == "1.4 times what was found"
     assert downloaded(page, "#report")[1] != before
 
-    # Moved twice more before that is solved, the last one is solved after it.
+    assert page.get_attribute(".top", "src").endswith("after?run=2")
+
+    # Moved faster than it is solved, the last one is, and no move is refused.
+    refused: list[str] = []
+    page.on("response", lambda one: refused.append(one.url) if one.status >= 400 else None)
     page.focus("#strength")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    for key in ("ArrowRight",) * 4 + ("ArrowLeft",) * 2:
+        page.keyboard.press(key)
     page.locator("#factor", has_text="2.8 times").wait_for()
     job = page.url.partition("#")[2]
-    server.when(job, lambda now: now["phase"] == "done" and octaves(now) > 1.4)
+    server.when(job, lambda now: now["phase"] == "done" and octaves(now) == pytest.approx(1.5))
     finish(page)
     assert page.locator("#error").is_hidden()
+    assert refused == []
     assert page.input_value("#strength") == "1.5"
 
     # A reload finds the job by the number in the address.

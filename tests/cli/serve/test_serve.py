@@ -88,6 +88,12 @@ def test_a_picture_becomes_the_picture_of_the_command(server: Served, tmp_path: 
         stated = json.loads(report.read("report.json"))
     validate_report(stated)
     assert stated["program"] == "pnp-deblur"
+    # Unpacked beside the picture that was downloaded, the report is whole.
+    assert [file["path"] for file in stated["inputs"]] == ["Mein_Bild.png"]
+    assert stated["output"] == found["file"]
+    (tmp_path / found["file"]).write_bytes(picture)
+    assert output_claim(stated, tmp_path).holds
+    assert output_claim({**stated, "output": f"out/{found['file']}"}, tmp_path).holds is None
 
     strength = 4 * done["found_strength"]
     assert server.solve(job, "moved", numbers=KNOWN, strength=strength)[0] == 202
@@ -207,7 +213,7 @@ def test_requests_that_make_no_sense_are_refused_in_words(server: Served) -> Non
     assert words(server.ask("POST", f"jobs/{job}/solve", b"nothing"))[0] == 400
     assert words(server.ask("POST", f"jobs/{job}/solve", b" " * 10**6))[0] == 413
     assert "moved" in words(server.solve(job, "mowed"))[1]
-    assert "--length" in words(server.solve(job, "moved", numbers={"length": -1}))[1]
+    assert "How far it moved" in words(server.solve(job, "moved", numbers={"length": -1}))[1]
     for numbers in ([1], "many", 5, {"length": 10**400}):
         assert words(server.solve(job, "moved", numbers=numbers))[0] == 400
     assert words(server.ask("POST", f"jobs/{job}/solve", b"[" * 19_000))[0] == 400

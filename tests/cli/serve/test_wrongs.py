@@ -58,7 +58,7 @@ def test_files_and_numbers_arrive_as_the_command_takes_them() -> None:
 @pytest.mark.parametrize(
     ("name", "numbers", "files", "words"),
     [
-        ("moved", {"length": 0}, {}, "--length"),
+        ("moved", {"length": 0}, {}, "“How far it moved, in pixels” is 0"),
         ("moved", {"length": "9"}, {}, "a number from"),
         ("moved", {"length": True}, {}, "a number from"),
         ("moved", {"length": float("nan")}, {}, "a number from"),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from laws.adversary.judge import Rig, Route
+from laws.adversary.weights import later
 from pnp_recon import guarantees
 from pnp_recon.fidelity import KullbackLeibler, LeastSquares
 from pnp_recon.priors.denoiser import wrap
@@ -197,6 +198,55 @@ def unreachable(rig: Rig) -> None:
     rig.settings["fidelity"] = KullbackLeibler(rig.A, rig.y.abs())
 
 
+def put_into(thing: Any, name: str, method: Callable[..., Any]) -> None:
+    """An attribute of the instance, which is called in place of its class's method."""
+    object.__setattr__(thing, name, method)
+
+
+def prox_of_the_instance(rig: Rig) -> None:
+    put_into(rig.prior, "prox", lambda x, step, tol=0.0: (1.3 * x, x.new_zeros(len(x))))
+
+
+def prox_of_the_class(rig: Rig) -> None:
+    kind = type(rig.prior)
+    rig.around.callback(setattr, kind, "prox", kind.prox)
+    kind.prox = lambda self, x, step, tol=0.0: (1.3 * x, x.new_zeros(len(x)))
+
+
+def prox_later(rig: Rig) -> None:
+    later(rig, lambda: prox_of_the_instance(rig))
+
+
+def of_the_fidelity(name: str, of_class: bool) -> Callable[[Rig], None]:
+    def spoil(rig: Rig) -> None:
+        held = LeastSquares(rig.A, rig.y)
+        rig.settings["fidelity"] = held
+        before = getattr(LeastSquares, name)
+
+        def method(self: Any, *given: Any, **named: Any) -> Any:
+            found = before(self, *given, **named)
+            return (1.2 * found[0], found[1]) if isinstance(found, tuple) else 1.2 * found
+
+        if of_class:
+            rig.around.callback(setattr, LeastSquares, name, before)
+            setattr(LeastSquares, name, method)
+        else:
+            put_into(held, name, lambda *given, **named: method(held, *given, **named))
+
+    return spoil
+
+
+TAMPERED_FIDELITIES = [
+    Route(f"{name} of the {'class' if of_class else 'instance'}", of_the_fidelity(name, of_class),
+          "what the proof is about")
+    for name in ("prox", "gradient", "loss_gradient")
+    for of_class in (False, True)
+]  # fmt: skip
+TAMPERED_FUNCTIONALS = [
+    Route("prox of the instance", prox_of_the_instance, "what the proof is about"),
+    Route("prox of the class", prox_of_the_class, "what the proof is about"),
+    Route("prox of the instance, while it runs", prox_later),
+]
 OWN_FIDELITIES = (Smoother, Stronger, Concave, OwnProx)
 FIDELITIES = [
     Route(f"{kind.__name__} {words}", fidelity(kind, ridge), "convex")

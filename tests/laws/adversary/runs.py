@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from laws.adversary.judge import Rig, Route, data
 from laws.adversary.weights import later
@@ -149,6 +151,55 @@ def default_dtype_later(rig: Rig) -> None:
     later(rig, lambda: torch.set_default_dtype(torch.float16))
 
 
+def amplified(function: Any, given: Any, named: Any) -> Any:
+    found = function(*given, **(named or {}))
+    return 1.4 * found if "conv" in str(function) and isinstance(found, Tensor) else found
+
+
+class Functions(TorchFunctionMode):
+    def __torch_function__(self, function: Any, kinds: Any, given: Any = (), named: Any = None):  # type: ignore[no-untyped-def]
+        return amplified(function, given, named)
+
+
+class Operations(TorchDispatchMode):
+    def __torch_dispatch__(self, function: Any, kinds: Any, given: Any = (), named: Any = None):  # type: ignore[no-untyped-def]
+        return amplified(function, given, named)
+
+
+def mode(kind: Callable[[], Any]) -> Callable[[Rig], None]:
+    def spoil(rig: Rig) -> None:
+        rig.around.enter_context(kind())
+
+    return spoil
+
+
+def mode_in_callbacks(rig: Rig) -> None:
+    """Entered at the first look and left at the second."""
+    held = Operations()
+    ways = iter([held.__enter__, lambda: held.__exit__(None, None, None)])
+    rig.settings["callback"] = lambda look: next(ways, lambda: None)()
+    rig.settings["stopping"] = Stopping(1e-9, 12, check_every=3)
+
+
+def of_torch(home: Any, name: str) -> Callable[[Rig], None]:
+    def spoil(rig: Rig) -> None:
+        true = getattr(home, name)
+        rig.around.callback(setattr, home, name, true)
+        setattr(home, name, lambda *given, **named: 1.4 * true(*given, **named))
+
+    return spoil
+
+
+INTERCEPTED = [
+    Route("a mode of functions", mode(Functions)),
+    Route("a mode of operations", mode(Operations)),
+    Route("a mode for a while", mode_in_callbacks),
+    Route("a convolution of one's own", of_torch(torch.nn.functional, "conv2d")),
+    Route("its transpose", of_torch(torch.nn.functional, "conv_transpose2d")),
+    Route("a clamp of one's own", of_torch(Tensor, "clamp")),
+]
+
+
 def image_written(rig: Rig) -> None:
     rig.settings["callback"] = lambda look: look.image().mul_(255)
 
@@ -160,6 +211,7 @@ HARMLESS = [
     Route("autocast inside a callback", autocast_in_callback),
     Route("coarse products", coarse_products),
     Route("coarse products from a callback", coarse_products_later),
+    Route("a default device", mode(lambda: torch.device("cpu"))),
     Route("default float64", default_dtype(torch.float64)),
     Route("default float16", default_dtype(torch.float16)),
     Route("default float16 from a callback", default_dtype_later),

@@ -19,7 +19,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.solvers.core import loop
 from pnp_recon.solvers.core.certificate import Certificate
 from pnp_recon.solvers.core.loop import iterate
-from pnp_recon.solvers.descent.differences import LAW, POSITIVE, SAME, difference
+from pnp_recon.solvers.descent.differences import LAW, NOT_BELOW, UNCHANGED, difference
 from pnp_recon.solvers.descent.solver import Descent
 from pnp_recon.solvers.knobs import Knobs
 from solvers.descent.test_runs import data, logcosh, operator, prior, run
@@ -89,15 +89,15 @@ def test_an_energy_that_changes_under_way_is_caught() -> None:
     A, weight = operator("circular"), torch.ones(())
     held = energy_from(lambda x: weight.to(x) * logcosh(x))
     found = run(held, A, data(A), callback=lambda look: weight.mul_(0.9)).certificate
-    assert SAME in broken(found)
+    assert UNCHANGED in broken(found)
     weight.fill_(1)
-    assert SAME not in broken(run(held, A, data(A)).certificate)
+    assert UNCHANGED not in broken(run(held, A, data(A)).certificate)
 
 
 def test_an_energy_below_zero_is_caught() -> None:
     A = operator("circular")
     found = run(energy_from(lambda x: logcosh(x) - 30), A, data(A)).certificate
-    assert POSITIVE in broken(found)
+    assert NOT_BELOW in broken(found)
     assert found.contradicted
 
 

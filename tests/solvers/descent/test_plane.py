@@ -19,6 +19,7 @@ from pnp_recon.priors.energies.base import LearnedEnergy
 from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal.total import BoxTotal
 from pnp_recon.solvers.core.solution import Solution
+from pnp_recon.solvers.descent.objective import Objective
 from pnp_recon.solvers.descent.plane import Plane
 from pnp_recon.solvers.descent.solver import Descent
 from pnp_recon.solvers.kept import LAW
@@ -108,6 +109,30 @@ def test_another_plane_fails_the_certificate(monkeypatch: pytest.MonkeyPatch) ->
     assert off > 1e-6
     assert solution.certificate.contradicted
     assert LAW in solution.certificate.verdict
+
+
+@pytest.mark.parametrize("beside", [0.0, 1.0])
+def test_in_float32_what_z_was_rounded_to_is_allowed_and_no_more(
+    beside: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture z + ∇f(z)/λ magnifies it; 1 + L/λ times four machine epsilons, which was the
+    limit, let twice as much pass."""
+    y, A = posed("blur")
+    given: dict[str, Any] = {"noise_level": SIGMA, "denoiser_level": 0.1, "strength": 1.0}
+    exact = prior("step")
+    narrow = LearnedEnergy(exact.network.float(), "step", channels=1, sigma_range=(0.01, 0.2))
+    whole, apart = Objective.picture, [0.0]
+
+    def picture(self: Objective, z: Tensor) -> Tensor:
+        apart[0] = beside * 2 * 1.2e-7 * (1 + self.fidelity.lipschitz / self.weight)
+        return whole(self, z) + apart[0]
+
+    monkeypatch.setattr(Objective, "picture", picture)
+    solution = reconstruct(
+        y.float(), A.float(), narrow, stopping=Stopping(1e-5, 30), keep_total=True, **given
+    )
+    (law,) = (item for item in solution.certificate.observed if item.law == LAW)
+    assert law.passed == (beside == 0), (law, apart)
 
 
 def test_a_fidelity_that_is_not_quadratic_is_refused() -> None:

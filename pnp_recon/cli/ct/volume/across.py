@@ -40,19 +40,25 @@ from pnp_recon.volumes.run import Done, Slab
 NEIGHBOURS = 4
 
 
-def refuse_too_large(room: Room, numbers: range, shape: tuple[int, int], free: int) -> None:
+def refuse_too_large(
+    room: Room, numbers: range, shape: tuple[int, int], free: int, device: str = "cpu"
+) -> None:
     """Refuses a volume that does not fit into `free` bytes, and what this process holds.
 
     Args:
         room: what it takes.
         numbers: its slices.
         shape: (rows, columns) of one.
-        free: bytes.
+        free: bytes of the device.
+        device: where; on a GPU this process holds next to nothing before.
 
     Raises:
         InputError: saying how many slices would.
     """
-    count, most = len(numbers), room_at_most(free)
+    count, most, where = len(numbers), room_at_most(free), ""
+    if device != "cpu":
+        held = room_at_most(0)
+        room, most, where = replace(room, fixed=max(room.fixed - held, 0)), free, f" on {device}"
     if room.bytes(count) <= most:
         return
     fit = room.fitting(most)
@@ -62,7 +68,7 @@ def refuse_too_large(room: Room, numbers: range, shape: tuple[int, int], free: i
     raise InputError(
         f"--across holds all {count} slices of {shape[1]}×{shape[0]} at once, which takes "
         f"about {room.bytes(count) / GIB:.2f} GiB of memory, and {most / GIB:.2f} GiB are "
-        f"free; {remedy if fit else 'not one would fit: give '}a smaller --size, or leave "
+        f"free{where}; {remedy if fit else 'not one would fit: give '}a smaller --size, or leave "
         "out --across"
     )
 

@@ -44,7 +44,8 @@ class VolumeOptions(ScanFileOptions):
         "tcp://host:8786. Its workers need the same paths.",
     )] = None
     film: Annotated[Path | None, typer.Option(
-        "--film", metavar="GIF|MP4", help="With --slices: write a walk through the volume.",
+        "--film", metavar="GIF|MP4",
+        help="With --slices: write a film that goes through the slices of the volume.",
     )] = None
     # fmt: on
 

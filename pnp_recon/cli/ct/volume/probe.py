@@ -95,7 +95,8 @@ def probe(
     needs = None
     if options.across is not None:
         needs = room(shape, data, options)
-        across.refuse_too_large(needs, slices, shape, free_bytes())
+        for device in places(session.device):
+            across.refuse_too_large(needs, slices, shape, free_bytes(device), device)
     for line in found.lines:
         say(line)
     for words in found.warnings:
@@ -129,8 +130,13 @@ def probe(
     )
 
 
-def free_bytes() -> int:
-    return available_bytes()
+def places(device: torch.device) -> tuple[str, ...]:
+    """Whose memory a volume has to fit into: the machine's, which reads it, and the device's."""
+    return tuple(dict.fromkeys(("cpu", device.type)))
+
+
+def free_bytes(device: str = "cpu") -> int:
+    return available_bytes(device)
 
 
 def _readable(source: Path, options: CtOptions, numbers: Sequence[int], sha256: str) -> list[Scan]:

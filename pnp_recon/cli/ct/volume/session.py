@@ -5,6 +5,7 @@ Imported after parsing: it loads torch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, fields
 from functools import partial
@@ -15,6 +16,7 @@ import torch
 import typer
 
 from pnp_recon.cli.console import print_json
+from pnp_recon.cli.ct.case import auto_denoiser
 from pnp_recon.cli.ct.options import CtOptions
 from pnp_recon.cli.ct.volume.across import all_slices, neighbours
 from pnp_recon.cli.ct.volume.display import SliceDisplay
@@ -36,6 +38,8 @@ from pnp_recon.cli.shell import (
 )
 from pnp_recon.errors import InputError, OutputError, PnPReconError
 from pnp_recon.files import atomic_write, sha256_of
+from pnp_recon.models import load
+from pnp_recon.models.store import find_card, has_card
 from pnp_recon.scans.files import extent
 from pnp_recon.volumes.figure import check_film, views_png, write_film
 from pnp_recon.volumes.ledger import Ledger, difference
@@ -196,15 +200,27 @@ def _begin(options: CtOptions, places: Places, source: Path, say: Say) -> tuple[
 def settings_of(options: CtOptions) -> dict[str, Any]:
     """What decides the values of a slice, as plain JSON values."""
     found = {one.name: getattr(options, one.name) for one in fields(options)}
-    for name in ("geometry", "denoiser", "model"):
-        if found[name] is not None and Path(found[name]).is_file():
-            found[name] = f"{found[name]} ({sha256_of(found[name])})"
+    if options.geometry is not None:
+        found["geometry"] = f"{options.geometry} ({sha256_of(options.geometry)})"
+    if options.prior_kind == "denoiser":
+        found["denoiser"] = _with_weights(options.denoiser)
+    if options.model is not None:
+        found["model"] = _with_weights(options.model)
     found["version"] = package_version()
     return {
         name: value if value is None or isinstance(value, bool | int | float) else str(value)
         for name, value in found.items()
         if name not in APART
     }
+
+
+def _with_weights(name: str) -> str:
+    """The name of a prior with the hash of what it may mean: another may come under that name."""
+    meant = (load.ENERGIES[1], auto_denoiser()) if name == "auto" else (name,)
+    cards = [sha256_of(find_card(one)) for one in meant if has_card(one)]
+    if len(cards) > 1:
+        cards = [hashlib.sha256("".join(cards).encode()).hexdigest()]
+    return " ".join([name, *(f"({card})" for card in cards)])
 
 
 def _sizes(plan: Plan, probed: Probed, options: CtOptions, say: Say) -> int:
