@@ -190,6 +190,7 @@ def assert_same_run(name: str, **settings: Any) -> None:
     here, there = run("cpu", name, **settings), run("cuda", name, **settings)
     assert_same(there.image, here.image)
     assert there.certificate.verdict == here.certificate.verdict
+    assert there.certificate.holds == SOLVERS[name].proven
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -23,6 +23,8 @@ DRAWN_IN_PLACE = (
 )
 DRAWN = ("bernoulli", "multinomial", "normal", "poisson", "binomial")
 Patch = tuple[Any, str, Any]
+# Whoever looks sees that they are the stand-in's.
+_named_after = functools.partial(functools.wraps, assigned=("__name__", "__doc__"))
 
 
 def patches(log: Log) -> Iterator[Patch]:
@@ -110,7 +112,7 @@ def _to(log: Log) -> Callable[..., Tensor]:
 
 
 def _refusing(numpy: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(numpy)
+    @_named_after(numpy)
     def refused(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         if on_gpu(self):
             raise TypeError(
@@ -137,7 +139,7 @@ def _factory(make: Callable[..., Tensor], log: Log) -> Callable[..., Tensor]:
     # Others have numbers for their first argument, or take their device from all tensors in it.
     like = name.startswith("new_") or name.endswith("_like")
 
-    @functools.wraps(make)
+    @_named_after(make)
     def made(*args: Any, device: Any = None, **kwargs: Any) -> Tensor:
         if device is not None and torch.device(device).type not in ("cpu", "cuda"):
             return make(*args, device=device, **kwargs)
@@ -160,7 +162,7 @@ def _factory(make: Callable[..., Tensor], log: Log) -> Callable[..., Tensor]:
 
 
 def _drawing(draw: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(draw)
+    @_named_after(draw)
     def drawn(*args: Any, **kwargs: Any) -> Any:
         first = next((t for t in args if isinstance(t, Tensor)), None)
         device = kwargs.get("device")
@@ -185,7 +187,7 @@ def check_generator(generator: torch.Generator | None, gpu: bool) -> None:
 def _copying(copied: Callable[..., Any]) -> Callable[..., Any]:
     """Copies of storages lie where these do."""
 
-    @functools.wraps(copied)
+    @_named_after(copied)
     def copy(self: Any, memo: Any) -> Any:
         found = copied(self, memo)
         as_bytes = torch.empty(0, dtype=torch.uint8)
