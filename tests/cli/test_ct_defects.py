@@ -121,6 +121,30 @@ def test_stripes_that_nobody_asked_for_are_hinted_at(
     assert ("--rings fits them along with it" in capsys.readouterr().out) == hinted
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "prior"),
+    [
+        ("rings", [], "euler_ct"),
+        ("rings", ["--rings"], "euler_ct"),
+        ("rings", ["--solver", "descent"], "energy_grey"),
+        ("none", [], "energy_grey"),
+    ],
+)
+def test_an_energy_is_the_default_where_no_stripes_are_seen(
+    kind: str,
+    more: list[str],
+    prior: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez(tmp_path / "a.npz", s=with_defect(kind), angles=half_turn(VIEWS).numpy())
+    few = ["--max-iter", "1", "--strength", "1", "--no-picture", "--tol", "1"]
+    assert main([str(tmp_path / "a.npz"), *few, *more]) in (0, 3)
+    said = capsys.readouterr().out
+    assert ("denoiser euler_ct" in said) == ("strands along" in said) == (prior == "euler_ct")
+    assert ("of the energy" in said) == (prior == "energy_grey")
+
+
 def test_nothing_changes_where_nothing_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

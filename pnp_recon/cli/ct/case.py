@@ -145,7 +145,7 @@ def case_of(
             "incident": options.photons or options.incident,
         },
         model=auto_denoiser(),
-        energy=load.ENERGIES[1],
+        energy=None if found.calmer else load.ENERGIES[1],
         # A matrix in float32 is there, as much again is taken by its coefficients in float64.
         slower="" if needed is None else SLOWER,
         operator_bytes=A.memory_bytes / (2 if A.storage == "matrix" else 1),

@@ -36,6 +36,7 @@ class Measurement:
         mask: zero where y is not to be believed, else one; None: all is.
         stripes: what detector pixels add to all views of y, to be fitted, or None.
         ridge: the noise's variance over that of the stripes, see `operators.StripeFilter`.
+        calmer: there are stripes, so that no energy is the default.
         defects: numbers of what was mended, for the report.
         lines, warnings: what is to be said.
     """
@@ -52,6 +53,7 @@ class Measurement:
     mask: Tensor | None = None
     stripes: Tensor | None = None
     ridge: float = math.inf
+    calmer: bool = False
     defects: Mapping[str, float | int] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

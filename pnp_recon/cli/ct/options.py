@@ -195,6 +195,13 @@ class CtOptions(VolumeOptions):
     # fmt: on
 
     @property
+    def default_energy(self) -> bool:
+        """Nothing speaks against an energy, and nothing asks for one."""
+        asked = (self.model, self.named_solver, self.across)
+        auto = self.denoiser == "auto" and self.prior_kind == "denoiser"
+        return auto and all(one is None for one in asked)
+
+    @property
     def in_hounsfield(self) -> bool:
         return self.simulate if self.unit == Unit.auto else self.unit == Unit.hu
 

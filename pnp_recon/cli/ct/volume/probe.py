@@ -27,7 +27,7 @@ from pnp_recon.cli.run.large import LOOSE
 from pnp_recon.cli.run.memory import needed_bytes, room
 from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
-from pnp_recon.cli.run.solve import choose_prior, model_warnings, solve
+from pnp_recon.cli.run.solve import choose_prior, model_warnings, prior_name, solve
 from pnp_recon.errors import InputError
 from pnp_recon.scans import Scan, Window
 from pnp_recon.scans.truncation import object_radius
@@ -46,6 +46,7 @@ class Probed:
         view: the window.
         strength: the prior's; None: it is not searched.
         strengths: what the slices that were tried speak for.
+        denoiser: the prior's name, which is one for all slices; None: as asked for.
         norm_bound: a proven bound of the ray transform's norm; None where there is none.
         shape: (rows, columns) of a slice.
         values: numbers of a slice in the file, to be read.
@@ -56,6 +57,7 @@ class Probed:
     view: View
     strength: float | None
     strengths: tuple[float, ...]
+    denoiser: str | None
     norm_bound: float | None
     shape: tuple[int, int]
     values: int
@@ -75,7 +77,8 @@ class Probed:
     def options(self, asked: CtOptions) -> CtOptions:
         """What was asked for, with what was found."""
         strength = asked.strength if self.strength is None else repr(self.strength)
-        return replace(asked, axis=repr(self.axis), strength=strength)
+        denoiser = self.denoiser or asked.denoiser
+        return replace(asked, axis=repr(self.axis), strength=strength, denoiser=denoiser)
 
 
 def probe(
@@ -111,6 +114,10 @@ def probe(
     settled = replace(options, axis=repr(axis))
     session.options = settled
     cases = _cases(source, scans, session, view)
+    denoiser = None
+    if options.prior_kind == "denoiser" and options.model is None:
+        denoiser = prior_name(cases[len(cases) // 2], options)
+        session.options = replace(settled, denoiser=denoiser)
     for words in model_warnings(cases[0], session):
         warn(words)
     if needs is None:
@@ -123,6 +130,7 @@ def probe(
         view,
         sorted(strengths)[len(strengths) // 2] if strengths else None,
         tuple(strengths),
+        denoiser,
         A.norm_bound if A.has_norm_bound else None,
         shape,
         data,
