@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -174,9 +175,10 @@ def mode(kind: Callable[[], Any]) -> Callable[[Rig], None]:
 
 
 def mode_in_callbacks(rig: Rig) -> None:
-    """Entered at the first look and left at the second."""
-    held = Operations()
-    ways = iter([held.__enter__, lambda: held.__exit__(None, None, None)])
+    """Entered at the first look and left at the second, or with the run."""
+    held = ExitStack()
+    ways = iter([lambda: held.enter_context(Operations()), held.close])
+    rig.around.callback(held.close)
     rig.settings["callback"] = lambda look: next(ways, lambda: None)()
     rig.settings["stopping"] = Stopping(1e-9, 12, check_every=3)
 
