@@ -97,7 +97,7 @@ def _expand(entry: str, suffixes: tuple[str, ...]) -> list[Path]:
         one = split_frame(path)[1] is not None or path.exists()
         if one or not glob.has_magic(entry):
             if not one:
-                raise InputError(f"{entry} does not exist; expected a picture, a folder or a glob")
+                raise InputError(f"{entry} does not exist; expected a file, a folder or a glob")
             return [path]
     except PermissionError as error:
         raise InputError(

@@ -22,7 +22,8 @@ _WORDS = {
     Rule.GIVEN: "It was given.",
     Rule.FIXED: "It is that of the fixed rule, which knows the noise level alone.",
     Rule.CROSS_VALIDATION: "It was chosen by generalised cross-validation: of the strengths that "
-    "were tried, it is about where the picture foretells the measurement best.",
+    "were tried, it is about where the picture foretells the measurement best, with a pull "
+    "towards 1 and a lower limit, as weak priors leave artefacts that this cannot see.",
     Rule.DISCREPANCY: "It was chosen so that what the picture leaves of the measurement is as "
     "strong as the noise.",
 }

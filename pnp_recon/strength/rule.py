@@ -101,7 +101,7 @@ def settle(trials: Sequence[Trial], noise: float, weighing: Weighing = STANDARD)
 
     def taken(value: float, rule: Rule, reason: str = "") -> Strength:
         if value < weighing.least:
-            weak = f"{value:.3g} was found, and weaker than {weighing.least:g} is not safe here"
+            weak = f"{value:.3g} was found, but below {weighing.least:g} the prior can draw stripes"
             value, reason = weighing.least, f"{reason}; {weak}" if reason else weak
         # Three digits, so that it can be typed in again.
         return Strength(float(f"{value:.3g}"), rule, reason, tuple(trials), noise, weighing)
@@ -109,7 +109,7 @@ def settle(trials: Sequence[Trial], noise: float, weighing: Weighing = STANDARD)
     usable = [trial for trial in trials if math.isfinite(score(trial))]
     if len(usable) < 3:
         filled = len(trials) - len(usable) >= 2
-        words = "the data are fitted as they are, so that nothing is left to validate"
+        words = "every trial fits the data exactly, so that cross-validation has nothing to compare"
         return taken(1.0, Rule.FIXED, words if filled else "there was no time for enough trials")
     least = min(usable, key=score)
     if noise > 0 and (why := suspicion(least, noise)):

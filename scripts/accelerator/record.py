@@ -9,6 +9,7 @@ from typing import Any
 Found = dict[str, Any]
 
 MODES = {"f32": "float32", "tf32": "TF32", "bf16": "bfloat16"}
+OWN = re.compile(r"(Input|Operator|StepSize|Certificate|Output)Error: ")
 UNREACHED = ("skipped: budget", "skipped: the section's time is spent", "cut:")
 
 
@@ -27,6 +28,11 @@ def errors_of(found: Found) -> dict[str, str]:
     """The errors of a section, by what was attempted."""
     rows = {key: row for key, row in found.items() if isinstance(row, dict)}
     return {key: row["error"] for key, row in rows.items() if "error" in row}
+
+
+def raw_errors(found: Found) -> dict[str, str]:
+    """Those that are not the package's own, which say what to do."""
+    return {key: error for key, error in errors_of(found).items() if not OWN.match(error)}
 
 
 def measured(found: Found) -> dict[str, Found]:

@@ -10,6 +10,7 @@ from scripts.accelerator.record import (
     Found,
     errors_of,
     measured,
+    raw_errors,
     section,
     sections,
     table,
@@ -175,7 +176,7 @@ def faults(record: Found) -> str:
             f"TF32 is not switched off in certified runs: {runs} contradict their certificates, "
             "with what is torch's default."
         )
-    if errors := errors_of(section(record, "devices")):
+    if errors := raw_errors(section(record, "devices")):
         what = "; ".join(errors)
         lines.append(f"Raw errors of torch instead of one that says what to do: {what}.")
     if not lines:

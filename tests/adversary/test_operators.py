@@ -24,7 +24,9 @@ def owned(rig: Rig) -> Rig:
 
 
 def test_every_registered_operator_has_a_case() -> None:
-    assert {case.name for case in REGISTERED} == set(OPERATORS)
+    assert {case.name for case in REGISTERED} == set(OPERATORS), (
+        "what is new belongs into OPERATORS of tests/laws/operators.py"
+    )
 
 
 @pytest.mark.parametrize("runner", PROVEN, ids=str)

@@ -134,7 +134,9 @@ def test_wrong_empty_and_incomplete_folders(tmp_path, layouts):
         select(layouts[0], "all", None, "denoise")
     for key in list(bsds500.checksums())[:250]:  # train, and a half of val
         picture(tmp_path / key)
-    with pytest.raises(InputError, match=r"asked for; expected 68 .*18 more missing.*val 50 of 100"):
+    with pytest.raises(
+        InputError, match=r"asked for; expected 68 .*18 more missing.*val 50 of 100"
+    ):
         select(tmp_path, None, None, "denoise")
 
 

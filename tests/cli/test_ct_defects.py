@@ -118,7 +118,7 @@ def test_stripes_that_nobody_asked_for_are_hinted_at(
 ) -> None:
     np.savez(tmp_path / "a.npz", s=with_defect(kind), angles=half_turn(VIEWS).numpy())
     assert main([str(tmp_path / "a.npz"), "--method", "fbp", "--no-picture", *more]) == 0
-    assert ("--rings fits them along with it" in capsys.readouterr().out) == hinted
+    assert ("--rings fits them along with it" in capsys.readouterr().err) == hinted
 
 
 @pytest.mark.parametrize(

@@ -141,4 +141,4 @@ def test_a_slim_install_restores_a_picture(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "3", done.stderr  # two iterations do not converge
     assert (tmp_path / "restored.png").stat().st_size > 100
     # The twin: without something of the list nothing runs.
-    assert "blocked jaxtyping" in run([*other, "jaxtyping"]).stderr
+    assert "needs jaxtyping" in run([*other, "jaxtyping"]).stderr

@@ -46,4 +46,6 @@ def test_an_entry_that_leads_nowhere_is_caught() -> None:
 def test_every_operator_is_registered() -> None:
     assert "Convolution" in exported()
     made = {"from_callable", "from_deepinv", "from_matrix", "from_scipy"}
-    assert exported() | made == set(OPERATORS), "add what is new to operators/registry.py"
+    assert exported() | made == set(OPERATORS), (
+        "what is new belongs into operators/registry.py and into operators/__init__.py"
+    )

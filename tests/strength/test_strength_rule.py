@@ -95,7 +95,7 @@ def curve(gcv: Callable[[float], float], df: float = 0.0) -> Callable[[float], T
     [
         (lambda t: 1.0, "flat"),
         (lambda t: math.exp(t), "at the weak end"),
-        (lambda t: math.nan, "nothing is left"),
+        (lambda t: math.nan, "nothing to compare"),
     ],
 )
 def test_data_that_do_not_tell_leave_the_fixed_rule(
@@ -175,7 +175,7 @@ def test_a_strength_that_is_not_safe_is_not_taken_and_that_is_said() -> None:
     weighing = rule.weighing_of("energy")
     found = rule.settle(rule.explore(curve(falls), 0.0, lambda: False, weighing), 0.0, weighing)
     assert found.value == weighing.least
-    assert "is not safe here" in found.words
+    assert "can draw stripes" in found.words
     twin = rule.settle(rule.explore(curve(falls), 0.0, lambda: False, PLAIN), 0.0, PLAIN)
     assert twin.value < 0.2
     assert not twin.reason

@@ -39,7 +39,8 @@ class CellDisplay:
         self.bar.update(self.task, completed=self.done, last=f"{row.method}: {result}")
         if row.status == FAILED:
             print_line(self.console, f"failed: {row.method} on {row.picture}: {row.message}")
-        if not self.console.is_terminal and self.done % LINE_EVERY == 0:
+        due = self.done % LINE_EVERY == 0 or self.done == self.total
+        if not self.console.is_terminal and due:
             print_line(self.console, f"{self.done} of {self.total} cells, {self.failed} failed")
 
 

@@ -88,6 +88,7 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
     gaps = gaps_in_words(scan.missing)
     doubts = [*scan.doubts, *gaps, *corrected.doubts, *below_air(lines.data, whole.noise)]
     fitted: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     ridge, is_cone = math.inf, geometry.kind == "cone"
     axis = (geometry.detector_count - 1) / 2 + geometry.axis_offset / geometry.detector_mm
     if whole.stripes is not None and profile is not None:
@@ -99,8 +100,9 @@ def measurement_of(scan: Scan, reference: Path | None, options: CtOptions) -> Me
             lines, profile = replace(lines, data=lines.data - taken[:, None]), None
             doubts.append(said)
     elif not (options.rings or is_cone or options.model):
-        fitted = unasked(lines.data, axis, whole.noise)
-    calmer = options.default_energy and (whole.stripes is not None or bool(fitted))
+        hints = unasked(lines.data, axis, whole.noise)
+        doubts += hints
+    calmer = options.default_energy and (whole.stripes is not None or bool(hints))
     if calmer:
         fitted = (*fitted, CALMER)
     if geometry.kind == "parallel":
