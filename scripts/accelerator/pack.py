@@ -7,7 +7,7 @@ TO/pictures: the files of the 232 pictures of BSDS500 that may be trained on; a 
 one that goes on with all of BSDS500 see the same data. TO/wheels: libraries that are often missing
 on a machine with torch, for that Python on Linux, in the versions that are installed here.
 TO/slices.npz: the archive of CT slices. The exit code is 1 where the checkout and one of them are
-larger together than the limit.
+larger together than the limit, and 2 where there is nothing to take.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from pnp_recon.datasets.bsds500 import key_of
-from pnp_recon.datasets.splits import training_pictures
+from pnp_recon.datasets.bsds500 import HELP, key_of
+from pnp_recon.datasets.splits import is_bsds500, training_pictures
+from pnp_recon.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 2**20
@@ -36,9 +37,21 @@ WHEELS = (
 PLATFORMS = ("_2_28", "_2_27", "_2_17", "2014", "1")
 
 
-def pictures(folder: Path, to: Path) -> None:
-    """The training pictures of BSDS500, laid out as train/ and val/, byte for byte."""
-    for path in training_pictures(folder):
+def to_train_on(folder: Path) -> list[Path]:
+    """Its pictures that may be trained on.
+
+    Raises:
+        InputError: it is not BSDS500.
+    """
+    paths = training_pictures(folder)
+    if not is_bsds500(folder):
+        raise InputError(f"{folder} is not BSDS500; {HELP}")
+    return paths
+
+
+def pictures(paths: Iterable[Path], to: Path) -> None:
+    """Pictures of BSDS500, laid out as train/ and val/, byte for byte."""
+    for path in paths:
         target = to / key_of(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
@@ -92,13 +105,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, help="MiB of the checkout and one of them")
     parser.add_argument("--python", default="3.12", help="its version there")
     given = parser.parse_args(argv)
+    if given.slices and not given.slices.is_file():
+        print(
+            f"{given.slices} is no file; expected an archive of CT slices (.npz)", file=sys.stderr
+        )
+        return 2
+    try:
+        taken = to_train_on(given.pictures) if given.pictures else []
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     parts = {name: given.to / name for name in ("pictures", "wheels", "slices.npz")}
     for name, wanted in (("pictures", given.pictures), ("wheels", given.wheels)):
         if wanted:
             shutil.rmtree(parts[name], ignore_errors=True)
             parts[name].mkdir(parents=True)
     if given.pictures:
-        pictures(given.pictures, parts["pictures"])
+        pictures(taken, parts["pictures"])
     if given.wheels:
         wheels(parts["wheels"], given.python)
     if given.slices:

@@ -38,6 +38,9 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$out" ] || refuse "no folder for the results is given"
 case $minutes in '' | *[!0-9]*) refuse "--minutes is $minutes, expected a whole number" ;; esac
+[ "$minutes" -gt 0 ] || refuse "--minutes is $minutes, expected 1 or more"
+[ -z "$data" ] || [ -e "$data" ] ||
+  refuse "--data is $data, where nothing is; expected a folder of pictures, or slices for CT"
 
 mkdir -p "$out"
 out=$(cd "$out" && pwd)

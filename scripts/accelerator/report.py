@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -27,21 +28,24 @@ from scripts.accelerator.report_device import (
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 RECORD = RESULTS / "accelerator" / "h100_check.json"
 PAGE = RESULTS / "accelerator.md"
+LINK = RECORD.relative_to(RESULTS).as_posix()
 
 
-def head(record: Found) -> str:
+def head(record: Found, link: str) -> str:
     found = section(record, "environment")
-    where = found.get("gpu", "the CPU")
-    versions = f"torch {found['torch']}, Python {found['python']}"
+    what, where, worth = "A dry run", "the CPU", "no measurement of a card"
+    if "gpu" in found:
+        what, where = "One run", found["gpu"]
+        worth = "one run on one card: its times are no benchmark"
+    versions = f"torch {found.get('torch', 'unknown')}, Python {found.get('python', 'unknown')}"
     if "cuda_version" in found:
         versions += f", CUDA {found['cuda_version']}, cuDNN {found['cudnn']}"
     return (
         "# On an accelerator\n\n"
-        f"One run of the checks on {where}: {versions}, the tree of commit "
+        f"{what} of the checks on {where}: {versions}, the tree of commit "
         f"`{(record.get('commit') or 'unknown')[:7]}`, {record['total_s']:.0f} s in all. "
         "`python -m scripts.accelerator.check` measures, `python -m scripts.accelerator.report` "
-        f"writes this page from [the record](accelerator/{RECORD.name}). It is one run on one "
-        "card: its times are no benchmark."
+        f"writes this page from [the record]({link}). It is {worth}."
     )
 
 
@@ -169,7 +173,6 @@ def attacks(record: Found) -> str:
 
 
 PARTS = (
-    head,
     exactness,
     certified_runs,
     attacks,
@@ -182,9 +185,10 @@ PARTS = (
 )
 
 
-def page(record: Found) -> str:
-    """The page of a record, in Markdown."""
-    return "\n\n".join(text for part in PARTS if (text := part(record))) + "\n"
+def page(record: Found, link: str = LINK) -> str:
+    """The page of a record, in Markdown, with the link to where that lies."""
+    texts = [head(record, link), *(part(record) for part in PARTS)]
+    return "\n\n".join(text for text in texts if text) + "\n"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -192,7 +196,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("record", type=Path, nargs="?", default=RECORD, help="A record of `check`.")
     parser.add_argument("-o", "--out", type=Path, default=PAGE, help="Write the page here.")
     given = parser.parse_args(argv)
-    atomic_write(given.out, page(json.loads(given.record.read_text(encoding="utf-8"))))
+    link = Path(os.path.relpath(given.record, given.out.parent)).as_posix()
+    atomic_write(given.out, page(json.loads(given.record.read_text(encoding="utf-8")), link))
     return 0
 
 

@@ -44,7 +44,7 @@ def head(record: Found) -> str:
         found = section(record, "environment")
         where = found.get("gpu", "the CPU (a dry run)")
         text.append(
-            f"One run on {where}: torch {found['torch']}, the tree of commit "
+            f"One run on {where}: torch {found.get('torch', 'unknown')}, the tree of commit "
             f"`{(record.get('commit') or 'unknown')[:7]}`, {record['total_s']:.0f} s in all."
         )
     text.append(

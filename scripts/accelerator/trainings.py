@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from pnp_recon import __version__
+from pnp_recon.errors import PnPReconError
 from pnp_recon.models.card import read_fields
 from pnp_recon.models.store import find_card
 from pnp_recon.training.catalogue import TASKS
@@ -188,7 +190,7 @@ def of_an_energy(name: str, given: argparse.Namespace) -> bool:
     return True
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", choices=NAMES, help="a shipped model")
     parser.add_argument(
@@ -201,8 +203,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tiny", action="store_true", help="a dry run: four steps, small")
     given = parser.parse_args(argv)
     given.out.mkdir(parents=True, exist_ok=True)
-    (of_a_task if given.name in PLANS else of_an_energy)(given.name, given)
+    try:
+        (of_a_task if given.name in PLANS else of_an_energy)(given.name, given)
+    except PnPReconError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

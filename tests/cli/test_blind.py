@@ -27,12 +27,13 @@ KERNEL = trajectory(9, 0, dtype=torch.float64)
 
 
 def tiny() -> LearnedEnergy:
-    """A small energy of this package, with random weights."""
+    """A small energy of this package, with random weights, on the device that a command takes."""
     torch.manual_seed(0)
     config = GradientStepConfig(
         channels=1, widths=(4, 6), down=(1, 1), up=(1,), embedding=4, sigma_ref=0.1, power=0.5
     )
-    return LearnedEnergy(GradientStepNet(config), "tiny", channels=1, sigma_range=LEVELS)
+    network = GradientStepNet(config).to("cuda" if torch.cuda.is_available() else "cpu")
+    return LearnedEnergy(network, "tiny", channels=1, sigma_range=LEVELS)
 
 
 @pytest.fixture

@@ -141,6 +141,8 @@ def test_scripts_say_how_they_are_called(script: str) -> None:
         (("--colour",), "unknown option --colour"),
         (("out", "--minutes"), "--minutes needs a value"),
         (("a", "out", "--minutes", "ten"), "--minutes is ten"),
+        (("a", "out", "--minutes", "0"), "--minutes is 0, expected 1 or more"),
+        (("a", "out", "--data", "/nonexist"), "--data is /nonexist, where nothing is"),
     ):
         done = shell(script, *options)
         assert done.returncode == 2

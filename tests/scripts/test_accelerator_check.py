@@ -236,6 +236,23 @@ def test_a_changed_record_changes_the_page() -> None:
         assert report.page(held) != page, path
 
 
+def test_of_a_dry_run_the_page_says_that_it_is_one_and_links_its_own_record(tmp_path: Path) -> None:
+    """Also where no time was left for the section that knows the versions."""
+    for environment in ({"torch": "2.0", "python": "3.12"}, {"skipped": "no time is left"}):
+        held = {"total_s": 1.0, "sections": {"environment": environment}}
+        place, out = tmp_path / "check.json", tmp_path / "check.md"
+        place.write_text(json.dumps(held), encoding="utf-8")
+        assert report.main([str(place), "-o", str(out)]) == 0
+        page = out.read_text(encoding="utf-8")
+        assert "A dry run of the checks on the CPU" in page
+        assert "one card" not in page
+        assert "](check.json)" in page
+    # The twin: a card's record is no dry run, and lies elsewhere.
+    page = report.page(record())
+    assert "A dry run" not in page
+    assert "](accelerator/h100_check.json)" in page
+
+
 def test_contradicted_runs_are_named_as_faults_and_others_are_not() -> None:
     held = record()
     assert "TF32 is not switched off" in report.page(held)

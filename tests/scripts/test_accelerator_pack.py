@@ -47,6 +47,33 @@ def test_a_limit_that_is_passed_is_said(
     assert pack.main([*given, "7.9"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--pictures", "/nonexist"], "/nonexist is not a folder; BSDS500"),
+        (["--pictures", "data/samples"], "data/samples is not BSDS500; BSDS500"),
+        (["--slices", "/nonexist.npz"], "/nonexist.npz is no file; expected an archive"),
+    ],
+)
+def test_where_there_is_nothing_to_take_one_line_says_so(
+    given: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(pack.ROOT)
+    kept = tmp_path / "pictures" / "of before.jpg"
+    kept.parent.mkdir()
+    kept.write_bytes(b"")
+    assert pack.main([*given, "--to", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(words)
+    assert said.err.count("\n") == 1
+    assert not said.out
+    assert kept.exists()
+
+
 def test_wheels_are_for_the_other_machine_and_of_the_versions_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,12 @@ def _rounding_as_before() -> Iterator[None]:
 
 
 def tiny(name: str, data: Path, out: Path) -> None:
-    trainings.main([name, "--data", str(data), "--out", str(out), "--device", "cpu", "--tiny"])
+    assert called(name, data, out) == 0
+
+
+def called(name: str, data: Path, out: Path) -> int:
+    given = [name, "--data", str(data), "--out", str(out), "--device", "cpu", "--tiny"]
+    return trainings.main(given)
 
 
 def test_every_shipped_model_has_its_training() -> None:
@@ -117,6 +122,24 @@ def test_a_batch_that_does_not_fit_is_halved(
     found, seconds = trainings.fitted(settings, "cpu", True)
     assert (found.recipe.batch, seconds, tried) == (2, 0.1, [8, 4, 2])
     assert "a batch of 8 does not fit; 4 is tried" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("euler_grey", "/nonexist", "/nonexist is not a folder; BSDS500"),
+        ("energy_grey", __file__, f"{__file__} is not a folder; BSDS500"),
+        ("unrolled_ct", __file__, "expected a folder of CT slices, or an .npz file"),
+        ("unrolled_ct", str(SAMPLES), "slices are to be trained on"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_are_refused_in_one_line(
+    name: str, data: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(name, Path(data), tmp_path) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
 
 
 def test_an_energy_keeps_its_best_weights_when_it_goes_on(tmp_path: Path) -> None:

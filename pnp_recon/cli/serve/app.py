@@ -152,7 +152,8 @@ class Pages:
         files = {one.role: job.files[one.role] for one in wrong.files if one.role in job.files}
         wrong.chosen(numbers, files)  # refuses at once what cannot be
         strength = asked.get("strength")
-        if not (strength is None or (isinstance(strength, int | float) and 0 < strength < 1e6)):
+        number = isinstance(strength, int | float) and not isinstance(strength, bool)
+        if not (strength is None or (number and 0 < strength < 1e6)):
             raise InputError(f"strength is {strength!r}; expected a number above 0")
         run = {"wrong": wrong.name, "numbers": numbers, "files": files}
         choice = {**run, "attached": job.attached}  # another file may have the same name

@@ -77,18 +77,22 @@ class Guard:
         inner = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}
         await self.app(inner, receive, with_headers)
 
+    def misnamed(self, scope: Scope) -> bool:
+        """Whether the request is for another machine by its Host header."""
+        name = _name_of(Headers(scope=scope).get("host", ""))
+        return name not in self.hosts and not (self.every and _is_address(name))
+
     def refusal(self, scope: Scope) -> str:
         """Why a request is refused; nothing where it is not."""
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        name = _name_of(host)
-        if name not in self.hosts and not (self.every and _is_address(name)):
+        if self.misnamed(scope):
             return "This server answers only under the name of this machine."
         path = scope["path"].split("/", 2)
         if len(path) < 3 or not secrets.compare_digest(path[1].encode(), self.token.encode()):
             return STRANGER
         if scope["method"] in SAFE_METHODS:
             return ""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         if (origin is not None and origin != f"http://{host}") or site != "same-origin":
             return "This request came from another page."

@@ -9,9 +9,9 @@ from __future__ import annotations
 import secrets
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from pnp_recon.cli.serve.guard import HEADERS
+from pnp_recon.cli.serve.guard import HEADERS, Guard
 
 USED = (
     "This address works once, and it was used already: open the one that pnp-recon serve printed. "
@@ -20,23 +20,23 @@ USED = (
 
 
 class Once:
-    """An ASGI application around another: one path more, which leads to `page` the first time.
+    """An ASGI application around the guard: one path more, which leads to `page` the first time.
 
     Args:
-        app: what answers all other paths.
+        guard: answers all other paths, and refuses what comes under another name.
         page: the path of the page, token and all.
 
     Attributes:
         path: the one that works once.
     """
 
-    def __init__(self, app: ASGIApp, page: str) -> None:
-        self.app, self.page, self.path = app, page, f"/{secrets.token_urlsafe(24)}"
+    def __init__(self, guard: Guard, page: str) -> None:
+        self.guard, self.page, self.path = guard, page, f"/{secrets.token_urlsafe(24)}"
         self._spent = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not self._is_meant(scope["path"]):
-            await self.app(scope, receive, send)
+        if not self._is_meant(scope) or self.guard.misnamed(scope):
+            await self.guard(scope, receive, send)
             return
         answer: Response = RedirectResponse(self.page, 303, HEADERS)
         if self._spent:
@@ -44,5 +44,7 @@ class Once:
         self._spent = True
         await answer(scope, receive, send)
 
-    def _is_meant(self, path: str) -> bool:
-        return secrets.compare_digest(path.encode(), self.path.encode())
+    def _is_meant(self, scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return False
+        return secrets.compare_digest(scope["path"].encode(), self.path.encode())

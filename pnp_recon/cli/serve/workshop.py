@@ -30,6 +30,7 @@ NOT_LOADED = (
     "the program could not be loaded; the terminal in which pnp-recon serve runs says why, and the "
     "next try begins anew"
 )
+ENDED_LOADING = "the program was ended while it was loaded ({why}); the next try begins anew"
 NOT_STARTED = "the program could not be started ({why}); the next try begins anew"
 Request = dict[str, Any]
 
@@ -129,7 +130,10 @@ class Workshop:
             self._process = process
             if (await self._event(process)).get("event") != "ready":
                 self._process = None
-                await self._give_up(NOT_LOADED)
+                code = await process.wait()
+                # It says nothing itself where something from outside ended it.
+                ended = ENDED_LOADING.format(why=_cause(code))
+                await self._give_up(ended if code < 0 else NOT_LOADED)
         return self._process
 
     async def _give_up(self, why: str) -> None:
@@ -212,6 +216,14 @@ def _end(job: Job, kind: str, event: dict[str, Any], request: Request) -> None:
 
 
 def _died(code: int) -> str:
-    killed = code == -getattr(signal, "SIGKILL", 9)
-    why = "the system ended it, most likely for want of memory" if killed else f"code {code}"
+    why = _cause(code)
     return f"the computation ended before its time ({why}); take a smaller picture, or try again"
+
+
+def _cause(code: int) -> str:
+    """Why a process ended, by its exit code, which a signal makes negative."""
+    if code >= 0:
+        return f"code {code}"
+    if code == -getattr(signal, "SIGKILL", 9):
+        return "the system ended it, most likely for want of memory"
+    return f"from outside, by signal {-code}"

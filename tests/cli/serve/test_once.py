@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,15 +14,17 @@ import pytest
 pytest.importorskip("starlette", reason="the extra web is not installed")
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
+from pnp_recon.cli.serve.guard import Guard
+from pnp_recon.cli.serve.once import Once
 from support.served import served, soon
 
 
-def get(url: str, method: str = "GET") -> tuple[int, str, str]:
+def get(url: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
     """Status, where it leads, and the words."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     try:
-        connection.request(method, parts.path)
+        connection.request(method, parts.path, headers=headers)
         answer = connection.getresponse()
         assert answer.headers["Cache-Control"] == "no-store"
         return answer.status, answer.headers.get("Location", ""), answer.read().decode()
@@ -40,9 +44,41 @@ def test_the_browser_is_started_with_an_address_that_works_once(tmp_path: Path) 
         assert urlsplit(url).netloc == server.address
         assert server.token not in url  # as the list of processes would have it
         assert get(url, "HEAD")[0] == 403  # which spends nothing
+        status, place, words = get(url, Host="evil.example")  # nor does this, which leads nowhere
+        assert (status, place) == (403, "")
+        assert server.token not in words
         assert get(url)[:2] == (303, f"/{server.token}/")
         status, place, words = get(url)
         assert (status, place) == (403, "")
         assert "used already" in words
         assert server.token not in words
         assert server.ask("GET", "choices")[0] == 200  # the page itself is as before
+
+
+class Unguarded(Guard):
+    """The twin: answers under every name."""
+
+    def misnamed(self, scope: Any) -> bool:
+        return False
+
+
+async def _nothing(*_: Any) -> None:
+    raise AssertionError("the guard let it pass")
+
+
+@pytest.mark.parametrize(("guard", "status"), [(Guard, 403), (Unguarded, 303)])
+def test_under_another_name_the_address_leads_nowhere(guard: type[Guard], status: int) -> None:
+    once = Once(guard(_nothing, "t0ken"), "/t0ken/")
+
+    def answer(host: str) -> int:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": once.path, "query_string": b""}
+        asyncio.run(once({**scope, "headers": [(b"host", host.encode())]}, _nothing, send))
+        return int(sent[0]["status"])
+
+    assert answer("evil.example") == status
+    assert answer("127.0.0.1:80") == (303 if status == 403 else 403)  # spent by what was answered

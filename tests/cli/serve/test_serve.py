@@ -218,7 +218,8 @@ def test_requests_that_make_no_sense_are_refused_in_words(server: Served) -> Non
         assert words(server.solve(job, "moved", numbers=numbers))[0] == 400
     assert words(server.ask("POST", f"jobs/{job}/solve", b"[" * 19_000))[0] == 400
     assert "another file" in words(server.solve(job, "holes"))[1]
-    assert words(server.solve(job, "moved", strength="much"))[0] == 400
+    for strength in ("much", True, False, [1]):
+        assert words(server.solve(job, "moved", strength=strength))[0] == 400
     assert words(server.ask("POST", f"jobs/{job}/attach?role=output&name=x", b"x"))[0] == 400
     assert server.ask("GET", f"jobs/{job}/result")[0] == 404
     assert server.ask("GET", "jobs/nothing/events")[0] == 404

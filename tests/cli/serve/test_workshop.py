@@ -21,7 +21,7 @@ from pnp_recon.cli.serve import workshop as workshops
 from pnp_recon.cli.serve.app import Pages
 from pnp_recon.cli.serve.store import Job, Store
 from pnp_recon.cli.serve.telling import as_line
-from pnp_recon.cli.serve.workshop import NOT_LOADED, NOT_STARTED, BusyError, Workshop
+from pnp_recon.cli.serve.workshop import ENDED_LOADING, NOT_LOADED, NOT_STARTED, BusyError, Workshop
 
 WORKS = """echo '{"event": "ready"}'
 read request
@@ -57,11 +57,20 @@ async def in_phase(job: Job, *phases: str) -> dict[str, Any]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the worker is a shell script")
 @pytest.mark.parametrize(
-    ("mode", "said"),
-    [(0o700, NOT_LOADED), (0o600, NOT_STARTED.format(why="Permission denied"))],
+    ("end", "mode", "said"),
+    [
+        ("exit 1", 0o700, NOT_LOADED),
+        (
+            "kill -9 $$",
+            0o700,
+            ENDED_LOADING.format(why="the system ended it, most likely for want of memory"),
+        ),
+        ("kill -15 $$", 0o700, ENDED_LOADING.format(why="from outside, by signal 15")),
+        ("exit 1", 0o600, NOT_STARTED.format(why="Permission denied")),
+    ],
 )
 def test_a_worker_that_cannot_be_had_is_said_and_tried_again_when_asked(
-    mode: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    end: str, mode: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, starts = tmp_path / "worker", tmp_path / "starts"
     monkeypatch.setattr(sys, "executable", str(worker))
@@ -78,7 +87,7 @@ def test_a_worker_that_cannot_be_had_is_said_and_tried_again_when_asked(
     async def course() -> tuple[dict[str, Any], dict[str, Any]]:
         shop = Workshop(1, 0)
         working = asyncio.create_task(shop.run())
-        write("exit 1", mode)
+        write(end, mode)
         broken = await ask(shop)
         write(WORKS, 0o700)
         mended = await ask(shop)
@@ -91,7 +100,7 @@ def test_a_worker_that_cannot_be_had_is_said_and_tried_again_when_asked(
     assert broken["error"] == said
     assert mended["phase"] == "ready"
     tries = len(starts.read_text(encoding="utf-8").splitlines())
-    assert tries == (2 if said == NOT_LOADED else 1)  # and not once a second
+    assert tries == (2 if mode == 0o700 else 1)  # and not once a second
 
 
 def test_what_finds_no_place_in_the_queue_keeps_its_result(
