@@ -139,7 +139,8 @@ class InTime(Solver[Watched]):
 
     def step(self, state: Watched, iteration: int) -> Step[Watched]:
         seen = self._look(state.z, state.tangent)
-        turned = state.turned | (seen.gain <= 0) | (seen.validated > state.validated)
+        # Zero: the data are met exactly and no noise is known of, which is convergence.
+        turned = state.turned | (seen.gain < 0) | (seen.validated > state.validated)
         z, tangent = state.z + seen.move, state.tangent + seen.turn
         if (box := self.inner.box) is not None:
             tangent = tangent * ((z > box[0]) & (z < box[1]))
