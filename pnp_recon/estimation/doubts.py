@@ -39,6 +39,7 @@ def doubts(
     residual: Tensor,
     noise_level: float,
     peak: float | None = None,
+    prior: bool = True,
 ) -> tuple[str, ...]:
     """Why the result should not be trusted, in words; nothing where it may be.
 
@@ -48,11 +49,15 @@ def doubts(
         residual: y − A x̂ of any shape, in the units of `noise_level`.
         peak: the counts where the picture is 1, if photons make the noise; the residual is then
             scaled to noise of one level. None: the noise has one.
+        prior: there is one, whose strength can be set; else the end of the iteration alone.
     """
     found = []
     counted = peak is not None
     setting, lower = ("--peak", "raise --peak") if counted else ("--sigma", "lower --sigma")
     raised = "lower --peak" if counted else "raise --sigma"
+    stronger, weaker = ("raise --strength", "lower --strength")
+    if not prior:
+        stronger, weaker = ("end earlier with --max-iter", "go on with a larger --max-iter")
     left = float(residual.square().mean().sqrt())
     if noise_level > 0 and left > MISFIT * noise_level:
         ratio = left / noise_level
@@ -67,7 +72,7 @@ def doubts(
     elif noise_level > 0 and left < OVERFIT * noise_level:
         found.append(
             f"the result explains the picture to {left / noise_level:.2g} of the noise level, so "
-            "that noise has become detail, or there is less of it; raise --strength, or "
+            f"that noise has become detail, or there is less of it; {stronger}, or "
             f"{lower} if the picture is that clean"
         )
     excess = blocked_power(restored, kernel)
@@ -75,8 +80,8 @@ def doubts(
         found.append(
             "the result may be worse than the input: it is strongest where the kernel lets hardly "
             f"anything through ({excess:.1f} times as strong as beside that), which is amplified "
-            f"noise or the ringing of a wrong kernel; {raised} or --strength, or give another "
-            "kernel"
+            f"noise or the ringing of a wrong kernel; {raised}, {stronger}, or give "
+            "another kernel"
         )
     # What the highest frequencies show of the noise, and never more than the level that was taken:
     # a clean picture that is smoothed at too high a level is to be told.
@@ -84,7 +89,7 @@ def doubts(
     if variation(restored) <= variation(degraded, noise):
         found.append(
             "the result is no sharper than the input: at this noise level there is little to "
-            f"restore. If the input is cleaner than that, {lower}, or lower --strength"
+            f"restore. If the input is cleaner than that, {lower}, or {weaker}"
         )
     return tuple(found)
 

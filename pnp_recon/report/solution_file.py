@@ -23,6 +23,7 @@ from pnp_recon.errors import InputError
 from pnp_recon.files import atomic_write, sha256_of
 from pnp_recon.report.consistency import evidence, observable, said, tried
 from pnp_recon.report.document import history_block, plain_json
+from pnp_recon.report.endings import ending_denied
 from pnp_recon.report.reading import certificate_of
 from pnp_recon.solvers import Certificate, History, Solution, Status, Stopping
 from pnp_recon.solvers.core.gap import FAULT, Gap
@@ -180,8 +181,8 @@ def _void(solution: Solution, block: Mapping[str, Any]) -> str:
         return FAULT
     if solution.stopping is None:
         return "the file does not say when its run was to stop"
-    if not _ended(solution):
-        return f"the file does not agree with itself (no run of it ended '{solution.status.name}')"
+    if denied := ending_denied(solution, solution.parameters.get(EARLIER)):
+        return f"the file does not agree with itself ({denied})"
     return ""
 
 
@@ -198,25 +199,6 @@ def _of_the_picture(solution: Solution) -> str:
     if (len(history.residuals[0]), history.pixels) != (len(image), image[0].numel()):
         return "a history of other pictures"
     return ""
-
-
-def _ended(solution: Solution) -> bool:
-    """Can a run with this history have succeeded as it says? What no history shows is let be."""
-    asked, status, steps = solution.stopping, solution.status, solution.history.iterations
-    if status is Status.DIRECT or asked is None:
-        return False
-    if not status.succeeded:
-        return True
-    if status is Status.CONVERGED:
-        return max(solution.history.relative(-1)) <= asked.tol
-    if status is Status.GAP:
-        gap = solution.gap
-        return gap is not None and asked.gap is not None and gap.relative <= asked.gap
-    if status is Status.LEAST_ERROR:
-        return asked.least_error and solution.parameters.get(EARLIER, steps) < steps
-    if status is Status.EARLY_STOP:
-        return asked.early and steps >= asked.max_iter
-    return True
 
 
 def _strength(held: Mapping[str, Any] | None) -> Strength | None:

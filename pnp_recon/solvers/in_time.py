@@ -40,6 +40,12 @@ from pnp_recon.solvers.core.theorem import Theorem
 SEED = 20
 # What no theorem of the iteration is about.
 KEPT = "; the picture is one of them, chosen by an estimate, of which nothing is proven"
+# Of variances as squares of levels in float32.
+ROUNDING = 1e-5
+LEAVE_OUT = (
+    "the steps have no weights, so leave out what is not to be believed: known is what is, y is "
+    "torch.where(known, y, 0), and A is operators.Inpainting(known[0], A.measurement_shape) @ A"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +93,8 @@ class InTime(Solver[Watched]):
         shares: variances of y in units of σ², (1 or B, *measurement_shape); None: all alike.
 
     Raises:
-        InputError: the iteration is another one, or the level is no number of at least 0.
+        InputError: the iteration is another one, the level is no number of at least 0, or there are
+            data that outweigh the others (`outweighing`).
     """
 
     inner: Landweber
@@ -101,6 +108,14 @@ class InTime(Solver[Watched]):
                 f"{getattr(self.inner, 'name', self.inner)}; take landweber, or least_error=False"
             )
         checked_number("noise_level", self.noise_level, least=0.0)
+        if self.shares is None:
+            return
+        if count := int(outweighing(self.shares, self.seen > 0).sum()):
+            raise InputError(
+                f"noise_level: {count} of {self.shares.numel()} data have more variance than the "
+                "better half of all together, and would decide alone where the run ends; "
+                + LEAVE_OUT
+            )
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -124,7 +139,8 @@ class InTime(Solver[Watched]):
 
     def step(self, state: Watched, iteration: int) -> Step[Watched]:
         seen = self._look(state.z, state.tangent)
-        turned = state.turned | (seen.gain <= 0) | (seen.validated > state.validated)
+        # Zero: the data are met exactly and no noise is known of, which is convergence.
+        turned = state.turned | (seen.gain < 0) | (seen.validated > state.validated)
         z, tangent = state.z + seen.move, state.tangent + seen.turn
         if (box := self.inner.box) is not None:
             tangent = tangent * ((z > box[0]) & (z < box[1]))
@@ -214,6 +230,28 @@ def in_time(
     return InTime(cast(Landweber, solver), noise_level, shares)
 
 
+def outweighing(variances: Tensor, seen: Tensor) -> Tensor:
+    """Data each of which has more variance than the better half of its picture together.
+
+    The estimate is then about them, and a step, which has no weights, takes their noise in whole.
+
+    Args:
+        variances: (1 or B, *measurement_shape), in any unit.
+        seen: where there is a measurement, in a shape that goes with it; others are none.
+    """
+    most = per_image(better_half(variances, seen), variances)
+    return seen & (variances > most * (1 + ROUNDING))
+
+
+def better_half(variances: Tensor, seen: Tensor) -> Tensor:
+    """The sum of the lower half of the variances of each picture, (1 or B,) float64."""
+    seen = seen.expand_as(variances)
+    rows = torch.where(seen, variances.double(), torch.inf).flatten(1).sort(1).values
+    half = seen.flatten(1).sum(1, keepdim=True) // 2 + 1
+    better = torch.arange(rows.shape[1], device=rows.device) < half
+    return torch.where(better, rows, 0.0).sum(1)
+
+
 def levels(
     noise_level: float | Tensor | None, y: Tensor, stopping: Stopping | None
 ) -> tuple[float | None, Tensor | None]:
@@ -243,10 +281,7 @@ def levels(
             "the batch, or one number"
         )
     if not bool((torch.isfinite(noise_level) & (noise_level > 0)).all()):
-        raise InputError(
-            "noise_level is not finite and above zero everywhere; give a datum that is not to be "
-            "believed a large level"
-        )
+        raise InputError(f"noise_level is not finite and above zero everywhere; {LEAVE_OUT}")
     variances = noise_level.to(y.device, torch.float64).square()
     mean = float(variances.mean())
     return math.sqrt(mean), variances / mean

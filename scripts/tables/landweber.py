@@ -22,7 +22,7 @@ from torch import Tensor
 from operators import LinearOperator, parallel_beam
 from operators.row_scaled import RowScaled
 from pnp_recon import reconstruct
-from pnp_recon.cli.ct.case import FEW, MANY_FEW
+from pnp_recon.cli.ct.light import FEW, MANY_FEW
 from pnp_recon.cli.run.case import EARLY
 from pnp_recon.cli.run.solve import LEAST_ERROR
 from pnp_recon.fidelity import LeastSquares

@@ -12,6 +12,8 @@ import yaml
 from operators import OperatorError
 from operators._odl import import_tomo
 from pnp_recon.cli.ct import main
+from pnp_recon.cli.ct.options import CtMethod, CtOptions
+from pnp_recon.errors import InputError
 from support.cli import only_line
 from support.ct_files import lines, save_archive, save_lines, save_yaml
 
@@ -48,6 +50,8 @@ FBP = ["--method", "fbp"]
         (["--weighted"], "needs counts"),
         (["--weighted", "--method", "fbp"], "--weighted does not go with --method fbp"),
         (["--denoiser", "euler_grey", "--method", "sirt"], "--denoiser does not go with"),
+        (["--rings", "--method", "sirt"], "take --method cgls, or --solver landweber"),
+        (["--rings", "--solver", "sirt"], "--rings does not go with --solver sirt"),
         (["--noise", "0.1"], "add --simulate"),
         (["--simulate", "--sigma", "0.1"], "--sigma does not go with --simulate"),
         (["--simulate", "--noise", "0.1", "--photons", "10"], "--noise does not go with --photons"),
@@ -73,6 +77,12 @@ def test_bad_options(
     assert main([source, *index, *args]) == 2
     assert words in only_line("pnp-ct", capsys.readouterr().err)
     assert not list(tmp_path.glob("*_reconstructed*"))
+
+
+def test_stripes_are_refused_before_anything_is_read() -> None:
+    with pytest.raises(InputError, match="--rings"):
+        CtOptions(["none.npz"], rings=True, method=CtMethod.sirt).check()
+    CtOptions(["none.npz"], rings=True, method=CtMethod.cgls).check()  # the twin
 
 
 @pytest.mark.parametrize(

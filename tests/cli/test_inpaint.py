@@ -299,3 +299,19 @@ def test_bad_options(
     assert main(["a.png", *args]) == 2
     assert words in only_line("pnp-inpaint", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(("solver", "told"), [("landweber", True), ("cgls", True), ("auto", False)])
+def test_a_solver_without_a_prior_is_said_to_leave_holes(
+    tmp_path: Path, solver: str, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, mask = save(tmp_path / "a.png"), save_mask(tmp_path / "mask.png")
+    words = [str(source), "--mask", str(mask), "--simulate", "--solver", solver, "--json"]
+    main([*words, *(DONE if solver == "auto" else [])])
+    found = json.loads(capsys.readouterr().out)
+    assert any("stay as they were at the start" in note for note in found["notes"]) == told
+    assert (found["exit_code"], found["status"]) == (0, "converged")
+    # The twin: with noise there is a step that adds more of it than it removes error.
+    if solver == "landweber":
+        main([*words, "--sigma", "0.2", "--step", "0.3", "--overwrite"])
+        assert json.loads(capsys.readouterr().out)["status"] == "least_error"

@@ -106,3 +106,20 @@ def test_clipped_pixels_of_a_photograph_are_not_measured(
     Image.fromarray((128 * noisy.clip(0, 1)).round().astype(np.uint8)).save(source)
     deblur([str(source), *words, "--solver", solver, "--json", "--overwrite"])
     assert "inpainting" not in json.loads(capsys.readouterr().out)["operator"]
+
+
+def test_no_strength_is_spoken_of_where_nothing_depends_on_it(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {}
+    for name in ("a.png", "a.jpg"):
+        source = picture.with_name(name)
+        Image.open(picture).save(source)
+        words = [str(source), "--kernel", "gaussian", "--length", "1", "--overwrite"]
+        deblur([*words, *LANDWEBER, "--max-iter", "3"])
+        found = capsys.readouterr().out.splitlines()
+        said[name] = [line for line in found if line.startswith("strength")]
+    assert said["a.png"] == said["a.jpg"] != []
+    # The twin: a prior has one, and trials do not find it by the noise of a JPEG file.
+    deblur([*words, "--method", "tv", "--max-iter", "3"])
+    assert "not white" in capsys.readouterr().out

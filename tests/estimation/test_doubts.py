@@ -113,3 +113,15 @@ def test_pictures_and_kernels_that_tell_nothing() -> None:
     assert blocked_power(y, torch.ones(1, 1)) is None
     assert blocked_power(y[..., :8, :8], KERNEL) is None
     assert blocked_power(torch.full_like(y, torch.nan), KERNEL) is None
+
+
+def test_no_strength_is_advised_where_there_is_no_prior() -> None:
+    _, y = seen(photograph())
+    worse, fitted = inverse(y, KERNEL, 1e-4), noise_like(y, 0.2 / 255)
+    smooth = torch.full_like(y, 0.5)
+    for prior in (True, False):  # True is the twin
+        for shown in (worse, smooth):
+            said = doubts(y, shown, KERNEL, fitted, 2 / 255, prior=prior)
+            assert len(said) == 2
+            assert all(("--strength" in words) == prior for words in said)
+            assert all(("--max-iter" in words) != prior for words in said)

@@ -16,7 +16,7 @@ from laws.adversary.weights import later
 from pnp_recon import guarantees
 from pnp_recon.priors.denoiser import wrap
 from pnp_recon.priors.energies.base import energy_from
-from pnp_recon.solvers.pnp.examining import LAW
+from pnp_recon.solvers.pnp.examining import LAW, REMEDY
 
 HQS = Runner("pnp-hqs")
 SAID = guarantees.averaged(0.4, "said")
@@ -101,6 +101,7 @@ def test_a_number_that_changes_while_it_runs(change: bool) -> None:
     assert solution.certificate.holds != change, solution.certificate.lines()
     law = LAW.format(1e-9)
     assert (law in solution.certificate.verdict) == change
+    assert any(REMEDY in line for line in solution.certificate.lines()) == change
 
 
 @pytest.mark.parametrize("training", [True, False])

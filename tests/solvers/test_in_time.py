@@ -18,7 +18,7 @@ from pnp_recon.problems.noise import standard_normal
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.report.solution_file import load_solution, save_solution
 from pnp_recon.solvers import CGLS, Anderson, Landweber, Status, Stopping, iterate
-from pnp_recon.solvers.in_time import InTime, levels
+from pnp_recon.solvers.in_time import InTime, levels, outweighing
 from scripts.figures.rates.fixed_point import Matrix
 
 LEVEL, MANY = 0.3, 4000
@@ -130,12 +130,36 @@ def test_levels_are_refused_where_they_would_be_taken_for_one() -> None:
         reconstruct(y, A, noise_level=own, solver="landweber")
     with pytest.raises(InputError, match="has the shape"):
         reconstruct(y, A, noise_level=own[..., :3], solver="landweber", stopping=rule)
-    with pytest.raises(InputError, match="a large level"):
+    with pytest.raises(InputError, match="leave out what is not to be believed"):
         reconstruct(y, A, noise_level=0 * own, solver="landweber", stopping=rule)
     # The twin: levels that are all alike are one.
     one = reconstruct(y, A, noise_level=0.05, solver="landweber", stopping=rule)
     same = reconstruct(y, A, noise_level=own.numpy(), solver="landweber", stopping=rule)
     torch.testing.assert_close(same.image, one.image, rtol=0, atol=0)
+
+
+def test_a_datum_that_would_decide_alone_is_refused() -> None:
+    """Left out as the words say, whatever its level, it changes nothing of where the run ends."""
+    fidelity, _ = blurred(1)
+    y, A, rule = fidelity.y, fidelity.A, Stopping(FOREVER, 300, least_error=True)
+    own = torch.full_like(y, 0.05)
+    own[..., 7, 7] = 50.0
+    with pytest.raises(InputError, match=r"1 of \d+ data .* operators\.Inpainting"):
+        reconstruct(y, A, noise_level=own, solver="landweber", stopping=rule)
+    known = own < 1
+    seen, data = Inpainting(known[0], A.measurement_shape) @ A, torch.where(known, y, 0)
+    without = reconstruct(data, seen, noise_level=own, solver="landweber", stopping=rule)
+    alike = reconstruct(y, A, noise_level=0.05, solver="landweber", stopping=rule)
+    worth, plain = (s.parameters["steps_worth_making"] for s in (without, alike))
+    assert 0.5 < worth / plain < 2
+    # The twins: levels of which none outweighs the rest, and the datum's trace, were it counted.
+    own[..., 7, 7] = 0.2
+    reconstruct(y, A, noise_level=own, solver="landweber", stopping=rule)
+    inner = Landweber(fidelity, torch.zeros_like(y), step_size=1 / fidelity.lipschitz)
+    own[..., 7, 7] = 50.0
+    level = float(own.square().mean().sqrt())
+    assert float(InTime(inner, level).gain(InTime(inner, level).init())) < 0
+    assert not bool(outweighing(own.square(), known).any())
 
 
 def blurred(count: int = 2, level: float = 0.05) -> tuple[LeastSquares, Tensor]:

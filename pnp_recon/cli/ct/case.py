@@ -21,6 +21,7 @@ from operators.filtered_back_projection import mean_of_rays
 from pnp_recon.cli.ct.ahead import of_back_projections
 from pnp_recon.cli.ct.data import measured
 from pnp_recon.cli.ct.geometry import describe
+from pnp_recon.cli.ct.light import by_photons
 from pnp_recon.cli.ct.measurement import Measurement, on_device
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
 from pnp_recon.cli.ct.simulated import simulated
@@ -48,8 +49,6 @@ from pnp_recon.solvers.core.theorem import unproven
 
 # See `auto_denoiser`.
 MODEL = "euler_ct"
-# So few photons have a logarithm that is no Gaussian measurement; said of so many rays.
-FEW, MANY_FEW = 10, 0.01
 # Slices at a time: more of them are no faster, and their memory grows.
 AT_ONCE = {"cpu": 2, "cuda": 16}
 
@@ -178,7 +177,7 @@ def _with_method(
     classical = options.named_solver
     if classical in solvers_for("none"):
         case = early_stopped(case, classical, view.window.to_unit(torch.zeros_like(start)))
-        return _by_photons(case, found, view) if options.ends_in_time else case
+        return by_photons(case, found, view) if options.ends_in_time else case
     counted = found.weights is not None if options.weighted is None else options.weighted
     if counted and found.weights is None:
         raise InputError(
@@ -192,30 +191,6 @@ def _with_method(
     if counted:
         case = replace(case, noise_words=f"{case.noise_words}; each ray weighs as its photons say")
     return _in_parts(case, view.window.weights(weights))
-
-
-def _by_photons(case: Case, found: Measurement, view: View) -> Case:
-    """The case with the noise of each ray, where its photons were counted.
-
-    The squares stay without weights, with which an object that lets little through takes ten times
-    as many steps, or more (docs/results/landweber.md).
-    """
-    if found.weights is None or not bool((found.weights > 0).any()):
-        return case
-    weights = view.window.weights(found.weights)
-    levels = weights.clamp_min(weights[weights > 0].min()).rsqrt()  # of rays without light, too
-    few = float((found.weights < FEW).double().mean())
-    dark = (
-        f"{few:.0%} of the rays let fewer than {FEW} photons through, whose logarithm is biased: "
-        "where the iteration ends is estimated less well, by 1 to 2 dB in trials; take a method "
-        "with a prior"
-    )
-    return replace(
-        case,
-        noise_words=f"{case.noise_words}; that of each ray is as its photons say",
-        arguments={**case.arguments, "noise_level": levels},
-        warnings=(*case.warnings, dark) if few > MANY_FEW else case.warnings,
-    )
 
 
 def _fbp(found: Measurement, options: CtOptions, radius: float | None) -> Tensor:

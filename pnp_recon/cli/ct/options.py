@@ -290,6 +290,13 @@ class CtOptions(VolumeOptions):
             not self.simulate,
         )
         refuse(given(self, "noise"), "--photons, give one", self.photons is not None)
+        sirt = f"--{'method' if self.method == CtMethod.sirt else 'solver'} sirt"
+        refuse(
+            given(self, "rings"),
+            f"{sirt}, which divides by sums that stripes would make negative; take --method cgls, "
+            "or --solver landweber",
+            self.named_solver == CtMethod.sirt,
+        )
 
     def _check_weights(self) -> None:
         """Rays are weighed in the misfit of methods with a prior only."""

@@ -98,7 +98,7 @@ def make_case(job: Job, session: Session[DeblurOptions]) -> Case:
 
 def _strength(noise: NoiseEstimate, options: DeblurOptions) -> Strength | None:
     """1 where a JPEG file made the noise: every prior keeps most of it, and trials tell nothing."""
-    priorless = options.model is not None or options.prior_kind == "none"
+    priorless = options.model is not None or options.without_prior
     if noise.source != JPEG or priorless or options.asked_strength != "auto":
         return None
     return Strength(1.0, Rule.FIXED, "the noise of a JPEG file is not white, as trials need it")

@@ -100,7 +100,8 @@ def case_of(facts: Facts) -> Case:
         residual = (y - A.A(image)) / noise * facts.level if photons else y - A.A(image)
         residual = residual if known is None else residual[known.expand_as(residual)]
         peak = None if photons is None else photons.peak
-        return doubts(view(y).clamp(0, 1), shown, kernel, residual, facts.level, peak)
+        has_prior = not options.without_prior
+        return doubts(view(y).clamp(0, 1), shown, kernel, residual, facts.level, peak, has_prior)
 
     def write(kernel: Tensor, target: Path, image: Tensor) -> list[str]:
         write_kernel(kernel, options)

@@ -234,6 +234,11 @@ def _warnings(job: Job, mask: Mask, options: InpaintOptions) -> list[str]:
             f"{job.source}: no pixel is missing in the mask ({mask.origin}); there is nothing to "
             "fill in"
         )
+    if options.without_prior and mask.missing > 0:
+        out.append(
+            f"{job.source}: {options.named_solver} has no prior, so that the missing pixels stay "
+            "as they were at the start; take one with a prior to fill them in"
+        )
     if options.keep_known:
         out.append(
             f"{job.target}: the known pixels were put back (--keep-known); what was written is not "

@@ -165,6 +165,11 @@ class RunOptions:
         return None if self.solver == SolverName.auto else self.solver.value
 
     @property
+    def without_prior(self) -> bool:
+        """The method or the solver knows none, so that no strength means anything."""
+        return self.prior_kind == "none" or self.named_solver in solvers_for("none")
+
+    @property
     def ends_in_time(self) -> bool:
         """The solver that was named can end where the error is estimated to be least."""
         name, plain = self.named_solver, self.acceleration.value in ("auto", "none")

@@ -97,7 +97,8 @@ def make_case(job: Job, session: Session[EnlargeOptions]) -> Case:
         point = torch.ones(1, 1, dtype=y.dtype, device=y.device)
         shown = show(image).clamp(0, 1)
         doubted = max(level, LEAST_DOUBTED)
-        return doubts(degraded.clamp(0, 1), shown, point, y - A.A(image), doubted)
+        has_prior = not options.without_prior
+        return doubts(degraded.clamp(0, 1), shown, point, y - A.A(image), doubted, prior=has_prior)
 
     return Case(
         y=y,

@@ -25,6 +25,10 @@ SHARE = 0.25
 PART = 8
 ENDING = 80
 LAW = "N z is the same when it is asked for again (difference over {:g} of it)"
+REMEDY = (
+    "; a denoiser that keeps a state between calls (a warm start) is no map: make it forget "
+    "it at every call, or wrap it without a constant"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class DeclaredConstant:
         found = (Observation(self.challenge.words, float(worst.max()), 1.0),)
         if self.first is None:
             return found
-        law = LAW.format(SAME[self.first[0].dtype])
+        law = LAW.format(SAME[self.first[0].dtype]) + (REMEDY if self.strayed > 1 else "")
         return (*found, Observation(law, self.strayed, 1.0))
 
     def _asked_again(self) -> Self:
