@@ -68,9 +68,33 @@ def replaced() -> str:
     return KNOWN.strange
 
 
-def code_home(function: FunctionType) -> str:
-    """The package in which the code of a function runs, whatever module it says it is of."""
-    return str(function.__globals__.get("__name__") or "").partition(".")[0]
+def code_home(thing: Any) -> str:
+    """The package in which the code of a function or method runs, whatever it says of itself.
+
+    What torch and the standard library put around it (`torch.no_grad`, `property`) is taken off.
+    """
+    while (inner := _inside(thing)) is not None:
+        thing = inner
+    if isinstance(thing, FunctionType):
+        return str(thing.__globals__.get("__name__") or "").partition(".")[0]
+    kind = thing if isinstance(thing, type) else type(thing)
+    return kind.__module__.partition(".")[0]
+
+
+def _inside(thing: Any) -> Any:
+    """What a decoration of torch or of the standard library is around, or None."""
+    if isinstance(thing, type):
+        return None
+    if isinstance(thing, FunctionType):
+        own = str(thing.__globals__.get("__name__")).partition(".")[0] in OWN
+        return getattr(thing, "__wrapped__", None) if own else None
+    if isinstance(thing, property):
+        return thing.fget
+    if isinstance(thing, staticmethod | classmethod | MethodType):
+        return thing.__func__
+    if type(thing).__module__ == "functools":
+        return getattr(thing, "func", None) or getattr(thing, "__wrapped__", None)
+    return None
 
 
 def _computes(value: object) -> bool:
@@ -84,14 +108,9 @@ def _inherited(home: Any, name: str) -> Any:
 
 
 def _of_torch(value: object) -> bool:
-    if isinstance(value, FunctionType):
-        return code_home(value) in OWN
-    if isinstance(value, MethodType | staticmethod | classmethod):
-        return _of_torch(value.__func__)
-    if isinstance(value, functools.partial):  # torch has none at these places
-        return False
-    kind = value if isinstance(value, type) else type(value)
-    return not callable(value) or kind.__module__.partition(".")[0] in OWN
+    computes = callable(value) or isinstance(value, staticmethod | classmethod | property)
+    partly = isinstance(value, functools.partial)  # torch has none at these places
+    return not computes or (not partly and code_home(value) in {*OWN, "pybind11_builtins"})
 
 
 def _place(home: Any, name: str) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 from operators.base import LinearOperator
 from operators.checks import probe
 from operators.knowledge import built_here
+from operators.originals import code_home
 from pnp_recon.errors import InputError
 from pnp_recon.priors.proof import TRAINING, is_ours, tampered, unsteady
 from pnp_recon.solvers.core.steadiness import parts
@@ -86,7 +87,7 @@ def solved(A: LinearOperator) -> tuple[Premise, ...]:
     The package recomputes the error of every solve; whoever replaces `prox_l2_with_error` says it.
     """
     parts = (part for part in A.modules() if isinstance(part, LinearOperator))
-    if all(str(part.prox_l2_with_error.__module__).startswith("operators.") for part in parts):
+    if all(code_home(part.prox_l2_with_error) == "operators" for part in parts):
         return ()
     words = f"the proximal map of '{A.name}' is as exact as it says"
     return (Premise(words, Basis.DECLARED),)
