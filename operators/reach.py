@@ -76,9 +76,9 @@ class _Search:
     def all(self, things: tuple[object, ...]) -> _Search:
         self.names = set(self.known)
         # Each with how deep it lies, and whether code holds it.
-        pending: list[tuple[object, int, bool]] = [(thing, 0, False) for thing in things]
+        pending = deque[tuple[object, int, bool]]((thing, 0, False) for thing in things)
         while pending:
-            thing, depth, held = pending.pop()
+            thing, depth, held = pending.popleft()  # what is near comes first
             if isinstance(thing, _SKIPPED) or id(thing) in self.seen or _of_numbers(thing):
                 continue
             if len(self.seen) >= MOST or depth > DEPTH:

@@ -177,6 +177,7 @@ def test_what_holds_itself_ends() -> None:
 def test_a_search_that_is_cut_says_so() -> None:
     assert not whole([[object] for _ in range(MOST + 1)])
     assert whole([[object] for _ in range(MOST - 1)])  # the twin: as many as it looks at
+    assert reached([NET, [[object] for _ in range(2 * MOST)]]) == [NET]  # it is near
     deep: list[Any] = [NET]
     for _ in range(2 * DEPTH):
         deep = [deep]
