@@ -140,7 +140,8 @@ def everywhere() -> list[str]:
     """Hooks that torch calls around every module, by name."""
     held = torch.nn.modules.module
     hooks = (*held._global_forward_hooks.values(), *held._global_forward_pre_hooks.values())
-    return [getattr(hook, "__qualname__", str(type(hook))) for hook in hooks]
+    named = (hook if hasattr(hook, "__qualname__") else type(hook) for hook in hooks)
+    return [f"{one.__module__}.{one.__qualname__}" for one in named]
 
 
 def _add_tensor(digest: Any, tensor: Tensor) -> None:

@@ -8,13 +8,17 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from torch.nn.modules.module import register_module_forward_hook
+from torch.utils.flop_counter import FlopCounterMode
 
 from laws.adversary.judge import Runner, ending
 from operators import Convolution
 from operators.knowledge import built_here
 from pnp_recon.fidelity import LeastSquares
+from pnp_recon.networks.configs import EulerConfig
 from pnp_recon.networks.euler import EulerNet
 from pnp_recon.priors.fingerprints import foreign
+from pnp_recon.priors.proof import changed
 
 RIG = Runner("pnp-hqs").rig
 
@@ -63,3 +67,15 @@ def test_it_is_a_premise_of_the_run() -> None:
         assert solution is not None
         said = [premise.words for premise in solution.certificate.theorem.premises]
         assert (words in said) == seen
+
+
+def test_a_hook_around_every_module_is_said_to_be_whose_it_is() -> None:
+    network = EulerNet(EulerConfig())
+    assert changed(network) is None
+    with FlopCounterMode(display=False):
+        assert "has torch." in str(changed(network))
+    handle = register_module_forward_hook(lambda *given: None)
+    said = str(changed(network))
+    handle.remove()
+    assert f"has {__name__}." in said
+    assert "around every module" in said
