@@ -3,6 +3,7 @@
 deepinv, ODL and ASTRA are imported by the functions that speak to them, when called.
 """
 
+from operators import originals as originals  # first: what torch is before others replace it
 from operators.algebra import Composition, Scaled, Stacked, Sum
 from operators.base import LinearOperator
 from operators.borders import BOUNDARIES, Boundary

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from operators.errors import OperatorError
+from operators.originals import code_home
 from operators.reach import reached
 
 # The strongest first: a whole is known as its weakest part.
@@ -182,18 +183,17 @@ def weakest(ways: Sequence[KnownBy]) -> KnownBy:
 def built_here(A: torch.nn.Module) -> bool:
     """Whether the class is this package's, and neither it nor the instance was tampered with."""
     cls = type(A)
-    ours = _is_ours(cls) and getattr(sys.modules[cls.__module__], cls.__name__, None) is cls
+    ours = (
+        cls.__module__.startswith("operators.")
+        and getattr(sys.modules[cls.__module__], cls.__name__, None) is cls
+    )
     methods = (getattr(cls, name, None) for name in MAPS)
     return (
         ours
-        and all(method is None or _is_ours(method) for method in methods)
+        and all(method is None or code_home(method) == "operators" for method in methods)
         and not replaced(A)
         and not any(vars(A).get(hooks) for hooks in HOOKS)
     )
-
-
-def _is_ours(thing: object) -> bool:
-    return str(getattr(thing, "__module__", "")).startswith("operators.")
 
 
 def replaced(module: torch.nn.Module) -> list[str]:

@@ -110,7 +110,8 @@ def denoiser_card(
             )
         proven = family is None or certified[family]
         alpha = float(fields["certificate"]["averagedness"]) if proven else 1.0
-        sound = 0 < alpha <= 1 and 0 <= low <= high and isinstance(fields["network"], dict)
+        sound = 0 < alpha <= 1 and 0 <= low <= high <= 255
+        sound = sound and isinstance(fields["network"], dict)
         sound = sound and all(isinstance(fields[key], str) for key in ("sha256", "name"))
         sound = sound and isinstance(fields["certificate"]["source"], str)
         sound = sound and is_deviation(fields.get(DEVIATION))

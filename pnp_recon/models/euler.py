@@ -102,6 +102,12 @@ class EulerFamily(DenoiserFamily[EulerNet]):
                 f"α = {exported}; fetch the card again, or see pnp-train check"
             )
 
+        if (lipschitz := _number(card.certificate, "lipschitz")) != 1:
+            raise WeightsError(
+                f"the card of {card.name} states the Lipschitz constant {lipschitz}, of averaged "
+                "maps it is 1; fetch the card again"
+            )
+
     def guarantee(self, card: Card) -> Guarantee:
         proven = card.certificate
         return guarantees.averaged(proven["averagedness"], proven["source"])

@@ -12,6 +12,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cached_property
 from inspect import getattr_static
 from types import FunctionType
 from typing import Any
@@ -21,10 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from operators.base import LinearOperator
+from operators.originals import code_home
 from operators.reach import reached
 
 # What writes methods into classes that ask for it.
 _TYPING = ("typing", "abc", "dataclasses", "functools")
+_METHODS = (staticmethod, classmethod, property, cached_property)
+_OURS = ("pnp_recon", "operators")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 # What torch keeps at a module for whoever wants to look at, or change, what it computes.
 _HOOKS = (
@@ -115,10 +119,11 @@ def foreign(kind: type) -> list[str]:
         if base is nn.Module or home in sys.stdlib_module_names:
             break
         for name, f in vars(base).items():
-            f = f.__func__ if isinstance(f, staticmethod | classmethod) else f
-            # What was compiled from a string has no module.
-            given = isinstance(f, FunctionType) and (f.__module__ or home).partition(".")[0]
-            if given and given != home and given not in _TYPING:
+            if isinstance(f, type) or not (callable(f) or isinstance(f, _METHODS)):
+                continue
+            given = code_home(f)
+            # What was compiled from a string has no module; this package compiles none.
+            if given not in (home, *_TYPING, *([] if home in _OURS else [""])):
                 found.append(name)
     return sorted(found)
 
@@ -135,7 +140,8 @@ def everywhere() -> list[str]:
     """Hooks that torch calls around every module, by name."""
     held = torch.nn.modules.module
     hooks = (*held._global_forward_hooks.values(), *held._global_forward_pre_hooks.values())
-    return [getattr(hook, "__qualname__", str(type(hook))) for hook in hooks]
+    named = (hook if hasattr(hook, "__qualname__") else type(hook) for hook in hooks)
+    return [f"{one.__module__}.{one.__qualname__}" for one in named]
 
 
 def _add_tensor(digest: Any, tensor: Tensor) -> None:

@@ -78,8 +78,10 @@ def changed(part: nn.Module) -> str | None:
     torch_own = f"{kind.__module__}.".startswith("torch.nn.")
     if not (torch_own or is_ours(kind)):
         return f"is a {kind.__module__}.{kind.__qualname__}"
-    if part._forward_hooks or part._forward_pre_hooks or everywhere():
+    if part._forward_hooks or part._forward_pre_hooks:
         return "has a forward hook"
+    if hooks := everywhere():
+        return f"has {hooks[0]} around it, a hook that torch calls around every module"
     if names := [*replaced(part), *foreign(kind)]:
         return f"has a {names[0]} of its own"
     return None

@@ -76,6 +76,32 @@ def test_a_card_that_builds_another_network_of_pinned_weights_is_found_out(
     assert stated < proven - 1e-3
 
 
+EDITED = {
+    "levels that are none": (["sigma_range_255"], [1, 100000], [1, 50]),
+    "a better constant": (["certificate", "lipschitz"], 0.5, 1.0),
+    "no constant": (["certificate", "lipschitz"], None, 1),
+}
+
+
+@pytest.mark.parametrize("edit", EDITED)
+def test_a_card_that_claims_more_is_refused(edit: str, tmp_path: Path) -> None:
+    card = find_card("euler_grey")
+    weights = card.with_suffix(".safetensors")
+    (tmp_path / weights.name).write_bytes(weights.read_bytes())
+    (*way, last), wrong, right = EDITED[edit]
+    for value in (right, wrong):
+        fields = json.loads(card.read_text(encoding="utf-8"))
+        held = fields
+        for name in way:
+            held = held[name]
+        held[last] = value
+        (tmp_path / card.name).write_text(json.dumps(fields), encoding="utf-8")
+        if value == right:
+            assert load_denoiser(str(tmp_path / card.name)).guarantee.holds
+    with pytest.raises(WeightsError, match=r"is damaged|of averaged maps it is 1"):
+        load_denoiser(str(tmp_path / card.name))
+
+
 def test_weights_that_are_not_pinned_are_proven_on_loading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import types
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from laws.solvers import SIZE, blur, random_kernel
 from operators import from_callable
-from operators.reach import reached
+from operators.reach import DEPTH, MOST, reached, whole
 
 NET = nn.Linear(2, 2)
 OTHER = nn.Linear(2, 2)
@@ -123,6 +125,10 @@ WAYS = {
     "a module": lambda net: net,
     "beside a module": Around,
     "a list of functions": lambda net: [closed(net)],
+    "a cache": lambda net: functools.lru_cache(closed(net)),
+    "a queue": lambda net: deque([net]),
+    "a weak reference": weakref.ref,
+    "a method of a list": lambda net: [net].__getitem__,
     "a function within functions": lambda net: closed(closed(closed(net))),
 }
 NAMING = {
@@ -166,6 +172,22 @@ def test_what_holds_itself_ends() -> None:
     held: list[Any] = [torch.ones(2), 3, "net"]
     held.append(held)
     assert reached(held, torch.sin, len, None) == []
+
+
+def test_a_search_that_is_cut_says_so() -> None:
+    assert not whole([[object] for _ in range(MOST + 1)])
+    assert whole([[object] for _ in range(MOST - 1)])  # the twin: as many as it looks at
+    assert reached([NET, [[object] for _ in range(2 * MOST)]]) == [NET]  # it is near
+    deep: list[Any] = [NET]
+    for _ in range(2 * DEPTH):
+        deep = [deep]
+    assert (reached(deep), whole(deep)) == ([], False)
+
+
+def test_containers_of_numbers_hide_nothing_and_take_no_step() -> None:
+    data: list[Any] = [[number, 1.0] for number in range(3 * MOST)]
+    assert whole(data)
+    assert reached([NET, data]) == [NET]
 
 
 def test_an_operator_of_functions_is_another_one_when_their_module_is() -> None:

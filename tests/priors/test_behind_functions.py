@@ -16,6 +16,7 @@ from laws.adversary.weights import later
 from pnp_recon import guarantees
 from pnp_recon.priors.denoiser import wrap
 from pnp_recon.priors.energies.base import energy_from
+from pnp_recon.solvers.core.premises import UNSEARCHED
 from pnp_recon.solvers.pnp.examining import LAW, REMEDY
 
 HQS = Runner("pnp-hqs")
@@ -136,3 +137,15 @@ def test_nor_has_a_fidelity(training: bool) -> None:
     solution = ending(rig).solution
     assert solution is not None
     assert ("training mode" in solution.certificate.verdict) == training
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_a_search_that_is_cut_is_a_condition(many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that holds more than is looked at: then it is said."""
+    monkeypatch.setattr("operators.reach.MOST", 2000)
+    rig, held = HQS.rig(), [[Small] for _ in range(2000 if many else 1)]
+    declared(lambda x, sigma: 0.9 * x + 0.05 + 0 * len(held), TRUE + 0.02)(rig)
+    solution = ending(rig).solution
+    assert solution is not None
+    said = [premise.words for premise in solution.certificate.theorem.premises]
+    assert (UNSEARCHED in said) == many

@@ -8,18 +8,16 @@ somebody puts in the place of torch's.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FunctionType
 from typing import Any
 
 import torch
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-# Whose functions torch is made of.
-_OWN = {"torch", *sys.stdlib_module_names} - {"__main__"}
+from operators import originals
+
 # Where torch keeps how products in float32 are rounded, since 2.9.
 _PLACES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
 
@@ -62,15 +60,15 @@ def held_to_it() -> None:
 def intercepted() -> str:
     """What stands where torch's own operations are expected, by name; or empty.
 
-    Modes through which every operation goes, and functions and methods of torch that were replaced.
+    Modes through which every operation goes, and what of torch was replaced (`originals`).
     """
     modes = (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
     found = [f"{type(m).__module__}.{type(m).__qualname__}" for m in modes]
-    for home in (torch, torch.nn.functional, torch.fft, torch.linalg, torch.Tensor):
-        for function in vars(home).values():
-            if isinstance(function, FunctionType):
-                found.append(f"{function.__module__}.{function.__qualname__}")
-    return next((name for name in found if name.partition(".")[0] not in _OWN), "")
+    strange = (name for name in found if name.partition(".")[0] not in originals.OWN)
+    if name := next(strange, ""):
+        return name
+    place = originals.replaced()
+    return f"what somebody put in the place of {place}" if place else ""
 
 
 def _places() -> list[Any]:

@@ -13,12 +13,18 @@ from torch import nn
 from operators.base import LinearOperator
 from operators.checks import probe
 from operators.knowledge import built_here
+from operators.originals import code_home
+from operators.reach import whole
 from pnp_recon.errors import InputError
 from pnp_recon.priors.proof import TRAINING, is_ours, tampered, unsteady
 from pnp_recon.solvers.core.steadiness import parts
 from pnp_recon.solvers.core.theorem import Basis, Premise, Theorem, unproven
 
 LAWS = Premise("every step keeps the laws that the theorem implies", Basis.CHECKED)
+UNSEARCHED = (
+    "what the functions of the run reach, which was not searched to its end, stays as it is, out "
+    "of training mode"
+)
 _BY = {
     "construction": Basis.PROVEN,
     "measurement": Basis.CHECKED,
@@ -86,7 +92,7 @@ def solved(A: LinearOperator) -> tuple[Premise, ...]:
     The package recomputes the error of every solve; whoever replaces `prox_l2_with_error` says it.
     """
     parts = (part for part in A.modules() if isinstance(part, LinearOperator))
-    if all(str(part.prox_l2_with_error.__module__).startswith("operators.") for part in parts):
+    if all(code_home(part.prox_l2_with_error) == "operators" for part in parts):
         return ()
     words = f"the proximal map of '{A.name}' is as exact as it says"
     return (Premise(words, Basis.DECLARED),)
@@ -109,6 +115,8 @@ def own(solver: object, theorem: Theorem) -> Theorem:
         part = getattr(part, "inner", None)
     words = [f"solver {' and '.join(strange)} makes the steps that its theorem is about"]
     words = words if strange else []
+    if not whole(solver):
+        words.append(UNSEARCHED)
     # Of networks and operators it is known elsewhere.
     plain = (one for one in parts(solver) if not isinstance(one, nn.Module))
     named = (f"{type(one).__name__}.{name}" for one in plain for name in tampered(one)[:1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -183,11 +184,13 @@ def mode_in_callbacks(rig: Rig) -> None:
     rig.settings["stopping"] = Stopping(1e-9, 12, check_every=3)
 
 
-def of_torch(home: Any, name: str) -> Callable[[Rig], None]:
+def of_torch(home: Any, name: str, wrapped: bool = False) -> Callable[[Rig], None]:
     def spoil(rig: Rig) -> None:
         true = getattr(home, name)
         rig.around.callback(setattr, home, name, true)
         setattr(home, name, lambda *given, **named: 1.4 * true(*given, **named))
+        if wrapped:
+            setattr(home, name, functools.wraps(true)(getattr(home, name)))
 
     return spoil
 
@@ -198,6 +201,7 @@ INTERCEPTED = [
     Route("a mode for a while", mode_in_callbacks),
     Route("a convolution of one's own", of_torch(torch.nn.functional, "conv2d")),
     Route("its transpose", of_torch(torch.nn.functional, "conv_transpose2d")),
+    Route("a transpose by its name", of_torch(torch.nn.functional, "conv_transpose2d", True)),
     Route("a clamp of one's own", of_torch(Tensor, "clamp")),
 ]
 

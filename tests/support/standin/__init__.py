@@ -36,7 +36,7 @@ def standin() -> Iterator[Log]:
     """
     if torch.cuda.is_available():
         raise RuntimeError("a CUDA device is here, or its stand-in; neither needs another")
-    from pnp_recon.solvers.core import arithmetic  # not at the start of every test run
+    from operators import originals  # not at the start of every test run
 
     log = Log()
     with ExitStack() as stack:
@@ -44,8 +44,9 @@ def standin() -> Iterator[Log]:
             stack.enter_context(_replaced(owner, name, value))
         stack.enter_context(_replaced(threading.Thread, "run", _ruled(log)))
         # Runs are certified as on a card: what the stand-in replaces computes what torch does.
-        known = arithmetic._OWN | {__name__.partition(".")[0]}
-        stack.enter_context(_replaced(arithmetic, "_OWN", known))
+        known = originals.OWN | {__name__.partition(".")[0]}
+        stack.enter_context(_replaced(originals, "OWN", known))
+        stack.enter_context(_replaced(originals, "KNOWN", originals.record()))
         stack.enter_context(saved.locations())
         stack.enter_context(Rules(log))
         yield log
