@@ -120,6 +120,8 @@ def probe(
         session.options = replace(settled, denoiser=denoiser)
     for words in model_warnings(cases[0], session):
         warn(words)
+    # Before the memory is looked at: it loads what projects.
+    norm_bound = A.norm_bound if A.has_norm_bound else None
     if needs is None:
         strengths, working = _strengths(cases, session), _working(cases[0], session)
     else:
@@ -131,7 +133,7 @@ def probe(
         sorted(strengths)[len(strengths) // 2] if strengths else None,
         tuple(strengths),
         denoiser,
-        A.norm_bound if A.has_norm_bound else None,
+        norm_bound,
         shape,
         data,
         working,
