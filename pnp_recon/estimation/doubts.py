@@ -66,8 +66,8 @@ def doubts(
         )  # n photons have the relative noise n^(−½)
         found.append(
             f"what the result does not explain of the picture is {ratio:.1f} times "
-            f"the noise level: the noise is stronger (about {other} as {setting}), or "
-            "the kernel is another; do not trust its details"
+            f"the noise level: the noise is stronger (about {other} as {setting}), the kernel is "
+            f"another, or the picture is too smooth ({weaker}); do not trust its details"
         )
     elif noise_level > 0 and left < OVERFIT * noise_level:
         found.append(
