@@ -32,7 +32,13 @@ while [ $# -gt 0 ]; do
       shift 2 ;;
     -*) refuse "unknown option $1" ;;
     *)
-      if [ -n "${named-}" ] && [ -z "$name" ]; then name=$1; else out=$1; fi
+      if [ -n "${named-}" ] && [ -z "$name" ]; then
+        name=$1
+      elif [ -z "$out" ]; then
+        out=$1
+      else
+        refuse "$1 is one too many"
+      fi
       shift ;;
   esac
 done
