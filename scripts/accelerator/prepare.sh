@@ -43,7 +43,9 @@ while [ $# -gt 0 ]; do
   esac
 done
 [ -n "$out" ] || refuse "no folder for the results is given"
-case $minutes in '' | *[!0-9]*) refuse "--minutes is $minutes, expected a whole number" ;; esac
+case $minutes in # 08 is no number to a shell
+  '' | 0?* | *[!0-9]*) refuse "--minutes is $minutes, expected a whole number" ;;
+esac
 [ "$minutes" -gt 0 ] || refuse "--minutes is $minutes, expected 1 or more"
 [ -z "$data" ] || [ -e "$data" ] ||
   refuse "--data is $data, where nothing is; expected a folder of pictures, or slices for CT"

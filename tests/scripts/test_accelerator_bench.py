@@ -143,6 +143,7 @@ def test_scripts_say_how_they_are_called(script: str) -> None:
         (("out", "--minutes"), "--minutes needs a value"),
         ((*out, "more"), "more is one too many"),
         ((*out, "--minutes", "ten"), "--minutes is ten"),
+        ((*out, "--minutes", "08"), "--minutes is 08, expected a whole number"),
         ((*out, "--minutes", "0"), "--minutes is 0, expected 1 or more"),
         ((*out, "--data", "/nonexist"), "--data is /nonexist, where nothing is"),
     ):
