@@ -23,7 +23,6 @@ import numpy as np
 
 from pnp_recon.cli.bench import main as bench
 from pnp_recon.cli.ct import main as ct
-from pnp_recon.errors import InputError
 
 BENCHMARK = ("denoise", "--noise", "25", "--crop", "64", "--grey", "--quiet")
 VOLUME = ("--method", "fbp", "-q")
@@ -36,12 +35,12 @@ def one_gpu_a_worker(workers: int, cuda: bool, folder: Path) -> Iterator[tuple[s
     """A cluster on this machine, every worker with one thread: its address, and what made it.
 
     Raises:
-        InputError: Dask is not installed.
+        SystemExit: Dask is not installed.
     """
     try:
         from distributed import Nanny, Scheduler, SpecCluster
     except ImportError as error:
-        raise InputError("Dask is not installed; install pnp-recon[cluster]") from error
+        raise SystemExit("Dask is not installed; install pnp-recon[cluster]") from error
     if cuda:
         try:
             from dask_cuda import LocalCUDACluster

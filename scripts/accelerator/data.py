@@ -31,12 +31,17 @@ HELD_OUT = 12
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures to train on, to choose the weights by, and to state figures of."""
+    """Pictures to train on, to choose the weights by, and to state figures of.
+
+    Attributes:
+        tested: what figures of all of `test` are called: "bsd68" where they are BSD68, else "test".
+    """
 
     training: list[Path]
     validation: list[Path]
     test: list[Path]
     selection: str
+    tested: str = "test"
 
     def description(self) -> dict[str, object]:
         held = [f"{path.parent.name}/{path.name}" for path in self.validation]
@@ -53,17 +58,17 @@ def split(folder: Path) -> Split:
 
     So it is with the held-out pictures of BSDS500 where BSD68 was not brought along.
     """
-    pictures = training_pictures(folder)
+    pictures, tested = training_pictures(folder), "test"
     if is_bsds500(folder):
         held = test = validation_pictures(folder)[:HELD_OUT]
         with contextlib.suppress(InputError):
-            test = bsd68(folder)
+            test, tested = bsd68(folder), "bsd68"
         selection = f"BSDS500 train and val without BSD68 and {HELD_OUT} held-out pictures"
     else:
         held = pictures[: max(1, len(pictures) // 10)]
         test, selection = held, "all pictures of the folder but the first tenth"
     rest = [path for path in pictures if path not in held]
-    return Split(rest, held, test, selection)
+    return Split(rest, held, test, selection, tested)
 
 
 def load(path: Path) -> Tensor:

@@ -32,12 +32,20 @@ while [ $# -gt 0 ]; do
       shift 2 ;;
     -*) refuse "unknown option $1" ;;
     *)
-      if [ -n "${named-}" ] && [ -z "$name" ]; then name=$1; else out=$1; fi
+      if [ -n "${named-}" ] && [ -z "$name" ]; then
+        name=$1
+      elif [ -z "$out" ]; then
+        out=$1
+      else
+        refuse "$1 is one too many"
+      fi
       shift ;;
   esac
 done
 [ -n "$out" ] || refuse "no folder for the results is given"
-case $minutes in '' | *[!0-9]*) refuse "--minutes is $minutes, expected a whole number" ;; esac
+case $minutes in # 08 is no number to a shell
+  '' | 0?* | *[!0-9]*) refuse "--minutes is $minutes, expected a whole number" ;;
+esac
 [ "$minutes" -gt 0 ] || refuse "--minutes is $minutes, expected 1 or more"
 [ -z "$data" ] || [ -e "$data" ] ||
   refuse "--data is $data, where nothing is; expected a folder of pictures, or slices for CT"

@@ -21,6 +21,7 @@ from statistics import fmean
 from typing import Any
 
 from pnp_recon.benchmark import table
+from pnp_recon.errors import PnPReconError
 from pnp_recon.files import atomic_write
 from pnp_recon.models.card import read_fields
 from pnp_recon.models.store import find_card
@@ -80,6 +81,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="runs of pnp-bench")
     parser.add_argument("--to", type=Path, help="folder of the model that is replaced")
     given = parser.parse_args(argv)
+    try:
+        return compare(given)
+    except PnPReconError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+
+
+def compare(given: argparse.Namespace) -> int:
+    """Prints the tables, and writes the model where all are for it.
+
+    Returns:
+        0 where they are, 1 where the shipped model stays.
+    """
     after, before = read_fields(given.card), read_fields(find_card(given.than or given.card.stem))
     cells = of_cards(before, after)
     for run in given.runs:

@@ -90,7 +90,8 @@ def run(
     begin, before = time.perf_counter(), record["total_s"]
     left = [section for section in sections if section.name not in record["sections"]]
     while left and usable(session):
-        section, found = left[0], {"error": UNENDED}
+        section = left[0]
+        found: Found = {"error": UNENDED}
         seconds = limit - (time.perf_counter() - begin)
         seconds *= section.share / sum(item.share for item in left)
         record["sections"][section.name] = found

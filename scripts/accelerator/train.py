@@ -179,12 +179,13 @@ def finish(stepper: Stepper, files: Files) -> None:
                 torch.compile(f, dynamic=False) for f in (potentials.secant, potentials.potential)
             )
     small = 0 if device.type == "cuda" else s.validation_size
-    test = stepper.split.test[: s.pictures or None]
+    whole = stepper.split.test
+    test = whole[: s.pictures or None]
     try:
         tf32(False)
         pictures = evaluate.crops(test, energy.config.channels, device, small)
         figures = evaluate.denoising(energy, pictures, batch=batch)
-        key = "bsd68" if len(test) == 68 else "test"
+        key = stepper.split.tested if len(test) == len(whole) else "test"
         files.info[key if not small else f"{key}_crops_{small}"] = figures
         log(s.name, f"denoising of {len(test)} pictures: {figures}")
         files.save()

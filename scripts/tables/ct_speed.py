@@ -101,7 +101,7 @@ def report() -> str:
         "",
         "*Running*: processes that wanted the two cores meanwhile, this one included, where that",
         "was recorded. *Light*: a formula of a measured scan does not load ODL, and what",
-        "nobody looks at is not made; of its processor seconds about 2 load torch.",
+        "nobody looks at is not made.",
         "",
         "| method | side | views | code | running | CPU s | memory, GB | iterations | PSNR, dB |",
         "|---|---|---|---|---|---|---|---|---|",

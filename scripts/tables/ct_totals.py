@@ -19,7 +19,7 @@ import torch
 
 from pnp_recon import reconstruct
 from pnp_recon.pictures.metrics import psnr
-from scripts.protocol import RESULTS, Rows, environment
+from scripts.protocol import RESULTS, Rows
 from scripts.tables.ct import NOISE, VIEWS, Slice, slices
 
 COUNT = 8
@@ -72,7 +72,7 @@ def table(rows: Rows) -> str:
         "priors at the strength that the command finds. Means over the slices; *off* is the mean "
         "of |Σ A x − Σ y| in standard deviations of the noise of Σ y, and as a part of it; *gain* "
         "is against the same prior without it, with its least and its largest. "
-        f"{environment()}. From `python -m scripts.tables.ct_totals`.",
+        f"Measured in: {rows.measured_in()}. From `python -m scripts.tables.ct_totals`.",
         "",
         "| prior | off, in noise | off, of the total | PSNR, dB | gain, dB | runs certified |",
         "|---|---|---|---|---|---|",

@@ -32,7 +32,7 @@ from pnp_recon.problems.simulate import in_window, photon_tomography, tomography
 from pnp_recon.scans import statistical_weights
 from pnp_recon.scans.window import Window
 from pnp_recon.solvers import Landweber, Stopping
-from scripts.protocol import RESULTS, Rows, environment
+from scripts.protocol import RESULTS, Rows
 
 SIDE = 64
 VIEWS = (30, 90)
@@ -158,7 +158,7 @@ def table(rows: Rows, few: dict[tuple[Any, ...], float]) -> str:
         "with one level for all rays, the root mean square. *Weighted*: the same iteration with "
         "weights of the photons, its own best and what `least_error` loses against that; * where "
         f"the limit came first. *Few*: rays with fewer than {FEW} photons. "
-        f"{environment()}. From `python -m scripts.tables.landweber`; see "
+        f"Measured in: {rows.measured_in()}. From `python -m scripts.tables.landweber`; see "
         "[control.md](../control.md#when-to-stop).",
         "",
         "| phantom | views | noise | few | best | 200 steps | least error | one level "

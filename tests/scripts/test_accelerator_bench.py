@@ -136,13 +136,16 @@ def shell(script: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("script", ["check.sh", "bench.sh", "train.sh"])
 def test_scripts_say_how_they_are_called(script: str) -> None:
+    out = ("a", "out") if script == "train.sh" else ("out",)
     for options, word in (
         ((), "no folder for the results is given"),
         (("--colour",), "unknown option --colour"),
         (("out", "--minutes"), "--minutes needs a value"),
-        (("a", "out", "--minutes", "ten"), "--minutes is ten"),
-        (("a", "out", "--minutes", "0"), "--minutes is 0, expected 1 or more"),
-        (("a", "out", "--data", "/nonexist"), "--data is /nonexist, where nothing is"),
+        ((*out, "more"), "more is one too many"),
+        ((*out, "--minutes", "ten"), "--minutes is ten"),
+        ((*out, "--minutes", "08"), "--minutes is 08, expected a whole number"),
+        ((*out, "--minutes", "0"), "--minutes is 0, expected 1 or more"),
+        ((*out, "--data", "/nonexist"), "--data is /nonexist, where nothing is"),
     ):
         done = shell(script, *options)
         assert done.returncode == 2

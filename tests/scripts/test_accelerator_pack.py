@@ -34,6 +34,15 @@ def test_the_pictures_are_those_to_train_on_byte_for_byte(whole: Path, tmp_path:
     assert packed.description() == full.description()
     assert packed.test == packed.validation
     assert len(full.test) == 68
+    assert (packed.tested, full.tested) == ("test", "bsd68")
+
+
+def test_figures_are_of_bsd68_only_where_the_pictures_are(tmp_path: Path) -> None:
+    for number in range(680):
+        (tmp_path / f"{number}.png").touch()
+    found = data.split(tmp_path)
+    assert len(found.test) == 68  # as many as BSD68 has
+    assert found.tested == "test"
 
 
 def test_a_limit_that_is_passed_is_said(

@@ -252,3 +252,12 @@ def test_without_a_run_nothing_is_replaced(
 ) -> None:
     assert replacing.main([str(new_model(tmp_path / "new", 1.0)), "--to", str(tmp_path)]) == 1
     assert "no run was given" in capsys.readouterr().out
+
+
+def test_what_cannot_be_compared_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = str(new_model(tmp_path / "new", 0.1))
+    for given in ([str(tmp_path / "none.json")], [card, "--runs", str(tmp_path / "none")]):
+        assert replacing.main(given) == 2
+        assert "cannot be read" in capsys.readouterr().err

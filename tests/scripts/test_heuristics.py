@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scripts.protocol import read_rows
+from scripts.protocol import RESULTS, read_rows
 from scripts.studies.heuristics import __main__ as study
 from scripts.studies.heuristics import middle, palettes, zingers
 
@@ -34,6 +34,20 @@ def test_parts_replace_their_own_rows(tmp_path: Path) -> None:
     assert [row["what"] for row in rows if row["part"] == "palettes"] == ["b"]
     assert "| b | 2 |" in (tmp_path / "heuristics.md").read_text(encoding="utf-8")
     assert sum(row["part"] == "zingers" for row in rows) == 8
+
+
+def test_the_page_is_what_the_rows_make() -> None:
+    rows = read_rows(RESULTS / "heuristics.csv")
+    written = (RESULTS / "heuristics.md").read_text(encoding="utf-8")
+    assert study.page(rows) == written
+    assert study.page([{**row, "found": "?"} for row in rows]) != written  # the twin
+
+
+@pytest.mark.parametrize("given", [["middle", "--photographs", "here"], ["palettes"]])
+def test_what_a_part_needs_is_said(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        study.main(given)
+    assert f"{given[0]} needs --" in capsys.readouterr().err
 
 
 def test_a_moved_picture_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

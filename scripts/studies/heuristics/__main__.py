@@ -24,6 +24,7 @@ HEAD = """# How often heuristics are right
 What `pnp_recon` tells from data without a proof, counted by `python -m scripts.studies.heuristics`.
 """
 PARTS = {"zingers": zingers, "middle": middle, "palettes": palettes}
+NEEDED = {"zingers": (), "middle": ("photographs", "slices"), "palettes": ("photographs",)}
 
 
 def page(rows: Sequence[dict[str, str]]) -> str:
@@ -61,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="few cases")
     given = parser.parse_args(argv)
+    for name in NEEDED[given.part]:
+        if getattr(given, name) is None:
+            parser.error(f"{given.part} needs --{name}")
     torch.set_num_threads(1)
     if given.part == "zingers":
         found = zingers.measure(given.quick)
