@@ -22,9 +22,11 @@ OWN = {"torch", "typing_extensions", *sys.stdlib_module_names} - {"__main__"}
 # What torch's own compiler replaces, and what only prints.
 _SPARED = ("manual_seed", "Storage", "__init__", "__setstate__", "__doc__")
 _PRINTING = ("__repr__", "__str__", "__format__", "extra_repr", "_get_name", "__dir__")
+# They have names of their own for what they call.
+_LAYERS = tuple(held for name, held in sys.modules.items() if name.startswith("torch.nn.modules."))
 _HOMES = (
     *(torch, nn, nn.functional, torch.fft, torch.linalg, torch.special, torch.autograd),
-    *(torch.func, torch.Tensor),
+    *(torch.func, torch.autograd.Function, torch.Tensor, nn.Parameter, nn.Buffer, *_LAYERS),
     *(kind for kind in vars(nn).values() if isinstance(kind, type) and issubclass(kind, nn.Module)),
 )
 

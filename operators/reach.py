@@ -15,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import _lru_cache_wrapper, partial
+from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
@@ -34,7 +34,7 @@ _NUMBERS = (bool, int, float, complex, str, bytes, type(None), torch.Tensor, np.
 _SKIPPED = (*_NUMBERS, type, ModuleType, torch.dtype, torch.device, torch.Generator)
 _NUMBER_TYPES = frozenset(_NUMBERS)
 _CONTAINERS = (list, tuple, set, frozenset, deque)
-_CALLED = ("__call__", "forward")
+_CALLED = ("__call__", "__get__", "forward")
 
 
 def reached(*things: object) -> list[nn.Module]:
@@ -120,14 +120,16 @@ class _Search:
             for name, value in list(vars(kind).items()):
                 if name not in self.known:
                     continue
-                if isinstance(value, FunctionType):
-                    yield value
-                elif isinstance(value, property):
+                if isinstance(value, property):
                     yield value.fget
                 elif isinstance(value, staticmethod | classmethod):
                     yield value.__func__
+                elif isinstance(value, cached_property | partialmethod):
+                    yield from vars(value).values()
                 elif name in getattr(kind, "__slots__", ()):
                     yield getattr(thing, name, None)
+                else:  # a method, or what all objects of the class share
+                    yield value
 
     def _of_function(self, function: FunctionType) -> Iterator[object]:
         yield from (function.__defaults__ or ())

@@ -101,7 +101,6 @@ class EulerFamily(DenoiserFamily[EulerNet]):
                 f"the card of {card.name} certifies α = {stated}, its weights were exported with "
                 f"α = {exported}; fetch the card again, or see pnp-train check"
             )
-
         if (lipschitz := _number(card.certificate, "lipschitz")) != 1:
             raise WeightsError(
                 f"the card of {card.name} states the Lipschitz constant {lipschitz}, of averaged "

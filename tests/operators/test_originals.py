@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from inspect import getattr_static
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -30,7 +32,11 @@ def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return halved
 
 
-WAYS = {"wraps": wrapped, "an object": Halved, "partial": functools.partial}
+WAYS: dict[str, Callable[..., Any]] = {
+    "wraps": wrapped,
+    "an object": Halved,
+    "partial": functools.partial,
+}
 PLACES = [
     (torch, "conv2d"),
     (nn.functional, "conv_transpose2d"),
@@ -42,6 +48,8 @@ PLACES = [
     (nn.Module, "__getattr__"),
     (nn.Conv2d, "forward"),
     (nn.Conv2d, "__call__"),
+    (nn.Parameter, "__rmul__"),
+    (torch.autograd.Function, "apply"),
 ]
 
 
@@ -54,7 +62,7 @@ def test_what_is_replaced_is_named(way: str, place: tuple[Any, str]) -> None:
     with mock.patch.object(home, name, WAYS[way](before)):
         assert originals.replaced().endswith(f".{name}")
     assert originals.replaced() == ""
-    with mock.patch.object(home, name, before):  # the twin: it is what it was
+    with mock.patch.object(home, name, getattr_static(home, name)):  # the twin: it is what it was
         assert originals.replaced() == ""
 
 
@@ -65,6 +73,14 @@ def test_what_was_replaced_before_is_seen_by_its_code(way: str) -> None:
         assert originals.record().strange == "torch.conv2d"
         with mock.patch.object(originals, "KNOWN", originals.record()):
             assert originals.replaced() == "torch.conv2d"
+
+
+def test_a_module_of_functions_that_layers_call_is_seen() -> None:
+    """Not what is in it: the name by which torch's layers reach it."""
+    held = SimpleNamespace(**vars(nn.functional))
+    with mock.patch.object(nn.modules.conv, "F", held):
+        assert originals.replaced() == "torch.nn.modules.conv.F"
+    assert originals.replaced() == ""
 
 
 def test_new_names_and_what_only_prints_are_nobodys_business() -> None:

@@ -61,6 +61,32 @@ class Around(nn.Module):
         return self.held[0](x)
 
 
+def of_class(held: Any) -> dict[str, Callable[[Tensor], Any]]:
+    """Objects whose class holds it."""
+
+    class Shared:
+        net = held
+        part = functools.partialmethod(lambda self, net, x: net(x), held)
+
+        @functools.cached_property
+        def cached(self) -> Any:
+            return held
+
+    class OfAttribute(Shared):
+        def __call__(self, x: Tensor) -> Any:
+            return self.net(x)
+
+    class OfPart(Shared):
+        def __call__(self, x: Tensor) -> Any:
+            return self.part(x)
+
+    class OfCached(Shared):
+        def __call__(self, x: Tensor) -> Any:
+            return self.cached(x)
+
+    return {"attribute": OfAttribute(), "part": OfPart(), "cached": OfCached()}
+
+
 def closed(net: Any) -> Callable[[Tensor], Any]:
     def f(x: Tensor) -> Any:
         return net(x)
@@ -122,6 +148,9 @@ WAYS = {
     "an attribute of an attribute": lambda net: of_slots(Slotted(Holder(net))),
     "a method by its name": lambda net: of_method(Holder(net)),
     "a property": lambda net: of_property(Holder(net)),
+    "an attribute of a class": lambda net: of_class(net)["attribute"],
+    "a partial method": lambda net: of_class(net)["part"],
+    "a cached property": lambda net: of_class(net)["cached"],
     "a module": lambda net: net,
     "beside a module": Around,
     "a list of functions": lambda net: [closed(net)],

@@ -76,8 +76,7 @@ def iterate(
             void = FAULT
         elif run.changed or fingerprint(solver) != mark:
             void = "the denoiser, the operator or the data changed while it ran"
-        elif run.strange or intercepted():
-            strange = run.strange or intercepted()
+        elif strange := run.strange or intercepted():
             void = f"operations of torch went through {strange}, of which nothing is known"
         else:
             void = void_by(asked)

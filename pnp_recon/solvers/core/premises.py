@@ -113,8 +113,9 @@ def own(solver: object, theorem: Theorem) -> Theorem:
         if not is_ours(type(part)):
             strange.append(str(getattr(part, "name", type(part).__name__)))
         part = getattr(part, "inner", None)
-    words = [f"solver {' and '.join(strange)} makes the steps that its theorem is about"]
-    words = words if strange else []
+    words = []
+    if strange:
+        words.append(f"solver {' and '.join(strange)} makes the steps that its theorem is about")
     if not whole(solver):
         words.append(UNSEARCHED)
     # Of networks and operators it is known elsewhere.
