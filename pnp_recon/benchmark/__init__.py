@@ -14,8 +14,9 @@ Names are resolved when they are first used (PEP 562): help and tables need no t
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pnp_recon.registry import by_need
 
 if TYPE_CHECKING:
     from pnp_recon.benchmark.methods.base import Method
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Method"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.methods.base"), name)
+__getattr__ = by_need(__name__, {"Method": "methods.base"})
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 from pnp_recon.report.trade import OTHER_KIND
 
+# Runs that succeeded and are not settled: their last step is one on the way.
+EARLY = ("early_stop", "least_error")
+
 
 def verdict_html(
     certificate: Mapping[str, Any], status: Mapping[str, Any], doubts: Sequence[str] = ()
@@ -18,7 +21,6 @@ def verdict_html(
         certificate, status: its blocks.
         doubts: why the picture may be wrong all the same, a sentence each.
     """
-    settled = status["succeeded"]
     if certificate["contradicted"]:
         kind, title = "failed", "The certificate FAILED"
         text = (
@@ -52,7 +54,7 @@ def verdict_html(
             "blowing up, and the run agreed with the proof. This is a statement about the "
             "method, not that every restored detail is true."
         )
-    if kind == "good" and not settled:
+    if kind == "good" and (status["name"] in EARLY or not status["succeeded"]):
         text += " This run was stopped before it had settled: the picture is an intermediate one."
     if kind == "good":
         text += OTHER_KIND.get(certificate["kind"], "")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pnp_recon.benchmark.choice import DEFAULT_STRENGTH
 from pnp_recon.benchmark.suites.catalogue import SUITES
 from pnp_recon.cli.shell import Device
+
+
+def _of_suite(*names: str, text: str) -> Any:
+    """An option for which each suite has a value of its own."""
+    return typer.Option(*names, help=text, show_default="the suite's")
+
 
 *_FIRST, _LAST = SUITES
 Suite = Annotated[
@@ -25,24 +31,17 @@ Data = Annotated[
 ]
 Methods = Annotated[
     str | None,
-    typer.Option(
-        help="Compare these methods: names, paths of model cards, module:function or "
+    _of_suite(
+        text="Compare these methods: names, paths of model cards, module:function or "
         "file.py:Class, dpir:NAME (the schedule of DPIR); also shipped, classical and all. "
         "`pnp-bench list` shows the names.",
-        show_default="the suite's",
     ),
 ]
 Noise = Annotated[
     str | None,
-    typer.Option(
-        help="Add noise of these levels σ·255; for ct in percent of the maximum.",
-        show_default="the suite's",
-    ),
+    _of_suite(text="Add noise of these levels σ·255; for ct in percent of the maximum."),
 ]
-Images = Annotated[
-    str | None,
-    typer.Option(help="Take so many pictures, evenly spaced, or all.", show_default="the suite's"),
-]
+Images = Annotated[str | None, _of_suite(text="Take so many pictures, evenly spaced, or all.")]
 Split = Annotated[
     str | None,
     typer.Option(
@@ -50,18 +49,10 @@ Split = Annotated[
         show_default="bsd68; else all pictures",
     ),
 ]
-Grey = Annotated[
-    bool | None,
-    typer.Option(
-        "--grey/--colour", help="Take grey or colour pictures.", show_default="the suite's"
-    ),
-]
+Grey = Annotated[bool | None, _of_suite("--grey/--colour", text="Take grey or colour pictures.")]
 Crop = Annotated[
     str | None,
-    typer.Option(
-        help="Cut out the central square with this side; none takes whole pictures.",
-        show_default="the suite's",
-    ),
+    _of_suite(text="Cut out the central square with this side; none takes whole pictures."),
 ]
 Problems = Annotated[
     str | None,

@@ -214,15 +214,15 @@ class Pages:
     async def result(self, request: Request) -> Response:
         job = self._job(request)
         found = job.state.get("result") or {}
-        return self._download(job, found.get("file"), found.get("file"))
+        return self._download(job, "out/result", found.get("file"))
 
     async def report(self, request: Request) -> Response:
         job = self._job(request)
         return self._download(job, "out/report.zip", f"{Path(job.name).stem}_report.zip")
 
-    def _download(self, job: Job, name: str | None, called: str | None) -> Response:
-        path = job.folder / (name or "")
-        if job.state.get("result") is None or name is None or not path.is_file():
+    def _download(self, job: Job, name: str, called: str | None) -> Response:
+        path = job.folder / name
+        if job.state.get("result") is None or not path.is_file():
             raise HTTPException(404, "there is no result yet")
         return FileResponse(path, filename=called, media_type="application/octet-stream")
 

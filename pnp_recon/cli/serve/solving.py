@@ -33,6 +33,8 @@ from pnp_recon.priors.energies.base import LearnedEnergy
 
 OUT = Path("out")
 BEFORE, AFTER, KERNEL, REPORT = "before.png", "after.png", "kernel.png", "report"
+# What is downloaded: the command's own file is replaced long before its report is there.
+RESULT = "result"
 LAST = OUT / "last.pt"
 # A level below that of every noise: a good start is kept, and no continuation leads away from it.
 NO_CONTINUATION = 1e-4
@@ -147,6 +149,7 @@ def finished(result: Result, wrong: Wrong) -> dict[str, Any]:
     atomic_write(LAST, partial(torch.save, solution.image.detach().cpu()))
     size = save(run.degraded, OUT / BEFORE)
     save(run.restored, OUT / AFTER)
+    atomic_write(OUT / RESULT, result.job.target.read_bytes())
     archive = shutil.make_archive(str(OUT / f"{REPORT}.new"), "zip", OUT / REPORT)
     os.replace(archive, OUT / f"{REPORT}.zip")
     strength, certificate = solution.strength, solution.certificate

@@ -93,6 +93,11 @@ def drop(page: Any, server: Served, file: dict[str, Any]) -> None:
 def begin(page: Any, server: Served, file: dict[str, Any] | None = None) -> None:
     """A picture that moved by five pixels is dropped, and its run begun."""
     drop(page, server, file or picture())
+    restore(page)
+
+
+def restore(page: Any) -> None:
+    """What was dropped moved by five pixels."""
     page.check("#wrong-moved")
     page.fill("#field-length", "5")
     page.fill("#field-angle", "0")
@@ -117,7 +122,7 @@ def downloaded(page: Any, link: str) -> tuple[str, bytes]:
 
 def test_from_a_drop_to_the_downloads(page: Any, server: Served) -> None:
     begin(page, server)
-    assert page.locator("#caption", has_text="quick preview").wait_for() is None
+    page.locator("#caption", has_text="quick preview").wait_for()
     finish(page)
     assert page.text_content("#verdict").startswith("Certified:")
     assert "length 5" in page.text_content("#blur")
@@ -206,10 +211,7 @@ def test_two_tabs_share_one_queue(browser: Any, page: Any, server: Served) -> No
     drop(second, server, picture("second.png"))
     second.locator("#stage", has_text="Waiting for 1 other picture").wait_for()
     page.click("#cancel")
-    second.check("#wrong-moved")
-    second.fill("#field-length", "5")
-    second.fill("#field-angle", "0")
-    second.click("#go")
+    restore(second)
     finish(second)
     assert second.text_content("#name") == "second.png"
     assert page.text_content("#name") == "first.png"
@@ -232,10 +234,7 @@ def test_what_the_command_refuses_is_said_and_can_be_mended(page: Any, server: S
     page.check("#wrong-jpeg")
     page.click("#go")
     page.locator("#error", has_text="is no JPEG file").wait_for()
-    page.check("#wrong-moved")
-    page.fill("#field-length", "5")
-    page.fill("#field-angle", "0")
-    page.click("#go")
+    restore(page)
     finish(page)
     assert page.locator("#error").is_hidden()
 
@@ -257,10 +256,7 @@ def test_thirty_megapixels_are_looked_at_and_can_be_cancelled(page: Any, server:
     assert large.size == 30_000_000
     drop(page, server, picture("large.jpg", large, kind="JPEG", quality=90))
     page.locator("#about", has_text="6000 × 5000").wait_for()
-    page.check("#wrong-moved")
-    page.fill("#field-length", "5")
-    page.fill("#field-angle", "0")
-    page.click("#go")
+    restore(page)
     page.locator("#caption", has_text="quick preview").wait_for()
     page.click("#cancel")
     page.locator("#error", has_text="Cancelled").wait_for()

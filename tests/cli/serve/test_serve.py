@@ -1,12 +1,10 @@
-"""The server as a process: limits, refusals, one job at a time, its end; without a browser."""
+"""The server as a process: what it answers, its limits and refusals; without a browser."""
 
 from __future__ import annotations
 
 import http.client
 import io
 import json
-import os
-import signal
 import struct
 import sys
 import zipfile
@@ -26,7 +24,7 @@ from pnp_recon.cli.run.case import EARLIER_START
 from pnp_recon.cli.verify.files import output_claim
 from pnp_recon.cli.verify.rerun import run_claims
 from pnp_recon.report import validate_report
-from support.served import Served, alive, blurred, children, encoded, listened, served, soon
+from support.served import Served, blurred, encoded, listened, served
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
@@ -269,41 +267,6 @@ def test_another_mask_of_the_same_name_is_another_run(server: Served) -> None:
         assert EARLIER_START not in done["result"]["warnings"]
 
 
-def test_a_worker_that_died_unused_is_replaced(server: Served) -> None:
-    server.until(server.upload(encoded(blurred())), "ready")
-    (worker,) = children(server.process.pid)
-    os.kill(worker, signal.SIGKILL)
-    assert soon(lambda: worker not in children(server.process.pid))
-    assert server.until(server.upload(encoded(blurred())), "ready", "failed")["phase"] == "ready"
-
-
-def test_a_run_is_cancelled_at_once_and_the_next_goes_on(server: Served) -> None:
-    job, other = server.upload(LONG_RUN), server.upload(encoded(blurred()))
-    server.until(job, "ready"), server.until(other, "ready")
-    (worker,) = children(server.process.pid)
-    server.solve(job, "moved", numbers=KNOWN)
-    assert server.when(job, lambda state: state.get("phase") == "working")
-    server.solve(other, "moved", numbers=KNOWN)
-    waiting = server.until(other, "waiting")
-    assert waiting["ahead"] == 1
-    assert words(server.solve(job, "moved"))[0] == 409
-    assert server.ask("POST", f"jobs/{job}/cancel", b"")[0] == 200
-    assert server.until(job, "cancelled", "done")["phase"] == "cancelled"
-    assert soon(lambda: not alive(worker))
-    assert server.until(other, "done", "failed")["phase"] == "done"
-
-
-def test_a_computation_that_dies_is_said_and_the_next_one_runs(server: Served) -> None:
-    job = server.upload(LONG_RUN)
-    server.until(job, "ready")
-    server.solve(job, "moved", numbers=KNOWN)
-    server.when(job, lambda state: state.get("phase") == "working" and bool(state.get("stage")))
-    (worker,) = children(server.process.pid)
-    os.kill(worker, signal.SIGKILL)
-    assert "want of memory" in server.until(job, "failed", "done")["error"]
-    assert server.until(server.upload(encoded(blurred())), "ready", "failed")["phase"] == "ready"
-
-
 def test_a_removed_picture_is_gone(server: Served) -> None:
     job = server.upload(encoded(blurred()))
     listening, told = listened(server, job)
@@ -313,31 +276,3 @@ def test_a_removed_picture_is_gone(server: Served) -> None:
     assert told[-1]["phase"] == "gone"
     assert server.ask("GET", f"jobs/{job}/picture/seen")[0] == 404
     assert not list(server.temporary.rglob(job))
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_cleanly_with_a_page_open(tmp_path: Path, how: signal.Signals) -> None:
-    if signal.getsignal(how) is signal.SIG_IGN:
-        pytest.skip("started by nohup, which a server heeds as well")
-    with served(tmp_path) as server:
-        job = server.upload(encoded(blurred()))
-        listening, told = listened(server, job)
-        server.until(job, "ready")
-        workers = children(server.process.pid)
-        assert server.end(how) == 0
-        listening.join(20)
-        assert told[-1]["phase"] == "ended"
-        assert soon(lambda: not any(map(alive, workers)))
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_killed_it_takes_its_worker_along(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
-        job = server.upload(LONG_RUN)
-        server.until(job, "ready")
-        server.solve(job, "moved", numbers=KNOWN)
-        server.until(job, "working")
-        workers = children(server.process.pid)
-        assert workers
-        server.end(signal.SIGKILL)
-        assert soon(lambda: not any(map(alive, workers)))

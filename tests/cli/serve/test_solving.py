@@ -61,6 +61,8 @@ def test_what_is_killed_while_it_writes_begins_at_the_result_of_before(
     solve(told)
     assert "preview" in told
     before = {path.name: path.read_bytes() for path in Path("out").iterdir() if path.is_file()}
+    target = Path("photo_deblurred.png")
+    assert before["result"] == target.read_bytes()
 
     class KilledError(BaseException):
         """What no code catches."""
@@ -73,8 +75,10 @@ def test_what_is_killed_while_it_writes_begins_at_the_result_of_before(
         patched.setattr(torch, "save", killed)
         with pytest.raises(KilledError):
             solve(told, strength=2.0, warm=True)
-    for name in ("last.pt", "before.png", "after.png", "report.zip"):
+    for name in ("last.pt", "before.png", "after.png", "result", "report.zip"):
         assert (Path("out") / name).read_bytes() == before[name]
+    # Twin: the command's own file is that of the run that was killed.
+    assert target.read_bytes() != before["result"]
     torch.load(solving.LAST, weights_only=True)
     # Twin: half of a file in its place would fail every run that begins there.
     solving.LAST.write_bytes(before["last.pt"][:100])
