@@ -11,6 +11,7 @@ import torch
 
 from operators import RayTransform, ScanGeometry
 from pnp_recon.cli.ct import main
+from pnp_recon.cli.ct.volume import probe
 from support.scans import half_turn
 
 SIZE, VIEWS = 48, 60
@@ -45,11 +46,15 @@ def with_defect(kind: str) -> np.ndarray:
     return lines
 
 
+def save(folder: Path, lines: np.ndarray) -> str:
+    np.savez(folder / "a.npz", s=lines, angles=half_turn(VIEWS).numpy())
+    return str(folder / "a.npz")
+
+
 def run(
     folder: Path, capsys: pytest.CaptureFixture[str], lines: np.ndarray, *args: str
 ) -> tuple[float, dict, str]:
-    np.savez(folder / "a.npz", s=lines.astype(np.float32), angles=half_turn(VIEWS).numpy())
-    source = str(folder / "a.npz")
+    source = save(folder, lines.astype(np.float32))
     code = main([source, *TV, "--overwrite", "--json", *args])
     out = capsys.readouterr()
     assert code == 0, out.err
@@ -116,8 +121,8 @@ def test_stripes_that_nobody_asked_for_are_hinted_at(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    np.savez(tmp_path / "a.npz", s=with_defect(kind), angles=half_turn(VIEWS).numpy())
-    assert main([str(tmp_path / "a.npz"), "--method", "fbp", "--no-picture", *more]) == 0
+    source = save(tmp_path, with_defect(kind))
+    assert main([source, "--method", "fbp", "--no-picture", *more]) == 0
     assert ("--rings fits them along with it" in capsys.readouterr().err) == hinted
 
 
@@ -137,12 +142,49 @@ def test_an_energy_is_the_default_where_no_stripes_are_seen(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    np.savez(tmp_path / "a.npz", s=with_defect(kind), angles=half_turn(VIEWS).numpy())
+    source = save(tmp_path, with_defect(kind))
     few = ["--max-iter", "1", "--strength", "1", "--no-picture", "--tol", "1"]
-    assert main([str(tmp_path / "a.npz"), *few, *more]) in (0, 3)
+    assert main([source, *few, *more]) in (0, 3)
     said = capsys.readouterr().out
     assert ("denoiser euler_ct" in said) == ("strands along" in said) == (prior == "euler_ct")
     assert ("of the energy" in said) == (prior == "energy_grey")
+
+
+def test_a_volume_has_the_prior_that_was_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside slices of much noise the stripes of one are none that stand out."""
+
+    def told(noise: float) -> tuple[bool, str]:
+        draw = np.random.default_rng(5).normal
+        beside = [with_defect("none") + noise * draw(size=(VIEWS, SIZE)) for _ in range(2)]
+        source = save(tmp_path, np.stack([beside[0], with_defect("rings"), beside[1]]))
+        few = ["--max-iter", "1", "--strength", "1", "--tol", "1", "--overwrite", "--order", "sad"]
+        out = tmp_path / "v.npy"
+        assert main([source, "--slices", "all", *few, "-o", str(out)]) in (0, 3)
+        shared = json.loads(out.with_suffix(".npy.summary.json").read_text())["shared"]
+        return "averaged denoiser is the default" in capsys.readouterr().out, shared["denoiser"]
+
+    assert told(0.0) == (True, "euler_ct")
+    assert told(0.3) == (False, "energy_grey")
+    # The twin: as the middle slice alone would have it, of which nobody hears.
+    real = probe._cases
+    monkeypatch.setattr(probe, "_cases", lambda a, b, c, d, _: real(a, b, c, d, True))
+    assert told(0.3) == (False, "euler_ct")
+
+
+def test_no_energy_is_offered_where_none_can_be_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path, with_defect("rings"))
+    few = ["--max-iter", "1", "--strength", "1", "--no-picture", "--tol", "1"]
+    few += ["--acceleration", "anderson"]
+    assert main([source, *few]) in (0, 3)
+    said = capsys.readouterr().out
+    assert "denoiser euler_ct" in said
+    assert "--denoiser energy_grey" not in said
+    # What would have been offered.
+    assert main([source, *few, "--overwrite", "--denoiser", "energy_grey"]) == 2
 
 
 def test_nothing_changes_where_nothing_is_wrong(

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from pnp_recon.cli.ct import main as ct
+from pnp_recon.cli.deblur import facts
 from pnp_recon.cli.deblur import main as deblur
 from pnp_recon.cli.listing import main as recon
 from pnp_recon.cli.mri import main as mri
@@ -106,6 +107,29 @@ def test_clipped_pixels_of_a_photograph_are_not_measured(
     Image.fromarray((128 * noisy.clip(0, 1)).round().astype(np.uint8)).save(source)
     deblur([str(source), *words, "--solver", solver, "--json", "--overwrite"])
     assert "inpainting" not in json.loads(capsys.readouterr().out)["operator"]
+
+
+def test_a_clipped_light_does_not_end_black(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing fills it in where there is no prior."""
+    bright = np.full((48, 48), 0.4)
+    bright[14:34, 14:34] = 3.0
+    seen = np.stack([np.roll(bright, k, 1) for k in (-2, -1, 0, 1, 2)]).mean(0)
+    noisy = seen + 0.01 * np.random.default_rng(0).normal(size=seen.shape)
+    source, out = tmp_path / "light.png", tmp_path / "out.png"
+    Image.fromarray((255 * noisy.clip(0, 1)).round().astype(np.uint8)).save(source)
+    words = ["--kernel", "motion", "--length", "5", "--angle", "0", "--sigma", "0.01"]
+
+    def middle() -> float:
+        assert deblur([str(source), *words, *LANDWEBER, "-o", str(out), "--overwrite"]) == 0
+        assert "no prior to fill it in" in capsys.readouterr().err
+        return float(np.asarray(Image.open(out))[20:28, 20:28].mean())
+
+    assert middle() > 250
+    # The twin: from zero.
+    monkeypatch.setattr(facts, "_lights", lambda of, *_: of.y.new_zeros(1, *of.A.image_shape))
+    assert middle() < 5
 
 
 def test_no_strength_is_spoken_of_where_nothing_depends_on_it(

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -115,23 +116,30 @@ def test_a_slice_that_cannot_be_read_is_named(
 # ---- memory --------------------------------------------------------------------------------------
 
 
-def test_a_volume_that_does_not_fit_says_how_many_slices_would(
-    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rooms = []
+def with_free(monkeypatch: pytest.MonkeyPatch, free: Callable[[int, int], dict[str, int]]) -> None:
+    """`free` makes the free bytes of each device of the fixed ones and of two and a half slices."""
     real = memory.room
 
     def seen(*args: Any) -> memory.Room:
-        rooms.append(real(*args))
-        # Two and a half slices are free.
-        free = int(2.5 * rooms[-1].each) + rooms[-1].fixed - memory.room_at_most(0)
-        monkeypatch.setattr(probe, "free_bytes", lambda device: free)
-        return rooms[-1]
+        room = real(*args)
+        left = free(room.fixed, int(2.5 * room.each))
+        monkeypatch.setattr(probe, "free_bytes", left.__getitem__)
+        return room
 
     monkeypatch.setattr(probe, "room", seen)
-    args = ["--slices", "1:4", *TV, "--across", "auto", "-o", tmp_path / "v.npy"]
+
+
+def refused(scan: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    args = ["--slices", "1:4", *TV, "--across", "auto", "-o", folder / "v.npy"]
     assert run(scan, *args) == 2
-    said = only_line("pnp-ct", capsys.readouterr().err)
+    return only_line("pnp-ct", capsys.readouterr().err)
+
+
+def test_a_volume_that_does_not_fit_says_how_many_slices_would(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_free(monkeypatch, lambda fixed, slices: {"cpu": fixed + slices - memory.room_at_most(0)})
+    said = refused(scan, tmp_path, capsys)
     assert "--across holds all 3 slices" in said
     assert "2 slices would fit: give --slices 1:3" in said
     assert not (tmp_path / "v.npy").exists()
@@ -146,23 +154,15 @@ def test_a_volume_has_to_fit_into_the_memory_of_its_device_as_well(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stand-in numbers: the host has room, a GPU has it for two slices."""
-    rooms = []
-    real = memory.room
 
-    def seen(*args: Any) -> memory.Room:
-        rooms.append(real(*args))
-        few = int(2.5 * rooms[-1].each) + max(rooms[-1].fixed - memory.room_at_most(0), 0)
-        free = {"cpu": 1 << 50, "cuda": few}
-        monkeypatch.setattr(probe, "free_bytes", free.__getitem__)
-        return rooms[-1]
+    def free(fixed: int, slices: int) -> dict[str, int]:
+        return {"cpu": 1 << 50, "cuda": slices + max(fixed - memory.room_at_most(0), 0)}
 
-    monkeypatch.setattr(probe, "room", seen)
+    with_free(monkeypatch, free)
     places = probe.places
     assert places(torch.device("cpu")) == ("cpu",)
     monkeypatch.setattr(probe, "places", lambda _: places(torch.device("cuda:0")))
-    args = ["--slices", "1:4", *TV, "--across", "auto", "-o", tmp_path / "v.npy"]
-    assert run(scan, *args) == 2
-    said = only_line("pnp-ct", capsys.readouterr().err)
+    said = refused(scan, tmp_path, capsys)
     assert "GiB are free on cuda; 2 slices would fit: give --slices 1:3" in said
     # What this process holds is on the host, and counts there alone.
     room = memory.Room(fixed=memory.room_at_most(0) + 1000, each=10**12)

@@ -20,11 +20,11 @@ from operators import RayTransform, StripeFilter, hounsfield
 from operators.filtered_back_projection import mean_of_rays
 from pnp_recon.cli.ct.ahead import of_back_projections
 from pnp_recon.cli.ct.data import measured
-from pnp_recon.cli.ct.geometry import describe
 from pnp_recon.cli.ct.light import by_photons
 from pnp_recon.cli.ct.measurement import Measurement, on_device
 from pnp_recon.cli.ct.options import CtMethod, CtOptions
 from pnp_recon.cli.ct.simulated import simulated
+from pnp_recon.cli.ct.told import files, lines, physics
 from pnp_recon.cli.ct.view import (
     View,
     at_the_ends,
@@ -39,9 +39,7 @@ from pnp_recon.cli.run.plan import Job
 from pnp_recon.cli.run.session import Session
 from pnp_recon.errors import InputError
 from pnp_recon.fidelity import WeightedLeastSquares
-from pnp_recon.files import sha256_of
 from pnp_recon.models import load, store
-from pnp_recon.report import PhysicsRecord, SourceFile
 from pnp_recon.scans.truncation import beside_the_slice, object_radius
 from pnp_recon.solvers import Certificate, History, Solution, Status
 from pnp_recon.solvers.catalogue import solvers_for
@@ -131,14 +129,14 @@ def case_of(
         write=writer(view, picture, options),
         doubts=lambda image: at_the_ends(image, view),
         reference=None if truth is None else _middle(truth).clamp(0, 1),
-        files=_files(found, job, options),
-        lines=_lines(found, view, picture, count, radius),
+        files=files(found, job, options),
+        lines=lines(found, view, picture, count, radius),
         warnings=(
             *found.warnings,
             *outside(found, direct, view, options),
             *(() if needed is None else (TOO_SMALL.format(side=_side(A), needed=needed),)),
         ),
-        physics=_physics(found, view, options),
+        physics=physics(found, view, options),
         facts={
             "window_hu": tuple(hounsfield(limit) for limit in (window.low, window.high)),
             "incident": options.photons or options.incident,
@@ -230,79 +228,6 @@ def _middle(image: Tensor) -> Tensor:
         return image[len(image) // 2][None]
     place = image.shape[1] // 2
     return image[:, place : place + 1]
-
-
-def _files(found: Measurement, job: Job, options: CtOptions) -> tuple[SourceFile, ...]:
-    files = [found.input_file]
-    if options.geometry is not None:
-        files.append(SourceFile("geometry", options.geometry, sha256_of(options.geometry), ()))
-    if job.reference is not None:
-        shape = tuple(found.y.shape[:1]) + tuple(found.A.image_shape[1:])
-        files.append(SourceFile("reference", job.reference, sha256_of(job.reference), shape))
-    return tuple(files)
-
-
-def _lines(
-    found: Measurement, view: View, picture: Path | None, count: int, radius: float | None
-) -> tuple[str, ...]:
-    height, width = found.A.image_shape[1:]
-    pixel = found.A.geometry.pixel_mm
-    length = "mm" if found.length == "mm" else "detector pixels"
-    slices = "1 slice" if count == 1 else f"{count} slices"
-    lines = [
-        f"scan: {describe(found.A.geometry, found.length)}",
-        *found.lines,
-        f"result: {slices} of {width}×{height} pixels of {pixel:.4g} {length}, "
-        f"{'in Hounsfield units' if view.in_hounsfield else 'attenuation in ' + view.unit}",
-        f"window: {view.words}; the picture is the attenuation in it, from 0 to 1",
-    ]
-    if radius is not None:
-        wide = 2 * radius / found.A.geometry.detector_mm
-        lines.append(
-            "truncated: the object goes on beyond the detector's ends; filtered back-projection "
-            f"continues it like a disc, {wide:.0f} detector pixels wide (a guess, by the profile)"
-        )
-    if picture is not None:
-        lines.append(f"picture: {picture}" + ("" if count == 1 else " (the middle slice)"))
-    return tuple(lines)
-
-
-def _physics(found: Measurement, view: View, options: CtOptions) -> PhysicsRecord:
-    scan = found.A.geometry
-    shown = view.shown
-    parameters: dict[str, float | int | str | None] = {
-        "views": len(scan.angles),
-        "detector_count": scan.detector_count,
-        "detector_mm": scan.detector_mm,
-        "pixel_mm": scan.pixel_mm,
-        "axis_offset_mm": scan.axis_offset,
-        "slices": max(found.y.shape[0], found.A.image_shape[0]),
-        "first_slice": found.first,
-        "window_low": shown.low,
-        "window_high": shown.high,
-        "unit": view.unit,
-        "filter": options.filter.value,
-        "noise_in_line_integrals": found.noise,
-        **found.defects,
-    }
-    sinogram = found.y[len(found.y) // 2]
-    is_cone = scan.kind == "cone"
-    plane = sinogram[:, sinogram.shape[1] // 2] if is_cone else sinogram[len(sinogram) // 2]
-    low, high = float(plane.min()), float(plane.max())
-    words = (
-        f"{'A clean slice was projected on purpose' if options.simulate else 'A scan was made'}: "
-        f"{describe(scan, found.length)}. Values are shown and denoised in the window {view.words}."
-    )
-    is_fbp = options.method == CtMethod.fbp
-    shown_as = "back-projection without a filter" if is_fbp else "filtered back-projection"
-    return PhysicsRecord(
-        scan.kind.replace("_", " "),
-        parameters,
-        words,
-        shown=shown_as,
-        picture=((plane - low) / max(high - low, 1e-30)).cpu(),
-        caption="sinogram: a row for each view",
-    )
 
 
 def _in_parts(case: Case, scaled: Tensor | None) -> Case:

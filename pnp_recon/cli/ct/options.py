@@ -199,7 +199,7 @@ class CtOptions(VolumeOptions):
         """Nothing speaks against an energy, and nothing asks for one."""
         asked = (self.model, self.named_solver, self.across)
         auto = self.denoiser == "auto" and self.prior_kind == "denoiser"
-        return auto and all(one is None for one in asked)
+        return auto and not self.iterates and all(one is None for one in asked)
 
     @property
     def in_hounsfield(self) -> bool:

@@ -125,10 +125,14 @@ def case_of(facts: Facts) -> Case:
     if photons is not None:
         lines = (*lines, LIKELY if takes_likelihood(options) else WEIGHED)
     solved, data = A, y if fidelity is None else fidelity.y
+    arguments, left = _arguments(facts, fidelity), "carries no weight and is filled in"
     if known is not None and photons is None and options.named_solver in solvers_for("none"):
         # These know no weights: of clipped pixels nothing is measured.
         seen = Inpainting(known[0, 0], A.measurement_shape)
-        solved, data, fidelity = seen @ A, seen.A(y), None
+        solved, data = seen @ A, seen.A(y)
+        arguments = {**_arguments(facts, None), "start": _lights(facts, known, rows, columns)}
+        no_prior = f"{options.named_solver} has no prior to fill it in"
+        left = f"carries no weight and begins as it is, since {no_prior}"
     return Case(
         y=data,
         A=solved,
@@ -142,12 +146,12 @@ def case_of(facts: Facts) -> Case:
         reference=None if facts.truth is None else view(facts.truth)[part],
         files=facts.files,
         lines=lines,
-        warnings=(*picture.notes, *facts.blur.warnings, *_clipping_words(picture, known)),
+        warnings=(*picture.notes, *facts.blur.warnings, *_clipping_words(picture, known, left)),
         kernel=facts.blur.record,
         boundary=facts.border,
         linear_light=options.linear_light,
         energy=load.ENERGIES.get(y.shape[1]),
-        arguments=_arguments(facts, fidelity),
+        arguments=arguments,
         strength=facts.strength,
         # The kernels of a part of a field are not those of the whole.
         excerpt=None
@@ -216,14 +220,22 @@ def _arguments(facts: Facts, fidelity: Fidelity | None) -> dict[str, Any]:
     return {**known, "fidelity": fidelity, "start": facts.A.initial_guess(facts.y).clamp(0, 1)}
 
 
-def _clipping_words(picture: Picture, known: Tensor | None) -> tuple[str, ...]:
+def _lights(facts: Facts, known: Tensor, rows: slice, columns: slice) -> Tensor:
+    """The start of a solver that fills nothing in, zero but for what is clipped: a light that began
+    at zero would end black. No measured value is in it, as `solvers.in_time` wants."""
+    start = facts.y.new_zeros(len(facts.y), *facts.A.image_shape)
+    start[..., rows, columns] = facts.y.masked_fill(known, 0.0)
+    return start
+
+
+def _clipping_words(picture: Picture, known: Tensor | None, left: str) -> tuple[str, ...]:
     if known is None:
         return ()
     share = float((~known).double().mean())
     return (
         f"{picture.source}: {share:.2%} of the picture is clipped (at the largest or the smallest "
         "value of the file, or beside such a pixel, or in the halo of a light brighter than white);"
-        " it carries no weight and is filled in",
+        f" it {left}",
     )
 
 

@@ -170,6 +170,14 @@ class RunOptions:
         return self.prior_kind == "none" or self.named_solver in solvers_for("none")
 
     @property
+    def iterates(self) -> bool:
+        """Something is set that only the iteration of a map has, such as a solver or a ridge."""
+        name = self.named_solver
+        solver = name is not None and "energy" not in SOLVERS[name].prior_kinds
+        settings = (self.acceleration != Acceleration.auto, self.step, self.ridge)
+        return solver or any(settings)
+
+    @property
     def ends_in_time(self) -> bool:
         """The solver that was named can end where the error is estimated to be least."""
         name, plain = self.named_solver, self.acceleration.value in ("auto", "none")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pnp_recon.cli.run.case import Case
-from pnp_recon.cli.run.flags import Acceleration, SolverName
+from pnp_recon.cli.run.flags import SolverName
 from pnp_recon.cli.run.options import Options, RunOptions
 from pnp_recon.cli.run.parts import in_parts
 from pnp_recon.cli.run.session import Session
@@ -25,7 +25,7 @@ from pnp_recon.problems.problem import Problem
 from pnp_recon.proximal import Regulariser
 from pnp_recon.reconstruction import reconstruct
 from pnp_recon.solvers import Look, Solution, Status, Stopping
-from pnp_recon.solvers.catalogue import SOLVERS, solvers_for
+from pnp_recon.solvers.catalogue import solvers_for
 from pnp_recon.solvers.core.strength import Trial
 from pnp_recon.solvers.core.unsettled import UnsettledWarning
 from pnp_recon.solvers.priors import total_variation
@@ -60,17 +60,9 @@ def prior_name(case: Case, options: RunOptions) -> str:
     if options.denoiser != "auto":
         return options.denoiser
     channels, height, width = case.A.image_shape
-    if case.energy is not None and height * width <= ENERGY_PIXELS and not _iterates(options):
+    if case.energy is not None and height * width <= ENERGY_PIXELS and not options.iterates:
         return case.energy
     return case.model or load.AUTO[channels]
-
-
-def _iterates(options: RunOptions) -> bool:
-    """Something is set that only the iteration of a map has, such as a solver or a ridge."""
-    name = options.named_solver
-    solver = name is not None and "energy" not in SOLVERS[name].prior_kinds
-    settings = (options.acceleration != Acceleration.auto, options.step, options.ridge)
-    return solver or any(settings)
 
 
 def model_warnings(case: Case, session: Session[Options]) -> tuple[str, ...]:

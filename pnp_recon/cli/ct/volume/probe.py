@@ -113,7 +113,7 @@ def probe(
     axis = _axis(found, options)
     settled = replace(options, axis=repr(axis))
     session.options = settled
-    cases = _cases(source, scans, session, view)
+    cases = _cases(source, scans, session, view, found.calmer)
     denoiser = None
     if options.prior_kind == "denoiser" and options.model is None:
         denoiser = prior_name(cases[len(cases) // 2], options)
@@ -171,13 +171,17 @@ def _axis(found: Measurement, options: CtOptions) -> float:
 
 
 def _cases(
-    source: Path, scans: Sequence[Scan], session: Session[CtOptions], view: View
+    source: Path, scans: Sequence[Scan], session: Session[CtOptions], view: View, calmer: bool
 ) -> list[Case]:
-    """A case for each slice; one that is refused alone (empty, say) speaks for nobody."""
+    """A case for each slice; one that is refused alone (empty, say) speaks for nobody.
+
+    `calmer` as of all together: the prior is one for all, and it was said which.
+    """
     cases, last = [], None
     for scan in scans:
         try:
-            found = measurement_of(part_of(scan, 0), None, session.options)
+            alone = measurement_of(part_of(scan, 0), None, session.options)
+            found = replace(alone, calmer=calmer)
             made = case_of(on_device(found, session), Job(source, source), session, view=view)
         except InputError as error:
             last = error
