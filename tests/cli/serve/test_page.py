@@ -9,9 +9,7 @@ import io
 import json
 import math
 import re
-import shutil
 import signal
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,88 +23,16 @@ pytest.importorskip("starlette", reason="the extra web is not installed")
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright import sync_api
-
+from support.in_chromium import IN_CHROMIUM, begin, drop, finish, picture, restore, watched
 from support.served import Served, blurred, encoded, served
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
-    pytest.mark.skipif(sys.platform != "linux", reason="Chromium is looked for as on Linux"),
-]
-FOCUSED = "(e => e.id || e.className || e.tagName)(document.activeElement)"
-PATIENCE = 240_000  # milliseconds, on a machine that does other things
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("page")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        # No sandbox: containers, in which tests run, do not let Chromium make one.
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A tab that fails the test on an error of a script or a request to another machine."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    tab = watched(context.new_page())
-    yield tab
-    context.close()
-    assert tab.wrong == []
-
-
-def watched(tab: Any) -> Any:
-    tab.wrong = []
-    tab.set_default_timeout(PATIENCE)
-    tab.on("pageerror", lambda error: tab.wrong.append(str(error)))
-
-    def asked(request: Any) -> None:
-        if not request.url.startswith(("http://127.0.0.1:", "blob:", "data:")):
-            tab.wrong.append(request.url)
-
-    tab.on("request", asked)
-    return tab
-
-
-def picture(name: str = "photo.png", values: Any = None, **how: Any) -> dict[str, Any]:
-    data = encoded(blurred() if values is None else values, **how)
-    return {"name": name, "mimeType": "image/png", "buffer": data}
-
-
-def drop(page: Any, server: Served, file: dict[str, Any]) -> None:
-    if not page.url.startswith(server.url):
-        page.goto(server.url)
-    page.locator("#limits", has_text="MB").wait_for()
-    page.set_input_files("#file", file)
-
-
-def begin(page: Any, server: Served, file: dict[str, Any] | None = None) -> None:
-    """A picture that moved by five pixels is dropped, and its run begun."""
-    drop(page, server, file or picture())
-    restore(page)
-
-
-def restore(page: Any) -> None:
-    """What was dropped moved by five pixels."""
-    page.check("#wrong-moved")
-    page.fill("#field-length", "5")
-    page.fill("#field-angle", "0")
-    page.click("#go")
-
-
-def finish(page: Any) -> None:
-    page.locator("#verdict", has_text=re.compile("ertifi")).wait_for()
-    page.locator("#running").wait_for(state="hidden")
 
 
 def octaves(state: dict[str, Any]) -> float:
@@ -275,56 +201,6 @@ def test_a_server_that_was_killed_and_started_again_is_noticed(page: Any, tmp_pa
         finish(page)
         server.end()
         page.locator("#banner", has_text="does not answer").wait_for()
-
-
-def test_everything_is_reached_by_the_keyboard_and_has_a_name(page: Any, server: Served) -> None:
-    begin(page, server)
-    finish(page)
-    page.locator("#another").focus()
-    reached = []
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate(FOCUSED))
-    order = ["SUMMARY", "strength", "result", "report", "wrong-moved", "field-length", "go", "pan"]
-    places = [reached.index(one) for one in order]
-    assert places == sorted(places)
-    for control in page.locator("input:visible, button:visible, a:visible").all():
-        name = control.evaluate(
-            "e => e.labels?.[0]?.textContent || e.getAttribute('aria-label') || e.textContent"
-        )
-        assert name.strip()
-    for image in page.locator("img:visible").all():
-        assert image.get_attribute("alt")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_and_can_be_read(browser: Any, server: Served, scheme: str) -> None:
-    context = browser.new_context(
-        viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True
-    )
-    page = watched(context.new_page())
-    drop(page, server, picture("a_rather_long_name_of_a_picture_from_a_camera_0001.png"))
-    page.locator("#form").wait_for()
-    page.check("#wrong-moved")
-    assert page.locator("html").evaluate("e => e.scrollWidth") <= 360
-    colours = page.locator("body").evaluate(
-        "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
-    )
-    assert contrast(*colours) > 7
-    context.close()
-    assert page.wrong == []
-
-
-def contrast(one: str, other: str) -> float:
-    """Of two colours "rgb(r, g, b)" (WCAG 2.1)."""
-
-    def luminance(colour: str) -> float:
-        values = [int(c) / 255 for c in re.findall(r"\d+", colour)[:3]]
-        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted([luminance(one), luminance(other)])
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_the_watch_sees_a_foreign_request_and_a_broken_script(browser: Any, server: Served) -> None:
